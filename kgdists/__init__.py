@@ -1,0 +1,40 @@
+"""Probability distributions as values that flow through Keras."""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from kgdists import distributions, layers, losses, returns
+from kgdists.distribution import Distribution
+from kgdists.distributions import CategoricalDist, NormalDist
+from kgdists.policy import Policy
+
+if TYPE_CHECKING:
+    from kgdists import agents, spaces
+    from kgdists.spaces import decode_action, encode_action, head_for
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CategoricalDist",
+    "Distribution",
+    "NormalDist",
+    "Policy",
+    "agents",
+    "decode_action",
+    "distributions",
+    "encode_action",
+    "head_for",
+    "layers",
+    "losses",
+    "returns",
+    "spaces",
+]
+
+
+def __getattr__(name):
+    # What needs Gymnasium is imported at first use (PEP 562), so that `import kgdists` costs no more than Keras.
+    if name in ("agents", "spaces"):
+        return importlib.import_module(f"kgdists.{name}")
+    if name in ("decode_action", "encode_action", "head_for"):
+        return getattr(importlib.import_module("kgdists.spaces"), name)
+    raise AttributeError(f"module 'kgdists' has no attribute {name!r}")

@@ -1,0 +1,268 @@
+"""Categorical distribution with Gumbel-softmax samples."""
+
+import numpy as np
+from keras import ops
+
+from kgdists import numerics, shapes
+from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.random import gumbel
+
+__all__ = ["CategoricalDist"]
+
+INF = float("inf")
+
+
+class CategoricalDist(Distribution):
+    r"""Categorical distribution over `n` choices.
+
+    Its variates are near one-hot vectors, differentiable in the logits: Gumbel-softmax samples
+    :math:`\mathrm{softmax}((\log p + g) / \tau)`, :math:`g_i \sim \mathrm{Gumbel}(0, 1)` (Jang et al. 2017, eq. 2).
+
+    Parameters
+    ----------
+    logits : float tensor, shape [B..., n]
+        Unnormalised log-probabilities. `-inf` rules a choice out; NaN and `+inf` are errors.
+    boltzmann_tau : float, > 0
+        Temperature of `sample`: towards 0 samples become one-hot, for large values all entries become `1 / n`.
+    name : str
+    random_seed : None or int
+        An int makes the sequence of draws reproducible; None draws from Keras' global stream.
+    mask : None or bool (or 0 / 1 integer) tensor, shape [B..., n]
+        True where a choice is allowed; the same as a logit of `-inf` where it is not.
+
+    Raises
+    ------
+    ValueError
+        On wrong shapes or dtypes and, where values are at hand, on NaN or a row that allows nothing.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> pi = kg.CategoricalDist([[0.0, 1.0, 2.0]], mask=[[True, False, True]])
+    >>> pi.sample().shape, pi.entropy().shape
+    (TensorShape([1, 3]), TensorShape([1]))
+    """
+
+    PARAM_NAMES = ("logits",)
+    STATIC_NAMES = ("boltzmann_tau", "name")
+
+    def __init__(self, logits, boltzmann_tau=0.2, name="categorical_dist", random_seed=None, *, mask=None):
+        logits = shapes.as_float(logits, "logits")
+        shapes.check_vector(logits=logits)
+        if mask is not None:
+            logits = ops.where(_as_mask(mask, logits), logits, -INF)
+        _check_logits(logits)
+        if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, (int, float)) or not 0 < boltzmann_tau < INF:
+            raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
+        self._set(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
+
+    @property
+    def num_categories(self):
+        """The number of choices, `n`."""
+        return self.event_shape[0]
+
+    @property
+    @in_full_precision
+    def log_probs(self):
+        """Log-probabilities of all choices, shape [B..., n]; `-inf` where ruled out."""
+        return ops.log_softmax(self.logits, axis=-1)
+
+    @property
+    @in_full_precision
+    def probs(self):
+        """Probabilities of all choices, shape [B..., n]."""
+        return ops.exp(self.log_probs)
+
+    @draws
+    @in_full_precision
+    def sample(self, sample_shape=(), seed=None, hard=False):
+        """Draw near one-hot variates, differentiable in the logits.
+
+        Parameters
+        ----------
+        sample_shape : int or tuple of int
+            Shape in front of the batch shape.
+        seed : None, int or keras.random.SeedGenerator
+            An int repeats the same draw.
+        hard : bool
+            Make them exactly one-hot, with the gradient of the soft sample (straight-through).
+
+        Returns
+        -------
+        float tensor, shape [*sample_shape, B..., n]; rows sum to one.
+        """
+        noise = ops.cast(gumbel(self._draw_shape(sample_shape), self._seed(seed)), self.dtype)
+        soft = ops.exp(ops.log_softmax((self.log_probs + noise) / self.boltzmann_tau, axis=-1))
+        if not hard:
+            return soft
+        one_hot = ops.one_hot(ops.argmax(soft, axis=-1), self.num_categories, dtype=self.dtype)
+        # In this order the forward value is one-hot to the last bit.
+        return one_hot + (soft - ops.stop_gradient(soft))
+
+    @draws
+    @in_full_precision
+    def sample_action(self, seed=None):
+        """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs` (the Gumbel-max trick).
+
+        In a graph a row that is NaN or allows nothing gives -1, which no environment takes.
+        """
+        noise = ops.cast(gumbel(self._draw_shape(()), self._seed(seed)), self.dtype)
+        return _argmax(self.log_probs + noise)
+
+    def mode(self):
+        """The most probable choice as a one-hot vector, shape [B..., n]; the first of equals."""
+        return ops.one_hot(self.mode_action(), self.num_categories, dtype=self.dtype)
+
+    def mode_action(self):
+        """The most probable label: int32 tensor, shape [B...]; the first of equals."""
+        return _argmax(self.logits)
+
+    def mean(self):
+        """Mean of the one-hot vector: `probs`, shape [B..., n]."""
+        return self.probs
+
+    @in_full_precision
+    def variance(self):
+        """Variance of each entry of the one-hot vector: `p (1 - p)`, shape [B..., n]."""
+        return self.probs * (1.0 - self.probs)
+
+    @in_full_precision
+    def log_proba(self, x):
+        r"""Log-probability :math:`\sum_i x_i \log p_i`.
+
+        Parameters
+        ----------
+        x : tensor
+            Integer labels of shape [B...] or [B..., 1], or (near) one-hot floats of shape [B..., n]; sample axes may
+            come in front.
+
+        Returns
+        -------
+        float tensor, shape [B...] behind any sample axes; `-inf` for a choice that is ruled out.
+
+        Raises
+        ------
+        ValueError
+            On wrong shapes and, where values are at hand, on labels outside `0 ... n - 1` or NaN. In a graph such a
+            label has log-probability `-inf`.
+        """
+        x, inside = self._one_hot(x)
+        log_probs = self.log_probs
+        # 0 * log 0 = 0, guarded before the product so that gradients are finite too.
+        log_probs = ops.where(ops.equal(x, 0) & ops.equal(log_probs, -INF), 0.0, log_probs)
+        log_proba = ops.sum(x * log_probs, axis=-1)
+        return log_proba if inside is None else ops.where(inside, log_proba, -INF)
+
+    @in_full_precision
+    def entropy(self):
+        r"""Entropy :math:`-\sum_i p_i \log p_i`, shape [B...]."""
+        p, log_p = self.probs, self.log_probs
+        return -ops.sum(p * ops.where(ops.equal(p, 0), 0.0, log_p), axis=-1)
+
+    @in_full_precision
+    def cross_entropy(self, other):
+        r"""Cross-entropy :math:`-\sum_i p_i \log q_i` to `other` = q, shape [B...]; `inf` where q lacks a choice of p."""
+        self._check_other(other)
+        p, log_q = self.probs, other.log_probs
+        return -ops.sum(p * ops.where(ops.equal(p, 0), 0.0, log_q), axis=-1)
+
+    @in_full_precision
+    def kl_divergence(self, other):
+        r"""Kullback-Leibler divergence :math:`\sum_i p_i \log (p_i / q_i)` to `other` = q, shape [B...], >= 0."""
+        self._check_other(other)
+        p, q = self.probs, other.probs
+        # With d = log q - log p it is sum p (exp(d) - 1 - d), every term >= 0, because the p and the q sum to one.
+        d = _log_ratio(self.logits, other.logits)
+        near = d < 1.0
+        d_near, d_far = ops.where(near, d, 0.0), ops.where(near | ops.equal(p, 0), 0.0, d)
+        # Far out exp(d) may overflow where p exp(d) = q does not; p = 0 leaves q.
+        return ops.sum(ops.where(near, p * numerics.expm1_minus(d_near), q - p - p * d_far), axis=-1)
+
+    def _one_hot(self, x):
+        """`x` as floats of shape [..., n]; and for labels, whether each is in range."""
+        x = x if hasattr(x, "dtype") else np.asarray(x)
+        batch, n, dtype = self.batch_shape, self.num_categories, shapes.dtype_of(x)
+        if "float" in dtype:
+            x = ops.cast(x, self.dtype)
+            if not shapes.ends_with(x.shape, (*batch, n)):
+                raise ValueError(
+                    f"`x` of floats must be one-hot, of shape {(*batch, n)} behind any sample axes; labels must be "
+                    f"integers. Received: x of shape {tuple(x.shape)} and dtype {dtype}"
+                )
+            _check_one_hot(x)
+            return x, None
+        if shapes.matches(x.shape, (*batch, 1)) or (
+            shapes.ends_with(x.shape, (*batch, 1)) and not shapes.ends_with(x.shape, batch)
+        ):
+            x = ops.squeeze(x, axis=-1)
+        elif not shapes.ends_with(x.shape, batch):
+            raise ValueError(
+                f"`x` of integer labels must have shape {batch} or {(*batch, 1)} behind any sample axes; one-hot "
+                f"vectors must be floats. Received: x of shape {tuple(x.shape)} and dtype {dtype}"
+            )
+        _check_labels(x, n)
+        x = ops.cast(x, "int32") if dtype == "bool" else x
+        inside = (x >= 0) & (x < n)
+        return ops.one_hot(ops.cast(ops.where(inside, x, 0), "int32"), n, dtype=self.dtype), inside
+
+
+def _argmax(scores):
+    return ops.where(ops.max(scores, axis=-1) > -INF, ops.argmax(scores, axis=-1), -1)
+
+
+def _log_ratio(p, q):
+    """`log q - log p` of logits p and q; nearly equal logits are subtracted from each other first, which is exact."""
+    p_out, q_out = ops.equal(p, -INF), ops.equal(q, -INF)
+    top = ops.stop_gradient(ops.max(p, axis=-1, keepdims=True))
+    shift = ops.stop_gradient(ops.max(q, axis=-1, keepdims=True)) - top
+    q = q - ops.where(ops.abs(shift) > 1.0, shift, 0.0)  # a far offset is better taken off before
+    difference = ops.where(q_out, 0.0, q) - ops.where(p_out, 0.0, p)
+    offset = ops.logsumexp(q - top, axis=-1, keepdims=True) - ops.logsumexp(p - top, axis=-1, keepdims=True)
+    return ops.where(p_out, ops.where(q_out, 0.0, INF), ops.where(q_out, -INF, difference - offset))
+
+
+def _as_mask(mask, logits):
+    """`mask` as a bool tensor of the shape of `logits`."""
+    mask = mask if hasattr(mask, "dtype") else np.asarray(mask)
+    if "int" not in shapes.dtype_of(mask) and shapes.dtype_of(mask) != "bool":
+        raise ValueError(f"`mask` must be of bools, or of integers 0 and 1. Received: dtype {shapes.dtype_of(mask)}")
+    if not shapes.matches(mask.shape, logits.shape):
+        raise ValueError(
+            "`mask` must have the shape of `logits`: nothing is broadcast. "
+            f"Received: mask of shape {tuple(mask.shape)}, logits of shape {tuple(logits.shape)}"
+        )
+    values = numerics.concrete(mask)
+    if values is not None and not np.isin(values, (0, 1)).all():
+        raise ValueError(f"`mask` must be of bools, or of integers 0 and 1. Received: values {np.unique(values)}")
+    return ops.cast(mask, "bool")
+
+
+def _check_logits(logits):
+    values = numerics.concrete(logits)
+    if values is None:
+        return
+    if np.isnan(values).any() or (values == INF).any():
+        index = np.argwhere(np.isnan(values) | (values == INF))[0].tolist()
+        raise ValueError(f"`logits` must be finite or -inf. Received: {values[tuple(index)]} at index {index} of logits")
+    nothing = (values == -INF).all(axis=-1)
+    if nothing.any():
+        row = np.argwhere(nothing)[0].tolist()
+        raise ValueError(f"`logits` and `mask` must allow a choice in every row. Received: none allowed in row {row}")
+
+
+def _check_labels(x, n):
+    values = numerics.concrete(x)
+    if values is not None and ((values < 0) | (values >= n)).any():
+        wrong = values[(values < 0) | (values >= n)].flat[0]
+        raise ValueError(f"`x` of labels must lie in 0 ... {n - 1}. Received: label {wrong}")
+
+
+def _check_one_hot(x):
+    shapes.check_not_nan(x=x)
+    values = numerics.concrete(x)
+    # A hundredth is what n half-precision entries may be off.
+    if values is not None and ((values < 0).any() or (abs(values.astype("float64").sum(axis=-1) - 1) > 0.01).any()):
+        raise ValueError(
+            "`x` of floats must be (near) one-hot: entries >= 0, rows that sum to one. "
+            f"Received: entries from {values.min()} to {values.max()}, first row sum {values.sum(axis=-1).flat[0]}"
+        )

@@ -1,0 +1,51 @@
+"""Layer: normalise observations by statistics gathered while an agent trains."""
+
+import keras
+from keras import ops
+
+__all__ = ["RunningNormalization"]
+
+
+@keras.saving.register_keras_serializable(package="kgdists")
+class RunningNormalization(keras.layers.Layer):
+    """`clip((x - mean) / sqrt(variance + epsilon))` with statistics over everything `update` has seen.
+
+    The statistics are weights, so they are saved with the model. Before the first update the layer only clips.
+
+    Parameters
+    ----------
+    clip : float, > 0
+        Bound of the normalised values.
+    epsilon : float, > 0
+        Added to the variance.
+    """
+
+    def __init__(self, clip=10.0, epsilon=1e-8, **kwargs):
+        super().__init__(**kwargs)
+        self.clip = clip
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        shape = tuple(input_shape[1:])
+        self.mean = self.add_weight(shape, "zeros", dtype="float32", trainable=False, name="mean")
+        self.variance = self.add_weight(shape, "ones", dtype="float32", trainable=False, name="variance")
+        self.count = self.add_weight((), "zeros", dtype="float32", trainable=False, name="count")
+
+    def call(self, x):
+        normalised = (x - self.mean) / ops.sqrt(self.variance + self.epsilon)
+        return ops.clip(normalised, -self.clip, self.clip)
+
+    def update(self, x):
+        """Take a batch `x`, shape [B..., *shape], into the statistics (Chan et al. 1979, parallel variance)."""
+        x = ops.reshape(ops.cast(x, "float32"), (-1, *self.mean.shape))
+        n = ops.cast(ops.shape(x)[0], "float32")
+        mean, variance = ops.mean(x, axis=0), ops.var(x, axis=0)
+        total = self.count + n
+        delta = mean - self.mean
+        squares = self.variance * self.count + variance * n + delta**2 * self.count * n / total
+        self.variance.assign(squares / total)
+        self.mean.assign(self.mean + delta * n / total)
+        self.count.assign(total)
+
+    def get_config(self):
+        return super().get_config() | {"clip": self.clip, "epsilon": self.epsilon}

@@ -1,0 +1,95 @@
+"""Shape and value rules, and the texts of their errors. An unknown dimension (`None`) agrees with every other."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgdists import numerics
+
+__all__ = [
+    "as_float",
+    "check_finite",
+    "check_not_nan",
+    "check_same",
+    "check_vector",
+    "dtype_of",
+    "ends_with",
+    "is_symbolic",
+    "matches",
+]
+
+
+def dtype_of(x):
+    """The name of a tensor's dtype, such as `"float32"`."""
+    return keras.backend.standardize_dtype(x.dtype)
+
+
+def is_symbolic(x):
+    """Whether `x` is a KerasTensor, which has a shape but no values."""
+    return isinstance(x, keras.KerasTensor)
+
+
+def as_float(x, name):
+    """`x` as a tensor of its own float dtype; integers and plain Python numbers become `keras.config.floatx()`."""
+    if not hasattr(x, "dtype"):
+        x = np.asarray(x)
+        if x.dtype.kind not in "fiu":
+            raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {x.dtype}")
+        x = x.astype(keras.config.floatx())
+    x = x if is_symbolic(x) else ops.convert_to_tensor(x)
+    if "float" in dtype_of(x):
+        return x
+    if "int" in dtype_of(x):
+        return ops.cast(x, keras.config.floatx())
+    raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {dtype_of(x)}")
+
+
+def matches(shape, other):
+    """Whether two shapes agree, axis by axis."""
+    return len(shape) == len(other) and all(None in (a, b) or a == b for a, b in zip(shape, other, strict=True))
+
+
+def ends_with(shape, tail):
+    """Whether `shape` is `tail` after any number of leading sample axes."""
+    return len(shape) >= len(tail) and matches(shape[len(shape) - len(tail) :], tail)
+
+
+def check_vector(**tensors):
+    """Raise unless each tensor has a last axis of known size, at least one."""
+    for name, x in tensors.items():
+        if len(x.shape) == 0 or not x.shape[-1]:
+            raise ValueError(f"`{name}` must have shape [B..., n], n >= 1. Received: {name} of shape {tuple(x.shape)}")
+
+
+def check_same(**tensors):
+    """Raise unless all tensors have one shape and one dtype: nothing is broadcast or cast silently."""
+    (first, a), *rest = tensors.items()
+    for name, b in rest:
+        if not matches(a.shape, b.shape):
+            raise ValueError(
+                f"`{first}` and `{name}` must have the same shape: nothing is broadcast. "
+                f"Received: {first} of shape {tuple(a.shape)}, {name} of shape {tuple(b.shape)}"
+            )
+        if dtype_of(a) != dtype_of(b):
+            raise ValueError(
+                f"`{first}` and `{name}` must have the same dtype. "
+                f"Received: {first} of {dtype_of(a)}, {name} of {dtype_of(b)}"
+            )
+
+
+def check_finite(**tensors):
+    """Raise if values are at hand and one of them is NaN or infinite."""
+    _check_values(np.isfinite, "finite", tensors)
+
+
+def check_not_nan(**tensors):
+    """Raise if values are at hand and one of them is NaN."""
+    _check_values(lambda x: ~np.isnan(x), "free of NaN", tensors)
+
+
+def _check_values(is_good, rule, tensors):
+    for name, x in tensors.items():
+        values = numerics.concrete(x)
+        if values is not None and not is_good(values).all():
+            index = np.argwhere(~is_good(values))[0].tolist()
+            raise ValueError(f"`{name}` must be {rule}. Received: {values[tuple(index)]} at index {index} of {name}")

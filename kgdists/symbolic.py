@@ -1,0 +1,61 @@
+"""Drawing from a distribution whose parameters are KerasTensors: a layer, so that Keras tracks its random state."""
+
+import keras
+
+__all__ = ["Draw"]
+
+
+@keras.saving.register_keras_serializable(package="kgdists")
+class Draw(keras.layers.Layer):
+    """Rebuild a distribution from its parameters and call one of its drawing methods.
+
+    Users never make this layer: `dist.sample()` does when the parameters of `dist` are KerasTensors.
+
+    Parameters
+    ----------
+    distribution : type
+        A registered `Distribution` class.
+    static : dict
+        Its static fields.
+    method : str
+        Name of the drawing method.
+    arguments : dict
+        The method's arguments but for `seed`.
+    seed : None, int or keras.random.SeedGenerator
+        With `None` every model, also every reloaded one, draws its own sequence.
+    """
+
+    def __init__(self, distribution, static, method, arguments, seed=None, **kwargs):
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(autocast=False, **kwargs)
+        self.distribution = distribution
+        self.static = static
+        self.method = method
+        self.arguments = arguments
+        self.seed = seed
+        is_generator = isinstance(seed, keras.random.SeedGenerator)
+        self.seed_generator = seed if is_generator else keras.random.SeedGenerator(seed)
+
+    def call(self, params):
+        dist = self.distribution.from_params(params, **self.static)
+        return getattr(dist, self.method)(**self.arguments, seed=self.seed_generator)
+
+    def get_config(self):
+        is_generator = isinstance(self.seed, keras.random.SeedGenerator)
+        return super().get_config() | {
+            "distribution": keras.saving.get_registered_name(self.distribution),
+            "static": dict(self.static),
+            "method": self.method,
+            "arguments": dict(self.arguments),
+            "seed": self.seed.get_config()["seed"] if is_generator else self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        distribution = keras.saving.get_registered_object(config["distribution"])
+        if distribution is None:
+            raise ValueError(
+                "The distribution's class must be imported before a model that samples from it is loaded. "
+                f"Received: {config['distribution']}"
+            )
+        return cls(**(config | {"distribution": distribution}))
