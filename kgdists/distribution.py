@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import numbers
 from collections import OrderedDict
 
 import keras
@@ -27,6 +28,9 @@ def in_full_precision(method):
     def widened(self, *args, **kwargs):
         if self.dtype not in HALF:
             return method(self, *args, **kwargs)
+        for other in (*args, *kwargs.values()):
+            if isinstance(other, Distribution):
+                self._check_other(other)  # while the dtypes still differ
         this, args, kwargs = keras.tree.map_structure(widen, (self, args, kwargs))
         result = method(this, *args, **kwargs)
         return keras.tree.map_structure(
@@ -78,6 +82,9 @@ class Distribution:
     def __setattr__(self, field, value):
         raise AttributeError(f"A {type(self).__name__} is immutable: make a new one. Received: {field} = {value!r}")
 
+    def __delattr__(self, field):
+        raise AttributeError(f"A {type(self).__name__} is immutable: make a new one. Received: del {field}")
+
     # The pytree. Unflattening skips `__init__`: Keras also unflattens with None, strings and lists as leaves.
 
     def _flatten(self):
@@ -127,7 +134,7 @@ class Distribution:
     def get_config(self):
         """The arguments of the constructor as Keras saves them, parameters as arrays."""
         arrays = {name: ops.convert_to_numpy(x) for name, x in self.params.items()}
-        return keras.saving.serialize_keras_object(arrays) | self._static()
+        return keras.saving.serialize_keras_object(arrays | {"random_seed": self.random_seed}) | self._static()
 
     @classmethod
     def from_config(cls, config):
@@ -152,7 +159,7 @@ class Distribution:
     def __repr__(self):
         # Leaves of a node that Keras unflattened need not be tensors.
         params = (
-            f"{name}=<{shapes.dtype_of(x)} {tuple(x.shape)}>" if hasattr(x, "shape") else f"{name}={x!r}"
+            f"{name}=<{getattr(x.dtype, 'name', x.dtype)} {x.shape}>" if hasattr(x, "dtype") else f"{name}={x!r}"
             for name, x in self.params.items()
         )
         static = (f"{name}={x!r}" for name, x in self._static().items())
@@ -164,6 +171,7 @@ class Distribution:
         """The same as `log_proba`, for those who come from torch or TensorFlow Probability."""
         return self.log_proba(x)
 
+    @in_full_precision
     def proba_ratio(self, x, other):
         """`p(x) / q(x)`, where p is this distribution and q is `other`, of the same type: the importance ratio."""
         self._check_other(other)
@@ -189,11 +197,10 @@ class Distribution:
 
     def _draw_shape(self, sample_shape):
         """Sample shape, batch shape and event shape in one; dimensions that are not static are tensors."""
-        if isinstance(sample_shape, int):
-            sample_shape = (sample_shape,)
-        if not all(isinstance(n, int) and n >= 0 for n in sample_shape):
+        sizes = tuple(sample_shape) if hasattr(sample_shape, "__iter__") else (sample_shape,)
+        if not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) and n >= 0 for n in sizes):
             raise ValueError(f"`sample_shape` must be an int or a tuple of ints >= 0. Received: {sample_shape!r}")
-        return (*sample_shape, *ops.shape(self.__dict__[self.PARAM_NAMES[0]]))
+        return (*map(int, sizes), *ops.shape(self.__dict__[self.PARAM_NAMES[0]]))
 
     def _check_other(self, other):
         """Raise unless `other` is of the same type, event shape and dtype, and of the same batch shape or of none."""

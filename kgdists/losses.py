@@ -61,7 +61,9 @@ def ppo_clip(log_proba, old_log_proba, advantages, clip_range=0.2):
     """
     check_same(log_proba=log_proba, old_log_proba=old_log_proba, advantages=advantages)
     advantages = ops.stop_gradient(advantages)
-    ratio = ops.exp(log_proba - ops.stop_gradient(old_log_proba))
+    log_ratio = log_proba - ops.stop_gradient(old_log_proba)
+    # Unless the advantage is negative a ratio this large is clipped anyway; an infinite one has a gradient of 0 * inf.
+    ratio = ops.exp(ops.where(advantages < 0, log_ratio, ops.minimum(log_ratio, 10.0)))
     clipped = ops.clip(ratio, 1.0 - clip_range, 1.0 + clip_range)
     return -ops.mean(ops.minimum(ratio * advantages, clipped * advantages))
 

@@ -58,7 +58,10 @@ def soft_clip(x, low, high):
     -------
     tensor like `x`: `low + softplus(x - low) - softplus(x - high)`.
     """
-    return low + ops.softplus(x - low) - ops.softplus(x - high)
+    # The same from either end: far out only the nearer one keeps its digits and its gradient.
+    from_low = low + ops.softplus(x - low) - ops.softplus(x - high)
+    from_high = high - ops.softplus(high - x) + ops.softplus(low - x)
+    return ops.where(x < 0.5 * (low + high), from_low, from_high)
 
 
 def soft_clip_inverse(y, low, high):

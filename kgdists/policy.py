@@ -62,7 +62,8 @@ class Policy(keras.Model):
         if input_signature is None and not inputs:
             raise ValueError("`input_signature` must be given for a trunk that has no `inputs`. Received: None")
         if input_signature is None:
-            input_signature = [keras.InputSpec(dtype=x.dtype, shape=(None, *x.shape[1:])) for x in inputs]
+            inputs = inputs[0] if isinstance(self.trunk, keras.Sequential) else self.trunk.input
+            input_signature = [keras.tree.map_structure(_spec, inputs)]
 
         def serve(observations):
             dist = self(observations)
@@ -83,3 +84,7 @@ class Policy(keras.Model):
     def from_config(cls, config):
         layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("trunk", "head")}
         return cls(**(config | layers))
+
+
+def _spec(x):
+    return keras.InputSpec(dtype=x.dtype, shape=(None, *x.shape[1:]))

@@ -1,33 +1,62 @@
 """Random numbers with explicit seeds.
 
 Everywhere in kgdists a `seed` is `None` (Keras' global stream), an int (the same draw at every call) or a
-`keras.random.SeedGenerator` (a fresh draw at every call, also inside a traced function).
+`keras.random.SeedGenerator` (a fresh draw at every call, also inside a traced function). On TensorFlow it may also be
+a key, an integer tensor of shape [2]: the draw is a pure function of it, and the caller sees to it that keys differ.
 """
 
+import contextlib
+import math
 import numbers
 
 import keras
 from keras import ops
 
-__all__ = ["Stream", "gumbel", "normal", "uniform"]
+__all__ = ["Stream", "gumbel", "normal", "permutation", "uniform"]
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    init_scope = tf.init_scope
+    PHILOX = 1
 
-    # Keras leaves `alg` to TensorFlow, whose default is some hundred times slower under XLA on a CPU.
-    def _uniform(shape, seed):
-        return tf.random.stateless_uniform(shape, _key(seed), alg="philox")
+    @contextlib.contextmanager
+    def _outside_functions():
+        # `tf.init_scope` keeps a traced function's rule that only its first call may make variables. A graph of its
+        # own does not have it.
+        with tf.Graph().as_default(), tf.__internal__.eager_context.eager_mode():
+            yield
+
+    _is_tracing = tf.inside_function
+
+    # The raw operations, because Keras leaves the algorithm to TensorFlow, whose choice is some hundred times slower
+    # under XLA on a CPU, and because scrambling the key first, as `tf.random.stateless_uniform` does, doubles the time
+    # of a small compiled function.
+    # Integers, because they come out the same eagerly and under XLA; TensorFlow's floats do not.
+    def _uniform(shape, seed, dtype="float32"):
+        bits, spare = ("uint32", 9) if dtype == "float32" else ("uint64", 12)
+        integers = tf.raw_ops.StatelessRandomUniformFullIntV2(dtype=bits, **_philox(shape, seed))
+        integers = tf.bitwise.right_shift(integers, tf.constant(spare, bits))
+        # The midpoints of equal steps: exact, and they leave both ends out.
+        return (tf.cast(integers, dtype) + 0.5) * 2.0 ** (-23 if dtype == "float32" else -52)
 
     def _normal(shape, seed, dtype):
-        return tf.random.stateless_normal(shape, _key(seed), dtype=dtype, alg="philox")
+        return math.sqrt(2.0) * tf.math.erfinv(2.0 * _uniform(shape, seed, dtype) - 1.0)
+
+    def _philox(shape, seed):
+        key, draw = tf.split(tf.cast(_key(seed), tf.uint64), 2)
+        # The lower word of the counter runs over the blocks of one draw, the upper one over the draws.
+        counter = tf.concat([tf.zeros((1,), tf.uint64), draw], axis=0)
+        return {"shape": tf.convert_to_tensor(shape, tf.int32), "key": key, "counter": counter, "alg": PHILOX}
 
 else:
-    from contextlib import nullcontext as init_scope
+    _outside_functions = contextlib.nullcontext
+
+    def _is_tracing():
+        return False
 
     def _uniform(shape, seed):
-        return keras.random.uniform(shape, dtype="float32", seed=seed)
+        # Multiples of 2^-23 in [0, 1).
+        return keras.random.uniform(shape, dtype="float32", seed=seed) + 2.0**-24
 
     def _normal(shape, seed, dtype):
         return keras.random.normal(shape, dtype=dtype, seed=seed)
@@ -45,8 +74,7 @@ def uniform(shape, seed=None):
     -------
     float32 tensor of `shape`; never 0 and never 1.
     """
-    # Generators return multiples of 2^-23 in [0, 1): their midpoints are exact in float32 and leave both ends out.
-    return _uniform(tuple(shape), _checked(seed)) + 2.0**-24
+    return _uniform(tuple(shape), _checked(seed))
 
 
 def gumbel(shape, seed=None):
@@ -57,6 +85,15 @@ def gumbel(shape, seed=None):
 def normal(shape, seed=None, dtype="float32"):
     """Draw standard normal noise in float32 or float64; other arguments as for `uniform`."""
     return _normal(tuple(shape), _checked(seed), dtype)
+
+
+def permutation(n, seed=None):
+    """Draw a random order of `0 ... n - 1`: int32 tensor, shape [n]; `seed` as for `uniform`."""
+    return ops.argsort(uniform((n,), seed))
+
+
+# Generators that traced functions draw from: a function may outlive the distribution that it was traced with.
+_TRACED = set()
 
 
 class Stream:
@@ -83,8 +120,10 @@ class Stream:
     def generator(self):
         """The `SeedGenerator` to draw from, or None for the global stream."""
         if self._generator is None and self.random_seed is not None:
-            with init_scope():  # the first draw may happen inside a traced function
+            with _outside_functions():  # the first draw may happen inside a traced function
                 self._generator = keras.random.SeedGenerator(int(self.random_seed))
+        if self._generator is not self.random_seed and _is_tracing():
+            _TRACED.add(self._generator)
         return self._generator
 
     def child(self):
@@ -111,14 +150,19 @@ def _is_generator(seed):
 
 
 def _checked(seed):
-    if seed is None or _is_generator(seed):
+    if seed is None or _is_generator(seed) or tuple(getattr(seed, "shape", ())) == (2,):
         return seed
     if _is_int(seed):
         return int(seed)
-    raise ValueError(f"`seed` must be None, an int or a keras.random.SeedGenerator. Received: seed={seed!r}")
+    raise ValueError(f"`seed` must be None, an int, a keras.random.SeedGenerator or a key of shape [2]. Received: seed={seed!r}")
 
 
 def _key(seed):
     if seed is None:
+        if _is_tracing():  # Keras makes its global generator at the first draw, which may be this one
+            with _outside_functions():
+                keras.random.randint((), 0, 2)
         return keras.random.randint((2,), 0, 2**31 - 1, dtype="int32")
-    return ops.convert_to_tensor([seed, 0], dtype="int64") if isinstance(seed, int) else seed.next()
+    if isinstance(seed, int):
+        return ops.convert_to_tensor([seed, 0], dtype="int64")
+    return seed.next() if _is_generator(seed) else seed

@@ -1,9 +1,8 @@
 """Returns and advantages of sequences: time-major tensors, episodes' ends kept apart."""
 
-import keras
 from keras import ops
 
-from kgdists.shapes import check_same
+from kgdists.shapes import check_same, dtype_of
 
 __all__ = ["gae"]
 
@@ -48,10 +47,10 @@ def gae(rewards, values, next_values, terminated, truncated, gamma, gae_lambda):
     for name, factor in (("gamma", gamma), ("gae_lambda", gae_lambda)):
         if not 0.0 <= factor <= 1.0:
             raise ValueError(f"`{name}` must lie in [0, 1]. Received: {name}={factor}")
-    check_same(rewards=rewards, values=values, next_values=next_values)
-    check_same(terminated=terminated, truncated=truncated)
-    goes_on = 1.0 - ops.cast(terminated, keras.backend.standardize_dtype(values.dtype))
-    same_episode = goes_on * (1.0 - ops.cast(truncated, keras.backend.standardize_dtype(values.dtype)))
+    terminated, truncated = (ops.cast(x, dtype_of(values)) for x in (terminated, truncated))
+    check_same(rewards=rewards, values=values, next_values=next_values, terminated=terminated, truncated=truncated)
+    goes_on = 1.0 - terminated
+    same_episode = goes_on * (1.0 - truncated)
     deltas = rewards + gamma * goes_on * next_values - values
     decays = gamma * gae_lambda * same_episode
 

@@ -4,6 +4,7 @@ All three functions dispatch on the type of the space: `head_for.register(MySpac
 """
 
 import functools
+import math
 
 import gymnasium
 import numpy as np
@@ -95,8 +96,7 @@ def _(space: gymnasium.spaces.Discrete, action):
 
 @head_for.register
 def _(space: gymnasium.spaces.Box, **options):
-    if not np.issubdtype(space.dtype, np.floating) or np.prod(space.shape) == 0:
-        raise ValueError(_unsupported(space))
+    _check_box(space)
     low, high = space.low.ravel().astype("float64"), space.high.ravel().astype("float64")
     bounded = np.isfinite(low) & np.isfinite(high)
     low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
@@ -107,15 +107,22 @@ def _(space: gymnasium.spaces.Box, **options):
 
 @decode_action.register
 def _(space: gymnasium.spaces.Box, action):
+    _check_box(space)
     action = np.asarray(action)
     action = action.reshape(action.shape[:-1] + space.shape)
-    return np.clip(action, space.low, space.high).astype(space.dtype, copy=False)
+    return np.asarray(np.clip(action, space.low, space.high), space.dtype)
 
 
 @encode_action.register
 def _(space: gymnasium.spaces.Box, action):
+    _check_box(space)
     action = np.asarray(action, "float32")
-    return action.reshape((*action.shape[: action.ndim - len(space.shape)], -1))
+    return action.reshape((*action.shape[: action.ndim - len(space.shape)], math.prod(space.shape)))
+
+
+def _check_box(space):
+    if not np.issubdtype(space.dtype, np.floating) or math.prod(space.shape) == 0:
+        raise ValueError(_unsupported(space))
 
 
 def _unsupported(space):

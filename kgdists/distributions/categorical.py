@@ -1,5 +1,7 @@
 """Categorical distribution with Gumbel-softmax samples."""
 
+from numbers import Real
+
 import numpy as np
 from keras import ops
 
@@ -52,7 +54,7 @@ class CategoricalDist(Distribution):
         if mask is not None:
             logits = ops.where(_as_mask(mask, logits), logits, -INF)
         _check_logits(logits)
-        if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, (int, float)) or not 0 < boltzmann_tau < INF:
+        if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, Real) or not 0 < boltzmann_tau < INF:
             raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
         self._set(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
 
@@ -173,8 +175,9 @@ class CategoricalDist(Distribution):
         p, q = self.probs, other.probs
         # With d = log q - log p it is sum p (exp(d) - 1 - d), every term >= 0, because the p and the q sum to one.
         d = _log_ratio(self.logits, other.logits)
-        near = d < 1.0
-        d_near, d_far = ops.where(near, d, 0.0), ops.where(near | ops.equal(p, 0), 0.0, d)
+        gone = ops.equal(p, 0)
+        near = (d < 1.0) & ~gone
+        d_near, d_far = ops.where(near, d, 0.0), ops.where(near | gone, 0.0, d)
         # Far out exp(d) may overflow where p exp(d) = q does not; p = 0 leaves q.
         return ops.sum(ops.where(near, p * numerics.expm1_minus(d_near), q - p - p * d_far), axis=-1)
 
@@ -201,13 +204,15 @@ class CategoricalDist(Distribution):
                 f"vectors must be floats. Received: x of shape {tuple(x.shape)} and dtype {dtype}"
             )
         _check_labels(x, n)
-        x = ops.cast(x, "int32") if dtype == "bool" else x
+        x = x if dtype in ("int64", "uint32", "uint64") else ops.cast(x, "int32")  # a uint8 cannot be compared with 256
         inside = (x >= 0) & (x < n)
         return ops.one_hot(ops.cast(ops.where(inside, x, 0), "int32"), n, dtype=self.dtype), inside
 
 
 def _argmax(scores):
-    return ops.where(ops.max(scores, axis=-1) > -INF, ops.argmax(scores, axis=-1), -1)
+    # XLA's maximum overlooks NaN.
+    is_proper = (ops.max(scores, axis=-1) > -INF) & ~ops.any(ops.isnan(scores), axis=-1)
+    return ops.where(is_proper, ops.argmax(scores, axis=-1), -1)
 
 
 def _log_ratio(p, q):
@@ -218,7 +223,8 @@ def _log_ratio(p, q):
     q = q - ops.where(ops.abs(shift) > 1.0, shift, 0.0)  # a far offset is better taken off before
     difference = ops.where(q_out, 0.0, q) - ops.where(p_out, 0.0, p)
     offset = ops.logsumexp(q - top, axis=-1, keepdims=True) - ops.logsumexp(p - top, axis=-1, keepdims=True)
-    return ops.where(p_out, ops.where(q_out, 0.0, INF), ops.where(q_out, -INF, difference - offset))
+    ratio = ops.where(p_out, INF, ops.where(q_out, -INF, difference - offset))
+    return ops.where(p_out & q_out, 0.0, ratio)
 
 
 def _as_mask(mask, logits):

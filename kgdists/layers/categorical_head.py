@@ -19,7 +19,7 @@ class CategoricalHead(keras.layers.Layer):
     kernel_gain : float
         Gain of the orthogonal initial kernel; a small one starts near the uniform distribution.
     random_seed : None or int
-        An int makes the sequence of draws reproducible.
+        An int makes the initial weights and the sequence of draws reproducible.
 
     Examples
     --------
@@ -38,7 +38,7 @@ class CategoricalHead(keras.layers.Layer):
         self.kernel_gain = kernel_gain
         self.random_seed = random_seed
         self.seed_generator = keras.random.SeedGenerator(random_seed)
-        initializer = keras.initializers.Orthogonal(kernel_gain)
+        initializer = keras.initializers.Orthogonal(kernel_gain, seed=random_seed)
         self.logits = keras.layers.Dense(num_categories, kernel_initializer=initializer, dtype=self.dtype_policy)
 
     def build(self, features_shape):

@@ -29,7 +29,7 @@ class NormalHead(keras.layers.Layer):
     kernel_gain : float
         Gain of the orthogonal initial kernels; a small one starts near the same distribution for all features.
     random_seed : None or int
-        An int makes the sequence of draws reproducible.
+        An int makes the initial weights and the sequence of draws reproducible.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class NormalHead(keras.layers.Layer):
         self.random_seed = random_seed
         self.seed_generator = keras.random.SeedGenerator(random_seed)
         self.mu = keras.layers.Dense(
-            num_dims, kernel_initializer=keras.initializers.Orthogonal(kernel_gain), dtype=self.dtype_policy, name="mu"
+            num_dims, kernel_initializer=keras.initializers.Orthogonal(kernel_gain, seed=random_seed), dtype=self.dtype_policy, name="mu"
         )
         self.logvar_bounds = (2.0 * np.log(min_stddev).item(), 2.0 * np.log(max_stddev).item())
         start = numerics.soft_clip_inverse(2.0 * np.log(initial_stddev), *self.logvar_bounds).item()
@@ -86,7 +86,7 @@ class NormalHead(keras.layers.Layer):
         if state_dependent:
             self.logvar = keras.layers.Dense(
                 num_dims,
-                kernel_initializer=keras.initializers.Orthogonal(kernel_gain),
+                kernel_initializer=keras.initializers.Orthogonal(kernel_gain, seed=random_seed),
                 bias_initializer=self.initial_logvar,
                 dtype=self.dtype_policy,
                 name="logvar",

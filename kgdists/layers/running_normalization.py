@@ -21,19 +21,24 @@ class RunningNormalization(keras.layers.Layer):
     """
 
     def __init__(self, clip=10.0, epsilon=1e-8, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
+        for name, number in (("clip", clip), ("epsilon", epsilon)):
+            if not 0 < number < float("inf"):
+                raise ValueError(f"`{name}` must be a finite number > 0. Received: {name}={number!r}")
         self.clip = clip
         self.epsilon = epsilon
 
     def build(self, input_shape):
         shape = tuple(input_shape[1:])
-        self.mean = self.add_weight(shape, "zeros", dtype="float32", trainable=False, name="mean")
-        self.variance = self.add_weight(shape, "ones", dtype="float32", trainable=False, name="variance")
-        self.count = self.add_weight((), "zeros", dtype="float32", trainable=False, name="count")
+        # Half precision holds neither epsilon nor large observations.
+        kept = {"dtype": "float32", "autocast": False, "trainable": False}
+        self.mean = self.add_weight(shape, "zeros", name="mean", **kept)
+        self.variance = self.add_weight(shape, "ones", name="variance", **kept)
+        self.count = self.add_weight((), "zeros", name="count", **kept)
 
     def call(self, x):
-        normalised = (x - self.mean) / ops.sqrt(self.variance + self.epsilon)
-        return ops.clip(normalised, -self.clip, self.clip)
+        normalised = (ops.cast(x, "float32") - self.mean) / ops.sqrt(self.variance + self.epsilon)
+        return ops.cast(ops.clip(normalised, -self.clip, self.clip), self.compute_dtype)
 
     def update(self, x):
         """Take a batch `x`, shape [B..., *shape], into the statistics (Chan et al. 1979, parallel variance)."""

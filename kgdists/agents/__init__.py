@@ -1,0 +1,6 @@
+"""Agents: policies that learn on Gymnasium environments."""
+
+from kgdists.agents.ppo import PPO, PPOConfig
+from kgdists.agents.rollout import Evaluation, evaluate, make_envs
+
+__all__ = ["PPO", "Evaluation", "PPOConfig", "evaluate", "make_envs"]

@@ -1,0 +1,1 @@
+"""Agents on disk: Keras files, arrays and JSON, nothing that can run code."""

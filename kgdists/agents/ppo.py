@@ -1,0 +1,407 @@
+"""Proximal policy optimisation (Schulman et al. 2017) with the clipped surrogate loss."""
+
+import dataclasses
+import math
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule
+
+from kgdists import losses, random
+from kgdists.agents import checkpoint
+from kgdists.agents.rollout import Rollouts, evaluate, make_envs
+from kgdists.layers import RunningNormalization
+from kgdists.policy import Policy
+from kgdists.returns import gae
+from kgdists.spaces import decode_action, head_for
+
+__all__ = ["PPO", "PPOConfig"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PPOConfig:
+    """Hyperparameters of `PPO`. A schedule is a function of the number of gradient steps taken."""
+
+    num_envs: int = 8
+    """Environments stepped together (N)."""
+    n_steps: int = 256
+    """Steps of each environment between two updates (T)."""
+    batch_size: int = 64
+    """Steps per gradient step; divides N T."""
+    n_epochs: int = 10
+    """Passes over the N T steps in an update."""
+    learning_rate: float | LearningRateSchedule = 3e-4
+    clip_range: float | LearningRateSchedule = 0.2
+    """Bound of the policy ratio's distance from 1."""
+    clip_range_value: float | None = None
+    """Bound of the change of a value in the value loss; None: no bound."""
+    gamma: float = 0.99
+    """Discount factor."""
+    gae_lambda: float = 0.95
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus."""
+    vf_coef: float = 0.5
+    """Weight of the value loss."""
+    max_grad_norm: float | None = 0.5
+    """Bound of the norm of the gradient of all weights together; None: no bound."""
+    target_kl: float | None = None
+    """An update ends early once the KL divergence from the old policy exceeds 1.5 times this; None: never."""
+    normalize_advantages: bool = True
+    """Standardise the advantages of each batch."""
+    normalize_observations: bool = False
+    """Standardise observations by running statistics, which are saved with the policy."""
+    normalize_rewards: bool = False
+    """Divide rewards by the running standard deviation of the discounted return."""
+    hidden_units: tuple[int, ...] = (64, 64)
+    """Widths of the tanh layers of the default policy and value networks."""
+    initial_stddev: float = 1.0
+    """Of the default policy for a Box, in units of half the box's width."""
+    seed: int | None = None
+    """Of the initial weights, the actions, the minibatches and the environments."""
+
+    def __post_init__(self):
+        at_least_one = ("num_envs", "n_steps", "batch_size", "n_epochs")
+        for name in at_least_one:
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={getattr(self, name)!r}")
+        for name in ("gamma", "gae_lambda"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"`{name}` must lie in [0, 1]. Received: {name}={getattr(self, name)!r}")
+        for name in ("learning_rate", "clip_range", "clip_range_value", "max_grad_norm", "target_kl", "initial_stddev"):
+            value = getattr(self, name)
+            if not (value is None or isinstance(value, LearningRateSchedule) or 0.0 < value < math.inf):
+                raise ValueError(f"`{name}` must be a finite number > 0. Received: {name}={value!r}")
+        if self.n_steps * self.num_envs % self.batch_size:
+            raise ValueError(
+                "`batch_size` must divide `n_steps * num_envs`. "
+                f"Received: batch_size={self.batch_size}, n_steps * num_envs={self.n_steps * self.num_envs}"
+            )
+
+
+class PPO:
+    """An agent that improves a policy by clipped policy gradients on its own rollouts.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment with same-step autoreset.
+    policy : None or kgdists.Policy
+        Observations -> distribution over actions; None makes tanh layers and the head for the action space.
+    value : None or keras.Model
+        Observations [B, *shape] -> values [B, 1]; None makes tanh layers.
+    **config
+        Fields of `PPOConfig`.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> agent = kg.agents.PPO("CartPole-v1", num_envs=2, n_steps=32, seed=0)
+    >>> history = agent.learn(128)
+    >>> history.history["steps"]
+    [64, 128]
+    """
+
+    def __init__(self, env, *, policy=None, value=None, **config):
+        self.env = env
+        self.envs = make_envs(env, config.get("num_envs", PPOConfig.num_envs))
+        self.config = config = PPOConfig(**(config | {"num_envs": self.envs.num_envs}))
+        self.policy = policy or _default_policy(self.envs, config)
+        self.value = value or _default_value(self.envs, config)
+        self.optimizer = keras.optimizers.Adam(
+            config.learning_rate, epsilon=1e-5, global_clipnorm=config.max_grad_norm
+        )
+        self.steps = self.actions_drawn = 0
+        self.seed = np.random.default_rng(config.seed).integers(2**31).item()
+        self.generator = keras.random.SeedGenerator(config.seed)
+        self.return_statistics = RunningNormalization()
+        self.return_statistics.build((None,))
+        self.discounted_return = tf.Variable(tf.zeros(config.num_envs))
+        self.rollouts = Rollouts(self.envs, config.n_steps, config.seed)
+        self._build()
+
+    def _build(self):
+        shape = self.envs.single_observation_space.shape
+        observations = tf.zeros((1, *shape))
+        self.policy(observations)
+        values = self.value(observations)
+        if tuple(values.shape) != (1, 1):
+            raise ValueError(f"`value` must map observations [B, ...] to [B, 1]. Received: shape {tuple(values.shape)}")
+        self.variables = self.policy.trainable_variables + self.value.trainable_variables
+        self.optimizer.build(self.variables)
+        self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
+        self.normalizations = [
+            layer
+            for model in (self.policy.trunk, self.value)
+            for layer in getattr(model, "layers", ())
+            if isinstance(layer, RunningNormalization)
+        ]
+        # A pure function: a generator's counter, a variable to write, would double the time of a call.
+        act = tf.function(lambda x, key: self.policy(x).sample_action(seed=key), jit_compile=True, autograph=False)
+        observations = tf.TensorSpec((self.envs.num_envs, *shape))
+        self._act_concrete = act.get_concrete_function(observations, tf.TensorSpec((2,), tf.int64))
+        self._act_greedily = tf.function(lambda x: self.policy(x).mode_action(), jit_compile=True, autograph=False)
+        self._act_randomly = tf.function(lambda x: self.policy(x).sample_action(), jit_compile=True, autograph=False)
+        self._compiled_update = tf.function(self._update, jit_compile=True, autograph=False)
+
+    def learn(self, total_steps, callbacks=()):
+        """Train for a number of environment steps, rounded up to whole rollouts.
+
+        Parameters
+        ----------
+        total_steps : int, >= 1
+            Steps of all environments together, on top of those already taken.
+        callbacks : list of keras.callbacks.Callback
+            An epoch is one rollout and update; `callback.model` is the policy.
+
+        Returns
+        -------
+        keras.callbacks.History
+            One entry per update of `return` and `length` (means of the last 100 episodes), `steps`, and the losses
+            and diagnostics of the update.
+
+        Raises
+        ------
+        FloatingPointError
+            If a loss or a weight stops being finite.
+        """
+        if not isinstance(total_steps, int) or total_steps < 1:
+            raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps!r}")
+        per_update = self.config.n_steps * self.config.num_envs
+        updates = -(-total_steps // per_update)
+        history = keras.callbacks.History()
+        callbacks = keras.callbacks.CallbackList([*callbacks, history], model=self.policy, epochs=updates, steps=1)
+        self.policy.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in range(updates):
+            callbacks.on_epoch_begin(epoch)
+            start = time.perf_counter()
+            rollout = self.rollouts.collect(self._act)
+            logs = self.update(*rollout)
+            self.steps += per_update
+            logs = self._progress() | logs | {"steps_per_second": per_update / (time.perf_counter() - start)}
+            callbacks.on_epoch_end(epoch, logs)
+            if self.policy.stop_training:
+                break
+        callbacks.on_train_end()
+        return history
+
+    def _act(self, observations):
+        self.actions_drawn += 1
+        return self._act_concrete(tf.constant(observations), tf.constant([self.seed, self.actions_drawn], tf.int64))
+
+    def _progress(self):
+        returns, lengths = self.rollouts.recent_returns, self.rollouts.recent_lengths
+        return {
+            "steps": self.steps,
+            "return": float(np.mean(returns)) if returns else math.nan,
+            "length": float(np.mean(lengths)) if lengths else math.nan,
+        }
+
+    def update(self, observations, actions, rewards, next_observations, terminated, truncated):
+        """Improve policy and values on one rollout: arrays of shape [T, N, ...] as `Rollouts.collect` returns them.
+
+        Returns
+        -------
+        dict of name -> float, the losses and diagnostics averaged over the gradient steps.
+        """
+        metrics = self._compiled_update(
+            observations, actions, rewards.astype("float32"), next_observations, terminated, truncated
+        )
+        names = sorted(metrics)
+        logs = dict(zip(names, tf.stack([metrics[name] for name in names]).numpy().tolist(), strict=True))
+        bad = [name for name, x in logs.items() if not math.isfinite(x) and name != "explained_variance"]
+        if bad:
+            raise FloatingPointError(f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite")
+        return logs
+
+    def _update(self, observations, actions, rewards, next_observations, terminated, truncated):
+        config = self.config
+        n = config.n_steps * config.num_envs
+        values, next_values = self._values(observations), self._values(next_observations)
+        if config.normalize_rewards:
+            rewards = self._scaled(rewards, terminated | truncated)
+        advantages, returns = gae(
+            rewards, values, next_values, terminated, truncated, config.gamma, config.gae_lambda
+        )
+        rows = [_flat(x) for x in (observations, actions, advantages, returns, values)]
+        rows.append(self.policy(rows[0]).log_proba(rows[1]))
+        limit = math.inf if config.target_kl is None else 1.5 * config.target_kl
+
+        def minibatch(i, shuffled, kl, sums):
+            metrics = self._gradient_step(*(x[i] for x in shuffled))
+            return i + 1, shuffled, metrics["kl"], {name: sums[name] + metrics[name] for name in sums}
+
+        def epoch(i, kl, sums, count):
+            order = random.permutation(n, self.generator)
+            shuffled = [ops.reshape(ops.take(x, order, axis=0), (-1, config.batch_size, *x.shape[1:])) for x in rows]
+            num_batches = n // config.batch_size
+            done, _, kl, sums = tf.while_loop(
+                lambda j, _, kl, sums: (j < num_batches) & (kl <= limit), minibatch, (0, shuffled, kl, sums)
+            )
+            return i + 1, kl, sums, count + done
+
+        names = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
+        _, _, sums, count = tf.while_loop(
+            lambda i, kl, sums, count: (i < config.n_epochs) & (kl <= limit),
+            epoch,
+            (0, tf.constant(0.0), {name: tf.constant(0.0) for name in names}, 0),
+        )
+        # Only now, so that the old log-probabilities above are those of the policy that acted.
+        for layer in self.normalizations:
+            layer.update(observations)
+        metrics = {name: total / ops.cast(count, "float32") for name, total in sums.items()}
+        unexplained = ops.var(returns - values) / ops.var(returns)
+        return metrics | {
+            "explained_variance": 1.0 - unexplained,
+            "learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate),
+        }
+
+    def _gradient_step(self, observations, actions, advantages, returns, old_values, old_log_proba):
+        config = self.config
+        clip_range = config.clip_range
+        if isinstance(clip_range, LearningRateSchedule):
+            clip_range = clip_range(self.optimizer.iterations)
+        if config.normalize_advantages:
+            advantages = (advantages - ops.mean(advantages)) / (ops.std(advantages) + 1e-8)
+        with tf.GradientTape() as tape:
+            pi = self.policy(observations)
+            log_proba = pi.log_proba(actions)
+            values = ops.squeeze(self.value(observations), axis=-1)
+            entropy_loss = losses.entropy_bonus(pi.entropy())
+            policy_loss = losses.ppo_clip(log_proba, old_log_proba, advantages, clip_range)
+            value_loss = losses.value(
+                values, returns, None if config.clip_range_value is None else old_values, config.clip_range_value
+            )
+            loss = policy_loss + config.vf_coef * value_loss + config.ent_coef * entropy_loss
+        self.optimizer.apply(tape.gradient(loss, self.variables), self.variables)
+        log_ratio = log_proba - old_log_proba
+        return {
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "entropy": -entropy_loss,
+            "kl": ops.mean(ops.expm1(log_ratio) - log_ratio),  # Schulman's estimator: unbiased, >= 0
+            "clip_fraction": ops.mean(ops.cast(ops.abs(ops.expm1(log_ratio)) > clip_range, "float32")),
+        }
+
+    def _values(self, observations):
+        return ops.reshape(self.value(_flat(observations)), observations.shape[:2])
+
+    def _scaled(self, rewards, ended):
+        """Rewards over the running standard deviation of the discounted return."""
+
+        def step(total, at_t):
+            reward, ended = at_t
+            total = reward + self.config.gamma * total
+            return ops.where(ended, 0.0, total), total
+
+        last, totals = ops.scan(step, ops.convert_to_tensor(self.discounted_return), (rewards, ended))
+        self.discounted_return.assign(last)
+        self.return_statistics.update(totals)
+        return rewards / ops.sqrt(self.return_statistics.variance + self.return_statistics.epsilon)
+
+    def evaluate(self, episodes=100, deterministic=True, seed=None):
+        """Play whole episodes without training.
+
+        Parameters
+        ----------
+        episodes : int, >= 1
+        deterministic : bool
+            Take the most probable action, or draw one.
+        seed : None or int
+            Of the environments.
+
+        Returns
+        -------
+        Evaluation, with `mean`, `std`, `returns` and `lengths`.
+        """
+        if not isinstance(episodes, int) or episodes < 1:
+            raise ValueError(f"`episodes` must be an int >= 1. Received: episodes={episodes!r}")
+        act = self._act_greedily if deterministic else self._act_randomly
+        if self.env is self.envs:
+            self.rollouts.observations = None  # the next rollout starts with new episodes
+            return evaluate(self.envs, act, episodes, seed)
+        envs = make_envs(self.env, min(episodes, 100))
+        result = evaluate(envs, act, episodes, seed)
+        envs.close()
+        return result
+
+    def predict(self, observations, deterministic=True):
+        """Actions for the environment.
+
+        Parameters
+        ----------
+        observations : array, shape [*shape] or [B, *shape]
+        deterministic : bool
+            Take the most probable action, or draw one.
+
+        Returns
+        -------
+        numpy array, shape [*action_shape] or [B, *action_shape], of the action space's dtype.
+        """
+        shape = self.envs.single_observation_space.shape
+        observations = np.asarray(observations, "float32")
+        if observations.shape[-len(shape) :] != shape and shape or observations.ndim > len(shape) + 1:
+            raise ValueError(
+                f"`observations` must have shape {shape} or (B, {', '.join(map(str, shape))}). "
+                f"Received: shape {observations.shape}"
+            )
+        is_single = observations.ndim == len(shape)
+        act = self._act_greedily if deterministic else self._act_randomly
+        actions = act(tf.constant(observations[None] if is_single else observations)).numpy()
+        actions = decode_action(self.envs.single_action_space, actions)
+        return actions[0] if is_single else actions
+
+    def save(self, path):
+        """Save the agent to a folder: `policy.keras`, `value.keras`, `agent.json`, `state.npz`.
+
+        A folder that exists is replaced file by file, each written aside and then renamed.
+        """
+        checkpoint.save(self, path)
+
+    @classmethod
+    def load(cls, path, env=None):
+        """Load an agent that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+        env : None, str, callable or gymnasium.vector.VectorEnv
+            May be left out if the agent was made with an id.
+
+        Returns
+        -------
+        PPO
+        """
+        return checkpoint.load(cls, path, env)
+
+
+def _flat(x):
+    return ops.reshape(x, (-1, *x.shape[2:]))
+
+
+def _mlp(envs, config, salt):
+    layers = [keras.Input(envs.single_observation_space.shape)]
+    if config.normalize_observations:
+        layers.append(RunningNormalization())
+    if len(envs.single_observation_space.shape) != 1:
+        layers.append(keras.layers.Flatten())
+    for i, units in enumerate(config.hidden_units):
+        seed = None if config.seed is None else config.seed + 1000 * i + salt
+        initializer = keras.initializers.Orthogonal(math.sqrt(2.0), seed=seed)
+        layers.append(keras.layers.Dense(units, "tanh", kernel_initializer=initializer))
+    return layers
+
+
+def _default_policy(envs, config):
+    space = envs.single_action_space
+    options = {"random_seed": config.seed}
+    head = head_for(space, **options)
+    return Policy(keras.Sequential(_mlp(envs, config, salt=1)), head)
+
+
+def _default_value(envs, config):
+    initializer = keras.initializers.Orthogonal(1.0, seed=config.seed)
+    return keras.Sequential([*_mlp(envs, config, salt=2), keras.layers.Dense(1, kernel_initializer=initializer)])

@@ -1,0 +1,190 @@
+"""Stepping environments: vector environments with same-step autoreset, rollouts and evaluation episodes."""
+
+import dataclasses
+from collections import deque
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from kgdists.spaces import decode_action
+
+__all__ = ["Evaluation", "Rollouts", "evaluate", "make_envs"]
+
+
+def make_envs(env, num_envs):
+    """Make `num_envs` copies of an environment, stepped together, whose observations are arrays of numbers.
+
+    They reset in the very step in which an episode ends and hand out its final observation in the info, so that no
+    reset step ever counts as a step of the environment.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one `gymnasium.Env`, or a vector environment of that autoreset mode.
+    num_envs : int, >= 1
+
+    Returns
+    -------
+    gymnasium.vector.VectorEnv
+
+    Raises
+    ------
+    ValueError
+        For a single environment, a vector environment of another autoreset mode, or an action space without a head.
+    """
+    if isinstance(env, VectorEnv):
+        _check_vector_env(env)
+        return env
+    if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
+        raise ValueError(f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}")
+    if not isinstance(num_envs, int) or num_envs < 1:
+        raise ValueError(f"`num_envs` must be an int >= 1. Received: num_envs={num_envs!r}")
+
+    def make():
+        single = gymnasium.make(env) if isinstance(env, str) else env()
+        is_box = isinstance(single.observation_space, gymnasium.spaces.Box)
+        return single if is_box else gymnasium.wrappers.FlattenObservation(single)
+
+    return SyncVectorEnv([make] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def _check_vector_env(envs):
+    mode = envs.metadata.get("autoreset_mode")
+    if mode != AutoresetMode.SAME_STEP:
+        raise ValueError(
+            "A VectorEnv must reset in the step in which an episode ends: make it with "
+            f"`autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP`. Received: {mode}"
+        )
+    if not isinstance(envs.single_observation_space, gymnasium.spaces.Box):
+        raise ValueError(
+            "The observations of a VectorEnv must be a Box: wrap it in `gymnasium.wrappers.vector.FlattenObservation`. "
+            f"Received: {envs.single_observation_space}"
+        )
+
+
+class Rollouts:
+    """Fixed-length pieces of the experience of vector environments, one after the other.
+
+    Parameters
+    ----------
+    envs : gymnasium.vector.VectorEnv
+        As `make_envs` returns them.
+    n_steps : int
+        Length T of a rollout.
+    seed : None or int
+        Of the environments' first reset.
+    """
+
+    def __init__(self, envs, n_steps, seed=None):
+        self.envs = envs
+        self.n_steps = n_steps
+        self.seed = seed
+        self.observations = None
+        self.recent_returns = deque(maxlen=100)
+        self.recent_lengths = deque(maxlen=100)
+
+    def reset(self):
+        """Start new episodes in all environments."""
+        observations, _ = self.envs.reset(seed=self.seed)
+        self.seed = None
+        self.observations = observations.astype("float32", copy=False)
+        self._returns = np.zeros(self.envs.num_envs)
+        self._lengths = np.zeros(self.envs.num_envs, int)
+
+    def collect(self, act):
+        """Step the environments T times.
+
+        Parameters
+        ----------
+        act : callable
+            Observations [N, *shape] -> actions of the policy's distribution, a tensor of shape [N, ...].
+
+        Returns
+        -------
+        tuple of arrays, shape [T, N, ...]
+            observations, actions, rewards, next observations (final ones at the end of an episode), terminated,
+            truncated.
+        """
+        if self.observations is None:
+            self.reset()
+        space, rows = self.envs.single_action_space, []
+        for _ in range(self.n_steps):
+            actions = act(self.observations).numpy()
+            observations, rewards, terminated, truncated, info = self.envs.step(decode_action(space, actions))
+            observations = next_observations = observations.astype("float32", copy=False)
+            self._returns += rewards
+            self._lengths += 1
+            ended = terminated | truncated
+            if ended.any():
+                next_observations = _with_final(observations, ended, info)
+                self.recent_returns.extend(self._returns[ended].tolist())
+                self.recent_lengths.extend(self._lengths[ended].tolist())
+                self._returns[ended] = 0.0
+                self._lengths[ended] = 0
+            rows.append((self.observations, actions, rewards, next_observations, terminated, truncated))
+            self.observations = observations
+        return tuple(np.stack(column) for column in zip(*rows, strict=True))
+
+
+def _with_final(observations, ended, info):
+    observations = observations.copy()
+    for i in np.flatnonzero(ended):
+        observations[i] = info["final_obs"][i]
+    return observations
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Undiscounted returns and lengths of whole episodes."""
+
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+
+    @property
+    def mean(self):
+        """Mean return."""
+        return float(np.mean(self.returns))
+
+    @property
+    def std(self):
+        """Standard deviation of the return over the episodes."""
+        return float(np.std(self.returns))
+
+    def __str__(self):
+        return f"return {self.mean:.1f} +- {self.std:.1f} over {len(self.returns)} episodes"
+
+
+def evaluate(envs, act, episodes, seed=None):
+    """Play whole episodes, the same number in each environment so that short ones are not favoured.
+
+    Parameters
+    ----------
+    envs : gymnasium.vector.VectorEnv
+        As `make_envs` returns them.
+    act : callable
+        As for `Rollouts.collect`.
+    episodes : int, >= 1
+        Rounded up to a multiple of the number of environments.
+    seed : None or int
+
+    Returns
+    -------
+    Evaluation
+    """
+    space, rounds = envs.single_action_space, -(-episodes // envs.num_envs)
+    returns, lengths = [[] for _ in range(envs.num_envs)], [[] for _ in range(envs.num_envs)]
+    total, length = np.zeros(envs.num_envs), np.zeros(envs.num_envs, int)
+    observations, _ = envs.reset(seed=seed)
+    while min(len(done) for done in returns) < rounds:
+        actions = act(observations.astype("float32", copy=False)).numpy()
+        observations, rewards, terminated, truncated, _ = envs.step(decode_action(space, actions))
+        total += rewards
+        length += 1
+        for i in np.flatnonzero(terminated | truncated):
+            returns[i].append(float(total[i]))
+            lengths[i].append(int(length[i]))
+            total[i] = length[i] = 0
+    return Evaluation(
+        tuple(x for done in returns for x in done[:rounds]), tuple(x for done in lengths for x in done[:rounds])
+    )

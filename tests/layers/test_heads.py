@@ -1,0 +1,168 @@
+"""What every head must do; a new head is one more line of the table."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgdists.distributions import CategoricalDist, NormalDist
+from kgdists.layers import CategoricalHead, NormalHead
+
+HEADS = {
+    "categorical": (CategoricalHead, {"num_categories": 3, "boltzmann_tau": 0.5}, CategoricalDist, 3),
+    "normal": (NormalHead, {"num_dims": 2, "initial_stddev": 0.5, "scale": [1.0, 2.0]}, NormalDist, 2),
+    "normal_state_dependent": (NormalHead, {"num_dims": 2, "state_dependent": True}, NormalDist, 2),
+}
+each_head = pytest.mark.parametrize(
+    "make", [lambda cls=cls, args=args, **options: cls(**args, **options) for cls, args, _, _ in HEADS.values()], ids=HEADS
+)
+HALVES = ["mixed_float16", "mixed_bfloat16"]
+
+
+def features(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def assert_same_params(p, q):
+    assert type(p) is type(q)
+    for name in p.params:
+        np.testing.assert_array_equal(p.params[name], q.params[name])
+
+
+def sequential(head):
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, "tanh"), head])
+
+
+def functional(head):
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, head(keras.layers.Dense(5, "tanh")(inputs)).sample())
+
+
+@pytest.mark.parametrize("batch", [(1,), (7,), (7, 2)])
+@pytest.mark.parametrize("cls, args, dist, width", HEADS.values(), ids=HEADS)
+def test_distribution_and_shapes(cls, args, dist, width, batch):
+    pi = cls(**args)(features(*batch, 4))
+    assert type(pi) is dist and pi.batch_shape == batch and pi.event_shape == (width,)
+
+
+@pytest.mark.parametrize("cls, args, dist, width", HEADS.values(), ids=HEADS)
+def test_a_symbolic_distribution_of_symbolic_features(cls, args, dist, width):
+    pi = cls(**args)(keras.Input((4,)))
+    assert type(pi) is dist and pi.batch_shape == (None,) and pi.event_shape == (width,)
+
+
+@each_head
+def test_gradients_reach_every_trainable_weight(make):
+    head = make()
+    variates = head(features(7, 4)).sample(seed=0)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(head(features(7, 4)).log_proba(variates) ** 2)
+    gradients = tape.gradient(loss, head.trainable_variables)
+    assert len(gradients) >= 2 and all(np.any(gradient) for gradient in gradients)
+
+
+@each_head
+def test_kernel_gain_0_starts_with_the_same_distribution_for_all_features(make):
+    pi = make(kernel_gain=0.0)(features(7, 4))
+    for x in pi.params.values():
+        np.testing.assert_allclose(x, np.broadcast_to(x[0], x.shape), atol=1e-6)
+
+
+@each_head
+def test_random_seed_makes_weights_and_draws_reproducible(make):
+    p, q = (make(random_seed=5)(features(7, 4)) for _ in range(2))
+    assert_same_params(p, q)
+    np.testing.assert_array_equal([p.sample() for _ in range(3)], [q.sample() for _ in range(3)])
+
+
+@each_head
+@pytest.mark.parametrize("random_seed", [None, 5])
+def test_successive_draws_differ(make, random_seed):
+    head, x = make(random_seed=random_seed), features(7, 4)
+    assert np.any(head(x).sample() != head(x).sample())
+
+
+@each_head
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_successive_draws_differ_inside_a_traced_function(make, jit_compile):
+    head, x = make(random_seed=5), tf.constant(features(7, 4))
+    head.build(x.shape)
+    draw = tf.function(lambda x: head(x).sample(), jit_compile=jit_compile)
+    assert np.any(draw(x) != draw(x))
+
+
+@each_head
+def test_a_seed_outranks_the_layer_stream(make):
+    head, x = make(), features(7, 4)
+    np.testing.assert_array_equal(head(x).sample(seed=3), head(x).sample(seed=3))
+
+
+@each_head
+def test_the_random_state_belongs_to_the_layer(make):
+    head = make()
+    assert any(head.seed_generator.state is variable for variable in head.variables)
+
+
+@each_head
+def test_config_round_trip(make):
+    head = make(name="actor", kernel_gain=0.5, random_seed=3)
+    config = keras.saving.serialize_keras_object(head)
+    twin = keras.saving.deserialize_keras_object(config)
+    assert type(twin) is type(head) and twin.get_config() == head.get_config()
+    x = features(7, 4)
+    assert_same_params(twin(x), head(x))
+
+
+@each_head
+def test_clone_of_a_sequential_model(make):
+    model, x = sequential(make()), features(7, 4)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    assert_same_params(clone(x), model(x))
+
+
+@each_head
+def test_clone_of_a_functional_model_that_samples(make):
+    model, x = functional(make()), features(7, 4)
+    clone = keras.models.clone_model(model)
+    assert clone(x).shape == model(x).shape
+
+
+@each_head
+def test_weights_survive_a_file(make, tmp_path):
+    model, twin, x = sequential(make()), sequential(make()), features(7, 4)
+    model.save_weights(tmp_path / "model.weights.h5")
+    twin.load_weights(tmp_path / "model.weights.h5")
+    assert_same_params(twin(x), model(x))
+
+
+@each_head
+def test_a_functional_model_that_samples_survives_a_file(make, tmp_path):
+    model, x = functional(make()), features(7, 4)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    first, second = loaded(x), loaded(x)
+    assert first.shape == model(x).shape and np.any(first != second)
+
+
+@each_head
+@pytest.mark.parametrize("policy", HALVES)
+def test_mixed_precision_gives_finite_half_precision_values(make, policy):
+    head = make(dtype=policy)
+    pi = head(features(7, 4))
+    x, log_proba = pi.sample_and_log_proba()
+    for tensor in (*pi.params.values(), x, log_proba, pi.entropy(), pi.kl_divergence(pi)):
+        assert tensor.dtype == policy.removeprefix("mixed_") and np.isfinite(tf.cast(tensor, "float32")).all()
+    assert all(weight.dtype == "float32" for weight in head.trainable_variables)
+
+
+@each_head
+def test_float64(make):
+    pi = make(dtype="float64")(features(7, 4))
+    assert pi.dtype == pi.sample().dtype == pi.entropy().dtype == "float64"
+
+
+@each_head
+def test_a_bad_random_seed_is_an_error(make):
+    with pytest.raises(ValueError, match="seed.*Received: .*today"):
+        make(random_seed="today")

@@ -1,0 +1,825 @@
+"""What every distribution keeps: one table, name -> constructor, drives all of it."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+import kgdists as kg
+
+INF, NAN = float("inf"), float("nan")
+BATCHES = [(), (5,), (2, 3)]
+SAMPLE_SHAPES = {(): (), 4: (4,), (4,): (4,), (2, 3): (2, 3)}
+N = 4
+
+
+def noise(batch, dtype, rng):
+    return ops.convert_to_tensor(rng.normal(size=(*batch, N)), dtype)
+
+
+def categorical(batch, dtype, rng, **static):
+    return kg.CategoricalDist(noise(batch, dtype, rng), **static)
+
+
+def masked_categorical(batch, dtype, rng, **static):
+    mask = np.broadcast_to([True, False, True, True], (*batch, N))
+    return kg.CategoricalDist(noise(batch, dtype, rng), mask=mask, **static)
+
+
+def normal(batch, dtype, rng, **static):
+    return kg.NormalDist(noise(batch, dtype, rng), noise(batch, dtype, rng), **static)
+
+
+# The one place to enter a new distribution.
+DISTRIBUTIONS = {"categorical": categorical, "masked_categorical": masked_categorical, "normal": normal}
+
+DETERMINISTIC = {
+    "log_proba": lambda p, q, x: p.log_proba(x),
+    "log_proba_action": lambda p, q, x: p.log_proba(p.mode_action()),
+    "proba_ratio": lambda p, q, x: p.proba_ratio(x, q),
+    "entropy": lambda p, q, x: p.entropy(),
+    "cross_entropy": lambda p, q, x: p.cross_entropy(q),
+    "kl_divergence": lambda p, q, x: p.kl_divergence(q),
+    "mode": lambda p, q, x: p.mode(),
+    "mode_action": lambda p, q, x: p.mode_action(),
+    "mean": lambda p, q, x: p.mean(),
+    "variance": lambda p, q, x: p.variance(),
+}
+DIFFERENTIABLE = ["log_proba", "entropy", "cross_entropy", "kl_divergence"]
+BATCH_SHAPED = ["log_proba", "log_proba_action", "proba_ratio", "entropy", "cross_entropy", "kl_divergence"]
+RANDOM_SEEDS = {"global": lambda: None, "int": lambda: 3, "generator": lambda: keras.random.SeedGenerator(3)}
+
+
+@pytest.fixture(params=DISTRIBUTIONS.values(), ids=DISTRIBUTIONS.keys())
+def make(request):
+    """Constructor of one distribution of the table."""
+    return lambda batch=(5,), dtype="float32", seed=0, **static: request.param(
+        batch, dtype, np.random.default_rng(seed), **static
+    )
+
+
+@pytest.fixture(params=RANDOM_SEEDS.values(), ids=RANDOM_SEEDS.keys())
+def random_seed(request):
+    """A fresh value of the argument `random_seed`, of each kind."""
+    return request.param()
+
+
+def evaluate(p, q, x):
+    return {name: method(p, q, x) for name, method in DETERMINISTIC.items()}
+
+
+def pair(make, batch=(5,), dtype="float32"):
+    """Two distributions and a variate of the first."""
+    p, q = make(batch, dtype, seed=0), make(batch, dtype, seed=1)
+    return p, q, p.sample(seed=2)
+
+
+def assert_same_values(got, want, **tolerance):
+    assert got.keys() == want.keys()
+    for name in want:
+        np.testing.assert_allclose(got[name], want[name], err_msg=name, **tolerance)
+
+
+def assert_same_dist(got, want):
+    assert type(got) is type(want)
+    assert got._static() == want._static()
+    assert got.random_seed == want.random_seed
+    for name, x in want.params.items():
+        np.testing.assert_array_equal(got.params[name], x)
+
+
+def all_differ(*draws):
+    return all(not np.array_equal(a, b) for i, a in enumerate(draws) for b in draws[:i])
+
+
+def inputs_for(dist):
+    """One Keras input for each parameter."""
+    return {name: keras.Input(x.shape[1:], dtype=x.dtype.name) for name, x in dist.params.items()}
+
+
+def symbolic(dist, **static):
+    """A distribution like `dist` of KerasTensors, and its inputs."""
+    inputs = inputs_for(dist)
+    return type(dist)(**inputs, **static), inputs
+
+
+def test_every_distribution_is_in_the_table():
+    rng = np.random.default_rng(0)
+    in_table = {type(construct((), "float32", rng)).__name__ for construct in DISTRIBUTIONS.values()}
+    assert in_table == set(kg.distributions.__all__)
+
+
+# Shapes and dtypes.
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_batch_and_event_shape(make, batch):
+    dist = make(batch)
+    assert dist.batch_shape == batch
+    assert dist.event_shape == (N,)
+    assert dist.dtype == "float32"
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_shapes_of_deterministic_methods(make, batch):
+    values = evaluate(*pair(make, batch))
+    assert {tuple(values[name].shape) for name in BATCH_SHAPED} == {batch}
+    assert {tuple(values[name].shape) for name in ("mode", "mean", "variance")} == {(*batch, N)}
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("sample_shape", SAMPLE_SHAPES)
+def test_shapes_of_draws(make, batch, sample_shape):
+    dist, front = make(batch), SAMPLE_SHAPES[sample_shape]
+    x, log_proba = dist.sample_and_log_proba(sample_shape)
+    assert tuple(dist.sample(sample_shape).shape) == tuple(x.shape) == (*front, *batch, N)
+    assert tuple(dist.log_proba(x).shape) == tuple(log_proba.shape) == (*front, *batch)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_actions_have_one_shape_and_dtype(make, batch):
+    dist = make(batch)
+    drawn, best = dist.sample_action(), dist.mode_action()
+    assert drawn.shape == best.shape and drawn.dtype == best.dtype
+    assert tuple(dist.log_proba(drawn).shape) == batch
+
+
+@pytest.mark.parametrize("sample_shape", [-1, (2, -1), 1.5, (1.5,), "2", None, True])
+def test_sample_shape_must_be_ints(make, sample_shape):
+    with pytest.raises(ValueError, match="`sample_shape` must be .* Received: "):
+        make().sample(sample_shape)
+
+
+def test_sample_shape_may_be_a_numpy_int_or_a_tensor_shape(make):
+    dist = make()
+    assert dist.sample(np.int64(2)).shape == dist.sample(tf.TensorShape([2])).shape == (2, 5, N)
+
+
+def float_results(dist, other, x):
+    values = evaluate(dist, other, x)
+    drawn, log_proba = dist.sample_and_log_proba(3, seed=4)
+    values |= {"sample": dist.sample(3, seed=4), "drawn": drawn, "log_proba_drawn": log_proba}
+    del values["mode_action"]
+    return values
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("floatx", ["float32", "float64"])
+def test_dtype_in_is_dtype_out(make, dtype, floatx):
+    """Whatever Keras' default float type is."""
+    keras.config.set_floatx(floatx)
+    try:
+        values = float_results(*pair(make, dtype=dtype))
+    finally:
+        keras.config.set_floatx("float32")
+    assert {name: x.dtype.name for name, x in values.items()} == dict.fromkeys(values, dtype)
+
+
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_half_precision_is_the_float32_result_rounded_once(make, half):
+    p, q, x = pair(make, dtype=half)
+    got = evaluate(p, q, x) | {"sample": p.sample(3, seed=4)}
+    wide = keras.tree.map_structure(lambda leaf: ops.cast(leaf, "float32"), (p, q, x))
+    want = evaluate(*wide) | {"sample": wide[0].sample(3, seed=4)}
+    # The action of a continuous distribution is itself rounded before its density is taken.
+    del got["log_proba_action"], want["log_proba_action"]
+    for name, value in want.items():
+        np.testing.assert_array_equal(got[name], ops.cast(value, got[name].dtype.name), err_msg=name)
+
+
+@pytest.mark.parametrize("dtype, other", [("float16", "float32"), ("float32", "float16"), ("float32", "float64")])
+@pytest.mark.parametrize("method", ["cross_entropy", "kl_divergence"])
+def test_dtypes_of_two_distributions_must_be_equal(make, dtype, other, method):
+    with pytest.raises(ValueError, match=f"`other` must have the same dtype. Received: {dtype} and {other}"):
+        getattr(make(dtype=dtype), method)(make(dtype=other))
+
+
+# The same value everywhere.
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_eager_traced_and_compiled_agree(make, batch):
+    arguments = pair(make, batch, "float64")
+    want = evaluate(*arguments)
+    assert_same_values(tf.function(evaluate)(*arguments), want, rtol=1e-12, atol=1e-12)
+    assert_same_values(tf.function(evaluate, jit_compile=True)(*arguments), want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch", BATCHES[1:])
+def test_functional_model_agrees(make, batch):
+    p, q, x = pair(make, batch, "float64")
+    (p_in, p_inputs), (q_in, q_inputs) = symbolic(p), symbolic(q)
+    x_in = keras.Input(x.shape[1:], dtype="float64")
+    model = keras.Model([p_inputs, q_inputs, x_in], evaluate(p_in, q_in, x_in))
+    got = model([dict(p.params), dict(q.params), x])
+    assert_same_values(got, evaluate(p, q, x), rtol=1e-12, atol=1e-12)
+
+
+def test_actions_may_be_keras_tensors(make):
+    dist = make()
+    action = dist.sample_action(seed=0)
+    dist_in, inputs = symbolic(dist)
+    action_in = keras.Input(action.shape[1:], dtype=action.dtype.name)
+    model = keras.Model([inputs, action_in], dist_in.log_proba(action_in))
+    np.testing.assert_allclose(model([dict(dist.params), action]), dist.log_proba(action), rtol=1e-6)
+
+
+def test_symbolic_shapes_are_known(make):
+    dist, _ = symbolic(make())
+    assert dist.batch_shape == (None,)
+    assert dist.sample().shape == (None, N)
+    assert dist.sample((2, 3)).shape == (2, 3, None, N)
+    assert [x.shape for x in dist.sample_and_log_proba(2)] == [(2, None, N), (2, None)]
+
+
+def test_eager_and_compiled_draws_of_one_seed_agree(make):
+    dist = make(dtype="float64")
+
+    def draw(dist):
+        return dist.sample((2, 3), seed=5), dist.sample_action(seed=6)
+
+    for got, want in zip(tf.function(draw, jit_compile=True)(dist), draw(dist), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_gradients_are_central_differences(make, name):
+    """Each parameter is moved up and down by itself: as a batch axis in front."""
+    p, q, x = pair(make, (3,), "float64")
+    leaves = keras.tree.flatten((p, q))
+    with tf.GradientTape() as tape:
+        tape.watch(leaves)
+        value = DETERMINISTIC[name](*keras.tree.pack_sequence_as((p, q), leaves), x)
+    gradients = tape.gradient(value, leaves, unconnected_gradients="zero")
+    step = 1e-5
+    for i, (leaf, gradient) in enumerate(zip(leaves, gradients, strict=True)):
+        steps = step * np.eye(np.size(leaf)).reshape(-1, *leaf.shape)
+        moved = [np.broadcast_to(other, (len(steps), *other.shape)) for other in leaves]
+
+        def total(shift, i=i, moved=moved):
+            arrays = [x + shift if j == i else x for j, x in enumerate(moved)]
+            dists = keras.tree.pack_sequence_as((p, q), [ops.convert_to_tensor(a) for a in arrays])
+            xs = np.broadcast_to(x, (len(shift), *x.shape))
+            return np.sum(DETERMINISTIC[name](*dists, xs), axis=-1)
+
+        difference = (total(steps) - total(-steps)) / (2 * step)
+        assert np.isfinite(gradient).all()
+        np.testing.assert_allclose(gradient, difference.reshape(leaf.shape), rtol=1e-6, atol=1e-8)
+
+
+def test_samples_are_differentiable_in_every_parameter(make):
+    dist = make()
+    leaves = list(dist.params.values())
+    with tf.GradientTape() as tape:
+        tape.watch(leaves)
+        x = keras.tree.pack_sequence_as(dist, leaves).sample(7, seed=1)[..., 0]
+    for gradient in tape.gradient(x, leaves):
+        assert np.isfinite(gradient).all() and np.any(gradient)
+
+
+# Identities.
+
+
+def test_log_prob_is_log_proba(make):
+    p, _, x = pair(make)
+    np.testing.assert_array_equal(p.log_prob(x), p.log_proba(x))
+
+
+def test_kl_is_cross_entropy_minus_entropy(make):
+    p, q, _ = pair(make, (50,), "float64")
+    np.testing.assert_allclose(p.kl_divergence(q), p.cross_entropy(q) - p.entropy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_kl_to_itself_is_exactly_zero(make, dtype):
+    dist = make((50,), dtype)
+    np.testing.assert_array_equal(dist.kl_divergence(dist), np.zeros(50))
+    np.testing.assert_array_equal(dist.kl_divergence(make((50,), dtype)), np.zeros(50))
+
+
+def test_ratio_to_itself_is_one(make):
+    p, _, x = pair(make)
+    np.testing.assert_array_equal(p.proba_ratio(x, p), np.ones(5))
+
+
+def test_ratio_is_that_of_densities(make):
+    p, q, x = pair(make, dtype="float64")
+    want = np.exp(p.log_proba(x)) / np.exp(q.log_proba(x))
+    np.testing.assert_allclose(p.proba_ratio(x, q), want, rtol=1e-12)
+
+
+def test_sample_and_log_proba_belong_together(make):
+    dist = make()
+    x, log_proba = dist.sample_and_log_proba(3, seed=1)
+    np.testing.assert_array_equal(x, dist.sample(3, seed=1))
+    np.testing.assert_allclose(log_proba, dist.log_proba(x), rtol=1e-5, atol=1e-6)
+
+
+def repeated(dist, times):
+    """`dist` with a batch axis of size `times` in front."""
+    return keras.tree.map_structure(lambda x: ops.broadcast_to(x, (times, *x.shape)), dist)
+
+
+def test_entropy_is_the_mean_surprise_of_actions(make):
+    times = 20_000
+    dist = make((3,), "float64")
+    many = repeated(dist, times)
+    surprise = -np.asarray(many.log_proba(many.sample_action(seed=7)))
+    error = surprise.std(axis=0) / np.sqrt(times)
+    assert (np.abs(surprise.mean(axis=0) - dist.entropy()) < 4 * error).all()
+
+
+def test_cross_entropy_is_the_mean_surprise_under_the_other(make):
+    times = 20_000
+    p, q, _ = pair(make, (3,), "float64")
+    surprise = -np.asarray(repeated(q, times).log_proba(repeated(p, times).sample_action(seed=8)))
+    error = surprise.std(axis=0) / np.sqrt(times)
+    assert (np.abs(surprise.mean(axis=0) - p.cross_entropy(q)) < 4 * error).all()
+
+
+def test_mode_is_the_likeliest_action(make):
+    many = repeated(make((3,)), 1000)
+    assert (np.asarray(many.log_proba(many.sample_action(seed=9))) <= many.log_proba(many.mode_action())).all()
+    np.testing.assert_array_equal(many.log_proba(many.mode()), many.log_proba(many.mode_action()))
+
+
+# The value: immutable, a pytree, and saved.
+
+
+def test_fields_cannot_be_set_or_deleted(make):
+    dist = make()
+    field = dist.PARAM_NAMES[0]
+    with pytest.raises(AttributeError, match=f"{type(dist).__name__} is immutable.* Received: {field} = 1"):
+        setattr(dist, field, 1)
+    with pytest.raises(AttributeError, match=f"{type(dist).__name__} is immutable.* Received: del {field}"):
+        delattr(dist, field)
+    with pytest.raises(AttributeError, match="immutable.* Received: new = 1"):
+        dist.new = 1
+
+
+def test_params_is_an_ordered_copy(make):
+    dist = make()
+    assert tuple(dist.params) == dist.PARAM_NAMES
+    assert len(dist) == len(dist.PARAM_NAMES)
+    dist.params.clear()
+    assert tuple(dist.params) == dist.PARAM_NAMES
+
+
+def test_from_params(make):
+    dist = make(name="a", random_seed=4)
+    assert_same_dist(type(dist).from_params(dist.params, **dist._static(), random_seed=4), dist)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_config_round_trip(make, dtype):
+    dist = make(dtype=dtype, name="a", random_seed=4)
+    got = type(dist).from_config(dist.get_config())
+    assert_same_dist(got, dist)
+    assert got.dtype == dtype
+
+
+def test_keras_serialisation_round_trip(make):
+    dist = make(name="a", random_seed=4)
+    assert_same_dist(keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(dist)), dist)
+
+
+@pytest.mark.parametrize("tree", [keras.tree, tf.nest])
+def test_tree_round_trip(make, tree):
+    dist = make(name="a", random_seed=4)
+    leaves = tree.flatten(dist)
+    assert all(leaf is x for leaf, x in zip(leaves, dist.params.values(), strict=True))
+    assert_same_dist(tree.pack_sequence_as(dist, leaves), dist)
+    doubled = tree.map_structure(lambda a, b: a + b, {"pi": (dist, 1.0)}, {"pi": (dist, 1.0)})["pi"][0]
+    assert_same_dist(doubled, tree.pack_sequence_as(dist, [2 * leaf for leaf in leaves]))
+
+
+@pytest.mark.parametrize("tree", [keras.tree, tf.nest])
+def test_trees_of_fresh_instances_have_one_structure(make, tree):
+    tree.assert_same_structure(make(seed=0, random_seed=4), make(seed=1, random_seed=4))
+
+
+LEAVES = {
+    "none": None,
+    "string": "x",
+    "number": 1,
+    "list": [1, None, "x"],
+    "type": float,
+    "shape": tf.TensorShape([None, 3]),
+    "unknown_spec": tf.TensorSpec(None),
+    "input_spec": keras.InputSpec(),
+    "array": np.zeros((2, 3)),
+}
+
+
+@pytest.mark.parametrize("leaf", LEAVES.values(), ids=LEAVES.keys())
+@pytest.mark.parametrize("tree", [keras.tree, tf.nest])
+def test_any_leaf_can_be_unflattened_and_shown(make, tree, leaf):
+    dist = make()
+    got = tree.map_structure(lambda _: leaf, dist)
+    assert type(got) is type(dist)
+    assert all(x is leaf for x in got.params.values())
+    assert repr(got).startswith(f"{type(dist).__name__}({dist.PARAM_NAMES[0]}=")
+
+
+def test_repr_shows_dtypes_shapes_and_static_fields(make):
+    dist = make((2, 3), "float16", name="a")
+    text = repr(dist)
+    assert text.startswith(f"{type(dist).__name__}(") and text.endswith("name='a')")
+    assert text.count(f"=<float16 (2, 3, {N})>") == len(dist.PARAM_NAMES)
+    assert f"=<float32 (None, {N})>" in repr(symbolic(make())[0])
+
+
+# TensorFlow: traced functions, loops, branches and data sets.
+
+
+def test_into_and_out_of_a_traced_function(make):
+    dist = make(name="a", random_seed=4)
+
+    @tf.function
+    def same(dist):
+        return {"pi": dist}, dist.entropy()
+
+    got, entropy = same(dist)
+    assert_same_dist(got["pi"], dist)
+    np.testing.assert_allclose(entropy, dist.entropy(), rtol=1e-6)
+
+
+def test_through_a_while_loop(make):
+    dist = make()
+
+    @tf.function
+    def halve_thrice(dist):
+        def body(i, dist):
+            return i + 1, tf.nest.map_structure(lambda x: 0.5 * x, dist)
+
+        return tf.while_loop(lambda i, dist: i < 3, body, (0, dist))[1]
+
+    assert_same_dist(halve_thrice(dist), tf.nest.map_structure(lambda x: 0.125 * x, dist))
+
+
+def test_through_a_branch(make):
+    p, q = make(seed=0), make(seed=1)
+
+    @tf.function
+    def pick(first, p, q):
+        return tf.cond(first, lambda: p, lambda: q)
+
+    assert_same_dist(pick(tf.constant(True), p, q), p)
+    assert_same_dist(pick(tf.constant(False), p, q), q)
+
+
+def test_through_a_data_set(make):
+    dist = make()
+    rows = tf.data.Dataset.from_tensor_slices(dist).map(lambda row: row)
+    assert [row.batch_shape for row in rows] == [()] * 5
+    (batch,) = rows.batch(5)
+    assert_same_dist(batch, dist)
+    entropies = list(rows.map(lambda row: row.entropy()).as_numpy_iterator())
+    np.testing.assert_allclose(entropies, dist.entropy(), rtol=1e-6)
+
+
+def test_made_within_a_data_set(make):
+    dist = make()
+    rows = tf.data.Dataset.from_tensor_slices(dict(dist.params)).map(type(dist).from_params)
+    (batch,) = rows.batch(5)
+    assert_same_dist(batch, dist)
+
+
+def counting_traces(traces):
+    @tf.function
+    def entropy(dist):
+        traces.append(dist)
+        return dist.entropy()
+
+    return entropy
+
+
+@pytest.mark.parametrize("random_seed", [None, 3])
+def test_fresh_instances_do_not_retrace(make, random_seed):
+    traces = []
+    entropy = counting_traces(traces)
+    for seed in range(3):
+        entropy(make(seed=seed, random_seed=random_seed))
+    assert len(traces) == 1
+
+
+def test_fresh_instances_do_not_retrace_a_function_that_draws(make, random_seed):
+    traces = []
+
+    @tf.function
+    def draw(dist):
+        traces.append(dist)
+        return dist.sample()
+
+    assert all_differ(*[draw(make(random_seed=random_seed)) for _ in range(3)])
+    assert len(traces) == 1
+
+
+def test_each_static_value_is_traced_once(make):
+    traces = []
+    entropy = counting_traces(traces)
+    for name in ("a", "b", "a", "b"):
+        entropy(make(name=name))
+    for random_seed in (3, 4, 3, 4):
+        entropy(make(name="a", random_seed=random_seed))
+    assert len(traces) == 4
+
+
+# Keras models.
+
+
+def test_predict_returns_numpy_parameters_of_the_whole_data(make):
+    dist = make()
+    dist_in, inputs = symbolic(dist)
+    got = keras.Model(inputs, dist_in).predict(dict(dist.params), batch_size=2, verbose=0)
+    assert_same_dist(got, dist)
+    assert all(isinstance(x, np.ndarray) for x in got.params.values())
+    np.testing.assert_allclose(got.entropy(), dist.entropy(), rtol=1e-6)
+
+
+def drawing_model(dist, **static):
+    """A Functional model of two independent draws and an action, and the arrays to call it on."""
+    dist_in, inputs = symbolic(dist, **static)
+    draws = {"a": dist_in.sample(), "b": dist_in.sample(), "action": dist_in.sample_action()}
+    return keras.Model(inputs, draws), {name: np.asarray(x) for name, x in dist.params.items()}
+
+
+def test_a_model_draws_afresh_at_every_node_and_call(make, random_seed):
+    model, x = drawing_model(make(), random_seed=random_seed)
+    first, second = model.predict(x, verbose=0), model.predict(x, verbose=0)
+    assert all_differ(first["a"], first["b"], second["a"], second["b"])
+
+
+def test_models_of_one_int_seed_draw_the_same(make):
+    (model, x), (other, _) = drawing_model(make(), random_seed=4), drawing_model(make(), random_seed=4)
+    for _ in range(2):
+        keras.tree.map_structure(np.testing.assert_array_equal, model.predict(x, verbose=0), other.predict(x, verbose=0))
+
+
+def test_a_reloaded_model_draws_afresh(make, random_seed, tmp_path):
+    model, x = drawing_model(make(), random_seed=random_seed)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    first, second = loaded.predict(x, verbose=0), loaded.predict(x, verbose=0)
+    assert all_differ(first["a"], first["b"], second["a"], second["b"])
+
+
+def test_a_cloned_model_draws_afresh(make, random_seed):
+    model, x = drawing_model(make(), random_seed=random_seed)
+    clone = keras.models.clone_model(model)
+    first, second = clone.predict(x, verbose=0), clone.predict(x, verbose=0)
+    assert all_differ(first["a"], first["b"], second["a"], second["b"])
+
+
+def test_the_random_state_is_part_of_the_model(make):
+    model, _ = drawing_model(make())
+    assert len(model.non_trainable_variables) == 3
+
+
+def test_drawing_arguments_are_saved(make, tmp_path):
+    dist_in, inputs = symbolic(make())
+    model = keras.Model(inputs, dist_in.sample_and_log_proba((2, 3), seed=5))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    x = {name: np.asarray(x) for name, x in make().params.items()}
+    for got, want in zip(loaded.predict(x, verbose=0), model.predict(x, verbose=0), strict=True):
+        assert got.shape[:3] == (2, 3, 5)
+        np.testing.assert_array_equal(got, want)
+
+
+# Seeds.
+
+
+def draws_of(dist):
+    return [dist.sample(), dist.sample(3), dist.sample(), dist.sample_and_log_proba()[0]]
+
+
+def test_successive_draws_differ(make, random_seed):
+    dist = make(random_seed=random_seed)
+    assert all_differ(*draws_of(dist), *draws_of(dist))
+    many = repeated(dist, 100)
+    assert all_differ(many.sample_action(), many.sample_action())
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_successive_traced_draws_differ(make, random_seed, jit_compile):
+    """Within one call of a function, and from call to call."""
+    draw = tf.function(draws_of, jit_compile=jit_compile)
+    dist = make(random_seed=random_seed)
+    assert all_differ(*draw(dist), *draw(dist), *draws_of(dist))
+
+
+def test_draws_in_a_traced_loop_differ(make, random_seed):
+    dist = make(random_seed=random_seed)
+
+    @tf.function
+    def draw():
+        draws = tf.TensorArray(tf.float32, 3)
+        for i in tf.range(3):
+            draws = draws.write(i, dist.sample())
+        return draws.stack()
+
+    assert all_differ(*draw(), *draw())
+
+
+def test_distributions_made_while_tracing_draw_afresh(make, random_seed):
+    @tf.function
+    def draw():
+        dist = make(random_seed=random_seed)
+        return dist.sample(), dist.sample()
+
+    with tf.GradientTape():
+        assert all_differ(*draw(), *draw())
+
+
+def test_one_function_takes_distributions_of_any_seed(make):
+    """Also those whose random state is made after the first trace, which traced functions forbid for variables."""
+
+    @tf.function
+    def draw(dist):
+        return dist.sample()
+
+    assert all_differ(*[draw(make(random_seed=random_seed)) for random_seed in (3, None, 4)])
+
+
+def test_an_int_random_seed_reproduces_the_sequence(make):
+    first, second = make(random_seed=11), make(random_seed=11)
+    for got, want in zip(draws_of(first) + draws_of(first), draws_of(second) + draws_of(second), strict=True):
+        np.testing.assert_array_equal(got, want)
+    assert all_differ(make(random_seed=11).sample(), make(random_seed=12).sample())
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_traced_function_goes_through_the_same_sequence(make, jit_compile):
+    dist = make(random_seed=11)
+    draw = tf.function(lambda: dist.sample(), jit_compile=jit_compile)
+    want = make(random_seed=11)
+    for _ in range(3):
+        np.testing.assert_allclose(draw(), want.sample(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("random_seed", [None, 11])
+def test_an_int_seed_repeats_the_draw(make, random_seed):
+    dist = make(random_seed=random_seed)
+    np.testing.assert_array_equal(dist.sample(seed=1), dist.sample(seed=1))
+    np.testing.assert_array_equal(dist.sample_action(seed=1), dist.sample_action(seed=1))
+    assert all_differ(dist.sample(seed=1), dist.sample(seed=2))
+
+
+def test_a_seed_generator_goes_on_and_can_be_repeated(make):
+    dist = make(random_seed=11)
+
+    def sequence():
+        generator = keras.random.SeedGenerator(1)
+        return [dist.sample(seed=generator) for _ in range(3)]
+
+    first = sequence()
+    assert all_differ(*first)
+    for got, want in zip(sequence(), first, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_an_explicit_seed_leaves_the_sequence_alone(make):
+    dist, other = make(random_seed=11), make(random_seed=11)
+    dist.sample(seed=1)
+    np.testing.assert_array_equal(dist.sample(), other.sample())
+
+
+def test_set_random_seed_makes_unseeded_draws_reproducible(make):
+    def sequence():
+        keras.utils.set_random_seed(5)
+        return draws_of(make()) + tf.function(draws_of)(make())
+
+    for got, want in zip(sequence(), sequence(), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("seed", [1.5, "1", True, (1, 2)])
+def test_a_seed_is_none_an_int_or_a_generator(make, seed):
+    with pytest.raises(ValueError, match="`seed` must be None, an int.* Received: seed="):
+        make().sample(seed=seed)
+    with pytest.raises(ValueError, match="`random_seed` must be None, an int.* Received: random_seed="):
+        make(random_seed=seed)
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize("method", ["proba_ratio", "cross_entropy", "kl_divergence"])
+def test_other_of_another_type_is_a_type_error(make, method):
+    class Other(kg.NormalDist):
+        pass
+
+    dist, other = make(), Other(np.zeros((5, N), "float32"), np.zeros((5, N), "float32"))
+    arguments = (dist.sample(), other) if method == "proba_ratio" else (other,)
+    with pytest.raises(TypeError, match=f"`other` must .* {type(dist).__name__}. Received: Other"):
+        getattr(dist, method)(*arguments)
+
+
+@pytest.mark.parametrize("batch, other", [((5,), (4,)), ((5,), (1,)), ((2, 3), (3,)), ((3,), (2, 3)), ((1,), (5,))])
+@pytest.mark.parametrize("method", ["cross_entropy", "kl_divergence"])
+def test_batches_of_two_distributions_are_not_broadcast(make, batch, other, method):
+    with pytest.raises(ValueError, match="`other` must .* batch shape.* Received: "):
+        getattr(make(batch), method)(make(other))
+
+
+@pytest.mark.parametrize("method", ["cross_entropy", "kl_divergence"])
+def test_event_shapes_of_two_distributions_must_agree(make, method):
+    dist = make()
+    wide = keras.tree.map_structure(lambda x: ops.concatenate([x, x], axis=-1), dist)
+    with pytest.raises(ValueError, match=rf"`other` must .* event shape.* Received: .*\({N},\).*\({2 * N},\)"):
+        getattr(dist, method)(wide)
+
+
+@pytest.mark.parametrize("name", ["proba_ratio", "cross_entropy", "kl_divergence"])
+def test_one_of_two_distributions_may_have_no_batch(make, name):
+    method = DETERMINISTIC[name]
+    p, q, x = pair(make, (5,), "float64")
+    single = make((), "float64", seed=3)
+    many = repeated(single, 5)
+    np.testing.assert_allclose(method(p, single, x), method(p, many, x), rtol=1e-12)
+    np.testing.assert_allclose(method(single, q, x), method(many, q, x), rtol=1e-12)
+
+
+def received(shape):
+    return rf"`x` .*Received: x of shape \({', '.join(map(str, shape))},?\)"
+
+
+WRONG_SHAPES = [(), (N,), (5,), (5, N - 1), (5, N + 1), (5, 1), (1, N), (4, N), (N, 5), (5, N, 1), (5, 1, N)]
+
+
+@pytest.mark.parametrize("shape", WRONG_SHAPES, ids=str)
+def test_variates_of_wrong_shape(make, shape):
+    """Wrong rank, wrong width, and what NumPy would broadcast."""
+    dist, x = make(), np.full(shape, 0.25, "float32")
+    with pytest.raises(ValueError, match=received(shape)):
+        dist.log_proba(x)
+    with pytest.raises(ValueError, match=received(shape)):
+        tf.function(dist.log_proba)(x)
+
+
+def test_symbolic_variates_of_wrong_shape(make):
+    dist, _ = symbolic(make())
+    with pytest.raises(ValueError, match=rf"`x` .*Received: x of shape \(None, {N - 1}\)"):
+        dist.log_proba(keras.Input((N - 1,)))
+
+
+def test_nan_parameters_are_an_error(make):
+    dist = make()
+    for name, x in dist.params.items():
+        values = np.array(x)
+        values[2, 0] = NAN
+        with pytest.raises(ValueError, match=rf"`{name}` must be .*Received: nan at index \[2, 0\] of {name}"):
+            type(dist)(**dist.params | {name: values})
+
+
+def test_nan_variates_are_an_error(make):
+    x = np.array(make().sample(seed=0))
+    x[2, 0] = NAN
+    with pytest.raises(ValueError, match=r"`x` must be free of NaN. Received: nan at index \[2, 0\] of x"):
+        make().log_proba(x)
+
+
+def test_parameters_must_be_float_vectors(make):
+    dist = make()
+    for name in dist.PARAM_NAMES:
+        with pytest.raises(ValueError, match=rf"`{name}` must .*Received: {name} of shape \(\)"):
+            type(dist)(**dist.params | {name: 1.0})
+        with pytest.raises(ValueError, match=rf"`{name}` must .*Received: {name} of shape \(5, 0\)"):
+            type(dist)(**dist.params | {name: np.zeros((5, 0), "float32")})
+        for bad in (["a"], [True, False], [1j]):
+            with pytest.raises(ValueError, match=rf"`{name}` must be a float tensor. Received: {name} of dtype"):
+                type(dist)(**dist.params | {name: bad})
+
+
+def test_plain_python_numbers_become_floatx(make):
+    dist = make((2,))
+    plain = type(dist)(**{name: np.zeros((2, N), int).tolist() for name in dist.PARAM_NAMES})
+    assert plain.dtype == "float32" and plain.batch_shape == (2,)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_nan_stays_nan_in_a_graph_and_in_its_row(make, jit_compile):
+    p, q, x = pair(make, (2,))
+    is_nan = np.array([[True] + [False] * (N - 1), [False] * N])
+    results = [name for name in (*BATCH_SHAPED, "mean", "variance") if name != "log_proba_action"]
+
+    @tf.function(jit_compile=jit_compile)
+    def of_nan(params):
+        leaves = list(params.values())
+        with tf.GradientTape() as tape:
+            tape.watch(leaves)
+            dist = type(p)(**dict(zip(params, leaves, strict=True)))
+            values = evaluate(dist, q, x) | {"sample": dist.sample()}
+            loss = values["log_proba"] + values["entropy"] + values["kl_divergence"]
+        return values, tape.gradient(loss, leaves)
+
+    for name, param in p.params.items():
+        values, gradients = of_nan(dict(p.params) | {name: np.where(is_nan, NAN, param).astype("float32")})
+        touched = set(results) if name == p.PARAM_NAMES[0] else {"log_proba", "proba_ratio", "kl_divergence"}
+        for key in [*results, "sample"]:
+            assert np.isfinite(values[key][1]).all(), key
+            if key in touched:
+                assert np.isnan(values[key][0]).any(), key
+        assert all(np.isfinite(gradient[1]).all() for gradient in gradients)

@@ -1,0 +1,429 @@
+import gymnasium
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kgdists as kg
+from kgdists.layers import CategoricalHead, NormalHead, RunningNormalization
+from tests.processes import run_python
+
+HEADS = {
+    "categorical": lambda: CategoricalHead(3),
+    "normal": lambda: NormalHead(2),
+    "normal_state_dependent": lambda: NormalHead(2, state_dependent=True),
+}
+each_head = pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+
+
+def made(head, num_features=4, **options):
+    trunk = keras.Sequential([keras.Input((num_features,)), keras.layers.Dense(8, "tanh", **options)])
+    policy = kg.Policy(trunk, head)
+    policy(np.zeros((1, num_features)))
+    return policy
+
+
+def observations(n=37, num_features=4, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, num_features)).astype("float32")
+
+
+def assert_same_params(p, q):
+    assert type(p) is type(q)
+    for name in p.params:
+        np.testing.assert_array_equal(p.params[name], q.params[name])
+
+
+def of_dicts(head):
+    parts = {"near": keras.Input((2,), name="near"), "far": keras.Input((3,), name="far")}
+    policy = kg.Policy(keras.Model(parts, keras.layers.Concatenate()(list(parts.values()))), head)
+    return policy, {"near": observations(5, 2), "far": observations(5, 3)}
+
+
+def labels_of(x):
+    return (x[:, 0] > 0).astype("int64") + (x[:, 1] > 0)
+
+
+# Calling
+
+
+@each_head
+def test_a_policy_is_its_head_after_its_trunk(head):
+    policy, x = made(head()), observations()
+    assert_same_params(policy(x), policy.head(policy.trunk(x)))
+
+
+@each_head
+def test_a_call_in_a_graph(head):
+    policy, x = made(head()), observations()
+    pi, graph = policy(x), tf.function(policy)(x)
+    assert type(graph) is type(pi)
+    for name in pi.params:
+        np.testing.assert_allclose(graph.params[name], pi.params[name], atol=1e-6)
+
+
+def test_training_reaches_the_trunk():
+    policy, x = kg.Policy(keras.layers.Dropout(0.5), NormalHead(2, kernel_gain=1.0)), observations()
+    assert_same_params(policy(x), policy(x, training=False))
+    assert np.any(policy(x, training=True).mu != policy(x).mu)
+
+
+def test_observations_may_be_a_dict():
+    policy, x = of_dicts(CategoricalHead(2))
+    assert policy(x).batch_shape == (5,)
+
+
+# Training
+
+
+def test_loss_is_the_mean_negative_log_likelihood():
+    policy, x = made(CategoricalHead(3, kernel_gain=1.0)), observations()
+    policy.compile()
+    by_hand = -np.log([policy(x).probs.numpy()[i, label] for i, label in enumerate(labels_of(x))])
+    np.testing.assert_allclose(policy.evaluate(x, labels_of(x), batch_size=8, verbose=0), by_hand.mean(), rtol=1e-5)
+
+
+def test_sample_weights_multiply_the_log_likelihood():
+    policy, x, weights = made(NormalHead(2)), observations(), np.random.default_rng(1).random(37)
+    policy.compile()
+    by_hand = -policy(x).log_proba(x[:, :2]).numpy() * weights
+    loss = policy.evaluate(x, x[:, :2], sample_weight=weights, batch_size=8, verbose=0)
+    np.testing.assert_allclose(loss, by_hand.mean(), rtol=1e-5)
+
+
+def test_what_has_no_weight_is_not_learned():
+    x, y = observations(64), np.repeat([0, 1], 32)
+    policy = made(CategoricalHead(2))
+    policy.compile(keras.optimizers.Adam(0.1))
+    policy.fit(x, y, sample_weight=np.repeat([0.0, 1.0], 32), epochs=20, verbose=0)
+    assert (policy(x).probs.numpy()[:, 1] > 0.9).all()
+
+
+def test_the_losses_of_the_layers_are_added():
+    policy, x = made(NormalHead(2), kernel_regularizer=keras.regularizers.L2(0.5)), observations()
+    policy.compile()
+    penalty = 0.5 * np.sum(policy.trunk.layers[0].kernel.numpy() ** 2)
+    nll = -np.mean(policy(x).log_proba(x[:, :2]))
+    np.testing.assert_allclose(policy.evaluate(x, x[:, :2], verbose=0), nll + penalty, rtol=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("head", [CategoricalHead, NormalHead])
+def test_fit_raises_the_likelihood(head, jit_compile):
+    x = observations(256)
+    y = labels_of(x) if head is CategoricalHead else x[:, :3]
+    policy = made(head(3))
+    policy.compile(keras.optimizers.Adam(0.02), jit_compile=jit_compile)
+    losses = policy.fit(x, y, epochs=8, batch_size=64, verbose=0).history["loss"]
+    assert policy.evaluate(x, y, verbose=0) < 0.9 * losses[0]
+
+
+def test_cloning_a_categorical_policy():
+    table = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [1 / 3, 1 / 3, 1 / 3]])
+    contexts = np.repeat(np.arange(3), 1000)
+    labels = (np.random.default_rng(0).random((3000, 1)) > table[contexts].cumsum(axis=1)).sum(axis=1)
+    policy = kg.Policy(keras.layers.Identity(), CategoricalHead(3))
+    policy.compile(keras.optimizers.Adam(0.1))
+    policy.fit(np.eye(3, dtype="float32")[contexts], labels, batch_size=3000, epochs=60, verbose=0)
+    probs = policy(np.eye(3, dtype="float32")).probs
+    frequencies = [[np.mean(labels[contexts == i] == j) for j in range(3)] for i in range(3)]
+    np.testing.assert_allclose(probs, frequencies, atol=5e-3)
+    np.testing.assert_allclose(probs, table, atol=0.05)
+
+
+def test_cloning_a_normal_policy_whose_spread_depends_on_the_state():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1.0, 1.0, (4000, 1)).astype("float32")
+    y = np.concatenate([2.0 * x, 1.0 - x], axis=1) + np.exp([0.0, -1.0] + [0.5, -1.0] * x) * rng.normal(size=(4000, 2))
+    policy = kg.Policy(keras.layers.Identity(), NormalHead(2, state_dependent=True))
+    policy.compile(keras.optimizers.Adam(0.05))
+    policy.fit(x, y, batch_size=1000, epochs=60, verbose=0)
+    pi = policy(np.array([[-1.0], [0.0], [1.0]], "float32"))
+    np.testing.assert_allclose(pi.mean(), [[-2.0, 2.0], [0.0, 1.0], [2.0, 0.0]], atol=0.1)
+    np.testing.assert_allclose(0.5 * pi.logvar, [[-0.5, 0.0], [0.0, -1.0], [0.5, -2.0]], atol=0.1)
+
+
+def test_labels_may_be_a_column_or_one_hot():
+    policy, x = made(CategoricalHead(3)), observations()
+    policy.compile()
+    forms = labels_of(x), labels_of(x)[:, None], np.eye(3)[labels_of(x)]
+    losses = [-np.mean(policy(x).log_proba(y)) for y in forms]
+    np.testing.assert_allclose(losses, losses[0], rtol=1e-6)
+    for y in forms:
+        policy.compile()  # another rank needs another trace
+        np.testing.assert_allclose(policy.evaluate(x, y, verbose=0), losses[0], rtol=1e-5)
+
+
+def test_fit_on_a_dataset_with_a_smaller_last_batch():
+    policy, x = made(CategoricalHead(3)), observations(37)
+    policy.compile(keras.optimizers.SGD(0.0))
+    data = tf.data.Dataset.from_tensor_slices((x, labels_of(x))).batch(8)
+    history = policy.fit(data, shuffle=False, verbose=0).history
+    np.testing.assert_allclose(history["loss"], -np.mean(policy(x).log_proba(labels_of(x))), rtol=1e-5)
+
+
+def test_wrong_actions_are_an_error():
+    policy, x = made(NormalHead(2)), observations()
+    policy.compile()
+    with pytest.raises(ValueError, match="`x` must have shape .* Received: x of shape"):
+        policy.evaluate(x, x[:, :3], verbose=0)
+
+
+# Predicting
+
+
+@each_head
+def test_predict_joins_the_batches_into_one_distribution_of_arrays(head):
+    policy, x = made(head()), observations(37)
+    predicted, pi = policy.predict(x, batch_size=8, verbose=0), policy(x)
+    assert type(predicted) is type(pi) and predicted.batch_shape == (37,)
+    for name in pi.params:
+        assert type(predicted.params[name]) is np.ndarray
+        np.testing.assert_allclose(predicted.params[name], pi.params[name], atol=1e-6)
+
+
+@each_head
+def test_what_predict_returns_is_a_distribution(head):
+    policy, x = made(head()), observations(37)
+    predicted, pi = policy.predict(x, verbose=0), policy(x)
+    actions = predicted.sample_action()
+    assert actions.shape == pi.sample_action().shape
+    np.testing.assert_allclose(predicted.log_proba(actions), pi.log_proba(actions), rtol=1e-4)
+    np.testing.assert_allclose(predicted.entropy(), pi.entropy(), rtol=1e-4)
+
+
+# Configs and files
+
+
+@each_head
+def test_config_round_trip(head):
+    policy = made(head())
+    twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(policy))
+    assert type(twin) is kg.Policy and twin.get_config() == policy.get_config()
+
+
+@each_head
+def test_a_clone_has_the_same_shape_and_weights_of_its_own(head):
+    policy, x = made(head()), observations()
+    clone = keras.models.clone_model(policy)
+    assert clone(x).batch_shape == policy(x).batch_shape
+    assert not {id(weight) for weight in clone.weights} & {id(weight) for weight in policy.weights}
+    clone.set_weights(policy.get_weights())
+    assert_same_params(clone(x), policy(x))
+
+
+@each_head
+def test_a_saved_policy_continues_to_train(head, tmp_path):
+    policy, x = made(head()), observations()
+    policy.compile(keras.optimizers.Adam(0.01))
+    y = policy(x).sample_action(seed=0).numpy()
+    policy.fit(x, y, verbose=0)
+    policy.save(tmp_path / "policy.keras")
+    loaded = keras.models.load_model(tmp_path / "policy.keras")
+    for model in (policy, loaded):
+        model.fit(x, y, batch_size=37, epochs=3, verbose=0)
+    for mine, theirs in zip(policy.trainable_variables, loaded.trainable_variables, strict=True):
+        np.testing.assert_allclose(theirs, mine, atol=1e-6)
+
+
+def test_running_normalization_in_the_trunk_is_saved(tmp_path):
+    policy = kg.Policy(RunningNormalization(), CategoricalHead(2))
+    x = observations()
+    policy(x)
+    policy.trunk.update(5.0 + 3.0 * x)
+    policy.save(tmp_path / "policy.keras")
+    assert_same_params(keras.models.load_model(tmp_path / "policy.keras")(x), policy(x))
+
+
+# Inside a Functional model
+
+
+def sampler(policy):
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, policy(inputs).sample())
+
+
+@each_head
+def test_a_functional_model_draws_afresh_at_each_call(head):
+    model, x = sampler(made(head())), observations()
+    assert np.any(model(x) != model(x))
+    assert model.predict(x, batch_size=8, verbose=0).shape == model(x).shape
+
+
+@each_head
+def test_a_functional_model_contains_the_policy(head):
+    policy = made(head())
+    assert {id(weight) for weight in policy.trainable_variables} == {
+        id(weight) for weight in sampler(policy).trainable_variables
+    }
+
+
+@each_head
+def test_a_functional_model_reloads_and_draws(head, tmp_path):
+    model, x = sampler(made(head())), observations()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert np.any(loaded(x) != loaded(x))
+    for mine, theirs in zip(model.trainable_variables, loaded.trainable_variables, strict=True):
+        np.testing.assert_array_equal(theirs, mine)
+
+
+def test_a_functional_model_trains_through_its_samples():
+    policy, x = made(NormalHead(1)), observations(256)
+    model = sampler(policy)
+    model.compile(keras.optimizers.Adam(0.05), loss="mse")
+    model.fit(x, np.full((256, 1), 3.0), epochs=30, verbose=0)
+    np.testing.assert_allclose(policy(x).mean(), 3.0, atol=0.5)
+    assert (policy(x).variance().numpy() < 0.5).all()
+
+
+def test_the_mode_is_a_functional_output_too(tmp_path):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, made(NormalHead(2))(inputs).mode())
+    model.save(tmp_path / "model.keras")
+    x = observations()
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "model.keras")(x), model(x))
+
+
+# Mixed precision
+
+
+@pytest.fixture(params=["mixed_float16", "mixed_bfloat16"])
+def half(request):
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(request.param)
+    yield request.param.removeprefix("mixed_")
+    keras.mixed_precision.set_dtype_policy(before)
+
+
+@pytest.mark.parametrize("head", [CategoricalHead, NormalHead])
+def test_mixed_precision_trains(half, head):
+    x = observations(256)
+    y = labels_of(x) if head is CategoricalHead else x[:, :3]
+    policy = made(head(3))
+    policy.compile(keras.optimizers.Adam(0.02))
+    losses = policy.fit(x, y, epochs=8, batch_size=64, verbose=0).history["loss"]
+    assert policy(x).dtype == half and losses[-1] < 0.9 * losses[0]
+
+
+@each_head
+def test_mixed_precision_is_saved(half, head, tmp_path):
+    policy, x = made(head()), observations()
+    policy.save(tmp_path / "policy.keras")
+    loaded = keras.models.load_model(tmp_path / "policy.keras")
+    assert loaded(x).dtype == half
+    assert_same_params(loaded(x), policy(x))
+
+
+# Export
+
+
+@each_head
+def test_export_serves_parameters_and_actions(head, tmp_path):
+    policy, x = made(head()), observations()
+    policy.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    answer, pi = served.serve(x), policy(x)
+    assert set(answer) == {*pi.params, "action", "mode_action"}
+    for name in pi.params:
+        np.testing.assert_allclose(answer[name], pi.params[name], atol=1e-6)
+    np.testing.assert_allclose(answer["mode_action"], pi.mode_action(), atol=1e-6)
+    assert answer["action"].dtype == pi.sample_action().dtype and answer["action"].shape == pi.sample_action().shape
+    assert np.any(served.serve(x)["action"] != served.serve(x)["action"])
+
+
+def test_export_takes_every_batch_size(tmp_path):
+    made(CategoricalHead(3)).export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    assert [served.serve(observations(n))["action"].shape for n in (1, 5)] == [(1,), (5,)]
+
+
+def test_export_of_a_trunk_without_inputs_needs_a_signature(tmp_path):
+    policy, x = kg.Policy(keras.layers.Identity(), CategoricalHead(2)), observations()
+    policy(x)
+    with pytest.raises(ValueError, match="`input_signature` must be given .*Received: None"):
+        policy.export(tmp_path / "served")
+    policy.export(tmp_path / "served", [keras.InputSpec("float32", (None, 4))], verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    np.testing.assert_array_equal(served.serve(x)["logits"], policy(x).logits)
+
+
+@pytest.mark.filterwarnings("ignore:The structure of `inputs`:UserWarning")  # Keras, of its own copy of the dict
+def test_export_of_dict_observations(tmp_path):
+    policy, x = of_dicts(CategoricalHead(2))
+    policy(x)
+    policy.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    np.testing.assert_allclose(served.serve(x)["logits"], policy(x).logits, atol=1e-6)
+
+
+# Another process
+
+ELSEWHERE = """
+    import sys
+
+    import numpy as np
+    import tensorflow as tf
+
+    folder = sys.argv[1]
+    observations = {name: np.load(f"{folder}/{name}.npy") for name in ("CartPole-v1", "Pendulum-v1")}
+    for name, x in observations.items():
+        served = tf.saved_model.load(f"{folder}/{name}.served")
+        np.savez(f"{folder}/{name}.served.npz", **served.serve(x))
+    assert "kgdists" not in sys.modules and "keras" not in sys.modules
+
+    import gymnasium
+    import keras
+    import kgdists as kg
+
+    for name, x in observations.items():
+        policy = keras.models.load_model(f"{folder}/{name}.keras", safe_mode=True)
+        np.savez(f"{folder}/{name}.params.npz", **policy(x).params)
+        env = gymnasium.make(name)
+        observation, _ = env.reset(seed=0)
+        for step in range(30):
+            action = kg.decode_action(env.action_space, policy(observation[None]).sample_action())[0]
+            assert env.action_space.contains(action), action
+            observation, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                break
+        np.savez(f"{folder}/{name}.episode.npz", steps=step)
+"""
+ENVS = {"CartPole-v1": 4, "Pendulum-v1": 3}
+each_env = pytest.mark.parametrize("env", ENVS)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """Policies of this process, and what a process that loads their files makes of them."""
+    folder, policies = tmp_path_factory.mktemp("elsewhere"), {}
+    for name, num_features in ENVS.items():
+        policy = made(kg.head_for(gymnasium.make(name).action_space, kernel_gain=1.0), num_features)
+        policy.save(folder / f"{name}.keras")
+        policy.export(folder / f"{name}.served", verbose=False)
+        np.save(folder / f"{name}.npy", observations(37, num_features))
+        policies[name] = policy(observations(37, num_features))
+    run_python(ELSEWHERE, folder)
+    return policies, lambda file: np.load(folder / file)
+
+
+@each_env
+def test_a_policy_loaded_elsewhere_is_the_same_to_the_last_bit(elsewhere, env):
+    policies, load = elsewhere
+    loaded, params = load(f"{env}.params.npz"), policies[env].params
+    assert set(loaded) == set(params)
+    for name in params:
+        np.testing.assert_array_equal(loaded[name], params[name])
+
+
+@each_env
+def test_a_policy_loaded_elsewhere_acts(elsewhere, env):
+    _, load = elsewhere
+    assert load(f"{env}.episode.npz")["steps"] > 5
+
+
+@each_env
+def test_an_exported_policy_needs_neither_kgdists_nor_keras(elsewhere, env):
+    policies, load = elsewhere
+    served = load(f"{env}.served.npz")
+    for name, x in policies[env].params.items():
+        np.testing.assert_allclose(served[name], x, atol=1e-6)
