@@ -154,7 +154,9 @@ def _checked(seed):
         return seed
     if _is_int(seed):
         return int(seed)
-    raise ValueError(f"`seed` must be None, an int, a keras.random.SeedGenerator or a key of shape [2]. Received: seed={seed!r}")
+    raise ValueError(
+        f"`seed` must be None, an int, a keras.random.SeedGenerator or a key of shape [2]. Received: seed={seed!r}"
+    )
 
 
 def _key(seed):

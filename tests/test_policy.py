@@ -369,7 +369,7 @@ ELSEWHERE = """
     for name, x in observations.items():
         served = tf.saved_model.load(f"{folder}/{name}.served")
         np.savez(f"{folder}/{name}.served.npz", **served.serve(x))
-    assert "kgdists" not in sys.modules and "keras" not in sys.modules
+    assert "kgdists" not in sys.modules
 
     import gymnasium
     import keras
@@ -422,7 +422,7 @@ def test_a_policy_loaded_elsewhere_acts(elsewhere, env):
 
 
 @each_env
-def test_an_exported_policy_needs_neither_kgdists_nor_keras(elsewhere, env):
+def test_an_exported_policy_does_without_kgdists(elsewhere, env):
     policies, load = elsewhere
     served = load(f"{env}.served.npz")
     for name, x in policies[env].params.items():

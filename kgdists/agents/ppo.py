@@ -1,9 +1,11 @@
 """Proximal policy optimisation (Schulman et al. 2017) with the clipped surrogate loss."""
 
+import contextlib
 import dataclasses
 import math
 import time
 
+import gymnasium
 import keras
 import numpy as np
 import tensorflow as tf
@@ -21,50 +23,40 @@ from kgdists.spaces import decode_action, head_for
 __all__ = ["PPO", "PPOConfig"]
 
 
+def _setting(default, help_text):
+    return dataclasses.field(default=default, metadata={"help": help_text})
+
+
 @dataclasses.dataclass(frozen=True)
 class PPOConfig:
     """Hyperparameters of `PPO`. A schedule is a function of the number of gradient steps taken."""
 
-    num_envs: int = 8
-    """Environments stepped together (N)."""
-    n_steps: int = 256
-    """Steps of each environment between two updates (T)."""
-    batch_size: int = 64
-    """Steps per gradient step; divides N T."""
-    n_epochs: int = 10
-    """Passes over the N T steps in an update."""
-    learning_rate: float | LearningRateSchedule = 3e-4
-    clip_range: float | LearningRateSchedule = 0.2
-    """Bound of the policy ratio's distance from 1."""
-    clip_range_value: float | None = None
-    """Bound of the change of a value in the value loss; None: no bound."""
-    gamma: float = 0.99
-    """Discount factor."""
-    gae_lambda: float = 0.95
-    ent_coef: float = 0.0
-    """Weight of the entropy bonus."""
-    vf_coef: float = 0.5
-    """Weight of the value loss."""
-    max_grad_norm: float | None = 0.5
-    """Bound of the norm of the gradient of all weights together; None: no bound."""
-    target_kl: float | None = None
-    """An update ends early once the KL divergence from the old policy exceeds 1.5 times this; None: never."""
-    normalize_advantages: bool = True
-    """Standardise the advantages of each batch."""
-    normalize_observations: bool = False
-    """Standardise observations by running statistics, which are saved with the policy."""
-    normalize_rewards: bool = False
-    """Divide rewards by the running standard deviation of the discounted return."""
-    hidden_units: tuple[int, ...] = (64, 64)
-    """Widths of the tanh layers of the default policy and value networks."""
-    initial_stddev: float = 1.0
-    """Of the default policy for a Box, in units of half the box's width."""
-    seed: int | None = None
-    """Of the initial weights, the actions, the minibatches and the environments."""
+    num_envs: int = _setting(8, "environments stepped together, N")
+    n_steps: int = _setting(256, "steps of each environment between two updates, T")
+    batch_size: int = _setting(64, "steps per gradient step; divides N T")
+    n_epochs: int = _setting(10, "passes over the N T steps in an update")
+    learning_rate: float | LearningRateSchedule = _setting(3e-4, "of Adam")
+    clip_range: float | LearningRateSchedule = _setting(0.2, "bound of the policy ratio's distance from 1")
+    clip_range_value: float | None = _setting(None, "bound of the change of a value in its loss; none by default")
+    gamma: float = _setting(0.99, "discount factor")
+    gae_lambda: float = _setting(0.95, "0: one-step advantages, 1: returns less values")
+    ent_coef: float = _setting(0.0, "weight of the entropy bonus")
+    vf_coef: float = _setting(0.5, "weight of the value loss")
+    max_grad_norm: float | None = _setting(0.5, "bound of the norm of the gradient of all weights together")
+    target_kl: float | None = _setting(
+        None, "end an update once the KL divergence exceeds 1.5 times this; never by default"
+    )
+    normalize_advantages: bool = _setting(True, "standardise the advantages of each batch")
+    normalize_observations: bool = _setting(
+        False, "standardise observations by running statistics, saved with the policy"
+    )
+    normalize_rewards: bool = _setting(False, "divide rewards by the running deviation of the discounted return")
+    hidden_units: tuple[int, ...] = _setting((64, 64), "widths of the tanh layers of the default networks")
+    initial_stddev: float = _setting(1.0, "of the default policy for a Box, in units of half its width")
+    seed: int | None = _setting(None, "of the initial weights, the actions, the minibatches and the environments")
 
     def __post_init__(self):
-        at_least_one = ("num_envs", "n_steps", "batch_size", "n_epochs")
-        for name in at_least_one:
+        for name in ("num_envs", "n_steps", "batch_size", "n_epochs"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={getattr(self, name)!r}")
         for name in ("gamma", "gae_lambda"):
@@ -101,7 +93,7 @@ class PPO:
     >>> agent = kg.agents.PPO("CartPole-v1", num_envs=2, n_steps=32, seed=0)
     >>> history = agent.learn(128)
     >>> history.history["steps"]
-    [64, 128]
+    [64.0, 128.0]
     """
 
     def __init__(self, env, *, policy=None, value=None, **config):
@@ -110,10 +102,8 @@ class PPO:
         self.config = config = PPOConfig(**(config | {"num_envs": self.envs.num_envs}))
         self.policy = policy or _default_policy(self.envs, config)
         self.value = value or _default_value(self.envs, config)
-        self.optimizer = keras.optimizers.Adam(
-            config.learning_rate, epsilon=1e-5, global_clipnorm=config.max_grad_norm
-        )
-        self.steps = self.actions_drawn = 0
+        self.optimizer = keras.optimizers.Adam(config.learning_rate, epsilon=1e-5, global_clipnorm=config.max_grad_norm)
+        self.steps = 0
         self.seed = np.random.default_rng(config.seed).integers(2**31).item()
         self.generator = keras.random.SeedGenerator(config.seed)
         self.return_statistics = RunningNormalization()
@@ -141,7 +131,7 @@ class PPO:
         # A pure function: a generator's counter, a variable to write, would double the time of a call.
         act = tf.function(lambda x, key: self.policy(x).sample_action(seed=key), jit_compile=True, autograph=False)
         observations = tf.TensorSpec((self.envs.num_envs, *shape))
-        self._act_concrete = act.get_concrete_function(observations, tf.TensorSpec((2,), tf.int64))
+        self._act = act.get_concrete_function(observations, tf.TensorSpec((2,), tf.int64))
         self._act_greedily = tf.function(lambda x: self.policy(x).mode_action(), jit_compile=True, autograph=False)
         self._act_randomly = tf.function(lambda x: self.policy(x).sample_action(), jit_compile=True, autograph=False)
         self._compiled_update = tf.function(self._update, jit_compile=True, autograph=False)
@@ -172,25 +162,29 @@ class PPO:
         per_update = self.config.n_steps * self.config.num_envs
         updates = -(-total_steps // per_update)
         history = keras.callbacks.History()
-        callbacks = keras.callbacks.CallbackList([*callbacks, history], model=self.policy, epochs=updates, steps=1)
+        callbacks = keras.callbacks.CallbackList([*callbacks, history], model=self.policy, epochs=updates)
         self.policy.stop_training = False
         callbacks.on_train_begin()
-        for epoch in range(updates):
-            callbacks.on_epoch_begin(epoch)
-            start = time.perf_counter()
-            rollout = self.rollouts.collect(self._act)
-            logs = self.update(*rollout)
-            self.steps += per_update
-            logs = self._progress() | logs | {"steps_per_second": per_update / (time.perf_counter() - start)}
-            callbacks.on_epoch_end(epoch, logs)
-            if self.policy.stop_training:
-                break
-        callbacks.on_train_end()
+        try:
+            for epoch in range(updates):
+                callbacks.on_epoch_begin(epoch)
+                start = time.perf_counter()
+                losses_and_diagnostics = self.update(*self._collect())
+                self.steps += per_update
+                speed = {"steps_per_second": per_update / (time.perf_counter() - start)}
+                callbacks.on_epoch_end(epoch, self._progress() | losses_and_diagnostics | speed)
+                if self.policy.stop_training:
+                    break
+        finally:
+            callbacks.on_train_end()
         return history
 
-    def _act(self, observations):
-        self.actions_drawn += 1
-        return self._act_concrete(tf.constant(observations), tf.constant([self.seed, self.actions_drawn], tf.int64))
+    def _collect(self):
+        # Keys (seed, step) made in one call: a tensor made from an array costs as much as a layer.
+        first = self.steps // self.config.num_envs
+        steps = np.arange(first, first + self.config.n_steps)
+        keys = iter(tf.unstack(np.stack([np.full_like(steps, self.seed), steps], axis=1)))
+        return self.rollouts.collect(lambda observations: self._act(tf.constant(observations), next(keys)))
 
     def _progress(self):
         returns, lengths = self.rollouts.recent_returns, self.rollouts.recent_lengths
@@ -223,9 +217,7 @@ class PPO:
         values, next_values = self._values(observations), self._values(next_observations)
         if config.normalize_rewards:
             rewards = self._scaled(rewards, terminated | truncated)
-        advantages, returns = gae(
-            rewards, values, next_values, terminated, truncated, config.gamma, config.gae_lambda
-        )
+        advantages, returns = gae(rewards, values, next_values, terminated, truncated, config.gamma, config.gae_lambda)
         rows = [_flat(x) for x in (observations, actions, advantages, returns, values)]
         rows.append(self.policy(rows[0]).log_proba(rows[1]))
         limit = math.inf if config.target_kl is None else 1.5 * config.target_kl
@@ -323,10 +315,8 @@ class PPO:
         if self.env is self.envs:
             self.rollouts.observations = None  # the next rollout starts with new episodes
             return evaluate(self.envs, act, episodes, seed)
-        envs = make_envs(self.env, min(episodes, 100))
-        result = evaluate(envs, act, episodes, seed)
-        envs.close()
-        return result
+        with contextlib.closing(make_envs(self.env, min(episodes, 100))) as envs:
+            return evaluate(envs, act, episodes, seed)
 
     def predict(self, observations, deterministic=True):
         """Actions for the environment.
@@ -343,12 +333,11 @@ class PPO:
         """
         shape = self.envs.single_observation_space.shape
         observations = np.asarray(observations, "float32")
-        if observations.shape[-len(shape) :] != shape and shape or observations.ndim > len(shape) + 1:
+        is_single = observations.shape == shape
+        if not is_single and observations.shape[1:] != shape:
             raise ValueError(
-                f"`observations` must have shape {shape} or (B, {', '.join(map(str, shape))}). "
-                f"Received: shape {observations.shape}"
+                f"`observations` must have shape {shape}, behind a batch axis or not. Received: shape {observations.shape}"
             )
-        is_single = observations.ndim == len(shape)
         act = self._act_greedily if deterministic else self._act_randomly
         actions = act(tf.constant(observations[None] if is_single else observations)).numpy()
         actions = decode_action(self.envs.single_action_space, actions)
@@ -397,8 +386,9 @@ def _mlp(envs, config, salt):
 
 def _default_policy(envs, config):
     space = envs.single_action_space
-    options = {"random_seed": config.seed}
-    head = head_for(space, **options)
+    is_box = isinstance(space, gymnasium.spaces.Box)
+    options = {"initial_stddev": config.initial_stddev} if is_box else {}
+    head = head_for(space, random_seed=config.seed, **options)
     return Policy(keras.Sequential(_mlp(envs, config, salt=1)), head)
 
 

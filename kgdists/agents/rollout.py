@@ -1,6 +1,7 @@
 """Stepping environments: vector environments with same-step autoreset, rollouts and evaluation episodes."""
 
 import dataclasses
+import functools
 from collections import deque
 
 import gymnasium
@@ -31,22 +32,26 @@ def make_envs(env, num_envs):
     Raises
     ------
     ValueError
-        For a single environment, a vector environment of another autoreset mode, or an action space without a head.
+        For a single environment or a vector environment of another autoreset mode.
     """
     if isinstance(env, VectorEnv):
         _check_vector_env(env)
         return env
     if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
-        raise ValueError(f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}")
+        raise ValueError(
+            f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}"
+        )
     if not isinstance(num_envs, int) or num_envs < 1:
         raise ValueError(f"`num_envs` must be an int >= 1. Received: num_envs={num_envs!r}")
 
-    def make():
-        single = gymnasium.make(env) if isinstance(env, str) else env()
+    def make(i):
+        # Gymnasium's checks of an environment cost time at each step: one of the copies is enough.
+        single = gymnasium.make(env, disable_env_checker=i > 0) if isinstance(env, str) else env()
         is_box = isinstance(single.observation_space, gymnasium.spaces.Box)
         return single if is_box else gymnasium.wrappers.FlattenObservation(single)
 
-    return SyncVectorEnv([make] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+    makers = [functools.partial(make, i) for i in range(num_envs)]
+    return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
 def _check_vector_env(envs):

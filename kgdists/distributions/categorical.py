@@ -153,7 +153,7 @@ class CategoricalDist(Distribution):
         # 0 * log 0 = 0, guarded before the product so that gradients are finite too.
         log_probs = ops.where(ops.equal(x, 0) & ops.equal(log_probs, -INF), 0.0, log_probs)
         log_proba = ops.sum(x * log_probs, axis=-1)
-        return log_proba if inside is None else ops.where(inside, log_proba, -INF)
+        return log_proba if inside is None else ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
 
     @in_full_precision
     def entropy(self):
@@ -211,7 +211,7 @@ class CategoricalDist(Distribution):
 
 def _argmax(scores):
     # XLA's maximum overlooks NaN.
-    is_proper = (ops.max(scores, axis=-1) > -INF) & ~ops.any(ops.isnan(scores), axis=-1)
+    is_proper = ops.isfinite(ops.max(scores, axis=-1)) & ~ops.any(ops.isnan(scores), axis=-1)
     return ops.where(is_proper, ops.argmax(scores, axis=-1), -1)
 
 
@@ -249,7 +249,9 @@ def _check_logits(logits):
         return
     if np.isnan(values).any() or (values == INF).any():
         index = np.argwhere(np.isnan(values) | (values == INF))[0].tolist()
-        raise ValueError(f"`logits` must be finite or -inf. Received: {values[tuple(index)]} at index {index} of logits")
+        raise ValueError(
+            f"`logits` must be finite or -inf. Received: {values[tuple(index)]} at index {index} of logits"
+        )
     nothing = (values == -INF).all(axis=-1)
     if nothing.any():
         row = np.argwhere(nothing)[0].tolist()

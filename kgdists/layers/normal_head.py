@@ -78,7 +78,10 @@ class NormalHead(keras.layers.Layer):
         self.random_seed = random_seed
         self.seed_generator = keras.random.SeedGenerator(random_seed)
         self.mu = keras.layers.Dense(
-            num_dims, kernel_initializer=keras.initializers.Orthogonal(kernel_gain, seed=random_seed), dtype=self.dtype_policy, name="mu"
+            num_dims,
+            kernel_initializer=keras.initializers.Orthogonal(kernel_gain, seed=random_seed),
+            dtype=self.dtype_policy,
+            name="mu",
         )
         self.logvar_bounds = (2.0 * np.log(min_stddev).item(), 2.0 * np.log(max_stddev).item())
         start = numerics.soft_clip_inverse(2.0 * np.log(initial_stddev), *self.logvar_bounds).item()

@@ -14,7 +14,9 @@ HEADS = {
     "normal_state_dependent": (NormalHead, {"num_dims": 2, "state_dependent": True}, NormalDist, 2),
 }
 each_head = pytest.mark.parametrize(
-    "make", [lambda cls=cls, args=args, **options: cls(**args, **options) for cls, args, _, _ in HEADS.values()], ids=HEADS
+    "make",
+    [lambda cls=cls, args=args, **options: cls(**args, **options) for cls, args, _, _ in HEADS.values()],
+    ids=HEADS,
 )
 HALVES = ["mixed_float16", "mixed_bfloat16"]
 

@@ -1,0 +1,34 @@
+"""Keras callbacks for agents."""
+
+import sys
+
+import keras
+
+__all__ = ["MetricsFile", "ProgressBar"]
+
+
+class MetricsFile(keras.callbacks.CSVLogger):
+    """Keras' CSV logger with the columns in the order of the logs, and none for validation, which agents do not have."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.keys = self.keys or list(logs)
+        super().on_epoch_end(epoch, logs)
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """Show the steps, the time left and the return while an agent learns.
+
+    Parameters
+    ----------
+    total_steps : int
+        What is passed to `learn`.
+    """
+
+    def __init__(self, total_steps):
+        super().__init__()
+        interval = 0.2 if sys.stdout.isatty() else 5.0
+        self.bar = keras.utils.Progbar(total_steps, stateful_metrics=["return"], interval=interval, unit_name="step")
+
+    def on_epoch_end(self, epoch, logs=None):
+        steps = self.bar.target * (epoch + 1) // self.params["epochs"]
+        self.bar.update(steps, [("return", logs["return"])], finalize=steps == self.bar.target)

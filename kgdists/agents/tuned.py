@@ -1,0 +1,93 @@
+"""Settings that are known to work, by environment."""
+
+import dataclasses
+from types import MappingProxyType
+
+from keras.optimizers.schedules import PolynomialDecay
+
+from kgdists.agents.ppo import PPOConfig
+
+__all__ = ["TUNED", "Tuned", "tuned_config"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuned:
+    """How to train on one environment.
+
+    `decay` names the settings that go down linearly to 0 over the training, by gradient steps.
+    """
+
+    total_steps: int
+    settings: MappingProxyType
+    decay: tuple[str, ...] = ()
+
+
+def _tuned(total_steps, decay=(), **settings):
+    return Tuned(total_steps, MappingProxyType(settings), decay)
+
+
+TUNED = {
+    "CartPole-v1": _tuned(
+        59_904,
+        decay=("learning_rate", "clip_range"),
+        n_steps=32,
+        batch_size=256,
+        n_epochs=20,
+        learning_rate=1e-3,
+        clip_range=0.2,
+        gamma=0.98,
+        gae_lambda=0.8,
+    ),
+    "Pendulum-v1": _tuned(
+        149_504,
+        decay=("learning_rate",),
+        n_steps=128,
+        batch_size=128,
+        n_epochs=10,
+        learning_rate=1e-3,
+        gamma=0.9,
+        gae_lambda=0.95,
+        normalize_rewards=True,
+    ),
+    "Acrobot-v1": _tuned(
+        100_000,
+        n_steps=128,
+        batch_size=128,
+        n_epochs=10,
+        learning_rate=1e-3,
+        gae_lambda=0.94,
+        normalize_observations=True,
+    ),
+}
+
+DEFAULT = _tuned(100_000)
+
+
+def tuned_config(env, total_steps=None, **settings):
+    """The settings for an environment as total steps and arguments of an agent.
+
+    Parameters
+    ----------
+    env : str
+        An id; one that is not in `TUNED` gets the defaults of `PPOConfig`.
+    total_steps : None or int
+        Instead of the known number of steps; decays are stretched to it.
+    **settings
+        Fields of `PPOConfig` that differ from the known ones; a setting given here does not decay.
+
+    Returns
+    -------
+    total_steps : int
+    config : PPOConfig
+    """
+    known = TUNED.get(env, DEFAULT)
+    total_steps = known.total_steps if total_steps is None else total_steps
+    config = PPOConfig(**{**known.settings, **settings})
+    per_update = config.n_steps * config.num_envs
+    gradient_steps = -(-total_steps // per_update) * config.n_epochs * (per_update // config.batch_size)
+    decayed = {
+        name: PolynomialDecay(getattr(config, name), gradient_steps, 0.0)
+        for name in known.decay
+        if name not in settings
+    }
+    return total_steps, dataclasses.replace(config, **decayed)

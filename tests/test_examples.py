@@ -1,0 +1,32 @@
+"""The examples run on a tiny budget, and stay short."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+BUDGET = {
+    "cartpole_ppo.py": ["--steps", "512", "--episodes", "2"],
+    "pendulum_ppo.py": ["--steps", "1024", "--episodes", "2"],
+    "custom_loop.py": ["--steps", "512"],
+}
+
+
+def test_every_example_has_a_budget():
+    assert [file.name for file in EXAMPLES] == sorted(BUDGET)
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_example_runs(file, tmp_path):
+    done = subprocess.run(
+        [sys.executable, file, *BUDGET[file.name]], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "return" in done.stdout
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_example_is_under_a_hundred_lines(file):
+    assert len(file.read_text().splitlines()) < 100

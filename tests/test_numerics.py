@@ -1,0 +1,120 @@
+"""The scalar helpers against arithmetic of 400 digits."""
+
+import decimal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from kgdists import numerics
+
+INF, NAN = float("inf"), float("nan")
+
+
+def gradient_of(function, x):
+    x = ops.convert_to_tensor(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = function(x)
+    return value, tape.gradient(value, x)
+
+
+def precise(function, xs):
+    """`function` of each number, in decimals."""
+    with decimal.localcontext(decimal.Context(prec=400)):
+        return np.array([float(function(decimal.Decimal(float(x)))) for x in xs])
+
+
+def arguments(dtype):
+    """Both signs of every size whose square is still a normal number, and the seams of the formula."""
+    smallest, largest = {"float32": (-18, 1.9), "float64": (-150, 2.8)}[dtype]
+    sizes = np.concatenate([np.logspace(smallest, largest, 400), np.linspace(0.2, 0.3, 101), [0.25]])
+    return np.concatenate([sizes, -sizes]).astype(dtype)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_expm1_minus_and_its_gradient_keep_their_digits(dtype, jit_compile):
+    xs = arguments(dtype)
+    compiled = tf.function(lambda x: gradient_of(numerics.expm1_minus, x), jit_compile=jit_compile)
+    for value, gradient in (gradient_of(numerics.expm1_minus, xs), compiled(xs)):
+        tolerance = 24 * np.finfo(dtype).eps
+        np.testing.assert_allclose(value, precise(lambda x: x.exp() - 1 - x, xs), rtol=tolerance)
+        np.testing.assert_allclose(gradient, precise(lambda x: x.exp() - 1, xs), rtol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_expm1_minus_is_never_negative(dtype):
+    xs = np.random.default_rng(0).normal(size=100_000).astype(dtype)
+    for scale in (1e-30, 1e-8, 1e-4, 0.25, 1, 100):
+        assert np.min(numerics.expm1_minus(ops.convert_to_tensor((scale * xs).astype(dtype)))) >= 0
+
+
+def test_expm1_minus_at_the_ends():
+    value, gradient = gradient_of(numerics.expm1_minus, np.array([0.0, -0.0, -1e4, 1e4]))
+    np.testing.assert_array_equal(value, [0, 0, 1e4 - 1, INF])
+    np.testing.assert_array_equal(gradient[:3], [0, 0, -1])
+    np.testing.assert_array_equal(numerics.expm1_minus(ops.convert_to_tensor([-INF, NAN])), [INF, NAN])
+
+
+BOUNDS = [(-5.0, 2.0), (0.0, 1.0), (-20.0, -10.0)]
+
+
+@pytest.mark.parametrize("low, high", BOUNDS)
+def test_soft_clip_is_between_its_bounds_and_increases(low, high):
+    clipped = np.array(numerics.soft_clip(np.linspace(low - 20, high + 20, 1001), low, high))
+    assert (low < clipped).all() and (clipped < high).all()
+    assert (np.diff(clipped) > 0).all()
+
+
+def test_soft_clip_is_the_identity_well_inside():
+    x = np.linspace(-2.0, 2.0, 9)
+    np.testing.assert_allclose(numerics.soft_clip(x, -30.0, 30.0), x, atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_soft_clip_far_out_is_its_nearer_bound(dtype):
+    x = np.array([-INF, -1e30, -1e9, -1e3, 1e3, 1e9, 1e30, INF], dtype)
+    np.testing.assert_array_equal(numerics.soft_clip(x, -5.0, 2.0), [-5] * 4 + [2] * 4)
+
+
+@pytest.mark.parametrize("low, high", BOUNDS)
+def test_soft_clip_has_a_gradient_some_way_out(low, high):
+    x = np.array([low - 50, low, high, high + 50], "float32")
+    _, gradient = gradient_of(lambda x: numerics.soft_clip(x, low, high), x)
+    assert np.isfinite(gradient).all() and (gradient > 0).numpy().all()
+    np.testing.assert_allclose(gradient[0], gradient[3], rtol=1e-4)
+
+
+def test_soft_clip_gradient_is_a_central_difference():
+    x, step = np.linspace(-10, 10, 41), 1e-6
+    _, gradient = gradient_of(lambda x: numerics.soft_clip(x, -5.0, 2.0), x)
+    difference = (numerics.soft_clip(x + step, -5.0, 2.0) - numerics.soft_clip(x - step, -5.0, 2.0)) / (2 * step)
+    np.testing.assert_allclose(gradient, difference, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("low, high", BOUNDS)
+def test_soft_clip_inverse(low, high):
+    y = np.linspace(low, high, 101)[1:-1]
+    np.testing.assert_allclose(numerics.soft_clip(numerics.soft_clip_inverse(y, low, high), low, high), y, rtol=1e-12)
+    x = np.linspace(low - 3, high + 3, 51)
+    np.testing.assert_allclose(numerics.soft_clip_inverse(numerics.soft_clip(x, low, high), low, high), x, rtol=1e-9)
+
+
+def test_concrete_gives_values_where_they_are_at_hand():
+    x = np.array([1.0, 2.0])
+    for eager in (x, tf.constant(x), tf.Variable(x).value()):
+        assert isinstance(numerics.concrete(eager), np.ndarray)
+        np.testing.assert_array_equal(numerics.concrete(eager), x)
+
+
+def test_concrete_gives_none_in_a_graph():
+    seen = []
+
+    @tf.function
+    def trace(x):
+        seen.append(numerics.concrete(x))
+
+    trace(tf.constant([1.0, 2.0]))
+    assert seen == [None]

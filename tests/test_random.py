@@ -1,0 +1,223 @@
+"""Draws, their seeds, and the streams of distributions."""
+
+import keras
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+
+from kgdists import random
+from kgdists.random import Stream
+
+DRAWS = {"uniform": random.uniform, "gumbel": random.gumbel, "normal": random.normal}
+
+
+@pytest.fixture(params=DRAWS.values(), ids=DRAWS.keys())
+def draw(request):
+    return request.param
+
+
+# What is drawn.
+
+
+def test_uniform_is_strictly_inside():
+    """On ten million draws, of which each number of a coarser grid would be met."""
+    x = random.uniform((10_000_000,), seed=0)
+    assert x.dtype == "float32"
+    assert 0 < np.min(x) < 1e-5 and 1 - 1e-5 < np.max(x) < 1
+
+
+def test_the_ends_of_the_integers_are_strictly_inside(monkeypatch):
+    """The smallest and the largest integer that the generator may return."""
+
+    def ends(dtype, **_):
+        return tf.constant([0, tf.as_dtype(dtype).max], dtype)
+
+    monkeypatch.setattr(tf.raw_ops, "StatelessRandomUniformFullIntV2", ends)
+    np.testing.assert_array_equal(random.uniform((2,), seed=0), [2.0**-24, 1 - 2.0**-24])
+    assert np.isfinite(random.gumbel((2,), seed=0)).all()
+    for dtype in ("float32", "float64"):
+        low, high = random.normal((2,), seed=0, dtype=dtype)
+        assert np.isfinite(low) and low == -high
+
+
+@pytest.mark.parametrize(
+    "draw, distribution",
+    [(random.uniform, "uniform"), (random.gumbel, "gumbel_r"), (random.normal, "norm")],
+    ids=DRAWS.keys(),
+)
+def test_draws_are_distributed_as_named(draw, distribution):
+    assert scipy.stats.kstest(np.array(draw((100_000,), seed=0), "float64"), distribution).pvalue > 1e-3
+
+
+def test_normal_in_float64_has_its_digits():
+    x = np.array(random.normal((100_000,), seed=0, dtype="float64"))
+    assert x.dtype == "float64" and (x != x.astype("float32")).mean() > 0.99
+    assert scipy.stats.kstest(x, "norm").pvalue > 1e-3
+
+
+def test_successive_keys_are_independent():
+    generator = keras.random.SeedGenerator(0)
+    x = np.array([random.uniform((20_000,), generator) for _ in range(8)])
+    assert np.abs(np.corrcoef(x) - np.eye(8)).max() < 0.03
+    neighbours = np.array([random.uniform((20_000,), seed) for seed in range(8)])
+    assert np.abs(np.corrcoef(neighbours) - np.eye(8)).max() < 0.03
+
+
+def test_permutation_holds_each_number_once():
+    order = np.array(random.permutation(1000, seed=0))
+    np.testing.assert_array_equal(np.sort(order), np.arange(1000))
+    assert abs(scipy.stats.spearmanr(order, np.arange(1000)).statistic) < 0.1
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 0), (2, 3, 4)])
+def test_shapes(draw, shape):
+    assert draw(shape).shape == shape
+
+
+def test_sizes_may_be_tensors(draw):
+    sized = tf.function(lambda n: draw((2, n), seed=0))
+    np.testing.assert_allclose(sized(tf.constant(3)), draw((2, 3), seed=0), rtol=1e-6)
+
+
+# Seeds.
+
+SEEDS = [0, 3, -1, 2**40, np.int64(5)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_int_repeats_the_draw(draw, seed):
+    np.testing.assert_array_equal(draw((5,), seed), draw((5,), seed))
+
+
+def test_ints_of_different_value_draw_differently(draw):
+    draws = [tuple(np.array(draw((5,), seed))) for seed in SEEDS]
+    assert len(set(draws)) == len(SEEDS)
+
+
+def test_eager_and_compiled_draws_of_one_seed_are_equal():
+    """To the last bit for uniform numbers, also of a seed that the compiler cannot fold, and of very many numbers."""
+    for draws, exact in ((random.uniform, True), (random.normal, False)):
+        compiled = tf.function(lambda key, draws=draws: (draws((100_000,), key), draws((7,), 3)), jit_compile=True)
+        key = tf.constant([3, 1], "int64")
+        for got, want in zip(compiled(key), (draws((100_000,), key), draws((7,), 3)), strict=True):
+            np.testing.assert_allclose(got, want, rtol=0, atol=0 if exact else 1e-4)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_a_generator_goes_through_one_sequence(jit_compile):
+    """Whether its draws are eager, traced or compiled."""
+
+    def twice(generator):
+        return random.uniform((5,), generator), random.uniform((5,), generator)
+
+    generators = [keras.random.SeedGenerator(3) for _ in range(2)]
+    compiled = tf.function(lambda: twice(generators[0]), jit_compile=jit_compile)
+    got, want = [*compiled(), *compiled()], [*twice(generators[1]), *twice(generators[1])]
+    np.testing.assert_array_equal(got, want)
+    assert len(np.unique(got)) == 20
+
+
+def test_the_first_draw_of_a_generator_is_that_of_its_seed():
+    np.testing.assert_array_equal(random.uniform((5,), keras.random.SeedGenerator(3)), random.uniform((5,), 3))
+
+
+def test_a_key_is_a_seed():
+    key = tf.constant([3, 1], "int64")
+    np.testing.assert_array_equal(random.uniform((5,), key), random.uniform((5,), key))
+    np.testing.assert_array_equal(random.uniform((5,), tf.constant([3, 0])), random.uniform((5,), 3))
+    assert not np.array_equal(random.uniform((5,), key), random.uniform((5,), tf.constant([3, 2], "int64")))
+
+
+def test_unseeded_draws_differ_and_follow_set_random_seed(draw):
+    def twice():
+        keras.utils.set_random_seed(1)
+        return np.array(draw((5,))), np.array(draw((5,)))
+
+    first, second = twice()
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(twice(), (first, second))
+
+
+def test_unseeded_draws_start_in_any_trace():
+    """Keras' global generator may be made while a function is traced for the second time."""
+    draw = tf.function(lambda x: x + random.uniform((5,)))
+    draw(tf.zeros(()))
+    keras.utils.set_random_seed(1)
+    x = tf.zeros((5,))
+    assert not np.array_equal(draw(x), draw(x))
+
+
+@pytest.mark.parametrize("seed", [1.0, "1", True, (1, 2), np.zeros(3)])
+def test_a_seed_is_none_an_int_a_generator_or_a_key(draw, seed):
+    with pytest.raises(ValueError, match="`seed` must be None, an int.* Received: seed="):
+        draw((2,), seed)
+
+
+# Streams.
+
+
+def test_streams_of_one_seed_are_equal():
+    generator = keras.random.SeedGenerator(0)
+    for random_seed in (None, 3, generator):
+        assert Stream(random_seed) == Stream(random_seed)
+        assert hash(Stream(random_seed)) == hash(Stream(random_seed))
+    assert Stream(3) != Stream(4) and Stream(3) != Stream(None) and Stream(3) != 3
+    assert Stream(generator) != Stream(keras.random.SeedGenerator(0))
+
+
+def test_a_stream_of_no_seed_is_the_global_one():
+    assert Stream(None).generator() is None
+
+
+def test_a_stream_of_a_generator_is_that_generator():
+    generator = keras.random.SeedGenerator(0)
+    assert Stream(generator).generator() is generator
+
+
+def test_a_stream_of_an_int_keeps_one_generator():
+    stream = Stream(3)
+    assert stream.generator() is stream.generator()
+    np.testing.assert_array_equal(stream.generator().state, [3, 0])
+
+
+def test_the_generator_of_a_stream_may_be_made_in_any_trace():
+    """Also in the second one of a function, where TensorFlow forbids new variables."""
+
+    @tf.function
+    def draw(seed):
+        return random.uniform((5,), Stream(seed).generator())
+
+    first, second = draw(3), draw(4)
+    np.testing.assert_array_equal(first, random.uniform((5,), 3))
+    np.testing.assert_array_equal(second, random.uniform((5,), 4))
+
+
+def test_a_traced_function_outlives_its_streams():
+    stream = Stream(3)
+    draw = tf.function(lambda x: x * random.uniform((), stream.generator()))
+    x = tf.constant(1.0)
+    draw(x)
+    del stream
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = draw(x)
+    assert tape.gradient(value, x) == value
+
+
+@pytest.mark.parametrize("random_seed", [3, keras.random.SeedGenerator(3)])
+def test_children_of_a_seeded_stream_are_reproducible_and_differ(random_seed):
+    stream, other = Stream(random_seed), Stream(random_seed)
+    children = [stream.child() for _ in range(5)]
+    assert children == [other.child() for _ in range(5)]
+    assert len(set(children)) == 5 and all(isinstance(seed, int) for seed in children)
+
+
+def test_children_of_an_unseeded_stream_have_no_seed():
+    assert Stream(None).child() is None
+
+
+@pytest.mark.parametrize("random_seed", [1.0, "1", True, (1, 2)])
+def test_a_random_seed_is_none_an_int_or_a_generator(random_seed):
+    with pytest.raises(ValueError, match="`random_seed` must be None, an int.* Received: random_seed="):
+        Stream(random_seed)
