@@ -61,8 +61,9 @@ class Distribution:
     """A probability distribution: named parameter tensors and a few static fields, fixed for good.
 
     A subclass declares its parameters in `PARAM_NAMES` and its other fields in `STATIC_NAMES`, all of them arguments of
-    `__init__` beside an optional `random_seed`, which ends with `self._set(...)`. It defines `sample`, `mode`, `log_proba` and what else has a closed
-    form. It is then a node of `keras.tree` and `tf.nest`: it goes in and out of `tf.function`, loops and `predict`.
+    `__init__` beside an optional `random_seed`, which ends with `self._set(...)`. It defines `sample`, `mode`,
+    `log_proba` and what else has a closed form. It is then a node of `keras.tree` and `tf.nest`: it goes in and out of
+    `tf.function`, loops and `predict`.
 
     Events are the last axis, and are summed over: densities, entropies and divergences are those of the joint
     distribution, in nats, and have the batch shape.

@@ -35,8 +35,15 @@ class Policy(keras.Model):
         self.trunk = trunk
         self.head = head
 
+    def _inputs(self):
+        """The symbolic inputs of a Sequential or Functional trunk; None if it does not know them."""
+        if not getattr(self.trunk, "inputs", None):
+            return None
+        return self.trunk.inputs[0] if isinstance(self.trunk, keras.Sequential) else self.trunk.input
+
     def call(self, observations, training=None):
-        return self.head(self.trunk(observations, training=training))
+        # Keras hands `training` on to the layers called here.
+        return self.head(self.trunk(observations))
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean negative log-probability of the actions `y` under the distribution `y_pred`, plus the layers' losses."""
@@ -58,12 +65,10 @@ class Policy(keras.Model):
         **kwargs
             Further arguments of `keras.export.ExportArchive.write_out`.
         """
-        inputs = getattr(self.trunk, "inputs", None)
-        if input_signature is None and not inputs:
-            raise ValueError("`input_signature` must be given for a trunk that has no `inputs`. Received: None")
         if input_signature is None:
-            inputs = inputs[0] if isinstance(self.trunk, keras.Sequential) else self.trunk.input
-            input_signature = [keras.tree.map_structure(_spec, inputs)]
+            if self._inputs() is None:
+                raise ValueError("`input_signature` must be given for a trunk that has no `inputs`. Received: None")
+            input_signature = [keras.tree.map_structure(_spec, self._inputs())]
 
         def serve(observations):
             dist = self(observations)

@@ -116,7 +116,7 @@ def _(space: gymnasium.spaces.Box, action):
 @encode_action.register
 def _(space: gymnasium.spaces.Box, action):
     _check_box(space)
-    action = np.asarray(action, "float32")
+    action = np.asarray(action, space.dtype)
     return action.reshape((*action.shape[: action.ndim - len(space.shape)], math.prod(space.shape)))
 
 

@@ -194,11 +194,9 @@ def test_the_generator_of_a_stream_may_be_made_in_any_trace():
 
 
 def test_a_traced_function_outlives_its_streams():
-    stream = Stream(3)
-    draw = tf.function(lambda x: x * random.uniform((), stream.generator()))
+    draw = tf.function(lambda x: x * random.uniform((), Stream(3).generator()))
     x = tf.constant(1.0)
     draw(x)
-    del stream
     with tf.GradientTape() as tape:
         tape.watch(x)
         value = draw(x)

@@ -163,7 +163,7 @@ class CategoricalDist(Distribution):
 
     @in_full_precision
     def cross_entropy(self, other):
-        r"""Cross-entropy :math:`-\sum_i p_i \log q_i` to `other` = q, shape [B...]; `inf` where q lacks a choice of p."""
+        r"""Cross-entropy :math:`-\sum_i p_i \log q_i` to `other` = q, shape [B...]; `inf` if q lacks a choice of p."""
         self._check_other(other)
         p, log_q = self.probs, other.log_probs
         return -ops.sum(p * ops.where(ops.equal(p, 0), 0.0, log_q), axis=-1)

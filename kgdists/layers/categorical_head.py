@@ -23,9 +23,9 @@ class CategoricalHead(keras.layers.Layer):
 
     Examples
     --------
-    >>> import kgdists as kg
+    >>> import keras, kgdists as kg
     >>> head = kg.layers.CategoricalHead(3)
-    >>> head([[0.1, 0.2]]).batch_shape
+    >>> head(keras.ops.ones((1, 2))).batch_shape
     (1,)
     """
 

@@ -33,9 +33,9 @@ class NormalHead(keras.layers.Layer):
 
     Examples
     --------
-    >>> import kgdists as kg
+    >>> import keras, kgdists as kg
     >>> head = kg.layers.NormalHead(2, initial_stddev=0.5)
-    >>> head([[0.1, 0.2, 0.3]]).event_shape
+    >>> head(keras.ops.ones((1, 3))).event_shape
     (2,)
     """
 
@@ -103,10 +103,11 @@ class NormalHead(keras.layers.Layer):
             self.logvar_weight = self.add_weight((self.num_dims,), self.initial_logvar, name="logvar")
 
     def call(self, features):
-        mu = self.center + self.scale * self.mu(features)
+        mu = self.mu(features)
         raw = self.logvar(features) if self.state_dependent else self.logvar_weight + ops.zeros_like(mu)
-        logvar = 2.0 * np.log(self.scale) + numerics.soft_clip(raw, *self.logvar_bounds)
-        return NormalDist(mu, logvar, random_seed=self.seed_generator)
+        center, scale = (ops.convert_to_tensor(x, mu.dtype) for x in (self.center, self.scale))
+        logvar = 2.0 * ops.log(scale) + numerics.soft_clip(raw, *self.logvar_bounds)
+        return NormalDist(center + scale * mu, logvar, random_seed=self.seed_generator)
 
     def get_config(self):
         return super().get_config() | {
