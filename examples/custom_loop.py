@@ -1,4 +1,4 @@
-"""An actor-critic loop written by hand in `tf.function`, with nothing of kgdists but distributions, losses and returns."""
+"""An actor-critic loop written by hand in `tf.function`, from distributions, losses and returns alone."""
 
 import argparse
 

@@ -50,8 +50,9 @@ def draws(method):
             return method(self, *args, **kwargs)
         _, *arguments = signature.bind(self, *args, **kwargs).arguments.items()
         arguments = dict(arguments)
-        seed = arguments.pop("seed", None)
-        seed = self._stream.child() if seed is None else seed
+        seed = None
+        if arguments.get("seed") is None or isinstance(arguments["seed"], keras.random.SeedGenerator):
+            seed = arguments.pop("seed", None) or self._stream.child()
         return Draw(type(self), self._static(), method.__name__, arguments, seed)(dict(self.params))
 
     return draw

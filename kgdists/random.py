@@ -49,14 +49,17 @@ if keras.backend.backend() == "tensorflow":
         return {"shape": tf.convert_to_tensor(shape, tf.int32), "key": key, "counter": counter, "alg": PHILOX}
 
 else:
-    _outside_functions = contextlib.nullcontext
+
+    @contextlib.contextmanager
+    def _outside_functions():
+        yield
 
     def _is_tracing():
         return False
 
-    def _uniform(shape, seed):
+    def _uniform(shape, seed, dtype="float32"):
         # Multiples of 2^-23 in [0, 1).
-        return keras.random.uniform(shape, dtype="float32", seed=seed) + 2.0**-24
+        return keras.random.uniform(shape, dtype=dtype, seed=seed) + 2.0**-24
 
     def _normal(shape, seed, dtype):
         return keras.random.normal(shape, dtype=dtype, seed=seed)
@@ -93,7 +96,7 @@ def permutation(n, seed=None):
 
 
 # Generators that traced functions draw from: a function may outlive the distribution that it was traced with.
-_TRACED = set()
+_TRACED: set[keras.random.SeedGenerator] = set()
 
 
 class Stream:

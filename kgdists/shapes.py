@@ -8,6 +8,7 @@ from kgdists import numerics
 
 __all__ = [
     "as_float",
+    "as_numbers",
     "check_finite",
     "check_not_nan",
     "check_same",
@@ -42,6 +43,15 @@ def as_float(x, name):
     if "int" in dtype_of(x):
         return ops.cast(x, keras.config.floatx())
     raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {dtype_of(x)}")
+
+
+def as_numbers(x, name):
+    """`x`, as an array if it is a plain Python value, of floats, integers or bools."""
+    x = x if hasattr(x, "dtype") else np.asarray(x)
+    dtype = getattr(x.dtype, "name", x.dtype)
+    if not any(kind in dtype for kind in ("float", "int", "bool")):
+        raise ValueError(f"`{name}` must be of numbers or bools. Received: {name} of dtype {dtype}")
+    return x
 
 
 def matches(shape, other):

@@ -1,5 +1,7 @@
 """Drawing from a distribution whose parameters are KerasTensors: a layer, so that Keras tracks its random state."""
 
+import zlib
+
 import keras
 
 __all__ = ["Draw"]
@@ -20,7 +22,7 @@ class Draw(keras.layers.Layer):
     method : str
         Name of the drawing method.
     arguments : dict
-        The method's arguments but for `seed`.
+        The method's arguments; with a `seed` among them, which is an int, all calls draw the same.
     seed : None, int or keras.random.SeedGenerator
         With `None` every model, also every reloaded one, draws its own sequence.
     """
@@ -38,16 +40,20 @@ class Draw(keras.layers.Layer):
 
     def call(self, params):
         dist = self.distribution.from_params(params, **self.static)
-        return getattr(dist, self.method)(**self.arguments, seed=self.seed_generator)
+        return getattr(dist, self.method)(**({"seed": self.seed_generator} | self.arguments))
 
     def get_config(self):
-        is_generator = isinstance(self.seed, keras.random.SeedGenerator)
+        seed = self.seed
+        if isinstance(seed, keras.random.SeedGenerator):
+            seed = seed.get_config()["seed"]
+            # Layers that share a generator here have one each there, and must not draw the same.
+            seed = None if seed is None else zlib.crc32(f"{seed} {self.name}".encode())
         return super().get_config() | {
             "distribution": keras.saving.get_registered_name(self.distribution),
             "static": dict(self.static),
             "method": self.method,
             "arguments": dict(self.arguments),
-            "seed": self.seed.get_config()["seed"] if is_generator else self.seed,
+            "seed": seed,
         }
 
     @classmethod

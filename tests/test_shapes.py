@@ -47,6 +47,24 @@ def test_as_float_refuses_what_is_no_number(x):
         shapes.as_float(x, "mu")
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "int8", "uint64", "bool"])
+def test_as_numbers_takes_numbers_as_they_are(dtype):
+    for x in (ops.ones((2,), dtype), ops.convert_to_numpy(ops.ones((2,), dtype)), keras.KerasTensor((2,), dtype)):
+        assert shapes.as_numbers(x, "x") is x
+
+
+def test_as_numbers_makes_arrays_of_plain_values():
+    for x in (1, 1.5, True, [1, 2], [[0.5]], (True, False)):
+        assert isinstance(shapes.as_numbers(x, "x"), np.ndarray)
+        np.testing.assert_array_equal(shapes.as_numbers(x, "x"), x)
+
+
+@pytest.mark.parametrize("x", ["a", None, 1j, {"a": 1}, np.array(["a"]), tf.constant("a"), tf.constant(1j)], ids=str)
+def test_as_numbers_refuses_the_rest(x):
+    with pytest.raises(ValueError, match="`x` must be of numbers or bools. Received: x of dtype "):
+        shapes.as_numbers(x, "x")
+
+
 @pytest.mark.parametrize(
     "shape, other, agree",
     [

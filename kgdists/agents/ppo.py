@@ -336,7 +336,7 @@ class PPO:
         is_single = observations.shape == shape
         if not is_single and observations.shape[1:] != shape:
             raise ValueError(
-                f"`observations` must have shape {shape}, behind a batch axis or not. Received: shape {observations.shape}"
+                f"`observations` must have shape {shape}, behind a batch axis or not. Received: {observations.shape}"
             )
         act = self._act_greedily if deterministic else self._act_randomly
         actions = act(tf.constant(observations[None] if is_single else observations)).numpy()

@@ -183,7 +183,7 @@ class CategoricalDist(Distribution):
 
     def _one_hot(self, x):
         """`x` as floats of shape [..., n]; and for labels, whether each is in range."""
-        x = x if hasattr(x, "dtype") else np.asarray(x)
+        x = shapes.as_numbers(x, "x")
         batch, n, dtype = self.batch_shape, self.num_categories, shapes.dtype_of(x)
         if "float" in dtype:
             x = ops.cast(x, self.dtype)
@@ -229,7 +229,7 @@ def _log_ratio(p, q):
 
 def _as_mask(mask, logits):
     """`mask` as a bool tensor of the shape of `logits`."""
-    mask = mask if hasattr(mask, "dtype") else np.asarray(mask)
+    mask = shapes.as_numbers(mask, "mask")
     if "int" not in shapes.dtype_of(mask) and shapes.dtype_of(mask) != "bool":
         raise ValueError(f"`mask` must be of bools, or of integers 0 and 1. Received: dtype {shapes.dtype_of(mask)}")
     if not shapes.matches(mask.shape, logits.shape):

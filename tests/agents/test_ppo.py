@@ -130,11 +130,11 @@ def test_the_step_is_that_of_adam_with_the_norm_of_the_gradient_bounded(config):
 
 @eager
 def test_an_epoch_takes_each_step_once():
-    tiny = 1e-3
-    agent = with_sgd(small(batch_size=4, n_epochs=2, **PLAIN | {"vf_coef": 1.0}), tiny)
+    tiny = 1e-4
+    agent = with_sgd(small(batch_size=4, **PLAIN | {"vf_coef": 1.0}), tiny)
     expected = flat(gradients_by_hand(agent, experience()))
-    # Steps this small leave the gradients as they are: eight batches, each the mean over a quarter of the steps.
-    np.testing.assert_allclose(change(agent, experience()) / tiny, -8.0 * expected, atol=0.02 * np.abs(expected).max())
+    # Steps this small leave the gradients as they are: four batches, each the mean over a quarter of the steps.
+    np.testing.assert_allclose(change(agent, experience()) / tiny, -4.0 * expected, atol=0.02 * np.abs(expected).max())
 
 
 @eager
@@ -418,8 +418,8 @@ def test_nan_rewards_stop_the_training_and_name_the_steps(first_bad_step, steps)
 
 
 def learnt(seed):
-    agent = small(batch_size=4, n_epochs=2, seed=seed)
-    history = agent.learn(48).history
+    agent = small(batch_size=8, seed=seed)
+    history = agent.learn(32).history
     del history["steps_per_second"]
     return history, weights(agent)
 
@@ -435,7 +435,7 @@ def test_the_same_seed_gives_the_same_history_and_weights():
 def test_another_seed_gives_other_weights_and_episodes():
     (history, vector), (other, different) = learnt(3), learnt(4)
     assert history["return"] != other["return"]
-    assert np.abs(vector - different).max() > 0.01
+    assert np.abs(vector - different).max() > 0.1
 
 
 @eager
@@ -769,7 +769,7 @@ def test_drawn_actions_differ(actors):
 
 @pytest.mark.parametrize("shape", [(), (3,), (5, 3), (1, 5, 2)], ids=str)
 def test_observations_of_another_shape_are_refused(actors, shape):
-    with pytest.raises(ValueError, match=r"`observations` must have shape \(2,\) or \(B, 2\). Received: shape"):
+    with pytest.raises(ValueError, match=r"`observations` must have shape \(2,\).* Received: shape"):
         actors[0].predict(np.zeros(shape))
 
 

@@ -21,7 +21,8 @@ def run(command):
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=os.environ | ENVIRONMENT)
     seconds = time.perf_counter() - start
     if result.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))}\n{result.stderr[-4000:]}")
+        status = f"{' '.join(map(str, command))}: exit status {result.returncode}"
+        raise SystemExit(f"{result.stderr[-4000:]}\n{status}")
     return result.stdout, seconds
 
 

@@ -41,7 +41,7 @@ def train_kgdists(settings, decayed, options, starts):
     history = agent.learn(options.steps, [clock])
     starts.append(time.perf_counter())
     evaluation = agent.evaluate(EPISODES).mean if options.evaluate else None
-    return history.history["return"][-1], evaluation, f"tensorflow {tf.__version__}", "1 thread"
+    return history.history["return"][-1], evaluation, f"tensorflow {tf.__version__}", "threads: 1"
 
 
 def train_peer(settings, decayed, options, starts):
@@ -73,9 +73,9 @@ def train_peer(settings, decayed, options, starts):
     starts.append(time.perf_counter())
     final_return = statistics.fmean(episode["r"] for episode in agent.ep_info_buffer)
     evaluation = evaluate_policy(agent, envs, EPISODES, deterministic=True)[0] if options.evaluate else None
-    threads = f"{torch.get_num_threads()} threads, {'as set' if options.threads else 'its default'}"
+    threads = f"threads: {torch.get_num_threads()} ({'as set' if options.threads else 'default'})"
     if options.library == "sbx-rl":
-        return final_return, evaluation, f"jax {version('jax')}", f"jax's default threads, torch {threads}"
+        return final_return, evaluation, f"jax {version('jax')}", f"jax's default threads, torch's {threads}"
     return final_return, evaluation, f"torch {torch.__version__}", threads
 
 

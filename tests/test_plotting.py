@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from kgdists.plotting import learning_curve
+
+
+def written(folder, *rows, columns="steps,return,length"):
+    """A run folder with these lines in its metrics."""
+    folder.mkdir()
+    (folder / "metrics.csv").write_text("\n".join([columns, *rows]) + "\n")
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    return written(tmp_path / "run", "100,1.5,9", "200,2.5,9", "300,-3.0,9")
+
+
+def lines(figure):
+    return figure.axes[0].get_lines()
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def test_the_curve_is_the_return_over_the_steps(run):
+    (line,) = lines(learning_curve([run]))
+    np.testing.assert_array_equal(line.get_xydata(), [[100, 1.5], [200, 2.5], [300, -3.0]])
+
+
+def test_columns_may_come_in_any_order(tmp_path):
+    run = written(tmp_path / "run", "0,7.0,100", columns="epoch,return,steps")
+    np.testing.assert_array_equal(lines(learning_curve([run]))[0].get_xydata(), [[100, 7.0]])
+
+
+def test_updates_without_a_finished_episode_leave_a_gap(tmp_path):
+    run = written(tmp_path / "run", "100,nan,nan", "200,2.5,9")
+    np.testing.assert_array_equal(lines(learning_curve([run]))[0].get_ydata(), [np.nan, 2.5])
+
+
+def test_each_run_has_a_curve_named_after_its_folder(run, tmp_path):
+    figure = learning_curve([run, str(written(tmp_path / "other", "50,0.0,1"))])
+    assert len(lines(figure)) == 2 and legend(figure) == ["run", "other"]
+
+
+def test_curves_can_be_named(run):
+    assert legend(learning_curve([run, run], ["a", "b"])) == ["a", "b"]
+
+
+def test_there_must_be_a_name_for_each_curve(run):
+    with pytest.raises(ValueError, match="Received: "):
+        learning_curve([run, run], ["a"])
+
+
+def test_both_axes_are_labelled(run):
+    axes = learning_curve([run]).axes[0]
+    assert "steps" in axes.get_xlabel() and "return" in axes.get_ylabel()
+
+
+def test_the_figure_can_be_written(run, tmp_path):
+    learning_curve([run]).savefig(tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.mark.parametrize("make", [lambda path: path, lambda path: path.mkdir() or path], ids=["no folder", "no file"])
+def test_a_run_without_metrics_is_refused(tmp_path, make):
+    with pytest.raises(ValueError, match="the file metrics.csv. Received: .*nowhere"):
+        learning_curve([make(tmp_path / "nowhere")])
+
+
+def test_a_run_without_an_update_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least one update .* Received: .*run"):
+        learning_curve([written(tmp_path / "run")])
+
+
+def test_no_runs_are_refused():
+    with pytest.raises(ValueError, match="Received: "):
+        learning_curve([])
+
+
+@pytest.mark.parametrize("row", ["100", "100,high,9", "100,"], ids=["short", "word", "empty"])
+def test_damaged_rows_are_refused(tmp_path, row):
+    with pytest.raises(ValueError, match="damaged. Received: .*metrics.csv"):
+        learning_curve([written(tmp_path / "run", "50,1.0,9", row)])
+
+
+def test_missing_columns_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="damaged. Received: .*metrics.csv"):
+        learning_curve([written(tmp_path / "run", "50,1.0", columns="steps,loss")])
+
+
+def test_metrics_that_are_no_text_are_refused(run):
+    (run / "metrics.csv").write_bytes(np.random.default_rng(0).bytes(500))
+    with pytest.raises(ValueError, match="damaged. Received: .*metrics.csv"):
+        learning_curve([run])
