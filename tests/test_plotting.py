@@ -49,7 +49,7 @@ def test_curves_can_be_named(run):
 
 
 def test_there_must_be_a_name_for_each_curve(run):
-    with pytest.raises(ValueError, match="Received: "):
+    with pytest.raises(ValueError, match="shorter"):
         learning_curve([run, run], ["a"])
 
 
@@ -72,11 +72,6 @@ def test_a_run_without_metrics_is_refused(tmp_path, make):
 def test_a_run_without_an_update_is_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one update .* Received: .*run"):
         learning_curve([written(tmp_path / "run")])
-
-
-def test_no_runs_are_refused():
-    with pytest.raises(ValueError, match="Received: "):
-        learning_curve([])
 
 
 @pytest.mark.parametrize("row", ["100", "100,high,9", "100,"], ids=["short", "word", "empty"])

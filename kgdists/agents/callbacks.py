@@ -8,7 +8,7 @@ __all__ = ["MetricsFile", "ProgressBar"]
 
 
 class MetricsFile(keras.callbacks.CSVLogger):
-    """Keras' CSV logger with columns in the order of the logs, and none for validation, which agents lack."""
+    """Keras' CSV logger without the columns for validation, which agents lack."""
 
     def on_epoch_end(self, epoch, logs=None):
         self.keys = self.keys or list(logs)

@@ -131,7 +131,9 @@ class PPO:
         # A pure function: a generator's counter, a variable to write, would double the time of a call.
         act = tf.function(lambda x, key: self.policy(x).sample_action(seed=key), jit_compile=True, autograph=False)
         observations = tf.TensorSpec((self.envs.num_envs, *shape))
-        self._act = act.get_concrete_function(observations, tf.TensorSpec((2,), tf.int64))
+        act = act.get_concrete_function(observations, tf.TensorSpec((2,), tf.int64))
+        # The flat call leaves out the checks of the structured one, which take as long as a small network.
+        self._act = lambda x, key: act.inference_fn.call_flat(x, key, *act.captured_inputs)[0]
         self._act_greedily = tf.function(lambda x: self.policy(x).mode_action(), jit_compile=True, autograph=False)
         self._act_randomly = tf.function(lambda x: self.policy(x).sample_action(), jit_compile=True, autograph=False)
         self._compiled_update = tf.function(self._update, jit_compile=True, autograph=False)

@@ -333,7 +333,8 @@ ACTION_SPACES = {
 # Gymnasium hands out the elements of an array as NumPy scalars, and warns of them itself.
 SCALARS = pytest.mark.filterwarnings("ignore:.*Casting input x to numpy array:UserWarning")
 each_action_space = pytest.mark.parametrize(
-    "space", [pytest.param(space, marks=SCALARS if space.shape == () else (), id=name) for name, space in ACTION_SPACES.items()]
+    "space",
+    [pytest.param(space, marks=SCALARS if space.shape == () else (), id=name) for name, space in ACTION_SPACES.items()],
 )
 
 

@@ -60,5 +60,5 @@ def test_an_unknown_environment_gets_the_defaults():
 
 @pytest.mark.parametrize("total_steps", [0, -5])
 def test_a_wrong_number_of_steps_is_refused(total_steps):
-    with pytest.raises(ValueError, match="Received: "):
+    with pytest.raises(ValueError, match="`total_steps` .* Received: "):
         tuned_config("CartPole-v1", total_steps)

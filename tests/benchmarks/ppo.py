@@ -31,12 +31,12 @@ def main():
         results.append(measure(library, setting, seed, options))
         speed = results[-1]["steps_per_second"]
         print(f"round {seed + 1} of {options.rounds}, {setting}, {library}: {speed:.0f} steps/s", file=sys.stderr)
-    if options.out:
-        options.out.write_text(json.dumps({"title": title, "results": results}, indent=1) + "\n")
+        if options.out:  # already now, lest an interrupted benchmark lose all
+            options.out.write_text(json.dumps({"title": title, "results": results}, indent=1) + "\n")
 
     print(title)
     for result in results[: len(LIBRARIES)]:
-        print("- {library} {version}: Python {python}, {backend}, {threads}".format(**result))
+        print("- {library} {version}: Python {python}, {backend}, threads: {threads}".format(**result))
     print()
     print_table(*summary(results, options.settings))
 

@@ -42,7 +42,7 @@ def main():
         print(f"round {seed + 1} of {options.rounds}: {times}", file=sys.stderr)
 
     print(title)
-    print("{library} {version}: {steps} steps, {backend}, {threads}\n".format(**result))
+    print("{library} {version}: {steps} steps, {backend}, threads: {threads}\n".format(**result))
     header = ["process", "seconds", "min", "max", "times as long as kgdists train", "min", "max", "evaluation"]
     rows = [
         [

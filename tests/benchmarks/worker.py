@@ -24,7 +24,10 @@ DECAYED = {"short": ("learning_rate", "clip_range"), "long": ()}  # linearly to 
 
 
 def train_kgdists(settings, decayed, options, starts):
-    """Train kgdists' agent and return its final return, its evaluation and what it ran on."""
+    """Train kgdists' agent; return its final return, its evaluation, its backend and the threads.
+
+    `starts` gets the time at the start of each rollout and at the end of the training.
+    """
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -41,11 +44,11 @@ def train_kgdists(settings, decayed, options, starts):
     history = agent.learn(options.steps, [clock])
     starts.append(time.perf_counter())
     evaluation = agent.evaluate(EPISODES).mean if options.evaluate else None
-    return history.history["return"][-1], evaluation, f"tensorflow {tf.__version__}", "threads: 1"
+    return history.history["return"][-1], evaluation, f"tensorflow {tf.__version__}", "1"
 
 
 def train_peer(settings, decayed, options, starts):
-    """Train the agent of Stable-Baselines3 or SBX and return its final return, its evaluation and what it ran on."""
+    """The same for Stable-Baselines3 or SBX."""
     import torch
 
     if options.threads:
@@ -73,9 +76,9 @@ def train_peer(settings, decayed, options, starts):
     starts.append(time.perf_counter())
     final_return = statistics.fmean(episode["r"] for episode in agent.ep_info_buffer)
     evaluation = evaluate_policy(agent, envs, EPISODES, deterministic=True)[0] if options.evaluate else None
-    threads = f"threads: {torch.get_num_threads()} ({'as set' if options.threads else 'default'})"
+    threads = f"{torch.get_num_threads()} ({'as set' if options.threads else 'default'})"
     if options.library == "sbx-rl":
-        return final_return, evaluation, f"jax {version('jax')}", f"jax's default threads, torch's {threads}"
+        return final_return, evaluation, f"jax {version('jax')}", f"jax's default, torch's {threads}"
     return final_return, evaluation, f"torch {torch.__version__}", threads
 
 
@@ -92,13 +95,13 @@ def main():
     parser.add_argument("--evaluate", action="store_true", help="play 100 episodes after training")
     options = parser.parse_args()
 
-    settings, starts = SETTINGS[options.setting], []
-    train = LIBRARIES[options.library]
-    final_return, evaluation, backend, threads = train(settings, DECAYED[options.setting], options, starts)
-    timed = starts[UNTIMED:]
-    if len(timed) < 2:
-        parser.error(f"`steps` must be more than {UNTIMED} rollouts. Received: {options.steps}")
-    seconds = timed[-1] - timed[0]
+    settings, decayed, starts = SETTINGS[options.setting], DECAYED[options.setting], []
+    per_rollout = NUM_ENVS * settings["n_steps"]
+    if options.steps <= UNTIMED * per_rollout:
+        parser.error(f"`steps` must be more than {UNTIMED * per_rollout}. Received: {options.steps}")
+    final_return, evaluation, backend, threads = LIBRARIES[options.library](settings, decayed, options, starts)
+    rollouts = len(starts) - 1
+    seconds = starts[-1] - starts[UNTIMED]
     result = {
         "library": options.library,
         "version": version(options.library),
@@ -106,9 +109,9 @@ def main():
         "threads": threads,
         "python": platform.python_version(),
         "setting": options.setting,
-        "steps": (len(starts) - 1) * NUM_ENVS * settings["n_steps"],
+        "steps": rollouts * per_rollout,
         "seed": options.seed,
-        "steps_per_second": (len(timed) - 1) * NUM_ENVS * settings["n_steps"] / seconds,
+        "steps_per_second": (rollouts - UNTIMED) * per_rollout / seconds,
         "seconds": seconds,
         "final_return": final_return,
         "evaluation": evaluation,
