@@ -206,8 +206,7 @@ class PPO:
         metrics = self._compiled_update(
             observations, actions, rewards.astype("float32"), next_observations, terminated, truncated
         )
-        names = sorted(metrics)
-        logs = dict(zip(names, tf.stack([metrics[name] for name in names]).numpy().tolist(), strict=True))
+        logs = {name: x.numpy().item() for name, x in metrics.items()}
         bad = [name for name, x in logs.items() if not math.isfinite(x) and name != "explained_variance"]
         if bad:
             raise FloatingPointError(f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite")
@@ -216,6 +215,7 @@ class PPO:
     def _update(self, observations, actions, rewards, next_observations, terminated, truncated):
         config = self.config
         n = config.n_steps * config.num_envs
+        num_batches = n // config.batch_size
         values, next_values = self._values(observations), self._values(next_observations)
         if config.normalize_rewards:
             rewards = self._scaled(rewards, terminated | truncated)
@@ -229,9 +229,11 @@ class PPO:
             return i + 1, shuffled, metrics["kl"], {name: sums[name] + metrics[name] for name in sums}
 
         def epoch(i, kl, sums, count):
-            order = random.permutation(n, self.generator)
-            shuffled = [ops.reshape(ops.take(x, order, axis=0), (-1, config.batch_size, *x.shape[1:])) for x in rows]
-            num_batches = n // config.batch_size
+            shuffled = rows
+            if num_batches > 1:  # the order within a batch is all the same
+                order = random.permutation(n, self.generator)
+                shuffled = [ops.take(x, order, axis=0) for x in rows]
+            shuffled = [ops.reshape(x, (num_batches, config.batch_size, *x.shape[1:])) for x in shuffled]
             done, _, kl, sums = tf.while_loop(
                 lambda j, _, kl, sums: (j < num_batches) & (kl <= limit), minibatch, (0, shuffled, kl, sums)
             )
