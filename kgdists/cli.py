@@ -156,7 +156,7 @@ def _new_folder(folder, name):
 
 def _evaluate(options):
     agent_name = checkpoint.read_config(options.run)["agent"]
-    if agent_name not in AGENTS:
+    if agent_name not in list(AGENTS):
         raise ValueError(f"The run's agent must be one of {', '.join(sorted(AGENTS))}. Received: {agent_name}")
     agent = AGENTS[agent_name].load(options.run)
     evaluation = agent.evaluate(options.episodes, deterministic=not options.stochastic, seed=options.seed)
@@ -166,6 +166,8 @@ def _evaluate(options):
 
 def _plot(options):
     out = options.out or options.runs[0] / "learning_curve.png"
+    if out.is_dir():
+        raise ValueError(f"`--out` must be an image file, not a folder. Received: {out}")
     plotting.learning_curve(options.runs).savefig(out, dpi=120)
     print(out)
     return 0

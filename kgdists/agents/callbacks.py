@@ -8,10 +8,10 @@ __all__ = ["MetricsFile", "ProgressBar"]
 
 
 class MetricsFile(keras.callbacks.CSVLogger):
-    """Keras' CSV logger without the columns for validation, which agents lack."""
+    """Keras' CSV logger with steps and return in front, and no columns for validation, which agents lack."""
 
     def on_epoch_end(self, epoch, logs=None):
-        self.keys = self.keys or list(logs)
+        self.keys = self.keys or ["steps", "return", *sorted(logs.keys() - {"steps", "return"})]
         super().on_epoch_end(epoch, logs)
 
 

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
+from kgdists.policy import Policy
+
 __all__ = ["load", "read_config", "save"]
 
 
@@ -41,8 +43,22 @@ def load(cls, path, env=None):
     if env is None:
         raise ValueError("`env` must be given for an agent that was not made with an environment's id. Received: None")
     models = {name: load_model(path / f"{name}.keras") for name in ("policy", "value")}
-    agent = cls(env, **models, **config_from_json(config["config"]))
-    with _damage(path / "state.npz"), np.load(path / "state.npz", allow_pickle=False) as arrays:
+    with _damage(path / "config.json"):
+        settings = config_from_json(config["config"])
+        unknown = settings.keys() - {field.name for field in dataclasses.fields(cls.Config)}
+        if unknown:
+            raise ValueError(f"unknown settings: {unknown}")
+    settings = dataclasses.asdict(cls.Config(**settings))
+    if not isinstance(models["policy"], Policy):
+        raise ValueError(
+            f"A run's policy.keras must hold a Policy; this one is damaged. Received: {path / 'policy.keras'}"
+        )
+    try:
+        agent = cls(env, **models, **settings)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"A run's networks must fit its environment. Received: {path}, env {env}: {reason}") from error
+    with _damage(path / "state.npz"), (path / "state.npz").open("rb") as file, np.load(file) as arrays:
         for name, variable in _state(agent).items():
             variable.assign(arrays[name])
         agent.steps, agent.seed = int(arrays["steps"]), int(arrays["seed"])
@@ -122,7 +138,7 @@ def _damage(file):
     """Turn what a missing or damaged file raises into one clear line."""
     try:
         yield
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (AttributeError, OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         if not file.is_file():
             raise ValueError(f"A run must contain the file {file.name}. Received: {file.parent}") from error
         raise ValueError(

@@ -18,6 +18,7 @@ from kgdists.agents.rollout import Rollouts, evaluate, make_envs
 from kgdists.layers import RunningNormalization
 from kgdists.policy import Policy
 from kgdists.returns import gae
+from kgdists.shapes import dtype_of
 from kgdists.spaces import decode_action, head_for
 
 __all__ = ["PPO", "PPOConfig"]
@@ -57,20 +58,36 @@ class PPOConfig:
 
     def __post_init__(self):
         for name in ("num_envs", "n_steps", "batch_size", "n_epochs"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={getattr(self, name)!r}")
+            self._check(name, "an int >= 1", lambda x: isinstance(x, int) and x >= 1)
         for name in ("gamma", "gae_lambda"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ValueError(f"`{name}` must lie in [0, 1]. Received: {name}={getattr(self, name)!r}")
-        for name in ("learning_rate", "clip_range", "clip_range_value", "max_grad_norm", "target_kl", "initial_stddev"):
-            value = getattr(self, name)
-            if not (value is None or isinstance(value, LearningRateSchedule) or 0.0 < value < math.inf):
-                raise ValueError(f"`{name}` must be a finite number > 0. Received: {name}={value!r}")
+            self._check(name, "in [0, 1]", lambda x: _is_number(x) and 0.0 <= x <= 1.0)
+        for name in ("ent_coef", "vf_coef"):
+            self._check(name, "a finite number >= 0", lambda x: _is_number(x) and x >= 0.0)
+        for name in ("learning_rate", "clip_range"):
+            self._check(
+                name,
+                "a finite number > 0 or a LearningRateSchedule",
+                lambda x: isinstance(x, LearningRateSchedule) or (_is_number(x) and x > 0.0),
+            )
+        for name in ("clip_range_value", "max_grad_norm", "target_kl"):
+            self._check(name, "None or a finite number > 0", lambda x: x is None or (_is_number(x) and x > 0.0))
+        self._check("initial_stddev", "a finite number > 0", lambda x: _is_number(x) and x > 0.0)
+        self._check("seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
+        self._check(
+            "hidden_units",
+            "a tuple of ints >= 1",
+            lambda x: isinstance(x, tuple) and all(isinstance(units, int) and units >= 1 for units in x),
+        )
         if self.n_steps * self.num_envs % self.batch_size:
             raise ValueError(
                 "`batch_size` must divide `n_steps * num_envs`. "
                 f"Received: batch_size={self.batch_size}, n_steps * num_envs={self.n_steps * self.num_envs}"
             )
+
+    def _check(self, name, rule, is_good):
+        value = getattr(self, name)
+        if isinstance(value, bool) or not is_good(value):
+            raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
 
 
 class PPO:
@@ -96,6 +113,8 @@ class PPO:
     [64.0, 128.0]
     """
 
+    Config = PPOConfig
+
     def __init__(self, env, *, policy=None, value=None, **config):
         self.env = env
         self.envs = make_envs(env, config.get("num_envs", PPOConfig.num_envs))
@@ -115,19 +134,14 @@ class PPO:
     def _build(self):
         shape = self.envs.single_observation_space.shape
         observations = tf.zeros((1, *shape))
-        self.policy(observations)
+        _check_fits(self.policy(observations), self.envs.single_action_space)
         values = self.value(observations)
         if tuple(values.shape) != (1, 1):
             raise ValueError(f"`value` must map observations [B, ...] to [B, 1]. Received: shape {tuple(values.shape)}")
         self.variables = self.policy.trainable_variables + self.value.trainable_variables
         self.optimizer.build(self.variables)
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self.normalizations = [
-            layer
-            for model in (self.policy.trunk, self.value)
-            for layer in getattr(model, "layers", ())
-            if isinstance(layer, RunningNormalization)
-        ]
+        self.normalizations = [*_normalizations(self.policy.trunk), *_normalizations(self.value)]
         # A pure function: a generator's counter, a variable to write, would double the time of a call.
         act = tf.function(lambda x, key: self.policy(x).sample_action(seed=key), jit_compile=True, autograph=False)
         observations = tf.TensorSpec((self.envs.num_envs, *shape))
@@ -313,13 +327,11 @@ class PPO:
         -------
         Evaluation, with `mean`, `std`, `returns` and `lengths`.
         """
-        if not isinstance(episodes, int) or episodes < 1:
-            raise ValueError(f"`episodes` must be an int >= 1. Received: episodes={episodes!r}")
         act = self._act_greedily if deterministic else self._act_randomly
         if self.env is self.envs:
             self.rollouts.observations = None  # the next rollout starts with new episodes
             return evaluate(self.envs, act, episodes, seed)
-        with contextlib.closing(make_envs(self.env, min(episodes, 100))) as envs:
+        with contextlib.closing(make_envs(self.env, 100)) as envs:
             return evaluate(envs, act, episodes, seed)
 
     def predict(self, observations, deterministic=True):
@@ -371,8 +383,33 @@ class PPO:
         return checkpoint.load(cls, path, env)
 
 
+def _is_number(x):
+    return isinstance(x, (int, float)) and math.isfinite(x)
+
+
+def _normalizations(layer):
+    """All layers in `layer` that keep statistics of observations."""
+    if isinstance(layer, RunningNormalization):
+        return [layer]
+    return [found for part in getattr(layer, "layers", ()) for found in _normalizations(part)]
+
+
 def _flat(x):
     return ops.reshape(x, (-1, *x.shape[2:]))
+
+
+def _check_fits(pi, space):
+    """Raise unless the distribution `pi` has events and actions of the form that the space's own head gives."""
+
+    def form(dist):
+        return dist.event_shape, "integers" if "int" in dtype_of(dist.mode_action()) else "floats"
+
+    own = head_for(space, random_seed=0)(tf.zeros((1, 1)))
+    if form(pi) != form(own):
+        raise ValueError(
+            f"`policy` must act in the action space {space}: events and actions of the form {form(own)}. "
+            f"Received: {form(pi)}"
+        )
 
 
 def _mlp(envs, config, salt):
@@ -381,6 +418,8 @@ def _mlp(envs, config, salt):
         layers.append(RunningNormalization())
     if len(envs.single_observation_space.shape) != 1:
         layers.append(keras.layers.Flatten())
+    if not config.hidden_units:
+        layers.append(keras.layers.Identity())
     for i, units in enumerate(config.hidden_units):
         seed = None if config.seed is None else config.seed + 1000 * i + salt
         initializer = keras.initializers.Orthogonal(math.sqrt(2.0), seed=seed)

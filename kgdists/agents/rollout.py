@@ -63,7 +63,7 @@ def _check_vector_env(envs):
         )
     if not isinstance(envs.single_observation_space, gymnasium.spaces.Box):
         raise ValueError(
-            "The observations of a VectorEnv must be a Box: wrap it in `gymnasium.wrappers.vector.FlattenObservation`. "
+            "A VectorEnv's observations must be a Box: wrap its environments in `gymnasium.wrappers.FlattenObservation`. "
             f"Received: {envs.single_observation_space}"
         )
 
@@ -93,7 +93,7 @@ class Rollouts:
         """Start new episodes in all environments."""
         observations, _ = self.envs.reset(seed=self.seed)
         self.seed = None
-        self.observations = observations.astype("float32", copy=False)
+        self.observations = observations.astype("float32")
         self._returns = np.zeros(self.envs.num_envs)
         self._lengths = np.zeros(self.envs.num_envs, int)
 
@@ -117,7 +117,7 @@ class Rollouts:
         for _ in range(self.n_steps):
             actions = act(self.observations).numpy()
             observations, rewards, terminated, truncated, info = self.envs.step(decode_action(space, actions))
-            observations = next_observations = observations.astype("float32", copy=False)
+            observations = next_observations = observations.astype("float32")  # a copy: the array may be used again
             self._returns += rewards
             self._lengths += 1
             ended = terminated | truncated
@@ -127,7 +127,9 @@ class Rollouts:
                 self.recent_lengths.extend(self._lengths[ended].tolist())
                 self._returns[ended] = 0.0
                 self._lengths[ended] = 0
-            rows.append((self.observations, actions, rewards, next_observations, terminated, truncated))
+            rows.append(
+                (self.observations, actions, rewards.copy(), next_observations, terminated.copy(), truncated.copy())
+            )
             self.observations = observations
         return tuple(np.stack(column) for column in zip(*rows, strict=True))
 
@@ -161,7 +163,7 @@ class Evaluation:
 
 
 def evaluate(envs, act, episodes, seed=None):
-    """Play whole episodes, the same number in each environment so that short ones are not favoured.
+    """Play whole episodes; how many in which environment is settled before, so that short ones are not favoured.
 
     Parameters
     ----------
@@ -170,26 +172,30 @@ def evaluate(envs, act, episodes, seed=None):
     act : callable
         As for `Rollouts.collect`.
     episodes : int, >= 1
-        Rounded up to a multiple of the number of environments.
-    seed : None or int
+    seed : None or int, >= 0
 
     Returns
     -------
     Evaluation
     """
-    space, rounds = envs.single_action_space, -(-episodes // envs.num_envs)
-    returns, lengths = [[] for _ in range(envs.num_envs)], [[] for _ in range(envs.num_envs)]
-    total, length = np.zeros(envs.num_envs), np.zeros(envs.num_envs, int)
+    if not isinstance(episodes, int) or episodes < 1:
+        raise ValueError(f"`episodes` must be an int >= 1. Received: episodes={episodes!r}")
+    if seed is not None and (not isinstance(seed, int) or seed < 0):
+        raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+    num_envs, space = envs.num_envs, envs.single_action_space
+    left = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
+    returns, lengths = [], []
+    total, length = np.zeros(num_envs), np.zeros(num_envs, int)
     observations, _ = envs.reset(seed=seed)
-    while min(len(done) for done in returns) < rounds:
+    while left.any():
         actions = act(observations.astype("float32", copy=False)).numpy()
         observations, rewards, terminated, truncated, _ = envs.step(decode_action(space, actions))
         total += rewards
         length += 1
-        for i in np.flatnonzero(terminated | truncated):
-            returns[i].append(float(total[i]))
-            lengths[i].append(int(length[i]))
-            total[i] = length[i] = 0
-    return Evaluation(
-        tuple(x for done in returns for x in done[:rounds]), tuple(x for done in lengths for x in done[:rounds])
-    )
+        ended = terminated | truncated
+        counted = ended & (left > 0)
+        returns.extend(total[counted].tolist())
+        lengths.extend(length[counted].tolist())
+        left[counted] -= 1
+        total[ended] = length[ended] = 0
+    return Evaluation(tuple(returns), tuple(lengths))

@@ -82,6 +82,8 @@ def tuned_config(env, total_steps=None, **settings):
     """
     known = TUNED.get(env, DEFAULT)
     total_steps = known.total_steps if total_steps is None else total_steps
+    if total_steps < 1:
+        raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps}")
     config = PPOConfig(**{**known.settings, **settings})
     per_update = config.n_steps * config.num_envs
     gradient_steps = -(-total_steps // per_update) * config.n_epochs * (per_update // config.batch_size)

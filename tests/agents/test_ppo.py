@@ -248,6 +248,12 @@ def test_the_change_of_values_can_be_bounded():
     assert np.abs(change(plain, experience()) - change(bounded, experience())).max() > 1e-3
 
 
+@eager
+def test_the_first_step_of_a_bounded_value_is_not_bounded():
+    plain, bounded = (with_sgd(small(clip_range_value=bound)) for bound in (None, 1e-6))
+    np.testing.assert_allclose(change(plain, experience()), change(bounded, experience()), atol=1e-6)
+
+
 def test_the_compiled_update_is_the_eager_one():
     config = {"n_epochs": 2, "batch_size": 8, "normalize_observations": True, "normalize_rewards": True}
     compiled, by_steps = small(**config), small(**config)
