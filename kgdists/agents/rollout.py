@@ -63,7 +63,7 @@ def _check_vector_env(envs):
         )
     if not isinstance(envs.single_observation_space, gymnasium.spaces.Box):
         raise ValueError(
-            "A VectorEnv's observations must be a Box: wrap its environments in `gymnasium.wrappers.FlattenObservation`. "
+            "A VectorEnv must observe a Box: wrap its environments in `gymnasium.wrappers.FlattenObservation`. "
             f"Received: {envs.single_observation_space}"
         )
 
