@@ -62,6 +62,8 @@ def load(cls, path, env=None):
         for name, variable in _state(agent).items():
             variable.assign(arrays[name])
         agent.steps, agent.seed = int(arrays["steps"]), int(arrays["seed"])
+        if agent.config.seed is not None:
+            agent.rollouts.seed = agent.config.seed + agent.steps  # not the episodes of the start again
         for name in ("recent_returns", "recent_lengths"):
             setattr(agent.rollouts, name, deque(arrays[name].tolist(), maxlen=100))
     return agent
@@ -94,14 +96,13 @@ def config_to_json(config):
 
 def config_from_json(fields):
     """The inverse of `config_to_json`: arguments of the config dataclass."""
-    return {
-        name: keras.saving.deserialize_keras_object(x)
-        if isinstance(x, dict)
-        else tuple(x)
-        if isinstance(x, list)
-        else x
-        for name, x in fields.items()
-    }
+
+    def value(x):
+        if isinstance(x, dict):
+            return keras.saving.deserialize_keras_object(x)
+        return tuple(x) if isinstance(x, list) else x
+
+    return {name: value(x) for name, x in fields.items()}
 
 
 def _state(agent):

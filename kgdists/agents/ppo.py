@@ -49,7 +49,7 @@ class PPOConfig:
     )
     normalize_advantages: bool = _setting(True, "standardise the advantages of each batch")
     normalize_observations: bool = _setting(
-        False, "standardise observations by running statistics, saved with the policy"
+        False, "standardise observations of the default networks by running statistics, saved with them"
     )
     normalize_rewards: bool = _setting(False, "divide rewards by the running deviation of the discounted return")
     hidden_units: tuple[int, ...] = _setting((64, 64), "widths of the tanh layers of the default networks")
@@ -152,14 +152,14 @@ class PPO:
         self._act_randomly = tf.function(lambda x: self.policy(x).sample_action(), jit_compile=True, autograph=False)
         self._compiled_update = tf.function(self._update, jit_compile=True, autograph=False)
 
-    def learn(self, total_steps, callbacks=()):
+    def learn(self, total_steps, callbacks=None):
         """Train for a number of environment steps, rounded up to whole rollouts.
 
         Parameters
         ----------
         total_steps : int, >= 1
             Steps of all environments together, on top of those already taken.
-        callbacks : list of keras.callbacks.Callback
+        callbacks : None or list of keras.callbacks.Callback
             An epoch is one rollout and update; `callback.model` is the policy.
 
         Returns
@@ -178,7 +178,7 @@ class PPO:
         per_update = self.config.n_steps * self.config.num_envs
         updates = -(-total_steps // per_update)
         history = keras.callbacks.History()
-        callbacks = keras.callbacks.CallbackList([*callbacks, history], model=self.policy, epochs=updates)
+        callbacks = keras.callbacks.CallbackList([*(callbacks or ()), history], model=self.policy, epochs=updates)
         self.policy.stop_training = False
         callbacks.on_train_begin()
         try:
@@ -235,7 +235,7 @@ class PPO:
             rewards = self._scaled(rewards, terminated | truncated)
         advantages, returns = gae(rewards, values, next_values, terminated, truncated, config.gamma, config.gae_lambda)
         rows = [_flat(x) for x in (observations, actions, advantages, returns, values)]
-        rows.append(self.policy(rows[0]).log_proba(rows[1]))
+        rows.append(_float32(self.policy(rows[0]).log_proba(rows[1])))
         limit = math.inf if config.target_kl is None else 1.5 * config.target_kl
 
         def minibatch(i, shuffled, kl, sums):
@@ -278,9 +278,9 @@ class PPO:
             advantages = (advantages - ops.mean(advantages)) / (ops.std(advantages) + 1e-8)
         with tf.GradientTape() as tape:
             pi = self.policy(observations)
-            log_proba = pi.log_proba(actions)
-            values = ops.squeeze(self.value(observations), axis=-1)
-            entropy_loss = losses.entropy_bonus(pi.entropy())
+            log_proba = _float32(pi.log_proba(actions))
+            values = _float32(ops.squeeze(self.value(observations), axis=-1))
+            entropy_loss = losses.entropy_bonus(_float32(pi.entropy()))
             policy_loss = losses.ppo_clip(log_proba, old_log_proba, advantages, clip_range)
             value_loss = losses.value(
                 values, returns, None if config.clip_range_value is None else old_values, config.clip_range_value
@@ -297,7 +297,7 @@ class PPO:
         }
 
     def _values(self, observations):
-        return ops.reshape(self.value(_flat(observations)), observations.shape[:2])
+        return _float32(ops.reshape(self.value(_flat(observations)), observations.shape[:2]))
 
     def _scaled(self, rewards, ended):
         """Rewards over the running standard deviation of the discounted return."""
@@ -331,7 +331,8 @@ class PPO:
         if self.env is self.envs:
             self.rollouts.observations = None  # the next rollout starts with new episodes
             return evaluate(self.envs, act, episodes, seed)
-        with contextlib.closing(make_envs(self.env, 100)) as envs:
+        num_envs = min(episodes, 100) if isinstance(episodes, int) and episodes > 0 else 1
+        with contextlib.closing(make_envs(self.env, num_envs)) as envs:
             return evaluate(envs, act, episodes, seed)
 
     def predict(self, observations, deterministic=True):
@@ -360,7 +361,7 @@ class PPO:
         return actions[0] if is_single else actions
 
     def save(self, path):
-        """Save the agent to a folder: `policy.keras`, `value.keras`, `agent.json`, `state.npz`.
+        """Save the agent to a folder: `policy.keras`, `value.keras`, `config.json`, `state.npz`.
 
         A folder that exists is replaced file by file, each written aside and then renamed.
         """
@@ -381,6 +382,10 @@ class PPO:
         PPO
         """
         return checkpoint.load(cls, path, env)
+
+
+def _float32(x):
+    return ops.cast(x, "float32")
 
 
 def _is_number(x):
