@@ -62,16 +62,26 @@ class Distribution:
     """A probability distribution: named parameter tensors and a few static fields, fixed for good.
 
     A subclass declares its parameters in `PARAM_NAMES` and its other fields in `STATIC_NAMES`, all of them arguments of
-    `__init__` beside an optional `random_seed`, which ends with `self._set(...)`. It defines `sample`, `mode`,
-    `log_proba` and what else has a closed form. It is then a node of `keras.tree` and `tf.nest`: it goes in and out of
-    `tf.function`, loops and `predict`.
+    `__init__` beside an optional `random_seed`, which ends with `self._set(...)`. The first parameter has the batch
+    shape and one more axis. It defines `sample`, `log_proba` and what else has a closed form. It is then a node of
+    `keras.tree` and `tf.nest`: it goes in and out of `tf.function`, loops and `predict`.
 
-    Events are the last axis, and are summed over: densities, entropies and divergences are those of the joint
-    distribution, in nats, and have the batch shape.
+    Events are summed over: densities, entropies and divergences are those of the joint distribution, in nats, and have
+    the batch shape.
+
+    Attributes
+    ----------
+    PARAM_NAMES, STATIC_NAMES : tuple of str
+    SUPPORT_NAMES : tuple of str
+        The static fields that two distributions must share to be compared: bounds and the like.
+    REPARAMETERIZED : bool
+        Whether `sample` is an exact draw that moves with the parameters, rather than a relaxed one.
     """
 
     PARAM_NAMES: tuple[str, ...] = ()
     STATIC_NAMES: tuple[str, ...] = ()
+    SUPPORT_NAMES: tuple[str, ...] = ()
+    REPARAMETERIZED = True
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -91,13 +101,15 @@ class Distribution:
 
     def _flatten(self):
         leaves = tuple(self.__dict__[name] for name in self.PARAM_NAMES)
-        return leaves, (*self._static().values(), self._stream), self.PARAM_NAMES
+        return leaves, (self.PARAM_NAMES, *self._static().values(), self._stream), self.PARAM_NAMES
 
     @classmethod
     def _unflatten(cls, metadata, leaves):
         dist = object.__new__(cls)
-        *static, stream = metadata
-        dist.__dict__.update(zip(cls.PARAM_NAMES, leaves, strict=True), _stream=stream)
+        names, *static, stream = metadata
+        if names != cls.PARAM_NAMES:  # a class whose instances differ in their parameters
+            dist.__dict__["PARAM_NAMES"] = names
+        dist.__dict__.update(zip(names, leaves, strict=True), _stream=stream)
         dist.__dict__.update(zip(cls.STATIC_NAMES, static, strict=True))
         return dist
 
@@ -179,6 +191,33 @@ class Distribution:
         self._check_other(other)
         return ops.exp(self.log_proba(x) - other.log_proba(x))
 
+    def mode(self):
+        """The most probable variate."""
+        raise NotImplementedError(f"A {type(self).__name__} has no closed form of `mode`")
+
+    def mean(self):
+        """The mean of a variate."""
+        raise NotImplementedError(f"A {type(self).__name__} has no closed form of `mean`: average draws instead")
+
+    def variance(self):
+        """The variance of each dimension of a variate."""
+        raise NotImplementedError(f"A {type(self).__name__} has no closed form of `variance`: use that of draws")
+
+    def entropy(self):
+        """Entropy, shape [B...]."""
+        raise NotImplementedError(self._estimated("entropy"))
+
+    def cross_entropy(self, other):
+        """Cross-entropy to `other`, shape [B...]."""
+        raise NotImplementedError(self._estimated("cross_entropy"))
+
+    def kl_divergence(self, other):
+        """Kullback-Leibler divergence to `other`, shape [B...], >= 0."""
+        raise NotImplementedError(self._estimated("kl_divergence"))
+
+    def _estimated(self, name):
+        return f"A {type(self).__name__} has no closed form of `{name}`: estimate it by `kgdists.divergences.{name}`"
+
     @draws
     def sample_and_log_proba(self, sample_shape=(), seed=None):
         """A variate and its log-probability; arguments as for `sample`."""
@@ -197,12 +236,25 @@ class Distribution:
     def _seed(self, seed):
         return self._stream.generator() if seed is None else seed
 
-    def _draw_shape(self, sample_shape):
-        """Sample shape, batch shape and event shape in one; dimensions that are not static are tensors."""
+    def _variate(self, x):
+        """`x` as a tensor of the parameters' dtype: of the event shape, behind the batch shape and any sample axes."""
+        x = ops.cast(shapes.as_float(x, "x"), self.dtype)
+        shape = self.batch_shape + self.event_shape
+        if not shapes.ends_with(x.shape, shape):
+            raise ValueError(
+                f"`x` must have shape {shape} behind any sample axes: nothing is broadcast. "
+                f"Received: x of shape {tuple(x.shape)}"
+            )
+        shapes.check_not_nan(x=x)
+        return x
+
+    def _draw_shape(self, sample_shape, event=None):
+        """Sample, batch and event (or other) shape in one; dimensions that are not static are tensors."""
         sizes = tuple(sample_shape) if hasattr(sample_shape, "__iter__") else (sample_shape,)
         if not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) and n >= 0 for n in sizes):
             raise ValueError(f"`sample_shape` must be an int or a tuple of ints >= 0. Received: {sample_shape!r}")
-        return (*map(int, sizes), *ops.shape(self.__dict__[self.PARAM_NAMES[0]]))
+        batch = ops.shape(self.__dict__[self.PARAM_NAMES[0]])[:-1]
+        return (*map(int, sizes), *batch, *(self.event_shape if event is None else event))
 
     def _check_other(self, other):
         """Raise unless `other` is of the same type, event shape and dtype, and of the same batch shape or of none."""
@@ -220,3 +272,7 @@ class Distribution:
             )
         if self.dtype != other.dtype:
             raise ValueError(f"`other` must have the same dtype. Received: {self.dtype} and {other.dtype}")
+        for name in self.SUPPORT_NAMES:
+            own, its = self.__dict__[name], other.__dict__[name]
+            if own != its:
+                raise ValueError(f"`other` must have the same `{name}`. Received: {own} and {its}")

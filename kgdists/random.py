@@ -12,7 +12,9 @@ import numbers
 import keras
 from keras import ops
 
-__all__ = ["Stream", "gumbel", "normal", "permutation", "uniform"]
+__all__ = ["Stream", "gumbel", "normal", "permutation", "split", "uniform"]
+
+_CHILDREN = 1_000_003  # more than one seed ever has
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -95,6 +97,22 @@ def permutation(n, seed=None):
     return ops.argsort(uniform((n,), seed))
 
 
+def split(seed, num):
+    """Seeds for `num` independent draws, a list: a generator and the global stream serve all, an int makes ints.
+
+    Parameters
+    ----------
+    seed : None, int, keras.random.SeedGenerator or key
+    num : int
+    """
+    seed = _checked(seed)
+    if seed is None or _is_generator(seed):
+        return [seed] * num
+    if _is_int(seed):
+        return [(seed * _CHILDREN + i) % 2**31 for i in range(1, num + 1)]
+    return [seed * ops.cast([_CHILDREN, 1], seed.dtype) + ops.cast([i, 0], seed.dtype) for i in range(1, num + 1)]
+
+
 # Generators that traced functions draw from: a function may outlive the distribution that it was traced with.
 _TRACED: set[keras.random.SeedGenerator] = set()
 
@@ -135,7 +153,7 @@ class Stream:
         if seed is None:
             return None
         self._children += 1
-        return (seed * 1_000_003 + self._children) % 2**31
+        return (seed * _CHILDREN + self._children) % 2**31
 
     def __eq__(self, other):
         return isinstance(other, Stream) and self.random_seed == other.random_seed

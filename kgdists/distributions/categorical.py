@@ -47,6 +47,7 @@ class CategoricalDist(Distribution):
 
     PARAM_NAMES = ("logits",)
     STATIC_NAMES = ("boltzmann_tau", "name")
+    REPARAMETERIZED = False
 
     def __init__(self, logits, boltzmann_tau=0.2, name="categorical_dist", random_seed=None, *, mask=None):
         logits = shapes.as_float(logits, "logits")

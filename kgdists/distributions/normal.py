@@ -97,13 +97,7 @@ class NormalDist(Distribution):
         ValueError
             On wrong shapes and, where values are at hand, on NaN.
         """
-        x = ops.cast(shapes.as_float(x, "x"), self.dtype)
-        if not shapes.ends_with(x.shape, self.mu.shape):
-            raise ValueError(
-                f"`x` must have shape {tuple(self.mu.shape)} behind any sample axes: nothing is broadcast. "
-                f"Received: x of shape {tuple(x.shape)}"
-            )
-        shapes.check_not_nan(x=x)
+        x = self._variate(x)
         z = (x - self.mu) * ops.exp(-0.5 * self.logvar)
         return -0.5 * ops.sum(LOG_2PI + self.logvar + z * z, axis=-1)
 
