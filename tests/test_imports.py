@@ -22,7 +22,7 @@ ROWS = [
     {"layers"},
     {"spaces"},
     {"policy", "plotting"},
-    {"agents.callbacks", "agents.checkpoint", "agents.rollout"},
+    {"agents.callbacks", "agents.checkpoint", "agents.ppo_config", "agents.rollout"},
     {"agents.ppo"},
     {"agents.tuned"},
     {"agents"},

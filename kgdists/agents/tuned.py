@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from keras.optimizers.schedules import PolynomialDecay
 
-from kgdists.agents.ppo import PPOConfig
+from kgdists.agents.ppo_config import PPOConfig
 
 __all__ = ["TUNED", "Tuned", "tuned_config"]
 
