@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from kgdists import distributions, layers, losses, returns
+from kgdists import distributions, divergences, layers, losses, returns
 from kgdists.distribution import Distribution
 from kgdists.distributions import CategoricalDist, NormalDist
 from kgdists.policy import Policy
@@ -22,6 +22,7 @@ __all__ = [
     "agents",
     "decode_action",
     "distributions",
+    "divergences",
     "encode_action",
     "head_for",
     "layers",

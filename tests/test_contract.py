@@ -7,32 +7,10 @@ import tensorflow as tf
 from keras import ops
 
 import kgdists as kg
+from tests.table import DISTRIBUTIONS, MODE_IS_NO_PEAK, NO_CLOSED_FORM, OPTIONAL, has
 
-INF, NAN = float("inf"), float("nan")
 BATCHES = [(), (5,), (2, 3)]
 SAMPLE_SHAPES = {(): (), 4: (4,), (4,): (4,), (2, 3): (2, 3)}
-N = 4
-
-
-def noise(batch, dtype, rng):
-    return ops.convert_to_tensor(rng.normal(size=(*batch, N)), dtype)
-
-
-def categorical(batch, dtype, rng, **static):
-    return kg.CategoricalDist(noise(batch, dtype, rng), **static)
-
-
-def masked_categorical(batch, dtype, rng, **static):
-    mask = np.broadcast_to([True, False, True, True], (*batch, N))
-    return kg.CategoricalDist(noise(batch, dtype, rng), mask=mask, **static)
-
-
-def normal(batch, dtype, rng, **static):
-    return kg.NormalDist(noise(batch, dtype, rng), noise(batch, dtype, rng), **static)
-
-
-# The one place to enter a new distribution.
-DISTRIBUTIONS = {"categorical": categorical, "masked_categorical": masked_categorical, "normal": normal}
 
 DETERMINISTIC = {
     "log_proba": lambda p, q, x: p.log_proba(x),
@@ -51,12 +29,34 @@ BATCH_SHAPED = ["log_proba", "log_proba_action", "proba_ratio", "entropy", "cros
 RANDOM_SEEDS = {"global": lambda: None, "int": lambda: 3, "generator": lambda: keras.random.SeedGenerator(3)}
 
 
-@pytest.fixture(params=DISTRIBUTIONS.values(), ids=DISTRIBUTIONS.keys())
+def maker(construct):
+    return lambda batch=(5,), dtype="float32", seed=0, **fields: construct(
+        batch, dtype, np.random.default_rng(seed), **fields
+    )
+
+
+def is_of_vectors(construct):
+    """Whether all parameters have the shape of the events."""
+    dist = maker(construct)()
+    return all(x.shape == (5, *dist.event_shape) for x in keras.tree.flatten(dist))
+
+
+@pytest.fixture(params=DISTRIBUTIONS)
 def make(request):
     """Constructor of one distribution of the table."""
-    return lambda batch=(5,), dtype="float32", seed=0, **static: request.param(
-        batch, dtype, np.random.default_rng(seed), **static
-    )
+    return maker(DISTRIBUTIONS[request.param])
+
+
+@pytest.fixture(params=[name for name, construct in DISTRIBUTIONS.items() if is_of_vectors(construct)])
+def make_vectors(request):
+    """Constructor of one whose parameters have the shape of the events."""
+    return maker(DISTRIBUTIONS[request.param])
+
+
+def needs(*methods):
+    """Only for the distributions that have these methods."""
+    names = [name for name, construct in DISTRIBUTIONS.items() if all(has(maker(construct)(), m) for m in methods)]
+    return pytest.mark.parametrize("make", [maker(DISTRIBUTIONS[name]) for name in names], ids=names)
 
 
 @pytest.fixture(params=RANDOM_SEEDS.values(), ids=RANDOM_SEEDS.keys())
@@ -66,7 +66,17 @@ def random_seed(request):
 
 
 def evaluate(p, q, x):
-    return {name: method(p, q, x) for name, method in DETERMINISTIC.items()}
+    needed = {"log_proba_action": "mode", "mode_action": "mode"}
+    return {name: method(p, q, x) for name, method in DETERMINISTIC.items() if has(p, needed.get(name, name))}
+
+
+def flat(tree):
+    return keras.tree.flatten(tree)
+
+
+def same_tree(assertion, got, want, **options):
+    """An assertion about arrays, leaf by leaf."""
+    keras.tree.map_structure(lambda a, b: assertion(a, b, **options), got, want)
 
 
 def pair(make, batch=(5,), dtype="float32"):
@@ -78,29 +88,34 @@ def pair(make, batch=(5,), dtype="float32"):
 def assert_same_values(got, want, **tolerance):
     assert got.keys() == want.keys()
     for name in want:
-        np.testing.assert_allclose(got[name], want[name], err_msg=name, **tolerance)
+        same_tree(np.testing.assert_allclose, got[name], want[name], err_msg=name, **tolerance)
 
 
 def assert_same_dist(got, want):
     assert type(got) is type(want)
     assert got._static() == want._static()
     assert got.random_seed == want.random_seed
+    assert got.params.keys() == want.params.keys()
     for name, x in want.params.items():
         np.testing.assert_array_equal(got.params[name], x)
 
 
 def all_differ(*draws):
-    return all(not np.array_equal(a, b) for i, a in enumerate(draws) for b in draws[:i])
+    """Whether no two draws have a leaf in common."""
+    draws = [flat(draw) for draw in draws]
+    return all(
+        not np.array_equal(*leaves) for i, a in enumerate(draws) for b in draws[:i] for leaves in zip(a, b, strict=True)
+    )
 
 
 def leaves_of(dist):
-    return [np.array(x) for x in dist.params.values()]
+    return [np.array(x) for x in flat(dist)]
 
 
-def symbolic(dist, **static):
+def symbolic(dist):
     """A distribution like `dist` of KerasTensors, and its inputs."""
-    inputs = [keras.Input(x.shape[1:], dtype=x.dtype.name) for x in dist.params.values()]
-    return type(dist)(*inputs, **static), inputs
+    dist = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype.name), dist)
+    return dist, flat(dist)
 
 
 def test_every_distribution_is_in_the_table():
@@ -109,22 +124,47 @@ def test_every_distribution_is_in_the_table():
     assert in_table == set(kg.distributions.__all__)
 
 
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_methods_without_a_closed_form_say_so(name):
+    p = maker(DISTRIBUTIONS[name])()
+    missing = {method for method in OPTIONAL if not has(p, method)}
+    assert missing == NO_CLOSED_FORM.get(name, set())
+    for method in missing:
+        estimator = f"kgdists.divergences.{method}" if method in kg.divergences.__all__ else ""
+        with pytest.raises(
+            NotImplementedError, match=f"{type(p).__name__} has no closed form of `{method}`.*{estimator}"
+        ):
+            getattr(p, method)(*[p] * (method in ("cross_entropy", "kl_divergence")))
+
+
 # Shapes and dtypes.
+
+
+def events(dist, *front):
+    """The event shape, or shapes, behind other axes."""
+    front = sum(front, ())
+    return keras.tree.map_shape_structure(lambda shape: (*front, *shape), dist.event_shape)
+
+
+def shape_of(x):
+    return keras.tree.map_structure(lambda leaf: tuple(leaf.shape), x)
 
 
 @pytest.mark.parametrize("batch", BATCHES)
 def test_batch_and_event_shape(make, batch):
     dist = make(batch)
     assert dist.batch_shape == batch
-    assert dist.event_shape == (N,)
+    assert shape_of(dist.sample()) == events(dist, batch)
     assert dist.dtype == "float32"
 
 
 @pytest.mark.parametrize("batch", BATCHES)
 def test_shapes_of_deterministic_methods(make, batch):
-    values = evaluate(*pair(make, batch))
-    assert {tuple(values[name].shape) for name in BATCH_SHAPED} == {batch}
-    assert {tuple(values[name].shape) for name in ("mode", "mean", "variance")} == {(*batch, N)}
+    p, q, x = pair(make, batch)
+    values = evaluate(p, q, x)
+    assert {shape_of(values[name]) for name in BATCH_SHAPED if name in values} == {batch}
+    for name in {"mode", "mean", "variance"} & values.keys():
+        assert shape_of(values[name]) == events(p, batch)
 
 
 @pytest.mark.parametrize("batch", BATCHES)
@@ -132,15 +172,16 @@ def test_shapes_of_deterministic_methods(make, batch):
 def test_shapes_of_draws(make, batch, sample_shape):
     dist, front = make(batch), SAMPLE_SHAPES[sample_shape]
     x, log_proba = dist.sample_and_log_proba(sample_shape)
-    assert tuple(dist.sample(sample_shape).shape) == tuple(x.shape) == (*front, *batch, N)
+    assert shape_of(dist.sample(sample_shape)) == shape_of(x) == events(dist, front, batch)
     assert tuple(dist.log_proba(x).shape) == tuple(log_proba.shape) == (*front, *batch)
 
 
 @pytest.mark.parametrize("batch", BATCHES)
+@needs("mode")
 def test_actions_have_one_shape_and_dtype(make, batch):
     dist = make(batch)
     drawn, best = dist.sample_action(), dist.mode_action()
-    assert drawn.shape == best.shape and drawn.dtype == best.dtype
+    same_tree(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype) or pytest.fail(f"{a} {b}"), drawn, best)
     assert tuple(dist.log_proba(drawn).shape) == batch
 
 
@@ -152,15 +193,14 @@ def test_sample_shape_must_be_ints(make, sample_shape):
 
 def test_sample_shape_may_be_a_numpy_int_or_a_tensor_shape(make):
     dist = make()
-    assert dist.sample(np.int64(2)).shape == dist.sample(tf.TensorShape([2])).shape == (2, 5, N)
+    assert shape_of(dist.sample(np.int64(2))) == shape_of(dist.sample(tf.TensorShape([2]))) == events(dist, (2, 5))
 
 
 def float_results(dist, other, x):
     values = evaluate(dist, other, x)
     drawn, log_proba = dist.sample_and_log_proba(3, seed=4)
     values |= {"sample": dist.sample(3, seed=4), "drawn": drawn, "log_proba_drawn": log_proba}
-    del values["mode_action"]
-    return values
+    return {name: value for name, value in values.items() if name not in ("mode", "mode_action")}
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
@@ -172,26 +212,29 @@ def test_dtype_in_is_dtype_out(make, dtype, floatx):
         values = float_results(*pair(make, dtype=dtype))
     finally:
         keras.config.set_floatx("float32")
-    assert {name: x.dtype.name for name, x in values.items()} == dict.fromkeys(values, dtype)
+    assert {(name, x.dtype.name) for name, value in values.items() for x in flat(value)} == {
+        (name, dtype) for name in values
+    }
 
 
 @pytest.mark.parametrize("half", ["float16", "bfloat16"])
 def test_half_precision_is_the_float32_result_rounded_once(make, half):
     p, q, x = pair(make, dtype=half)
     got = evaluate(p, q, x) | {"sample": p.sample(3, seed=4)}
-    wide = keras.tree.map_structure(lambda leaf: ops.cast(leaf, "float32"), (p, q, x))
+    wide = keras.tree.map_structure(lambda leaf: ops.cast(leaf, "float32") if leaf.dtype == half else leaf, (p, q, x))
     want = evaluate(*wide) | {"sample": wide[0].sample(3, seed=4)}
     # The action of a continuous distribution is itself rounded before its density is taken.
-    del got["log_proba_action"], want["log_proba_action"]
-    for name, value in want.items():
-        np.testing.assert_array_equal(got[name], ops.cast(value, got[name].dtype.name), err_msg=name)
+    got.pop("log_proba_action", None)
+    for name, value in got.items():
+        rounded = keras.tree.map_structure(lambda a, b: ops.cast(b, a.dtype.name), value, want[name])
+        same_tree(np.testing.assert_array_equal, value, rounded, err_msg=name)
 
 
 @pytest.mark.parametrize("dtype, other", [("float16", "float32"), ("float32", "float16"), ("float32", "float64")])
-@pytest.mark.parametrize("method", ["cross_entropy", "kl_divergence"])
-def test_dtypes_of_two_distributions_must_be_equal(make, dtype, other, method):
+@needs("kl_divergence")
+def test_dtypes_of_two_distributions_must_be_equal(make, dtype, other):
     with pytest.raises(ValueError, match=f"`other` must have the same dtype. Received: {dtype} and {other}"):
-        getattr(make(dtype=dtype), method)(make(dtype=other))
+        make(dtype=dtype).kl_divergence(make(dtype=other))
 
 
 # The same value everywhere.
@@ -209,9 +252,9 @@ def test_eager_traced_and_compiled_agree(make, batch):
 def test_functional_model_agrees(make, batch):
     p, q, x = pair(make, batch, "float64")
     (p_in, p_inputs), (q_in, q_inputs) = symbolic(p), symbolic(q)
-    x_in = keras.Input(x.shape[1:], dtype="float64")
+    x_in = keras.tree.map_structure(lambda leaf: keras.Input(leaf.shape[1:], dtype=leaf.dtype.name), x)
     model = keras.Model([p_inputs, q_inputs, x_in], evaluate(p_in, q_in, x_in))
-    got = model([leaves_of(p), leaves_of(q), np.array(x)])
+    got = model([leaves_of(p), leaves_of(q), keras.tree.map_structure(np.array, x)])
     assert_same_values(got, evaluate(p, q, x), rtol=1e-12, atol=1e-12)
 
 
@@ -219,17 +262,27 @@ def test_actions_may_be_keras_tensors(make):
     dist = make()
     action = dist.sample_action(seed=0)
     dist_in, inputs = symbolic(dist)
-    action_in = keras.Input(action.shape[1:], dtype=action.dtype.name)
+    action_in = keras.tree.map_structure(lambda leaf: keras.Input(leaf.shape[1:], dtype=leaf.dtype.name), action)
     model = keras.Model([inputs, action_in], dist_in.log_proba(action_in))
-    np.testing.assert_allclose(model([leaves_of(dist), np.array(action)]), dist.log_proba(action), rtol=1e-6)
+    np.testing.assert_allclose(
+        model([leaves_of(dist), keras.tree.map_structure(np.array, action)]),
+        dist.log_proba(action),
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 def test_symbolic_shapes_are_known(make):
     dist, _ = symbolic(make())
     assert dist.batch_shape == (None,)
-    assert dist.sample().shape == (None, N)
-    assert dist.sample((2, 3)).shape == (2, 3, None, N)
-    assert [x.shape for x in dist.sample_and_log_proba(2)] == [(2, None, N), (2, None)]
+    assert shape_of(dist.sample()) == events(dist, (None,))
+    assert shape_of(dist.sample((2, 3))) == events(dist, (2, 3, None))
+    assert shape_of(dist.sample_and_log_proba(2)) == (events(dist, (2, None)), (2, None))
+
+
+def test_made_of_keras_tensors(make):
+    dist, _ = symbolic(make())
+    assert shape_of(type(dist).from_params(dist.params, **dist._static()).log_proba(dist.sample())) == (None,)
 
 
 def test_eager_and_compiled_draws_of_one_seed_agree(make):
@@ -238,14 +291,15 @@ def test_eager_and_compiled_draws_of_one_seed_agree(make):
     def draw(dist):
         return dist.sample((2, 3), seed=5), dist.sample_action(seed=6)
 
-    for got, want in zip(tf.function(draw, jit_compile=True)(dist), draw(dist), strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-9)
+    same_tree(np.testing.assert_allclose, tf.function(draw, jit_compile=True)(dist), draw(dist), rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)
 def test_gradients_are_central_differences(make, name):
     """Each parameter is moved up and down by itself: as a batch axis in front."""
     p, q, x = pair(make, (3,), "float64")
+    if not has(p, name):
+        return
     leaves = keras.tree.flatten((p, q))
     with tf.GradientTape() as tape:
         tape.watch(leaves)
@@ -259,7 +313,7 @@ def test_gradients_are_central_differences(make, name):
         def total(shift, i=i, moved=moved):
             arrays = [x + shift if j == i else x for j, x in enumerate(moved)]
             dists = keras.tree.pack_sequence_as((p, q), [ops.convert_to_tensor(a) for a in arrays])
-            xs = np.broadcast_to(x, (len(shift), *x.shape))
+            xs = keras.tree.map_structure(lambda leaf: np.broadcast_to(leaf, (len(shift), *leaf.shape)), x)
             return np.sum(DETERMINISTIC[name](*dists, xs), axis=-1)
 
         difference = (total(steps) - total(-steps)) / (2 * step)
@@ -269,10 +323,10 @@ def test_gradients_are_central_differences(make, name):
 
 def test_samples_are_differentiable_in_every_parameter(make):
     dist = make()
-    leaves = list(dist.params.values())
+    leaves = flat(dist)
     with tf.GradientTape() as tape:
         tape.watch(leaves)
-        x = keras.tree.pack_sequence_as(dist, leaves).sample(7, seed=1)[..., 0]
+        x = sum(ops.sum(leaf[..., 0]) for leaf in flat(keras.tree.pack_sequence_as(dist, leaves).sample(7, seed=1)))
     for gradient in tape.gradient(x, leaves):
         assert np.isfinite(gradient).all() and np.any(gradient)
 
@@ -285,12 +339,14 @@ def test_log_prob_is_log_proba(make):
     np.testing.assert_array_equal(p.log_prob(x), p.log_proba(x))
 
 
+@needs("kl_divergence", "cross_entropy", "entropy")
 def test_kl_is_cross_entropy_minus_entropy(make):
     p, q, _ = pair(make, (50,), "float64")
     np.testing.assert_allclose(p.kl_divergence(q), p.cross_entropy(q) - p.entropy(), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@needs("kl_divergence")
 def test_kl_to_itself_is_exactly_zero(make, dtype):
     dist = make((50,), dtype)
     np.testing.assert_array_equal(dist.kl_divergence(dist), np.zeros(50))
@@ -309,10 +365,10 @@ def test_ratio_is_that_of_densities(make):
 
 
 def test_sample_and_log_proba_belong_together(make):
-    dist = make()
+    dist = make(dtype="float64")
     x, log_proba = dist.sample_and_log_proba(3, seed=1)
-    np.testing.assert_array_equal(x, dist.sample(3, seed=1))
-    np.testing.assert_allclose(log_proba, dist.log_proba(x), rtol=1e-5, atol=1e-6)
+    same_tree(np.testing.assert_array_equal, x, dist.sample(3, seed=1))
+    np.testing.assert_allclose(log_proba, dist.log_proba(x), rtol=1e-6, atol=1e-6)
 
 
 def repeated(dist, times):
@@ -320,6 +376,7 @@ def repeated(dist, times):
     return keras.tree.map_structure(lambda x: ops.broadcast_to(x, (times, *x.shape)), dist)
 
 
+@needs("entropy")
 def test_entropy_is_the_mean_surprise_of_actions(make):
     times = 20_000
     dist = make((3,), "float64")
@@ -329,6 +386,7 @@ def test_entropy_is_the_mean_surprise_of_actions(make):
     assert (np.abs(surprise.mean(axis=0) - dist.entropy()) < 4 * error).all()
 
 
+@needs("cross_entropy")
 def test_cross_entropy_is_the_mean_surprise_under_the_other(make):
     times = 20_000
     p, q, _ = pair(make, (3,), "float64")
@@ -337,8 +395,12 @@ def test_cross_entropy_is_the_mean_surprise_under_the_other(make):
     assert (np.abs(surprise.mean(axis=0) - p.cross_entropy(q)) < 4 * error).all()
 
 
-def test_mode_is_the_likeliest_action(make):
-    many = repeated(make((3,)), 1000)
+@pytest.mark.parametrize("name", DISTRIBUTIONS.keys() - MODE_IS_NO_PEAK)
+def test_mode_is_the_likeliest_action(name):
+    dist = maker(DISTRIBUTIONS[name])((3,))
+    if not has(dist, "mode"):
+        return
+    many = repeated(dist, 1000)
     best = np.array(many.log_proba(many.mode_action()))
     assert (many.log_proba(many.sample_action(seed=9)) <= best).numpy().all()
     np.testing.assert_array_equal(many.log_proba(many.mode()), best)
@@ -360,10 +422,10 @@ def test_fields_cannot_be_set_or_deleted(make):
 
 def test_params_is_an_ordered_copy(make):
     dist = make()
-    assert tuple(dist.params) == dist.PARAM_NAMES
+    assert all(a is b for a, b in zip(dist.params.values(), flat(dist), strict=True))
     assert len(dist) == len(dist.PARAM_NAMES)
     dist.params.clear()
-    assert tuple(dist.params) == dist.PARAM_NAMES
+    assert len(dist.params) == len(flat(dist))
 
 
 def test_from_params(make):
@@ -419,18 +481,23 @@ def test_any_leaf_can_be_unflattened_and_shown(make, tree, leaf):
     got = tree.map_structure(lambda _: leaf, dist)
     assert type(got) is type(dist)
     assert all(x is leaf for x in got.params.values())
-    assert repr(got).startswith(f"{type(dist).__name__}({dist.PARAM_NAMES[0]}=")
+    assert repr(got).startswith(f"{type(dist).__name__}({next(iter(got.params))}=")
 
 
 def test_repr_shows_dtypes_shapes_and_static_fields(make):
     dist = make((2, 3), "float16", name="a")
     text = repr(dist)
     assert text.startswith(f"{type(dist).__name__}(") and text.endswith("name='a')")
-    assert text.count(f"=<float16 (2, 3, {N})>") == len(dist.PARAM_NAMES)
-    assert f"=<float32 (None, {N})>" in repr(symbolic(make())[0])
+    assert all(f"{name}=<float16 {x.shape}>" in text for name, x in dist.params.items())
+    dist, _ = symbolic(make())
+    assert all(f"{name}=<float32 {x.shape}>" in repr(dist) for name, x in dist.params.items())
 
 
 # TensorFlow: traced functions, loops, branches and data sets.
+
+
+def surprise(dist):
+    return -dist.log_proba(dist.sample(seed=0))
 
 
 def test_into_and_out_of_a_traced_function(make):
@@ -438,11 +505,11 @@ def test_into_and_out_of_a_traced_function(make):
 
     @tf.function
     def same(dist):
-        return {"pi": dist}, dist.entropy()
+        return {"pi": dist}, surprise(dist)
 
-    got, entropy = same(dist)
+    got, value = same(dist)
     assert_same_dist(got["pi"], dist)
-    np.testing.assert_allclose(entropy, dist.entropy(), rtol=1e-6)
+    np.testing.assert_allclose(value, surprise(dist), rtol=1e-5, atol=1e-5)
 
 
 def test_through_a_while_loop(make):
@@ -475,32 +542,34 @@ def test_through_a_data_set(make):
     assert [row.batch_shape for row in rows] == [()] * 5
     (batch,) = rows.batch(5)
     assert_same_dist(batch, dist)
-    entropies = list(rows.map(lambda row: row.entropy()).as_numpy_iterator())
-    np.testing.assert_allclose(entropies, dist.entropy(), rtol=1e-6)
+    surprises = list(rows.map(surprise).as_numpy_iterator())
+    np.testing.assert_allclose(surprises, [surprise(row) for row in rows], rtol=1e-5, atol=1e-5)
 
 
 def test_made_within_a_data_set(make):
     dist = make()
-    rows = tf.data.Dataset.from_tensor_slices(dict(dist.params)).map(type(dist).from_params)
+    rows = tf.data.Dataset.from_tensor_slices(dict(dist.params)).map(
+        lambda params: type(dist).from_params(params, **dist._static())
+    )
     (batch,) = rows.batch(5)
     assert_same_dist(batch, dist)
 
 
 def counting_traces(traces):
     @tf.function
-    def entropy(dist):
+    def traced(dist):
         traces.append(dist)
-        return dist.entropy()
+        return surprise(dist)
 
-    return entropy
+    return traced
 
 
 @pytest.mark.parametrize("random_seed", [None, 3])
 def test_fresh_instances_do_not_retrace(make, random_seed):
     traces = []
-    entropy = counting_traces(traces)
+    traced = counting_traces(traces)
     for seed in range(3):
-        entropy(make(seed=seed, random_seed=random_seed))
+        traced(make(seed=seed, random_seed=random_seed))
     assert len(traces) == 1
 
 
@@ -518,11 +587,11 @@ def test_fresh_instances_do_not_retrace_a_function_that_draws(make, random_seed)
 
 def test_each_static_value_is_traced_once(make):
     traces = []
-    entropy = counting_traces(traces)
+    traced = counting_traces(traces)
     for name in ("a", "b", "a", "b"):
-        entropy(make(name=name))
+        traced(make(name=name))
     for random_seed in (3, 4, 3, 4):
-        entropy(make(name="a", random_seed=random_seed))
+        traced(make(name="a", random_seed=random_seed))
     assert len(traces) == 4
 
 
@@ -535,24 +604,24 @@ def test_predict_returns_numpy_parameters_of_the_whole_data(make):
     got = keras.Model(inputs, dist_in).predict(leaves_of(dist), batch_size=2, verbose=0)
     assert_same_dist(got, dist)
     assert all(isinstance(x, np.ndarray) for x in got.params.values())
-    np.testing.assert_allclose(got.entropy(), dist.entropy(), rtol=1e-6)
+    np.testing.assert_allclose(surprise(got), surprise(dist), rtol=1e-5, atol=1e-5)
 
 
-def drawing_model(dist, **static):
+def drawing_model(dist):
     """A Functional model of two independent draws and an action, and the arrays to call it on."""
-    dist_in, inputs = symbolic(dist, **static)
+    dist_in, inputs = symbolic(dist)
     draws = {"a": dist_in.sample(), "b": dist_in.sample(), "action": dist_in.sample_action()}
     return keras.Model(inputs, draws), leaves_of(dist)
 
 
 def test_a_model_draws_afresh_at_every_node_and_call(make, random_seed):
-    model, x = drawing_model(make(), random_seed=random_seed)
+    model, x = drawing_model(make(random_seed=random_seed))
     first, second = model.predict(x, verbose=0), model.predict(x, verbose=0)
     assert all_differ(first["a"], first["b"], second["a"], second["b"])
 
 
 def test_models_of_one_int_seed_draw_the_same(make):
-    (model, x), (other, _) = drawing_model(make(), random_seed=4), drawing_model(make(), random_seed=4)
+    (model, x), (other, _) = drawing_model(make(random_seed=4)), drawing_model(make(random_seed=4))
     for _ in range(2):
         keras.tree.map_structure(
             np.testing.assert_array_equal, model.predict(x, verbose=0), other.predict(x, verbose=0)
@@ -560,7 +629,7 @@ def test_models_of_one_int_seed_draw_the_same(make):
 
 
 def test_a_reloaded_model_draws_afresh(make, random_seed, tmp_path):
-    model, x = drawing_model(make(), random_seed=random_seed)
+    model, x = drawing_model(make(random_seed=random_seed))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     first, second = loaded.predict(x, verbose=0), loaded.predict(x, verbose=0)
@@ -568,7 +637,7 @@ def test_a_reloaded_model_draws_afresh(make, random_seed, tmp_path):
 
 
 def test_a_cloned_model_draws_afresh(make, random_seed):
-    model, x = drawing_model(make(), random_seed=random_seed)
+    model, x = drawing_model(make(random_seed=random_seed))
     clone = keras.models.clone_model(model)
     first, second = clone.predict(x, verbose=0), clone.predict(x, verbose=0)
     assert all_differ(first["a"], first["b"], second["a"], second["b"])
@@ -588,7 +657,7 @@ def test_nodes_that_share_a_generator_stay_apart(make, clone, tmp_path):
 
 def test_the_random_state_is_part_of_the_model(make):
     model, _ = drawing_model(make())
-    assert len(model.non_trainable_variables) == 3
+    assert len(model.non_trainable_variables) >= 3
 
 
 def test_an_int_seed_repeats_the_draw_in_a_model(make, tmp_path):
@@ -601,8 +670,7 @@ def test_an_int_seed_repeats_the_draw_in_a_model(make, tmp_path):
     x = leaves_of(dist)
     want = dist.sample_and_log_proba((2, 3), seed=5)
     for got in (model.predict_on_batch(x), model.predict_on_batch(x), loaded.predict_on_batch(x)):
-        np.testing.assert_allclose(got[0], want[0], rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(got[1], want[1], rtol=1e-4, atol=1e-4)
+        same_tree(np.testing.assert_allclose, tuple(got), want, rtol=1e-4, atol=1e-4)
 
 
 # Seeds.
@@ -634,7 +702,7 @@ def test_draws_in_a_traced_loop_differ(make, random_seed):
     def draw():
         draws = tf.TensorArray(tf.float32, 3)
         for i in tf.range(3):
-            draws = draws.write(i, dist.sample())
+            draws = draws.write(i, flat(dist.sample())[0])
         return draws.stack()
 
     assert all_differ(*draw(), *draw())
@@ -663,7 +731,7 @@ def test_one_function_takes_distributions_of_any_seed(make):
 def test_an_int_random_seed_reproduces_the_sequence(make):
     first, second = make(random_seed=11), make(random_seed=11)
     for got, want in zip(draws_of(first) + draws_of(first), draws_of(second) + draws_of(second), strict=True):
-        np.testing.assert_array_equal(got, want)
+        same_tree(np.testing.assert_array_equal, got, want)
     assert all_differ(make(random_seed=11).sample(), make(random_seed=12).sample())
 
 
@@ -673,14 +741,14 @@ def test_a_traced_function_goes_through_the_same_sequence(make, jit_compile):
     draw = tf.function(lambda: dist.sample(), jit_compile=jit_compile)
     want = make(random_seed=11)
     for _ in range(3):
-        np.testing.assert_allclose(draw(), want.sample(), rtol=1e-4, atol=1e-6)
+        same_tree(np.testing.assert_allclose, draw(), want.sample(), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("random_seed", [None, 11])
 def test_an_int_seed_repeats_the_draw(make, random_seed):
     dist = make(random_seed=random_seed)
-    np.testing.assert_array_equal(dist.sample(seed=1), dist.sample(seed=1))
-    np.testing.assert_array_equal(dist.sample_action(seed=1), dist.sample_action(seed=1))
+    same_tree(np.testing.assert_array_equal, dist.sample(seed=1), dist.sample(seed=1))
+    same_tree(np.testing.assert_array_equal, dist.sample_action(seed=1), dist.sample_action(seed=1))
     assert all_differ(dist.sample(seed=1), dist.sample(seed=2))
 
 
@@ -694,7 +762,7 @@ def test_a_seed_generator_goes_on_and_can_be_repeated(make):
     first = sequence()
     assert all_differ(*first)
     for got, want in zip(sequence(), first, strict=True):
-        np.testing.assert_array_equal(got, want)
+        same_tree(np.testing.assert_array_equal, got, want)
 
 
 def test_an_explicit_seed_leaves_the_sequence_alone(make):
@@ -709,7 +777,7 @@ def test_set_random_seed_makes_unseeded_draws_reproducible(make):
         return draws_of(make()) + tf.function(draws_of)(make())
 
     for got, want in zip(sequence(), sequence(), strict=True):
-        np.testing.assert_array_equal(got, want)
+        same_tree(np.testing.assert_array_equal, got, want)
 
 
 @pytest.mark.parametrize("seed", [1.5, "1", True, (1, 2)])
@@ -729,25 +797,26 @@ class Other(kg.NormalDist):
 
 @pytest.mark.parametrize("method", ["proba_ratio", "cross_entropy", "kl_divergence"])
 def test_other_of_another_type_is_a_type_error(make, method):
-    dist, other = make(), Other(np.zeros((5, N), "float32"), np.zeros((5, N), "float32"))
+    dist, other = make(), Other(np.zeros((5, 4), "float32"), np.zeros((5, 4), "float32"))
+    if not has(dist, method):
+        return
     arguments = (dist.sample(), other) if method == "proba_ratio" else (other,)
     with pytest.raises(TypeError, match=f"`other` must .* {type(dist).__name__}. Received: Other"):
         getattr(dist, method)(*arguments)
 
 
 @pytest.mark.parametrize("batch, other", [((5,), (4,)), ((5,), (1,)), ((2, 3), (3,)), ((3,), (2, 3)), ((1,), (5,))])
-@pytest.mark.parametrize("method", ["cross_entropy", "kl_divergence"])
-def test_batches_of_two_distributions_are_not_broadcast(make, batch, other, method):
+@needs("kl_divergence")
+def test_batches_of_two_distributions_are_not_broadcast(make, batch, other):
     with pytest.raises(ValueError, match="`other` must .* batch shape.* Received: "):
-        getattr(make(batch), method)(make(other))
+        make(batch).kl_divergence(make(other))
 
 
-@pytest.mark.parametrize("method", ["cross_entropy", "kl_divergence"])
-def test_event_shapes_of_two_distributions_must_agree(make, method):
-    dist = make()
+def test_event_shapes_of_two_distributions_must_agree(make_vectors):
+    dist = make_vectors()
     wide = keras.tree.map_structure(lambda x: ops.concatenate([x, x], axis=-1), dist)
-    with pytest.raises(ValueError, match=rf"`other` must .* event shape.* Received: .*\({N},\).*\({2 * N},\)"):
-        getattr(dist, method)(wide)
+    with pytest.raises(ValueError, match=r"`other` must .* event shape.* Received: .*\(4,\).*\(8,\)"):
+        dist.kl_divergence(wide)
 
 
 @pytest.mark.parametrize("name", ["proba_ratio", "cross_entropy", "kl_divergence"])
@@ -755,6 +824,8 @@ def test_one_of_two_distributions_may_have_no_batch(make, name):
     method = DETERMINISTIC[name]
     p, q, x = pair(make, (5,), "float64")
     single = make((), "float64", seed=3)
+    if not has(p, name):
+        return
     many = repeated(single, 5)
     np.testing.assert_allclose(method(p, single, x), method(p, many, x), rtol=1e-12)
     np.testing.assert_allclose(method(single, q, x), method(many, q, x), rtol=1e-12)
@@ -764,49 +835,49 @@ def received(shape):
     return rf"`x` .*Received: x of shape \({', '.join(map(str, shape))},?\)"
 
 
-WRONG_SHAPES = [(), (N,), (5,), (5, N - 1), (5, N + 1), (5, 1), (1, N), (4, N), (N, 5), (5, N, 1), (5, 1, N)]
+WRONG_SHAPES = [(), (4,), (5,), (5, 3), (5, 5), (5, 1), (1, 4), (4, 4), (4, 5), (5, 4, 1), (5, 1, 4)]
 
 
 @pytest.mark.parametrize("shape", WRONG_SHAPES, ids=str)
-def test_variates_of_wrong_shape(make, shape):
+def test_variates_of_wrong_shape(make_vectors, shape):
     """Wrong rank, wrong width, and what NumPy would broadcast."""
-    dist, x = make(), np.full(shape, 0.25, "float32")
+    dist, x = make_vectors(), np.full(shape, 0.25, "float32")
     with pytest.raises(ValueError, match=received(shape)):
         dist.log_proba(x)
     with pytest.raises(ValueError, match=received(shape)):
         tf.function(dist.log_proba)(x)
 
 
-def test_symbolic_variates_of_wrong_shape(make):
-    dist, _ = symbolic(make())
-    with pytest.raises(ValueError, match=rf"`x` .*Received: x of shape \(None, {N - 1}\)"):
-        dist.log_proba(keras.Input((N - 1,)))
+def test_symbolic_variates_of_wrong_shape(make_vectors):
+    dist, _ = symbolic(make_vectors())
+    with pytest.raises(ValueError, match=r"`x` .*Received: x of shape \(None, 3\)"):
+        dist.log_proba(keras.Input((3,)))
 
 
-def test_nan_parameters_are_an_error(make):
-    dist = make()
+def test_nan_parameters_are_an_error(make_vectors):
+    dist = make_vectors()
     for name, x in dist.params.items():
         values = np.array(x)
-        values[2, 0] = NAN
+        values[2, 0] = np.nan
         with pytest.raises(ValueError, match=rf"`{name}` must be .*Received: nan at index \[2, 0\] of {name}"):
             type(dist)(**dist.params | {name: values})
 
 
-@pytest.mark.parametrize("x", ["a", None, 1j, [["a"] * N] * 5])
-def test_variates_must_be_numbers(make, x):
+@pytest.mark.parametrize("x", ["a", None, 1j, [["a"] * 4] * 5])
+def test_variates_must_be_numbers(make_vectors, x):
     with pytest.raises(ValueError, match="`x` must .* Received: x of dtype "):
-        make().log_proba(x)
+        make_vectors().log_proba(x)
 
 
-def test_nan_variates_are_an_error(make):
-    x = np.array(make().sample(seed=0))
-    x[2, 0] = NAN
+def test_nan_variates_are_an_error(make_vectors):
+    x = np.array(make_vectors().sample(seed=0))
+    x[2, 0] = np.nan
     with pytest.raises(ValueError, match=r"`x` must be free of NaN. Received: nan at index \[2, 0\] of x"):
-        make().log_proba(x)
+        make_vectors().log_proba(x)
 
 
-def test_parameters_must_be_float_vectors(make):
-    dist = make()
+def test_parameters_must_be_float_vectors(make_vectors):
+    dist = make_vectors()
     for name in dist.PARAM_NAMES:
         with pytest.raises(ValueError, match=rf"`{name}` must .*Received: {name} of shape \(\)"):
             type(dist)(**dist.params | {name: 1.0})
@@ -817,15 +888,15 @@ def test_parameters_must_be_float_vectors(make):
                 type(dist)(**dist.params | {name: bad})
 
 
-def test_plain_python_numbers_become_floatx(make):
-    dist = make((2,))
-    plain = type(dist)(**{name: np.zeros((2, N), int).tolist() for name in dist.PARAM_NAMES})
+def test_plain_python_numbers_become_floatx(make_vectors):
+    dist = make_vectors((2,))
+    plain = type(dist)(**{name: np.ones((2, 4), int).tolist() for name in dist.PARAM_NAMES})
     assert plain.dtype == "float32" and plain.batch_shape == (2,)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_nan_stays_nan_in_a_graph_and_in_its_row(make, jit_compile):
-    p, q, x = pair(make, (2,))
+def test_nan_stays_nan_in_a_graph_and_in_its_row(make_vectors, jit_compile):
+    p, q, x = pair(make_vectors, (2,))
 
     @tf.function(jit_compile=jit_compile)
     def evaluate_all(leaves):
@@ -833,14 +904,14 @@ def test_nan_stays_nan_in_a_graph_and_in_its_row(make, jit_compile):
             tape.watch(leaves)
             dist = type(p)(*leaves)
             values = evaluate(dist, q, x) | {"sample": dist.sample()}
-            loss = values["log_proba"] + values["entropy"] + values["cross_entropy"] + values["kl_divergence"]
+            loss = sum(values[name] for name in DIFFERENTIABLE if name in values)
         return values, tape.gradient(loss, leaves)
 
     leaves = leaves_of(p)
     for leaf in leaves:
-        leaf[0, 0] = NAN
+        leaf[0, 0] = np.nan
     values, gradients = evaluate_all(leaves)
-    for name in (*BATCH_SHAPED, "mean", "variance", "sample"):
+    for name in values.keys() - {"mode", "mode_action", "log_proba_action"}:
         first, second = values[name]
         assert np.isnan(first).any() and np.isfinite(second).all(), name
     for first, second in gradients:

@@ -16,13 +16,15 @@ ROWS = [
     {"numerics", "random", "symbolic"},
     {"shapes"},
     {"distribution", "losses", "returns"},
+    {"divergences"},
     {"distributions.categorical", "distributions.normal"},
     {"distributions"},
     {"layers.categorical_head", "layers.normal_head", "layers.running_normalization"},
     {"layers"},
     {"spaces"},
     {"policy", "plotting"},
-    {"agents.callbacks", "agents.checkpoint", "agents.ppo_config", "agents.rollout"},
+    {"agents.callbacks", "agents.checkpoint", "agents.masks", "agents.ppo_config"},
+    {"agents.rollout"},
     {"agents.ppo"},
     {"agents.tuned"},
     {"agents"},
@@ -30,7 +32,7 @@ ROWS = [
     {"__main__", ""},
 ]
 LEVELS = {name: level for level, row in enumerate(ROWS) for name in row}
-WITHOUT_TENSORFLOW = ("distribution", "distributions", "layers", "losses", "policy", "returns", "shapes", "symbolic")
+WITHOUT_TENSORFLOW = ("distribution", "distributions", "divergences", "layers", "losses", "policy", "returns", "shapes", "symbolic")
 
 
 def name_of(path):
