@@ -100,8 +100,10 @@ def _add_setting(group, field):
         group.add_argument(option, type=int, nargs="+", metavar="N", help=text)
     elif field.name == "seed":
         group.add_argument(option, type=int, default=0, metavar="N", help=f"{text}; default: %(default)s")
+    elif field.type is str:
+        group.add_argument(option, metavar="NAME", help=text)
     else:
-        number, metavar = (int, "N") if field.type is int else (float, "X")
+        number, metavar = (int, "N") if field.type in (int, int | None) else (float, "X")
         group.add_argument(option, type=number, metavar=metavar, help=text)
 
 

@@ -3,12 +3,31 @@
 import keras
 from keras import ops
 
-__all__ = ["Policy"]
+__all__ = ["Policy", "split_mask"]
+
+
+def split_mask(observations):
+    """Observations without the action mask among them, and that mask; None if there is none.
+
+    Parameters
+    ----------
+    observations : array, or dict of arrays
+        With the key `"action_mask"`, it holds a mask for the head; if `"observation"` is all that is left, its value is
+        the observation.
+    """
+    if not isinstance(observations, dict) or "action_mask" not in observations:
+        return observations, None
+    rest = {name: x for name, x in observations.items() if name != "action_mask"}
+    return rest["observation"] if rest.keys() == {"observation"} else rest, _none_if_empty(observations["action_mask"])
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
 class Policy(keras.Model):
     """A trunk, observations -> features, and a head, features -> distribution.
+
+    Observations are what the trunk takes. A dict of them may also hold a mask for the head, `"action_mask"`: nested as
+    the actions are, True where a choice is allowed, or 0 / 1 / 2 for binary actions; None or an empty tuple rules
+    nothing out. The trunk gets the rest: the dict without it or, if only `"observation"` is left, its value.
 
     `fit` on pairs of observation and action maximises the log-probability of the actions (behaviour cloning, density
     regression); `predict` returns the distribution with NumPy parameters; `save` and `keras.models.load_model` work in
@@ -43,10 +62,15 @@ class Policy(keras.Model):
 
     def call(self, observations, training=None):
         # Keras hands `training` on to the layers called here.
-        return self.head(self.trunk(observations))
+        observations, mask = split_mask(observations)
+        features = self.trunk(observations)
+        return self.head(features) if mask is None else self.head(features, mask=mask)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Mean negative log-probability of the actions `y` under the distribution `y_pred`, plus the layers' losses."""
+        """Mean negative log-probability of the actions `y` under the distribution `y_pred`, plus the layers' losses.
+
+        Actions of composite distributions are nested as `sample_action` returns them.
+        """
         loss = -y_pred.log_proba(y)
         if sample_weight is not None:
             loss = loss * ops.reshape(ops.cast(sample_weight, loss.dtype), ops.shape(loss))
@@ -55,13 +79,15 @@ class Policy(keras.Model):
     def export(self, filepath, input_signature=None, **kwargs):
         """Write a SavedModel whose endpoint `serve` maps observations to the parameters, `action` and `mode_action`.
 
+        Nested actions come out under names such as `action/move` or, for tuples, `action/0`.
+
         Parameters
         ----------
         filepath : str or path
             Folder to write.
         input_signature : None or list of keras.InputSpec
-            Of the observations, batch axis included; may be left out if the trunk is a Sequential or Functional model
-            that knows its inputs.
+            Of the observations, batch axis included, for instance `[{"observation": ..., "action_mask": ...}]`; may be
+            left out if the trunk is a Sequential or Functional model that knows its inputs, and there is no mask.
         **kwargs
             Further arguments of `keras.export.ExportArchive.write_out`.
         """
@@ -72,7 +98,8 @@ class Policy(keras.Model):
 
         def serve(observations):
             dist = self(observations)
-            return dict(dist.params) | {"action": dist.sample_action(), "mode_action": dist.mode_action()}
+            actions = _named("action", dist.sample_action()) | _named("mode_action", dist.mode_action())
+            return dict(dist.params) | actions
 
         archive = keras.export.ExportArchive()
         archive.track(self)
@@ -93,3 +120,18 @@ class Policy(keras.Model):
 
 def _spec(x):
     return keras.InputSpec(dtype=x.dtype, shape=(None, *x.shape[1:]))
+
+
+def _named(name, tree):
+    """Name -> leaf of nested dicts and tuples, the keys joined by slashes."""
+    if not isinstance(tree, (dict, tuple)):
+        return {name: tree}
+    branches = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    return {path: x for key, branch in branches for path, x in _named(f"{name}/{key}", branch).items()}
+
+
+def _none_if_empty(mask):
+    """A mask with None for its empty tuples, which a space of observations has instead."""
+    if isinstance(mask, dict):
+        return {name: _none_if_empty(x) for name, x in mask.items()}
+    return (tuple(map(_none_if_empty, mask)) or None) if isinstance(mask, tuple) else mask

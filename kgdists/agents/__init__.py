@@ -1,7 +1,8 @@
 """Agents: policies that learn on Gymnasium environments."""
 
+from kgdists.agents.masks import ActionMask
 from kgdists.agents.ppo import PPO
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.rollout import Evaluation, evaluate, make_envs
 
-__all__ = ["PPO", "Evaluation", "PPOConfig", "evaluate", "make_envs"]
+__all__ = ["PPO", "ActionMask", "Evaluation", "PPOConfig", "evaluate", "make_envs"]

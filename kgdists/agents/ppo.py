@@ -4,19 +4,20 @@ import contextlib
 import math
 import time
 
-import gymnasium
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
+from gymnasium.spaces import Box, Dict
+from gymnasium.vector.utils import batch_space, create_empty_array, iterate
+from keras import ops, tree
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists import losses, random
+from kgdists import divergences, losses, random
 from kgdists.agents import checkpoint
 from kgdists.agents.ppo_config import PPOConfig
-from kgdists.agents.rollout import Rollouts, evaluate, make_envs
+from kgdists.agents.rollout import Rollouts, copied, evaluate, make_envs
 from kgdists.layers import RunningNormalization
-from kgdists.policy import Policy
+from kgdists.policy import Policy, split_mask
 from kgdists.returns import gae
 from kgdists.shapes import dtype_of
 from kgdists.spaces import decode_action, head_for
@@ -34,7 +35,7 @@ class PPO:
     policy : None or kgdists.Policy
         Observations -> distribution over actions; None makes tanh layers and the head for the action space.
     value : None or keras.Model
-        Observations [B, *shape] -> values [B, 1]; None makes tanh layers.
+        Observations [B, *shape], without action masks, -> values [B, 1]; None makes tanh layers.
     **config
         Fields of `PPOConfig`.
 
@@ -66,10 +67,9 @@ class PPO:
         self._build()
 
     def _build(self):
-        shape = self.envs.single_observation_space.shape
-        observations = tf.zeros((1, *shape))
-        _check_fits(self.policy(observations), self.envs.single_action_space)
-        values = self.value(observations)
+        self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
+        _check_fits(self.policy(self._example), self.envs.single_action_space)
+        values = self.value(split_mask(self._example)[0])
         if tuple(values.shape) != (1, 1):
             raise ValueError(f"`value` must map observations [B, ...] to [B, 1]. Received: shape {tuple(values.shape)}")
         self.variables = self.policy.trainable_variables + self.value.trainable_variables
@@ -78,10 +78,14 @@ class PPO:
         self.normalizations = [*_normalizations(self.policy.trunk), *_normalizations(self.value)]
         # A pure function: a generator's counter, a variable to write, would double the time of a call.
         act = tf.function(lambda x, key: self.policy(x).sample_action(seed=key), jit_compile=True, autograph=False)
-        observations = tf.TensorSpec((self.envs.num_envs, *shape))
+        observations = tree.map_structure(
+            lambda x: tf.TensorSpec((self.envs.num_envs, *x.shape[1:]), x.dtype), self._example
+        )
         act = act.get_concrete_function(observations, tf.TensorSpec((2,), tf.int64))
         # The flat call leaves out the checks of the structured one, which take as long as a small network.
-        self._act = lambda x, key: act.inference_fn.call_flat(x, key, *act.captured_inputs)[0]
+        self._act = lambda x, key: tf.nest.pack_sequence_as(
+            act.structured_outputs, act.inference_fn.call_flat(*tf.nest.flatten(x), key, *act.captured_inputs)
+        )
         self._act_greedily = tf.function(lambda x: self.policy(x).mode_action(), jit_compile=True, autograph=False)
         self._act_randomly = tf.function(lambda x: self.policy(x).sample_action(), jit_compile=True, autograph=False)
         self._compiled_update = tf.function(self._update, jit_compile=True, autograph=False)
@@ -133,8 +137,10 @@ class PPO:
         # Keys (seed, step) made in one call: a tensor made from an array costs as much as a layer.
         first = self.steps // self.config.num_envs
         steps = np.arange(first, first + self.config.n_steps)
+        if self.config.sde_sample_freq is not None:
+            steps -= steps % self.config.sde_sample_freq  # one key, one exploration
         keys = iter(tf.unstack(np.stack([np.full_like(steps, self.seed), steps], axis=1)))
-        return self.rollouts.collect(lambda observations: self._act(tf.constant(observations), next(keys)))
+        return self.rollouts.collect(lambda x: self._act(tree.map_structure(tf.constant, x), next(keys)))
 
     def _progress(self):
         returns, lengths = self.rollouts.recent_returns, self.rollouts.recent_lengths
@@ -145,7 +151,7 @@ class PPO:
         }
 
     def update(self, observations, actions, rewards, next_observations, terminated, truncated):
-        """Improve policy and values on one rollout: arrays of shape [T, N, ...] as `Rollouts.collect` returns them.
+        """Improve policy and values on one rollout: (nested) arrays [T, N, ...] as `Rollouts.collect` returns them.
 
         Returns
         -------
@@ -168,20 +174,22 @@ class PPO:
         if config.normalize_rewards:
             rewards = self._scaled(rewards, terminated | truncated)
         advantages, returns = gae(rewards, values, next_values, terminated, truncated, config.gamma, config.gae_lambda)
-        rows = [_flat(x) for x in (observations, actions, advantages, returns, values)]
+        rows = tree.map_structure(_flat, [observations, actions, advantages, returns, values])
         rows.append(_float32(self.policy(rows[0]).log_proba(rows[1])))
         limit = math.inf if config.target_kl is None else 1.5 * config.target_kl
 
         def minibatch(i, shuffled, kl, sums):
-            metrics = self._gradient_step(*(x[i] for x in shuffled))
+            metrics = self._gradient_step(*tree.map_structure(lambda x: x[i], shuffled))
             return i + 1, shuffled, metrics["kl"], {name: sums[name] + metrics[name] for name in sums}
 
         def epoch(i, kl, sums, count):
             shuffled = rows
             if num_batches > 1:  # the order within a batch is all the same
                 order = random.permutation(n, self.generator)
-                shuffled = [ops.take(x, order, axis=0) for x in rows]
-            shuffled = [ops.reshape(x, (num_batches, config.batch_size, *x.shape[1:])) for x in shuffled]
+                shuffled = tree.map_structure(lambda x: ops.take(x, order, axis=0), rows)
+            shuffled = tree.map_structure(
+                lambda x: ops.reshape(x, (num_batches, config.batch_size, *x.shape[1:])), shuffled
+            )
             done, _, kl, sums = tf.while_loop(
                 lambda j, _, kl, sums: (j < num_batches) & (kl <= limit), minibatch, (0, shuffled, kl, sums)
             )
@@ -195,7 +203,7 @@ class PPO:
         )
         # Only now, so that the old log-probabilities above are those of the policy that acted.
         for layer in self.normalizations:
-            layer.update(observations)
+            layer.update(split_mask(observations)[0])
         metrics = {name: total / ops.cast(count, "float32") for name, total in sums.items()}
         unexplained = ops.var(returns - values) / ops.var(returns)
         return metrics | {
@@ -213,8 +221,8 @@ class PPO:
         with tf.GradientTape() as tape:
             pi = self.policy(observations)
             log_proba = _float32(pi.log_proba(actions))
-            values = _float32(ops.squeeze(self.value(observations), axis=-1))
-            entropy_loss = losses.entropy_bonus(_float32(pi.entropy()))
+            values = _float32(ops.squeeze(self.value(split_mask(observations)[0]), axis=-1))
+            entropy_loss = losses.entropy_bonus(_float32(_entropy(pi, self.generator)))
             policy_loss = losses.ppo_clip(log_proba, old_log_proba, advantages, clip_range)
             value_loss = losses.value(
                 values, returns, None if config.clip_range_value is None else old_values, config.clip_range_value
@@ -231,6 +239,7 @@ class PPO:
         }
 
     def _values(self, observations):
+        observations, _ = split_mask(observations)
         return _float32(ops.reshape(self.value(_flat(observations)), observations.shape[:2]))
 
     def _scaled(self, rewards, ended):
@@ -275,24 +284,31 @@ class PPO:
         Parameters
         ----------
         observations : array, shape [*shape] or [B, *shape]
+            With action masks a dict as `ActionMask` makes it.
         deterministic : bool
             Take the most probable action, or draw one.
 
         Returns
         -------
-        numpy array, shape [*action_shape] or [B, *action_shape], of the action space's dtype.
+        numpy array, shape [*action_shape] or [B, *action_shape], of the action space's dtype, or what else the action
+        space consists of.
         """
-        shape = self.envs.single_observation_space.shape
-        observations = np.asarray(observations, "float32")
-        is_single = observations.shape == shape
-        if not is_single and observations.shape[1:] != shape:
+        shape = tree.map_structure(lambda x: x.shape[1:], self._example)
+        observations = tree.map_structure_up_to(
+            self._example, lambda like, x: np.asarray(x, like.dtype), self._example, observations
+        )
+        is_single = tree.map_structure(np.shape, observations) == shape
+        if not is_single and tree.map_structure(lambda x: x.shape[1:], observations) != shape:
             raise ValueError(
-                f"`observations` must have shape {shape}, behind a batch axis or not. Received: {observations.shape}"
+                f"`observations` must have shape {shape}, behind a batch axis or not. "
+                f"Received: {tree.map_structure(np.shape, observations)}"
             )
-        act = self._act_greedily if deterministic else self._act_randomly
-        actions = act(tf.constant(observations[None] if is_single else observations)).numpy()
-        actions = decode_action(self.envs.single_action_space, actions)
-        return actions[0] if is_single else actions
+        if is_single:
+            observations = tree.map_structure(lambda x: x[None], observations)
+        act, space = self._act_greedily if deterministic else self._act_randomly, self.envs.single_action_space
+        actions = act(tree.map_structure(tf.constant, observations))
+        actions = decode_action(space, tree.map_structure(np.asarray, actions))
+        return next(iter(iterate(batch_space(space, 1), actions))) if is_single else actions
 
     def save(self, path):
         """Save the agent to a folder: `policy.keras`, `value.keras`, `config.json`, `state.npz`.
@@ -333,11 +349,22 @@ def _flat(x):
     return ops.reshape(x, (-1, *x.shape[2:]))
 
 
+def _entropy(pi, seed):
+    """In closed form or, where there is none, an unbiased estimate by one draw."""
+    try:
+        return pi.entropy()
+    except NotImplementedError:
+        return divergences.entropy(pi, seed=seed)[0]
+
+
 def _check_fits(pi, space):
     """Raise unless the distribution `pi` has events and actions of the form that the space's own head gives."""
 
     def form(dist):
-        return dist.event_shape, "integers" if "int" in dtype_of(dist.mode_action()) else "floats"
+        kinds = tree.map_structure(
+            lambda x: "integers" if "int" in dtype_of(x) else "floats", dist.sample_action(seed=0)
+        )
+        return dist.event_shape, kinds
 
     own = head_for(space, random_seed=0)(tf.zeros((1, 1)))
     if form(pi) != form(own):
@@ -348,10 +375,12 @@ def _check_fits(pi, space):
 
 
 def _mlp(envs, config, salt):
-    layers = [keras.Input(envs.single_observation_space.shape)]
+    space = envs.single_observation_space
+    shape = (space["observation"] if isinstance(space, Dict) else space).shape
+    layers = [keras.Input(shape)]
     if config.normalize_observations:
         layers.append(RunningNormalization())
-    if len(envs.single_observation_space.shape) != 1:
+    if len(shape) != 1:
         layers.append(keras.layers.Flatten())
     if not config.hidden_units:
         layers.append(keras.layers.Identity())
@@ -363,9 +392,9 @@ def _mlp(envs, config, salt):
 
 
 def _default_policy(envs, config):
-    space = envs.single_action_space
-    is_box = isinstance(space, gymnasium.spaces.Box)
-    options = {"initial_stddev": config.initial_stddev} if is_box else {}
+    space, options = envs.single_action_space, {}
+    if isinstance(space, Box):
+        options = {"initial_stddev": config.initial_stddev}
     head = head_for(space, random_seed=config.seed, **options)
     return Policy(keras.Sequential(_mlp(envs, config, salt=1)), head)
 

@@ -5,7 +5,9 @@ import math
 
 from keras.optimizers.schedules import LearningRateSchedule
 
-__all__ = ["PPOConfig"]
+__all__ = ["BOX_FAMILIES", "PPOConfig"]
+
+BOX_FAMILIES = ("squashed", "beta", "clipped", "normal")
 
 
 def _setting(default, help_text):
@@ -38,6 +40,10 @@ class PPOConfig:
     normalize_rewards: bool = _setting(False, "divide rewards by the running deviation of the discounted return")
     hidden_units: tuple[int, ...] = _setting((64, 64), "widths of the tanh layers of the default networks")
     initial_stddev: float = _setting(1.0, "of the default policy for a Box, in units of half its width")
+    box_family: str = _setting("squashed", f"of the default policy for a Box: {', '.join(BOX_FAMILIES)}")
+    sde_sample_freq: int | None = _setting(
+        None, "steps between two draws of a state-dependent exploration of a Box, by a normal policy; none by default"
+    )
     seed: int | None = _setting(None, "of the initial weights, the actions, the minibatches and the environments")
 
     def __post_init__(self):
@@ -56,6 +62,8 @@ class PPOConfig:
         for name in ("clip_range_value", "max_grad_norm", "target_kl"):
             self._check(name, "None or a finite number > 0", lambda x: x is None or (_is_number(x) and x > 0.0))
         self._check("initial_stddev", "a finite number > 0", lambda x: _is_number(x) and x > 0.0)
+        self._check("box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in BOX_FAMILIES)
+        self._check("sde_sample_freq", "None or an int >= 1", lambda x: x is None or (isinstance(x, int) and x >= 1))
         self._check("seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
         self._check(
             "hidden_units",

@@ -6,18 +6,21 @@ from collections import deque
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Box, Dict
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from keras import tree
 
+from kgdists.agents.masks import ActionMask, observes_mask
 from kgdists.spaces import decode_action
 
-__all__ = ["Evaluation", "Rollouts", "evaluate", "make_envs"]
+__all__ = ["Evaluation", "Rollouts", "copied", "evaluate", "make_envs"]
 
 
 def make_envs(env, num_envs):
     """Make `num_envs` copies of an environment, stepped together, whose observations are arrays of numbers.
 
     They reset in the very step in which an episode ends and hand out its final observation in the info, so that no
-    reset step ever counts as a step of the environment.
+    reset step ever counts as a step of the environment. Where they observe an action mask, `ActionMask` keeps it apart.
 
     Parameters
     ----------
@@ -47,8 +50,11 @@ def make_envs(env, num_envs):
     def make(i):
         # Gymnasium's checks of an environment cost time at each step: one of the copies is enough.
         single = gymnasium.make(env, disable_env_checker=i > 0) if isinstance(env, str) else env()
-        is_box = isinstance(single.observation_space, gymnasium.spaces.Box)
-        return single if is_box else gymnasium.wrappers.FlattenObservation(single)
+        space = single.observation_space
+        if isinstance(space, Box) or observes_mask(space, single.action_space):
+            return single
+        has_mask = isinstance(space, Dict) and "action_mask" in space.keys()
+        return ActionMask(single) if has_mask else gymnasium.wrappers.FlattenObservation(single)
 
     makers = [functools.partial(make, i) for i in range(num_envs)]
     return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
@@ -61,10 +67,11 @@ def _check_vector_env(envs):
             "A VectorEnv must reset in the step in which an episode ends: make it with "
             f"`autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP`. Received: {mode}"
         )
-    if not isinstance(envs.single_observation_space, gymnasium.spaces.Box):
+    space = envs.single_observation_space
+    if not isinstance(space, Box) and not observes_mask(space, envs.single_action_space):
         raise ValueError(
-            "A VectorEnv must observe a Box: wrap its environments in `gymnasium.wrappers.FlattenObservation`. "
-            f"Received: {envs.single_observation_space}"
+            "A VectorEnv must observe a Box: wrap its environments in `gymnasium.wrappers.FlattenObservation`, or in "
+            f"`kgdists.agents.ActionMask`. Received: {space}"
         )
 
 
@@ -93,7 +100,7 @@ class Rollouts:
         """Start new episodes in all environments."""
         observations, _ = self.envs.reset(seed=self.seed)
         self.seed = None
-        self.observations = observations.astype("float32")
+        self.observations = copied(observations)
         self._returns = np.zeros(self.envs.num_envs)
         self._lengths = np.zeros(self.envs.num_envs, int)
 
@@ -103,11 +110,12 @@ class Rollouts:
         Parameters
         ----------
         act : callable
-            Observations [N, *shape] -> actions of the policy's distribution, a tensor of shape [N, ...].
+            Observations [N, *shape] -> actions of the policy's distribution, of shape [N, ...]: tensors, nested or not.
+            With masks observations are dicts as `ActionMask` makes them.
 
         Returns
         -------
-        tuple of arrays, shape [T, N, ...]
+        tuple of arrays, shape [T, N, ...], or dicts and tuples of them
             observations, actions, rewards, next observations (final ones at the end of an episode), terminated,
             truncated.
         """
@@ -115,9 +123,9 @@ class Rollouts:
             self.reset()
         space, rows = self.envs.single_action_space, []
         for _ in range(self.n_steps):
-            actions = act(self.observations).numpy()
+            actions = tree.map_structure(np.asarray, act(self.observations))
             observations, rewards, terminated, truncated, info = self.envs.step(decode_action(space, actions))
-            observations = next_observations = observations.astype("float32")  # a copy: the array may be used again
+            observations = next_observations = copied(observations)
             self._returns += rewards
             self._lengths += 1
             ended = terminated | truncated
@@ -131,13 +139,22 @@ class Rollouts:
                 (self.observations, actions, rewards.copy(), next_observations, terminated.copy(), truncated.copy())
             )
             self.observations = observations
-        return tuple(np.stack(column) for column in zip(*rows, strict=True))
+        return tuple(tree.map_structure(lambda *x: np.stack(x), *column) for column in zip(*rows, strict=True))
+
+
+def copied(observations):
+    """Observations as float32; copies, because the arrays may be used again."""
+    if not isinstance(observations, dict):
+        return observations.astype("float32")
+    mask = tree.map_structure(np.copy, observations["action_mask"])
+    return {"observation": observations["observation"].astype("float32"), "action_mask": mask}
 
 
 def _with_final(observations, ended, info):
-    observations = observations.copy()
+    observations = tree.map_structure(np.copy, observations)
     for i in np.flatnonzero(ended):
-        observations[i] = info["final_obs"][i]
+        for x, final in zip(tree.flatten(observations), tree.flatten(info["final_obs"][i]), strict=True):
+            x[i] = final
     return observations
 
 
@@ -188,7 +205,7 @@ def evaluate(envs, act, episodes, seed=None):
     total, length = np.zeros(num_envs), np.zeros(num_envs, int)
     observations, _ = envs.reset(seed=seed)
     while left.any():
-        actions = act(observations.astype("float32", copy=False)).numpy()
+        actions = tree.map_structure(np.asarray, act(copied(observations)))
         observations, rewards, terminated, truncated, _ = envs.step(decode_action(space, actions))
         total += rewards
         length += 1

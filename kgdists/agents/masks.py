@@ -1,0 +1,130 @@
+"""Environments that rule actions out: the action mask apart from the observation."""
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, OneOf, Tuple
+
+try:
+    from kgdists.spaces import encode_mask
+except ImportError:
+
+    def encode_mask(space, mask):
+        return None if mask is None else np.asarray(mask, bool)
+
+
+__all__ = ["ActionMask", "observes_mask"]
+
+
+class ActionMask(gymnasium.Wrapper):
+    """Observe `{"observation": ..., "action_mask": ...}`: a float32 array, and a mask that a policy's head takes.
+
+    The environment gives its masks in Gymnasium's format, that of `action_space.sample(mask=...)`, as the entry
+    `"action_mask"` of a dict observation or, where observations have none, of the info of `reset` and `step`. None
+    rules nothing out. What else it observes is flattened unless it is one Box. Agents wrap environments of the first
+    kind themselves.
+
+    Parameters
+    ----------
+    env : gymnasium.Env
+
+    Examples
+    --------
+    >>> import gymnasium, kgdists as kg
+    >>> env = kg.agents.ActionMask(gymnasium.make("Taxi-v3"))
+    >>> observation, _ = env.reset(seed=0)
+    >>> observation["observation"].shape, observation["action_mask"].dtype
+    ((500,), dtype('bool'))
+    """
+
+    def __init__(self, env):
+        super().__init__(env)
+        space = env.observation_space
+        self._is_observed = isinstance(space, Dict) and "action_mask" in space.keys()
+        if self._is_observed:
+            space = Dict({name: branch for name, branch in space.items() if name != "action_mask"})
+            space = space["observation"] if list(space.keys()) == ["observation"] else space
+        self._unmasked = space
+        flat = space if isinstance(space, Box) else gymnasium.spaces.flatten_space(space)
+        self._free = _free_mask(env.action_space)
+        self.observation_space = Dict(
+            observation=Box(flat.low.astype("float32"), flat.high.astype("float32")), action_mask=_space_of(self._free)
+        )
+
+    def reset(self, *, seed=None, options=None):
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._masked(observation, info), info
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._masked(observation, info), reward, terminated, truncated, info
+
+    def _masked(self, observation, info):
+        if self._is_observed:
+            observation = dict(observation)
+            mask = observation.pop("action_mask")
+            observation = observation if isinstance(self._unmasked, Dict) else observation["observation"]
+        elif "action_mask" in info:
+            mask = info["action_mask"]
+        else:
+            raise ValueError(
+                'An environment must give `"action_mask"` in a dict observation or in the info of `reset` and `step`. '
+                f"Received: observation space {self.env.observation_space}, info with {list(info)}"
+            )
+        if not isinstance(self._unmasked, Box):
+            observation = gymnasium.spaces.flatten(self._unmasked, observation)
+        mask = _filled(encode_mask(self.env.action_space, mask), self._free)
+        return {"observation": np.asarray(observation, "float32"), "action_mask": mask}
+
+
+def observes_mask(observation_space, action_space):
+    """Whether observations are of the form that `ActionMask` gives them."""
+    return (
+        isinstance(observation_space, Dict)
+        and observation_space.keys() == {"observation", "action_mask"}
+        and isinstance(observation_space["observation"], Box)
+        and observation_space["action_mask"] == _space_of(_free_mask(action_space))
+    )
+
+
+def _free_mask(space):
+    """The encoded mask that rules nothing out; empty tuples where there is nothing to be ruled out."""
+    return _filled(encode_mask(space, _everything(space)), ())
+
+
+def _everything(space):
+    """The mask of all actions, in Gymnasium's format."""
+    match space:
+        case Discrete():
+            return np.ones(space.n, "int8")
+        case MultiDiscrete():
+            return _ones(space.nvec)
+        case MultiBinary():
+            return np.full(space.shape, 2, "int8")
+        case Dict():
+            return {name: _everything(branch) for name, branch in space.items()}
+        case Tuple() | OneOf():
+            return tuple(map(_everything, space.spaces))
+    return None
+
+
+def _ones(nvec):
+    return tuple(map(_ones, nvec)) if np.ndim(nvec) else np.ones(nvec, "int8")
+
+
+def _filled(mask, free):
+    """A mask with parts of `free` for None."""
+    if mask is None:
+        return free
+    if isinstance(mask, dict):
+        return {name: _filled(x, free and free[name]) for name, x in mask.items()}
+    if isinstance(mask, tuple):
+        return tuple(_filled(x, free and free[i]) for i, x in enumerate(mask))
+    return mask
+
+
+def _space_of(mask):
+    if isinstance(mask, dict):
+        return Dict({name: _space_of(x) for name, x in mask.items()})
+    if isinstance(mask, tuple):
+        return Tuple(map(_space_of, mask))
+    return Box(0, 1 if mask.dtype == bool else 2, mask.shape, mask.dtype)
