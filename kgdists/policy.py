@@ -64,7 +64,8 @@ class Policy(keras.Model):
         # Keras hands `training` on to the layers called here.
         observations, mask = split_mask(observations)
         features = self.trunk(observations)
-        return self.head(features) if mask is None else self.head(features, mask=mask)
+        # By position: Keras takes a keyword `mask` for one of time steps and warns that the head does not hand it on.
+        return self.head(features) if mask is None else self.head(features, mask)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean negative log-probability of the actions `y` under the distribution `y_pred`, plus the layers' losses.
@@ -102,9 +103,16 @@ class Policy(keras.Model):
             return dict(dist.params) | actions
 
         archive = keras.export.ExportArchive()
-        archive.track(self)
+        # Not the policy itself: Keras would trace it with a mask of floats.
+        archive.track(self.trunk)
+        archive.track(self.head)
         archive.add_endpoint("serve", serve, input_signature=input_signature)
         archive.write_out(filepath, **kwargs)
+
+    def get_build_config(self):
+        # A loaded policy is built without a mask: Keras would make one of floats.
+        config = super().get_build_config()
+        return config and {"input_shape": split_mask(config["input_shape"])[0]}
 
     def get_config(self):
         return super().get_config() | {
