@@ -17,7 +17,7 @@ else:
         return isinstance(x, (np.ndarray, jax.Array)) and not isinstance(x, jax.core.Tracer)
 
 
-__all__ = ["concrete", "expm1_minus", "soft_clip", "soft_clip_inverse"]
+__all__ = ["concrete", "expm1_minus", "kl_term", "soft_clip", "soft_clip_inverse"]
 
 
 def concrete(x):
@@ -44,6 +44,23 @@ def expm1_minus(x):
         series = 1.0 + small * series / k
     large = ops.where(near, ops.ones_like(x), x)
     return ops.where(near, 0.5 * small * small * series, ops.expm1(large) - large)
+
+
+def kl_term(p, q, d):
+    """`p (exp(d) - 1 - d)` with `d = log(q / p)`: what one event of probability p adds to a divergence, >= 0.
+
+    Summed over all events it is the Kullback-Leibler divergence, because the p and the q both sum to one.
+
+    Parameters
+    ----------
+    p, q, d : float tensors of one shape
+        `d` may be anything where p = 0; it may be `-inf` where q = 0.
+    """
+    gone = ops.equal(p, 0)
+    near = (d < 1.0) & ~gone
+    d_near, d_far = ops.where(near, d, 0.0), ops.where(near | gone, 0.0, d)
+    # Far out exp(d) may overflow where p exp(d) = q does not; p = 0 leaves q.
+    return ops.where(near, p * expm1_minus(d_near), q - p - p * d_far)
 
 
 def soft_clip(x, low, high):

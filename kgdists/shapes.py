@@ -17,6 +17,7 @@ __all__ = [
     "ends_with",
     "is_symbolic",
     "matches",
+    "sizes",
 ]
 
 
@@ -52,6 +53,11 @@ def as_numbers(x, name):
     if not any(kind in dtype for kind in ("float", "int", "bool")):
         raise ValueError(f"`{name}` must be of numbers or bools. Received: {name} of dtype {dtype}")
     return x
+
+
+def sizes(x):
+    """The shape of `x` to reshape others to: tensors where it is not static, -1 where a KerasTensor does not know it."""
+    return tuple(-1 if n is None else n for n in ops.shape(x))
 
 
 def matches(shape, other):

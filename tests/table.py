@@ -26,7 +26,23 @@ def normal(batch, dtype, rng, **fields):
     return kg.NormalDist(noise(dtype, rng, *batch, N), noise(dtype, rng, *batch, N), **fields)
 
 
+def bernoulli(batch, dtype, rng, **fields):
+    return kg.BernoulliDist(noise(dtype, rng, *batch, N), **fields)
+
+
+def masked_bernoulli(batch, dtype, rng, **fields):
+    mask = np.broadcast_to([2, 0, 2, 1], (*batch, N))
+    return kg.BernoulliDist(noise(dtype, rng, *batch, N), mask=mask, **fields)
+
+
+def multi_categorical(batch, dtype, rng, **fields):
+    return kg.MultiCategoricalDist(noise(dtype, rng, *batch, 7), nvec=(2, 2, 3), **fields)
+
+
 DISTRIBUTIONS = {
+    "bernoulli": bernoulli,
+    "masked_bernoulli": masked_bernoulli,
+    "multi_categorical": multi_categorical,
     "categorical": categorical,
     "masked_categorical": masked_categorical,
     "normal": normal,

@@ -1,0 +1,206 @@
+"""Independent 0 / 1 choices."""
+
+from numbers import Real
+
+import numpy as np
+from keras import ops
+
+from kgdists import numerics, shapes
+from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.random import uniform
+
+__all__ = ["BernoulliDist"]
+
+INF = float("inf")
+
+
+class BernoulliDist(Distribution):
+    r"""Distribution over vectors of `n` independent zeros and ones, :math:`p_i = \mathrm{sigmoid}(l_i)` for a one.
+
+    Its variates lie near 0 or 1 and are differentiable in the logits: :math:`\mathrm{sigmoid}((l + \epsilon) / \tau)`
+    with logistic noise :math:`\epsilon` (Maddison et al. 2017, appendix C.3).
+
+    Parameters
+    ----------
+    logits : float tensor, shape [B..., n]
+        Log-odds of a one. `inf` rules a zero out and `-inf` a one; NaN is an error.
+    boltzmann_tau : float, > 0
+        Temperature of `sample`.
+    name : str
+    random_seed : None or int
+        An int makes the sequence of draws reproducible; None draws from Keras' global stream.
+    mask : None or integer tensor, shape [B..., n]
+        2 where both are allowed, 0 or 1 where only that is (Gymnasium's mask of a `MultiBinary`).
+
+    Raises
+    ------
+    ValueError
+        On wrong shapes or dtypes and, where values are at hand, on NaN or another mask.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> pi = kg.BernoulliDist([[0.0, 1.0, 2.0]], mask=[[2, 2, 0]])
+    >>> pi.sample_action().shape, pi.entropy().shape
+    (TensorShape([1, 3]), TensorShape([1]))
+    """
+
+    PARAM_NAMES = ("logits",)
+    STATIC_NAMES = ("boltzmann_tau", "name")
+    REPARAMETERIZED = False
+
+    def __init__(self, logits, boltzmann_tau=0.2, *, mask=None, name="bernoulli_dist", random_seed=None):
+        logits = shapes.as_float(logits, "logits")
+        shapes.check_vector(logits=logits)
+        shapes.check_not_nan(logits=logits)
+        if mask is not None:
+            mask = _as_mask(mask, logits)
+            logits = ops.where(ops.equal(mask, 0), -INF, ops.where(ops.equal(mask, 1), INF, logits))
+        if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, Real) or not 0 < boltzmann_tau < INF:
+            raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
+        self._set(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
+
+    @property
+    @in_full_precision
+    def probs(self):
+        """Probabilities of a one, shape [B..., n]."""
+        return ops.sigmoid(self.logits)
+
+    @draws
+    @in_full_precision
+    def sample(self, sample_shape=(), seed=None, hard=False):
+        """Draw variates near 0 or 1, differentiable in the logits.
+
+        Parameters
+        ----------
+        sample_shape : int or tuple of int
+            Shape in front of the batch shape.
+        seed : None, int or keras.random.SeedGenerator
+            An int repeats the same draw.
+        hard : bool
+            Make them exactly 0 or 1, with the gradient of the soft sample (straight-through).
+
+        Returns
+        -------
+        float tensor, shape [*sample_shape, B..., n].
+        """
+        soft = ops.sigmoid((self.logits + self._noise(sample_shape, seed)) / self.boltzmann_tau)
+        if not hard:
+            return soft
+        return ops.cast(soft > 0.5, self.dtype) + (soft - ops.stop_gradient(soft))
+
+    @draws
+    @in_full_precision
+    def sample_action(self, seed=None):
+        """Draw zeros and ones: int32 tensor, shape [B..., n]; -1, which no environment takes, where NaN in a graph."""
+        return _choice(self.logits + self._noise((), seed))
+
+    def mode(self):
+        """The likelier of 0 and 1 in each dimension, shape [B..., n]; 0 of equals."""
+        return ops.cast(self.mode_action(), self.dtype)
+
+    def mode_action(self):
+        """The likelier of 0 and 1 in each dimension: int32 tensor, shape [B..., n]; 0 of equals."""
+        return _choice(self.logits)
+
+    def mean(self):
+        """Mean: `probs`, shape [B..., n]."""
+        return self.probs
+
+    @in_full_precision
+    def variance(self):
+        """Variance of each dimension, `p (1 - p)`, shape [B..., n]."""
+        return ops.sigmoid(self.logits) * ops.sigmoid(-self.logits)
+
+    @in_full_precision
+    def log_proba(self, x):
+        r"""Log-probability :math:`\sum_i x_i \log p_i + (1 - x_i) \log(1 - p_i)`.
+
+        Parameters
+        ----------
+        x : tensor of floats, integers or bools, shape [B..., n]
+            Zeros and ones, or floats between; sample axes may come in front.
+
+        Returns
+        -------
+        float tensor, shape [B...] behind any sample axes; `-inf` for what is ruled out.
+
+        Raises
+        ------
+        ValueError
+            On wrong shapes and, where values are at hand, on values outside [0, 1] or NaN. In a graph those have
+            log-probability `-inf`.
+        """
+        x = self._variate(ops.cast(shapes.as_numbers(x, "x"), self.dtype))
+        _check_unit(x)
+        inside = ops.all((x >= 0) & (x <= 1) | ops.isnan(x), axis=-1)
+        log_one, log_zero = -ops.softplus(-self.logits), -ops.softplus(self.logits)
+        log_proba = ops.sum(_times_log(x, log_one) + _times_log(1.0 - x, log_zero), axis=-1)
+        return ops.where(inside, log_proba, -INF)
+
+    @in_full_precision
+    def entropy(self):
+        r"""Entropy :math:`-\sum_i p_i \log p_i + (1 - p_i) \log(1 - p_i)`, shape [B...]."""
+        # In terms of |l|, by symmetry: log p is then the small one of two.
+        size = ops.abs(self.logits)
+        sure = ops.equal(size, INF)
+        size = ops.where(sure, 0.0, size)
+        return ops.sum(ops.where(sure, 0.0, ops.softplus(-size) + size * ops.sigmoid(-size)), axis=-1)
+
+    @in_full_precision
+    def cross_entropy(self, other):
+        r"""Cross-entropy :math:`-\sum_i p_i \log q_i + (1 - p_i) \log(1 - q_i)` to `other` = q, shape [B...]."""
+        self._check_other(other)
+        one = _times_log(ops.sigmoid(self.logits), -ops.softplus(-other.logits))
+        zero = _times_log(ops.sigmoid(-self.logits), -ops.softplus(other.logits))
+        return -ops.sum(one + zero, axis=-1)
+
+    @in_full_precision
+    def kl_divergence(self, other):
+        r"""Kullback-Leibler divergence to `other` = q, shape [B...], >= 0; `inf` if q rules out what p does not:
+
+        :math:`\sum_i p_i \log (p_i / q_i) + (1 - p_i) \log ((1 - p_i) / (1 - q_i))`.
+        """
+        self._check_other(other)
+        # By symmetry let p's likelier value be a one. The logarithm of its probability keeps its digits.
+        sign = ops.where(self.logits < 0, -1.0, ops.ones_like(self.logits))
+        p, q = sign * self.logits, sign * other.logits
+        d_one = ops.softplus(-p) - ops.softplus(-q)
+        d_zero = ops.where(ops.equal(q, -INF), ops.softplus(p), d_one - (q - p))
+        one = numerics.kl_term(ops.sigmoid(p), ops.sigmoid(q), d_one)
+        zero = numerics.kl_term(ops.sigmoid(-p), ops.sigmoid(-q), d_zero)
+        return ops.sum(one + zero, axis=-1)
+
+    def _noise(self, sample_shape, seed):
+        u = uniform(self._draw_shape(sample_shape), self._seed(seed))
+        return ops.cast(ops.log(u) - ops.log1p(-u), self.dtype)
+
+
+def _choice(scores):
+    return ops.where(ops.isnan(scores), -1, ops.cast(scores > 0, "int32"))
+
+
+def _times_log(x, log_p):
+    # 0 * log 0 = 0, guarded before the product so that gradients are finite too.
+    return x * ops.where(ops.equal(x, 0) & ops.equal(log_p, -INF), 0.0, log_p)
+
+
+def _as_mask(mask, logits):
+    """`mask` as an int32 tensor of the shape of `logits`."""
+    mask = shapes.as_numbers(mask, "mask")
+    if not shapes.matches(mask.shape, logits.shape):
+        raise ValueError(
+            "`mask` must have the shape of `logits`: nothing is broadcast. "
+            f"Received: mask of shape {tuple(mask.shape)}, logits of shape {tuple(logits.shape)}"
+        )
+    values = numerics.concrete(mask)
+    if values is not None and not np.isin(values, (0, 1, 2)).all():
+        raise ValueError(f"`mask` must be of 0, 1 and 2 (both allowed). Received: values {np.unique(values)}")
+    return ops.cast(mask, "int32")
+
+
+def _check_unit(x):
+    values = numerics.concrete(x)
+    if values is not None and ((values < 0) | (values > 1)).any():
+        wrong = values[(values < 0) | (values > 1)].flat[0]
+        raise ValueError(f"`x` must be of zeros and ones, or lie between. Received: {wrong}")

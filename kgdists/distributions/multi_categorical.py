@@ -1,0 +1,218 @@
+"""Several independent categorical choices."""
+
+import itertools
+from numbers import Integral
+
+from keras import ops
+
+from kgdists import shapes
+from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.distributions.categorical import CategoricalDist
+from kgdists.random import split
+
+__all__ = ["MultiCategoricalDist"]
+
+
+class MultiCategoricalDist(Distribution):
+    r"""Independent categorical choices, the i-th among `nvec[i]`, with all logits in one vector.
+
+    Its variates are the concatenated near one-hot vectors of the choices, as those of a `CategoricalDist`.
+
+    Parameters
+    ----------
+    logits : float tensor, shape [B..., sum(nvec)]
+        Unnormalised log-probabilities. `-inf` rules an option out; NaN and `+inf` are errors.
+    nvec : sequence of int, >= 1
+        Numbers of options.
+    boltzmann_tau : float, > 0
+        Temperature of `sample`.
+    mask : None or bool (or 0 / 1 integer) tensor, shape [B..., sum(nvec)]
+        True where an option is allowed.
+    name : str
+    random_seed : None or int
+        An int makes the sequence of draws reproducible; None draws from Keras' global stream.
+
+    Raises
+    ------
+    ValueError
+        On wrong shapes or dtypes and, where values are at hand, on NaN or a choice that allows nothing.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> pi = kg.MultiCategoricalDist([[0.0, 1.0, 0.0, 0.0, 2.0]], nvec=[2, 3])
+    >>> pi.sample().shape, pi.sample_action().shape, pi.entropy().shape
+    (TensorShape([1, 5]), TensorShape([1, 2]), TensorShape([1]))
+    """
+
+    PARAM_NAMES = ("logits",)
+    STATIC_NAMES = ("nvec", "boltzmann_tau", "name")
+    SUPPORT_NAMES = ("nvec",)
+    REPARAMETERIZED = False
+
+    def __init__(self, logits, nvec, boltzmann_tau=0.2, *, mask=None, name="multi_categorical_dist", random_seed=None):
+        logits = shapes.as_float(logits, "logits")
+        shapes.check_vector(logits=logits)
+        nvec = tuple(nvec)
+        if not nvec or not all(isinstance(n, Integral) and n >= 1 for n in nvec):
+            raise ValueError(f"`nvec` must be a sequence of ints >= 1. Received: nvec={nvec}")
+        nvec = tuple(map(int, nvec))
+        if sum(nvec) != logits.shape[-1]:
+            raise ValueError(
+                "`logits` must have sum(nvec) entries on its last axis. "
+                f"Received: logits of shape {tuple(logits.shape)}, nvec={nvec}"
+            )
+        masks = [None] * len(_runs(nvec)) if mask is None else _split(_checked_mask(mask, logits), nvec)
+        parts = [
+            CategoricalDist(part, boltzmann_tau, mask=allowed)
+            for part, allowed in zip(_split(logits, nvec), masks, strict=True)
+        ]
+        logits = logits if mask is None else _join([part.logits for part in parts])
+        tau = parts[0].boltzmann_tau
+        self._set(logits=logits, nvec=nvec, boltzmann_tau=tau, name=name, random_seed=random_seed)
+
+    @property
+    def parts(self):
+        """Categoricals of shape [B..., r, n], one for each run of r neighbours with equally many options."""
+        return self._parts_of(self.logits)
+
+    def _parts_of(self, logits):
+        # What the constructor has checked is not checked again.
+        metadata = (CategoricalDist.PARAM_NAMES, self.boltzmann_tau, self.name, self._stream)
+        return [CategoricalDist._unflatten(metadata, (part,)) for part in _split(logits, self.nvec)]
+
+    @property
+    @in_full_precision
+    def probs(self):
+        """Probabilities of all options, shape [B..., sum(nvec)]; those of each choice sum to one."""
+        return _join([part.probs for part in self.parts])
+
+    @draws
+    @in_full_precision
+    def sample(self, sample_shape=(), seed=None, hard=False):
+        """Draw concatenated near one-hot vectors, differentiable in the logits.
+
+        Parameters
+        ----------
+        sample_shape : int or tuple of int
+            Shape in front of the batch shape.
+        seed : None, int or keras.random.SeedGenerator
+            An int repeats the same draw.
+        hard : bool
+            Make them exactly one-hot, with the gradient of the soft sample (straight-through).
+
+        Returns
+        -------
+        float tensor, shape [*sample_shape, B..., sum(nvec)].
+        """
+        seeds = split(self._seed(seed), len(self.parts))
+        return _join([part.sample(sample_shape, s, hard) for part, s in zip(self.parts, seeds, strict=True)])
+
+    @draws
+    @in_full_precision
+    def sample_action(self, seed=None):
+        """Draw labels: int32 tensor, shape [B..., len(nvec)], exactly distributed; -1 as in a `CategoricalDist`."""
+        seeds = split(self._seed(seed), len(self.parts))
+        return ops.concatenate([part.sample_action(s) for part, s in zip(self.parts, seeds, strict=True)], axis=-1)
+
+    def mode(self):
+        """The most probable options as concatenated one-hot vectors, shape [B..., sum(nvec)]; the first of equals."""
+        return _join([part.mode() for part in self.parts])
+
+    def mode_action(self):
+        """The most probable labels: int32 tensor, shape [B..., len(nvec)]; the first of equals."""
+        return ops.concatenate([part.mode_action() for part in self.parts], axis=-1)
+
+    def mean(self):
+        """Mean of the one-hot vectors: `probs`, shape [B..., sum(nvec)]."""
+        return self.probs
+
+    def variance(self):
+        """Variance of each entry of the one-hot vectors: `p (1 - p)`, shape [B..., sum(nvec)]."""
+        return _join([part.variance() for part in self.parts])
+
+    @in_full_precision
+    def log_proba(self, x):
+        r"""Log-probability :math:`\sum_i \log p_i(x_i)`.
+
+        Parameters
+        ----------
+        x : tensor
+            Integer labels of shape [B..., len(nvec)], or concatenated (near) one-hot floats of shape [B..., sum(nvec)];
+            sample axes may come in front.
+
+        Returns
+        -------
+        float tensor, shape [B...] behind any sample axes; `-inf` for an option that is ruled out.
+
+        Raises
+        ------
+        ValueError
+            On wrong shapes and, where values are at hand, on labels outside their range or NaN. In a graph such a label
+            has log-probability `-inf`.
+        """
+        x = shapes.as_numbers(x, "x")
+        if "float" in shapes.dtype_of(x):
+            xs = _split(self._variate(x), self.nvec)
+        elif shapes.ends_with(x.shape, (*self.batch_shape, len(self.nvec))):
+            ends = list(itertools.accumulate(r for _, r in _runs(self.nvec)))
+            xs = ops.split(x, ends[:-1], axis=-1)
+        else:
+            raise ValueError(
+                f"`x` of integer labels must have shape {(*self.batch_shape, len(self.nvec))} behind any sample axes; "
+                f"one-hot vectors must be floats. Received: x of shape {tuple(x.shape)}"
+            )
+        log_proba = sum(ops.sum(part.log_proba(each), axis=-1) for part, each in zip(self.parts, xs, strict=True))
+        # A categorical takes a last axis of 1 off its labels, and may have taken that of the choices.
+        return ops.reshape(log_proba, shapes.sizes(x)[:-1])
+
+    @in_full_precision
+    def entropy(self):
+        """Entropy, the sum of those of the choices, shape [B...]."""
+        return sum(ops.sum(part.entropy(), axis=-1) for part in self.parts)
+
+    @in_full_precision
+    def cross_entropy(self, other):
+        """Cross-entropy to `other`, the sum of those of the choices, shape [B...]."""
+        self._check_other(other)
+        return sum(ops.sum(p.cross_entropy(q), axis=-1) for p, q in self._pairs(other))
+
+    @in_full_precision
+    def kl_divergence(self, other):
+        """Kullback-Leibler divergence to `other`, the sum of those of the choices, shape [B...], >= 0."""
+        self._check_other(other)
+        return sum(ops.sum(p.kl_divergence(q), axis=-1) for p, q in self._pairs(other))
+
+    def _pairs(self, other):
+        """The parts of both, of one batch shape."""
+        p, q = self.logits, other.logits
+        p, q = p + ops.zeros_like(q), q + ops.zeros_like(p)
+        return zip(self._parts_of(p), self._parts_of(q), strict=True)
+
+
+def _runs(nvec):
+    """Pairs (n, r): r neighbours have n options each. Together they are one categorical with a further axis."""
+    return [(n, len(list(group))) for n, group in itertools.groupby(nvec)]
+
+
+def _split(x, nvec):
+    """Vectors of shape [..., sum(nvec)] as one tensor of shape [..., r, n] for each run."""
+    ends = list(itertools.accumulate(n * r for n, r in _runs(nvec)))
+    parts = ops.split(x, ends[:-1], axis=-1) if len(ends) > 1 else [x]
+    return [ops.reshape(part, (*shapes.sizes(part)[:-1], r, n)) for part, (n, r) in zip(parts, _runs(nvec), strict=True)]
+
+
+def _join(parts):
+    """The inverse of `_split`."""
+    flat = [ops.reshape(part, (*shapes.sizes(part)[:-2], part.shape[-2] * part.shape[-1])) for part in parts]
+    return ops.concatenate(flat, axis=-1) if len(flat) > 1 else flat[0]
+
+
+def _checked_mask(mask, logits):
+    mask = shapes.as_numbers(mask, "mask")
+    if not shapes.matches(mask.shape, logits.shape):
+        raise ValueError(
+            "`mask` must have the shape of `logits`: nothing is broadcast. "
+            f"Received: mask of shape {tuple(mask.shape)}, logits of shape {tuple(logits.shape)}"
+        )
+    return mask
