@@ -76,16 +76,7 @@ class PPO:
         self.optimizer.build(self.variables)
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self.normalizations = [*_normalizations(self.policy.trunk), *_normalizations(self.value)]
-        # A pure function: a generator's counter, a variable to write, would double the time of a call.
-        act = tf.function(lambda x, key: self.policy(x).sample_action(seed=key), jit_compile=True, autograph=False)
-        observations = tree.map_structure(
-            lambda x: tf.TensorSpec((self.envs.num_envs, *x.shape[1:]), x.dtype), self._example
-        )
-        act = act.get_concrete_function(observations, tf.TensorSpec((2,), tf.int64))
-        # The flat call leaves out the checks of the structured one, which take as long as a small network.
-        self._act = lambda x, key: tf.nest.pack_sequence_as(
-            act.structured_outputs, act.inference_fn.call_flat(*tf.nest.flatten(x), key, *act.captured_inputs)
-        )
+        self._act = _actor(self.policy, self._example, self.envs.num_envs)
         self._act_greedily = tf.function(lambda x: self.policy(x).mode_action(), jit_compile=True, autograph=False)
         self._act_randomly = tf.function(lambda x: self.policy(x).sample_action(), jit_compile=True, autograph=False)
         self._compiled_update = tf.function(self._update, jit_compile=True, autograph=False)
@@ -140,7 +131,7 @@ class PPO:
         if self.config.sde_sample_freq is not None:
             steps -= steps % self.config.sde_sample_freq  # one key, one exploration
         keys = iter(tf.unstack(np.stack([np.full_like(steps, self.seed), steps], axis=1)))
-        return self.rollouts.collect(lambda x: self._act(tree.map_structure(tf.constant, x), next(keys)))
+        return self.rollouts.collect(lambda observations: self._act(observations, next(keys)))
 
     def _progress(self):
         returns, lengths = self.rollouts.recent_returns, self.rollouts.recent_lengths
@@ -347,6 +338,23 @@ def _normalizations(layer):
 
 def _flat(x):
     return ops.reshape(x, (-1, *x.shape[2:]))
+
+
+def _actor(policy, example, num_envs):
+    """A fast function of observations of all environments and a key to actions, arrays or nested ones."""
+    # A pure function: a generator's counter, a variable to write, would double the time of a call.
+    act = tf.function(lambda x, key: policy(x).sample_action(seed=key), jit_compile=True, autograph=False)
+    observations = tree.map_structure(lambda x: tf.TensorSpec((num_envs, *x.shape[1:]), x.dtype), example)
+    act = act.get_concrete_function(observations, tf.TensorSpec((2,), tf.int64))
+    is_nested = tree.is_nested(act.structured_outputs)
+
+    def call(observations, key):
+        # The flat call leaves out the checks of the structured one, which take as long as a small network.
+        flat = map(tf.constant, tree.flatten(observations))
+        actions = [x.numpy() for x in act.inference_fn.call_flat(*flat, key, *act.captured_inputs)]
+        return tree.pack_sequence_as(act.structured_outputs, actions) if is_nested else actions[0]
+
+    return call
 
 
 def _entropy(pi, seed):

@@ -110,8 +110,8 @@ class Rollouts:
         Parameters
         ----------
         act : callable
-            Observations [N, *shape] -> actions of the policy's distribution, of shape [N, ...]: tensors, nested or not.
-            With masks observations are dicts as `ActionMask` makes them.
+            Observations [N, *shape], with masks dicts as `ActionMask` makes them, -> actions of the policy's
+            distribution: an array or tensor of shape [N, ...], or nested ones.
 
         Returns
         -------
@@ -123,7 +123,7 @@ class Rollouts:
             self.reset()
         space, rows = self.envs.single_action_space, []
         for _ in range(self.n_steps):
-            actions = tree.map_structure(np.asarray, act(self.observations))
+            actions = act(self.observations)
             observations, rewards, terminated, truncated, info = self.envs.step(decode_action(space, actions))
             observations = next_observations = copied(observations)
             self._returns += rewards
@@ -205,8 +205,8 @@ def evaluate(envs, act, episodes, seed=None):
     total, length = np.zeros(num_envs), np.zeros(num_envs, int)
     observations, _ = envs.reset(seed=seed)
     while left.any():
-        actions = tree.map_structure(np.asarray, act(copied(observations)))
-        observations, rewards, terminated, truncated, _ = envs.step(decode_action(space, actions))
+        actions = decode_action(space, tree.map_structure(np.asarray, act(copied(observations))))
+        observations, rewards, terminated, truncated, _ = envs.step(actions)
         total += rewards
         length += 1
         ended = terminated | truncated
