@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 from kgdists import distributions, divergences, layers, losses, returns
 from kgdists.distribution import Distribution
-from kgdists.distributions import CategoricalDist, NormalDist
+from kgdists.distributions import (
+    BernoulliDist,
+    CategoricalDist,
+    DiscretizedLogisticDist,
+    MultiCategoricalDist,
+    NormalDist,
+    RelaxedOneHotCategorical,
+    SquashedNormalDist,
+)
 from kgdists.policy import Policy
 
 if TYPE_CHECKING:
@@ -15,10 +23,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BernoulliDist",
     "CategoricalDist",
+    "DiscretizedLogisticDist",
     "Distribution",
+    "MultiCategoricalDist",
     "NormalDist",
     "Policy",
+    "RelaxedOneHotCategorical",
+    "SquashedNormalDist",
     "agents",
     "decode_action",
     "distributions",

@@ -22,7 +22,10 @@ __all__ = ["concrete", "expm1_minus", "kl_term", "soft_clip", "soft_clip_inverse
 
 def concrete(x):
     """The values of `x` as a NumPy array where they are at hand (eager), else `None`."""
-    return np.asarray(x) if _is_concrete(x) else None
+    if not _is_concrete(x):
+        return None
+    # NumPy cannot read a bfloat16 EagerTensor without axes.
+    return np.asarray(x.numpy() if hasattr(x, "numpy") else x)
 
 
 def expm1_minus(x):

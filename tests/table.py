@@ -7,6 +7,7 @@ import kgdists as kg
 from kgdists import Distribution
 
 N = 4
+INF = float("inf")
 
 
 def noise(dtype, rng, *shape):
@@ -39,22 +40,44 @@ def multi_categorical(batch, dtype, rng, **fields):
     return kg.MultiCategoricalDist(noise(dtype, rng, *batch, 7), nvec=(2, 2, 3), **fields)
 
 
+def relaxed_one_hot(batch, dtype, rng, **fields):
+    temperature = ops.cast(0.3 + rng.random(batch), dtype)
+    return kg.RelaxedOneHotCategorical(temperature, logits=noise(dtype, rng, *batch, N), **fields)
+
+
+def discretized_logistic(batch, dtype, rng, **fields):
+    mu, logscale = 2.0 * noise(dtype, rng, *batch, N), noise(dtype, rng, *batch, N)
+    return kg.DiscretizedLogisticDist(mu, logscale, low=(-3, 0, -1, 0), high=(3, 2, 9, 0), **fields)
+
+
+def squashed_normal(batch, dtype, rng, **fields):
+    bounds = {"low": (-2.0, 0.0, -INF, -INF), "high": (3.0, INF, 1.0, INF)}
+    return kg.SquashedNormalDist(noise(dtype, rng, *batch, N), noise(dtype, rng, *batch, N), **bounds, **fields)
+
+
 DISTRIBUTIONS = {
+    "discretized_logistic": discretized_logistic,
     "bernoulli": bernoulli,
     "masked_bernoulli": masked_bernoulli,
     "multi_categorical": multi_categorical,
     "categorical": categorical,
     "masked_categorical": masked_categorical,
     "normal": normal,
+    "squashed_normal": squashed_normal,
+    "relaxed_one_hot": relaxed_one_hot,
 }
 
+OPTIONAL = ("mode", "mean", "variance", "entropy", "cross_entropy", "kl_divergence")
+
 # Methods that a distribution has no closed form of: they raise.
-NO_CLOSED_FORM: dict[str, set[str]] = {}
+NO_CLOSED_FORM: dict[str, set[str]] = {
+    "discretized_logistic": {"mean", "variance", "entropy", "cross_entropy", "kl_divergence"},
+    "relaxed_one_hot": set(OPTIONAL),
+    "squashed_normal": {"mean", "variance", "entropy", "cross_entropy"},
+}
 
 # Distributions whose `mode` is not the peak of their density, as they document.
-MODE_IS_NO_PEAK: set[str] = set()
-
-OPTIONAL = ("mode", "mean", "variance", "entropy", "cross_entropy", "kl_divergence")
+MODE_IS_NO_PEAK: set[str] = {"squashed_normal"}
 
 
 def has(dist, method):

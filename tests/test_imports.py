@@ -14,12 +14,24 @@ ROOT = Path(kgdists.__file__).parent
 # From the ground up: a module imports only from the rows below its own. A package stands above its modules.
 ROWS = [
     {"numerics", "random", "symbolic"},
-    {"shapes"},
+    {"bounds", "shapes"},
     {"distribution", "losses", "returns"},
     {"divergences"},
-    {"distributions.categorical", "distributions.normal"},
+    {"distributions.choices"},
+    {"distributions.relaxed_one_hot_categorical"},
+    {
+        "distributions.bernoulli",
+        "distributions.categorical",
+        "distributions.discretized_logistic",
+        "distributions.normal",
+        "distributions.squashed_normal",
+    },
+    {"distributions.multi_categorical"},
     {"distributions"},
-    {"layers.categorical_head", "layers.normal_head", "layers.running_normalization"},
+    {"interop.tfp"},
+    {"interop"},
+    {"layers.categorical_head", "layers.relaxed_one_hot_head", "layers.normal_head", "layers.running_normalization"},
+    {"layers.squashed_normal_head"},
     {"layers"},
     {"spaces"},
     {"policy", "plotting"},
@@ -32,7 +44,18 @@ ROWS = [
     {"__main__", ""},
 ]
 LEVELS = {name: level for level, row in enumerate(ROWS) for name in row}
-WITHOUT_TENSORFLOW = ("distribution", "distributions", "divergences", "layers", "losses", "policy", "returns", "shapes", "symbolic")
+WITHOUT_TENSORFLOW = (
+    "bounds",
+    "distribution",
+    "distributions",
+    "divergences",
+    "layers",
+    "losses",
+    "policy",
+    "returns",
+    "shapes",
+    "symbolic",
+)
 
 
 def name_of(path):

@@ -1,6 +1,19 @@
 """The distributions, one class per file."""
 
+from kgdists.distributions.bernoulli import BernoulliDist
 from kgdists.distributions.categorical import CategoricalDist
+from kgdists.distributions.discretized_logistic import DiscretizedLogisticDist
+from kgdists.distributions.multi_categorical import MultiCategoricalDist
 from kgdists.distributions.normal import NormalDist
+from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCategorical
+from kgdists.distributions.squashed_normal import SquashedNormalDist
 
-__all__ = ["CategoricalDist", "NormalDist"]
+__all__ = [
+    "BernoulliDist",
+    "CategoricalDist",
+    "DiscretizedLogisticDist",
+    "MultiCategoricalDist",
+    "NormalDist",
+    "RelaxedOneHotCategorical",
+    "SquashedNormalDist",
+]

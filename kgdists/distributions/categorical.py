@@ -7,7 +7,8 @@ from keras import ops
 
 from kgdists import numerics, shapes
 from kgdists.distribution import Distribution, draws, in_full_precision
-from kgdists.random import gumbel
+from kgdists.distributions import choices
+from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCategorical
 
 __all__ = ["CategoricalDist"]
 
@@ -54,7 +55,7 @@ class CategoricalDist(Distribution):
         shapes.check_vector(logits=logits)
         if mask is not None:
             logits = ops.where(_as_mask(mask, logits), logits, -INF)
-        _check_logits(logits)
+        choices.check_logits(logits)
         if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, Real) or not 0 < boltzmann_tau < INF:
             raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
         self._set(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
@@ -76,6 +77,11 @@ class CategoricalDist(Distribution):
         """Probabilities of all choices, shape [B..., n]."""
         return ops.exp(self.log_probs)
 
+    def relaxed(self, temperature=None):
+        """The distribution of `sample`, a `RelaxedOneHotCategorical`, at `temperature` or else `boltzmann_tau`."""
+        temperature = self.boltzmann_tau if temperature is None else temperature
+        return RelaxedOneHotCategorical(temperature, logits=self.logits, random_seed=self._stream.generator())
+
     @draws
     @in_full_precision
     def sample(self, sample_shape=(), seed=None, hard=False):
@@ -94,13 +100,8 @@ class CategoricalDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n]; rows sum to one.
         """
-        noise = ops.cast(gumbel(self._draw_shape(sample_shape), self._seed(seed)), self.dtype)
-        soft = ops.exp(ops.log_softmax((self.log_probs + noise) / self.boltzmann_tau, axis=-1))
-        if not hard:
-            return soft
-        one_hot = ops.one_hot(ops.argmax(soft, axis=-1), self.num_categories, dtype=self.dtype)
-        # In this order the forward value is one-hot to the last bit.
-        return one_hot + (soft - ops.stop_gradient(soft))
+        scores = choices.gumbel_scores(self.log_probs, self._draw_shape(sample_shape), self._seed(seed))
+        return choices.gumbel_softmax(ops.log_softmax(scores / self.boltzmann_tau, axis=-1), hard)
 
     @draws
     @in_full_precision
@@ -109,8 +110,7 @@ class CategoricalDist(Distribution):
 
         In a graph a row that is NaN or allows nothing gives -1, which no environment takes.
         """
-        noise = ops.cast(gumbel(self._draw_shape(()), self._seed(seed)), self.dtype)
-        return _argmax(self.log_probs + noise)
+        return choices.argmax(choices.gumbel_scores(self.log_probs, self._draw_shape(()), self._seed(seed)))
 
     def mode(self):
         """The most probable choice as a one-hot vector, shape [B..., n]; the first of equals."""
@@ -118,7 +118,7 @@ class CategoricalDist(Distribution):
 
     def mode_action(self):
         """The most probable label: int32 tensor, shape [B...]; the first of equals."""
-        return _argmax(self.logits)
+        return choices.argmax(self.logits)
 
     def mean(self):
         """Mean of the one-hot vector: `probs`, shape [B..., n]."""
@@ -193,27 +193,10 @@ class CategoricalDist(Distribution):
                     f"`x` of floats must be one-hot, of shape {(*batch, n)} behind any sample axes; labels must be "
                     f"integers. Received: x of shape {tuple(x.shape)} and dtype {dtype}"
                 )
-            _check_one_hot(x)
+            choices.check_one_hot(x)
             return x, None
-        if shapes.matches(x.shape, (*batch, 1)) or (
-            shapes.ends_with(x.shape, (*batch, 1)) and not shapes.ends_with(x.shape, batch)
-        ):
-            x = ops.squeeze(x, axis=-1)
-        elif not shapes.ends_with(x.shape, batch):
-            raise ValueError(
-                f"`x` of integer labels must have shape {batch} or {(*batch, 1)} behind any sample axes; one-hot "
-                f"vectors must be floats. Received: x of shape {tuple(x.shape)} and dtype {dtype}"
-            )
-        _check_labels(x, n)
-        x = x if dtype in ("int64", "uint32", "uint64") else ops.cast(x, "int32")  # a uint8 cannot be compared with 256
-        inside = (x >= 0) & (x < n)
-        return ops.one_hot(ops.cast(ops.where(inside, x, 0), "int32"), n, dtype=self.dtype), inside
-
-
-def _argmax(scores):
-    # XLA's maximum overlooks NaN.
-    is_proper = ops.isfinite(ops.max(scores, axis=-1)) & ~ops.any(ops.isnan(scores), axis=-1)
-    return ops.where(is_proper, ops.argmax(scores, axis=-1), -1)
+        labels, inside = choices.as_labels(x, batch, n)
+        return ops.one_hot(labels, n, dtype=self.dtype), inside
 
 
 def _log_ratio(p, q):
@@ -242,36 +225,3 @@ def _as_mask(mask, logits):
     if values is not None and not np.isin(values, (0, 1)).all():
         raise ValueError(f"`mask` must be of bools, or of integers 0 and 1. Received: values {np.unique(values)}")
     return ops.cast(mask, "bool")
-
-
-def _check_logits(logits):
-    values = numerics.concrete(logits)
-    if values is None:
-        return
-    if np.isnan(values).any() or (values == INF).any():
-        index = np.argwhere(np.isnan(values) | (values == INF))[0].tolist()
-        raise ValueError(
-            f"`logits` must be finite or -inf. Received: {values[tuple(index)]} at index {index} of logits"
-        )
-    nothing = (values == -INF).all(axis=-1)
-    if nothing.any():
-        row = np.argwhere(nothing)[0].tolist()
-        raise ValueError(f"`logits` and `mask` must allow a choice in every row. Received: none allowed in row {row}")
-
-
-def _check_labels(x, n):
-    values = numerics.concrete(x)
-    if values is not None and ((values < 0) | (values >= n)).any():
-        wrong = values[(values < 0) | (values >= n)].flat[0]
-        raise ValueError(f"`x` of labels must lie in 0 ... {n - 1}. Received: label {wrong}")
-
-
-def _check_one_hot(x):
-    shapes.check_not_nan(x=x)
-    values = numerics.concrete(x)
-    # A hundredth is what n half-precision entries may be off.
-    if values is not None and ((values < 0).any() or (abs(values.astype("float64").sum(axis=-1) - 1) > 0.01).any()):
-        raise ValueError(
-            "`x` of floats must be (near) one-hot: entries >= 0, rows that sum to one. "
-            f"Received: entries from {values.min()} to {values.max()}, first row sum {values.sum(axis=-1).flat[0]}"
-        )

@@ -1,0 +1,85 @@
+"""What the distributions of choices share: Gumbel-softmax draws, labels and their checks."""
+
+import numpy as np
+from keras import ops
+
+from kgdists import numerics, shapes
+from kgdists.random import gumbel
+
+__all__ = ["argmax", "as_labels", "check_logits", "check_one_hot", "gumbel_scores", "gumbel_softmax"]
+
+INF = float("inf")
+
+
+def gumbel_scores(log_probs, shape, seed):
+    """`log_probs + g`, g Gumbel noise of `shape`: their argmax is distributed by the probabilities."""
+    return log_probs + ops.cast(gumbel(shape, seed), shapes.dtype_of(log_probs))
+
+
+def gumbel_softmax(log_y, hard=False):
+    """Draws of their logarithms; if `hard` exactly one-hot, with the gradient of the soft ones (straight-through)."""
+    soft = ops.exp(log_y)
+    if not hard:
+        return soft
+    one_hot = ops.one_hot(ops.argmax(log_y, axis=-1), soft.shape[-1], dtype=shapes.dtype_of(soft))
+    # In this order the forward value is one-hot to the last bit.
+    return one_hot + (soft - ops.stop_gradient(soft))
+
+
+def argmax(scores):
+    """Labels of the largest scores, the first of equals; -1 for a row that is NaN or allows nothing."""
+    # XLA's maximum overlooks NaN.
+    is_proper = ops.isfinite(ops.max(scores, axis=-1)) & ~ops.any(ops.isnan(scores), axis=-1)
+    return ops.where(is_proper, ops.argmax(scores, axis=-1), -1)
+
+
+def as_labels(x, batch, n):
+    """Integers `x` of shape [..., B...] or [..., B..., 1] as labels of shape [..., B...], and whether each is in range.
+
+    Labels that are not become 0; where values are at hand they are an error.
+    """
+    dtype = shapes.dtype_of(x)
+    if shapes.matches(x.shape, (*batch, 1)) or (
+        shapes.ends_with(x.shape, (*batch, 1)) and not shapes.ends_with(x.shape, batch)
+    ):
+        x = ops.squeeze(x, axis=-1)
+    elif not shapes.ends_with(x.shape, batch):
+        raise ValueError(
+            f"`x` of integer labels must have shape {batch} or {(*batch, 1)} behind any sample axes; one-hot "
+            f"vectors must be floats. Received: x of shape {tuple(x.shape)} and dtype {dtype}"
+        )
+    values = numerics.concrete(x)
+    if values is not None and ((values < 0) | (values >= n)).any():
+        wrong = values[(values < 0) | (values >= n)].flat[0]
+        raise ValueError(f"`x` of labels must lie in 0 ... {n - 1}. Received: label {wrong}")
+    x = x if dtype in ("int64", "uint32", "uint64") else ops.cast(x, "int32")  # a uint8 cannot be compared with 256
+    inside = (x >= 0) & (x < n)
+    return ops.cast(ops.where(inside, x, 0), "int32"), inside
+
+
+def check_logits(logits):
+    """Raise if values are at hand and one is NaN or `+inf`, or a row allows nothing."""
+    values = numerics.concrete(logits)
+    if values is None:
+        return
+    if np.isnan(values).any() or (values == INF).any():
+        index = np.argwhere(np.isnan(values) | (values == INF))[0].tolist()
+        raise ValueError(
+            f"`logits` must be finite or -inf. Received: {values[tuple(index)]} at index {index} of logits"
+        )
+    nothing = (values == -INF).all(axis=-1)
+    if nothing.any():
+        row = np.argwhere(nothing)[0].tolist()
+        raise ValueError(f"`logits` and `mask` must allow a choice in every row. Received: none allowed in row {row}")
+
+
+def check_one_hot(x):
+    """Raise if values are at hand and are NaN, negative or do not sum to one."""
+    shapes.check_not_nan(x=x)
+    values = numerics.concrete(x)
+    # A hundredth is what n half-precision entries may be off.
+    if values is not None and ((values < 0).any() or (abs(values.astype("float64").sum(axis=-1) - 1) > 0.01).any()):
+        raise ValueError(
+            "`x` of floats must be (near) one-hot: entries >= 0, rows that sum to one. "
+            f"Received: entries from {values.min()} to {values.max()}, first row sum {values.sum(axis=-1).flat[0]}"
+        )

@@ -1,0 +1,241 @@
+"""Relaxed one-hot distribution, also known as Concrete or Gumbel-softmax."""
+
+import math
+
+import numpy as np
+from keras import ops
+
+from kgdists import numerics, shapes
+from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.distributions import choices
+
+__all__ = ["RelaxedOneHotCategorical"]
+
+INF = float("inf")
+
+
+class RelaxedOneHotCategorical(Distribution):
+    r"""Distribution over the simplex of `n` corners: :math:`y = \mathrm{softmax}((\log p + g) / \tau)`, g Gumbel noise.
+
+    Towards temperature 0 its draws become one-hot, with probabilities p; for large temperatures all entries become
+    `1 / n` (Jang et al. 2017, eq. 2; Maddison et al. 2017, eq. 10). Near the corners y is beyond the range of floats,
+    but its logarithm is not: `sample_log` draws it, and `log_proba(log_x=...)` takes it.
+
+    Parameters
+    ----------
+    temperature : float or float tensor, > 0, shape [] or [B...]
+        Draws and densities are differentiable in it.
+    probs : None or float tensor, >= 0, shape [B..., n]
+        Need not sum to one.
+    logits : None or float tensor, shape [B..., n]
+        Unnormalised log-probabilities; exactly one of `probs` and `logits` is given. A probability of 0, a logit of
+        `-inf`, rules a choice out: that entry of y is 0, and the density is that on the face of the others.
+    validate_args : None or bool
+        False leaves out the checks of values; those of shapes always run.
+    name : str
+    random_seed : None or int
+        An int makes the sequence of draws reproducible; None draws from Keras' global stream.
+
+    Raises
+    ------
+    ValueError
+        Unless exactly one of `probs` and `logits` is given; on wrong shapes or dtypes; and, where values are at hand,
+        on NaN, negative probabilities, a row that allows nothing or a temperature that is not positive.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> pi = kg.RelaxedOneHotCategorical(0.5, probs=[[0.2, 0.3, 0.5]])
+    >>> pi.rsample().shape, pi.log_prob([[0.1, 0.2, 0.7]]).shape
+    (TensorShape([1, 3]), TensorShape([1]))
+    """
+
+    PARAM_NAMES = ("logits", "temperature")
+    STATIC_NAMES = ("name",)
+
+    def __init__(
+        self,
+        temperature,
+        probs=None,
+        logits=None,
+        validate_args=None,
+        *,
+        name="relaxed_one_hot_categorical",
+        random_seed=None,
+    ):
+        if (probs is None) == (logits is None):
+            received = "neither" if probs is None else "both"
+            raise ValueError(f"Exactly one of `probs` and `logits` must be given. Received: {received}")
+        if logits is None:
+            logits = _logs_of(probs, validate_args is not False)
+        logits = shapes.as_float(logits, "logits")
+        shapes.check_vector(logits=logits)
+        if isinstance(temperature, float):
+            temperature = np.float64(temperature)  # all its digits, whatever the default float type
+        temperature = shapes.as_float(temperature, "temperature")
+        if len(temperature.shape) and not shapes.matches(temperature.shape, logits.shape[:-1]):
+            raise ValueError(
+                "`temperature` must be a number or have the batch shape. Received: temperature of shape "
+                f"{tuple(temperature.shape)} for a batch of shape {tuple(logits.shape[:-1])}"
+            )
+        if validate_args is not False:
+            choices.check_logits(logits)
+            _check_temperature(temperature)
+        # Every parameter has the batch shape, so that distributions can be split and joined along it.
+        temperature = ops.cast(temperature, shapes.dtype_of(logits)) + ops.zeros_like(logits[..., 0])
+        self._set(logits=logits, temperature=temperature, name=name, random_seed=random_seed)
+
+    @property
+    def num_categories(self):
+        """The number of choices, `n`."""
+        return self.event_shape[0]
+
+    @property
+    @in_full_precision
+    def log_probs(self):
+        """Log-probabilities of the choices that draws are near to, shape [B..., n]."""
+        return ops.log_softmax(self.logits, axis=-1)
+
+    @property
+    @in_full_precision
+    def probs(self):
+        """Probabilities of the choices that draws are near to, shape [B..., n]."""
+        return ops.exp(self.log_probs)
+
+    @draws
+    @in_full_precision
+    def rsample(self, sample_shape=(), seed=None, hard=False):
+        """Draw points of the simplex, differentiable in the logits and in the temperature.
+
+        Parameters
+        ----------
+        sample_shape : int or tuple of int
+            Shape in front of the batch shape.
+        seed : None, int or keras.random.SeedGenerator
+            An int repeats the same draw.
+        hard : bool
+            Make them exactly one-hot, with the gradient of the soft sample (straight-through).
+
+        Returns
+        -------
+        float tensor, shape [*sample_shape, B..., n]; rows sum to one.
+        """
+        return choices.gumbel_softmax(self.sample_log(sample_shape, seed), hard)
+
+    @draws
+    def sample(self, sample_shape=(), seed=None, hard=False):
+        """The same as `rsample`."""
+        return self.rsample(sample_shape, seed, hard)
+
+    @draws
+    @in_full_precision
+    def sample_log(self, sample_shape=(), seed=None):
+        """Draw the logarithm of a sample, which never leaves the range of floats; arguments as for `rsample`."""
+        out = ops.equal(self.logits, -INF)
+        # Guarded before the division, for a finite gradient of the temperature.
+        log_probs = ops.where(out, 0.0, self.log_probs)
+        scores = choices.gumbel_scores(log_probs, self._draw_shape(sample_shape), self._seed(seed))
+        return ops.log_softmax(ops.where(out, -INF, scores / self.temperature[..., None]), axis=-1)
+
+    @draws
+    @in_full_precision
+    def sample_and_log_proba(self, sample_shape=(), seed=None):
+        """A sample and its log-density, finite at any temperature: it is that of the logarithm of the sample."""
+        log_y = self.sample_log(sample_shape, seed)
+        return ops.exp(log_y), self.log_proba(log_x=log_y)
+
+    @draws
+    @in_full_precision
+    def sample_action(self, seed=None):
+        """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs` (the Gumbel-max trick)."""
+        return choices.argmax(choices.gumbel_scores(self.log_probs, self._draw_shape(()), self._seed(seed)))
+
+    def mode_action(self):
+        """The most probable label: int32 tensor, shape [B...]; the first of equals."""
+        return choices.argmax(self.logits)
+
+    @in_full_precision
+    def log_proba(self, x=None, *, log_x=None):
+        r"""Log-density of a point of the simplex, with respect to its first `n - 1` entries (Maddison et al. 2017):
+
+        :math:`\log\Gamma(n) + (n - 1)\log\tau + \sum_i (\log\mathrm{softmax}_i(\log p - \tau\log y) - \log y_i)`.
+
+        Parameters
+        ----------
+        x : None or tensor
+            Floats of shape [B..., n]; entries below the smallest normal number of the dtype count as that number, so
+            that densities are finite up to the boundary. Or integer labels of shape [B...] or [B..., 1], whose
+            log-probability, that of the categorical distribution, is returned instead of a density. Sample axes may
+            come in front.
+        log_x : None or float tensor, shape [B..., n]
+            The logarithm of a point in place of the point. The density remains that of the point.
+
+        Returns
+        -------
+        float tensor, shape [B...] behind any sample axes; `-inf` where a choice that is ruled out is not 0.
+
+        Raises
+        ------
+        ValueError
+            Unless exactly one of `x` and `log_x` is given; on wrong shapes; and, where values are at hand, on NaN,
+            labels outside `0 ... n - 1` or floats that are not a point of the simplex.
+        """
+        if (x is None) == (log_x is None):
+            received = "neither" if x is None else "both"
+            raise ValueError(f"Exactly one of `x` and `log_x` must be given. Received: {received}")
+        n, out = self.num_categories, ops.equal(self.logits, -INF)
+        if log_x is None:
+            x = shapes.as_numbers(x, "x")
+            if "float" not in shapes.dtype_of(x):
+                labels, inside = choices.as_labels(x, self.batch_shape, n)
+                chosen = ops.cast(ops.one_hot(labels, n), "bool")
+                log_proba = ops.sum(ops.where(chosen, self.log_probs, 0.0), axis=-1)
+                return ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
+            x = self._variate(x)
+            choices.check_one_hot(x)
+            off_face = out & (x > 0)
+            log_y = ops.log(ops.maximum(x, _smallest(self.dtype)))
+        else:
+            log_y = self._variate(log_x)
+            off_face = out & (log_y > -INF)
+        tau = self.temperature[..., None]
+        log_y = ops.where(out, 0.0, log_y)
+        allowed = ops.cast(~out, self.dtype)
+        scores = ops.where(out, -INF, ops.where(out, 0.0, self.logits) - tau * log_y)
+        terms = ops.where(out, 0.0, ops.log_softmax(scores, axis=-1)) - log_y
+        count = ops.sum(allowed, axis=-1)
+        log_factorials = ops.convert_to_tensor([math.lgamma(max(k, 1)) for k in range(n + 1)], self.dtype)
+        constant = ops.take(log_factorials, ops.cast(count, "int32"))
+        log_proba = constant + (count - 1.0) * ops.log(self.temperature) + ops.sum(terms, axis=-1)
+        return ops.where(ops.any(off_face, axis=-1), -INF, log_proba)
+
+
+def _smallest(dtype):
+    return float(np.finfo(dtype).tiny)
+
+
+def _logs_of(probs, validate):
+    probs = shapes.as_float(probs, "probs")
+    shapes.check_vector(probs=probs)
+    values = numerics.concrete(probs)
+    if validate and values is not None:
+        bad = ~((values >= 0) & (values < INF))
+        if bad.any():
+            index = np.argwhere(bad)[0].tolist()
+            raise ValueError(
+                f"`probs` must be finite and >= 0. Received: {values[tuple(index)]} at index {index} of probs"
+            )
+        if not (values > 0).any(axis=-1).all():
+            row = np.argwhere(~(values > 0).any(axis=-1))[0].tolist()
+            raise ValueError(f"`probs` must allow a choice in every row. Received: none allowed in row {row}")
+    # Guarded before the logarithm, for a finite gradient.
+    return ops.where(ops.equal(probs, 0), -INF, ops.log(ops.where(ops.equal(probs, 0), 1.0, probs)))
+
+
+def _check_temperature(temperature):
+    values = numerics.concrete(temperature)
+    if values is not None and not ((values > 0) & (values < INF)).all():
+        index = np.argwhere(~((values > 0) & (values < INF)))[0].tolist()
+        raise ValueError(
+            f"`temperature` must be finite and > 0. Received: {values[tuple(index)]} at index {index} of temperature"
+        )
