@@ -103,11 +103,15 @@ class NormalHead(keras.layers.Layer):
             self.logvar_weight = self.add_weight((self.num_dims,), self.initial_logvar, name="logvar")
 
     def call(self, features):
+        return NormalDist(*self.mu_and_logvar(features), random_seed=self.seed_generator)
+
+    def mu_and_logvar(self, features):
+        """The parameters for these features."""
         mu = self.mu(features)
         raw = self.logvar(features) if self.state_dependent else self.logvar_weight + ops.zeros_like(mu)
         center, scale = (ops.convert_to_tensor(x, mu.dtype) for x in (self.center, self.scale))
         logvar = 2.0 * ops.log(scale) + numerics.soft_clip(raw, *self.logvar_bounds)
-        return NormalDist(center + scale * mu, logvar, random_seed=self.seed_generator)
+        return center + scale * mu, logvar
 
     def get_config(self):
         return super().get_config() | {

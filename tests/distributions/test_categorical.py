@@ -1,6 +1,5 @@
 """`CategoricalDist` against reference numbers, scipy, and the hard points."""
 
-import functools
 import inspect
 
 import keras
@@ -13,7 +12,7 @@ from keras import ops
 
 import kgdists as kg
 from kgdists import CategoricalDist
-from tests.golden import TOLERANCE, assert_close, cases
+from tests.golden import gradient_of, reference_test, with_gradients
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
@@ -23,71 +22,28 @@ def f32(x):
     return np.asarray(x, "float32")
 
 
-def gradient_of(function, *xs):
-    """Value and gradients of the sum of `function(*xs)`."""
-    xs = [ops.convert_to_tensor(x) for x in xs]
-    with tf.GradientTape() as tape:
-        tape.watch(xs)
-        value = function(*xs)
-    return value, tape.gradient(value, xs)
-
-
-# Reference numbers. One function answers all cases, so that XLA compiles only once.
+# Reference numbers.
 
 
 def answer_single(logits, labels, soft_labels=None):
-    def log_proba(logits):
-        return CategoricalDist(logits).log_proba(labels)
-
-    def entropy(logits):
-        return CategoricalDist(logits).entropy()
-
     answers = {"log_probs": CategoricalDist(logits).log_probs}
-    answers["log_proba"], (answers["grad_log_proba_logits"],) = gradient_of(log_proba, logits)
-    answers["entropy"], (answers["grad_entropy_logits"],) = gradient_of(entropy, logits)
+    answers |= with_gradients("log_proba", lambda logits: CategoricalDist(logits).log_proba(labels), logits=logits)
+    answers |= with_gradients("entropy", lambda logits: CategoricalDist(logits).entropy(), logits=logits)
     if soft_labels is not None:
         answers["log_proba_soft"] = CategoricalDist(logits).log_proba(soft_labels)
     return answers
 
 
-def answer_pair(p_logits, q_logits):
-    answers = {}
-    for name in ("cross_entropy", "kl_divergence"):
-        answers[name], gradients = gradient_of(
-            lambda p, q, name=name: getattr(CategoricalDist(p), name)(CategoricalDist(q)), p_logits, q_logits
-        )
-        answers[f"grad_{name}_p_logits"], answers[f"grad_{name}_q_logits"] = gradients
-    return answers
+def answer_pair(**params):
+    def divergence(name):
+        return lambda p_logits, q_logits: getattr(CategoricalDist(p_logits), name)(CategoricalDist(q_logits))
+
+    return with_gradients("cross_entropy", divergence("cross_entropy"), **params) | with_gradients(
+        "kl_divergence", divergence("kl_divergence"), **params
+    )
 
 
-@functools.cache
-def all_answers(kind, dtype, jit_compile):
-    answer = {"single": answer_single, "pair": answer_pair}[kind]
-
-    def answer_all(inputs):
-        return {key: answer(**arrays) for key, arrays in inputs.items()}
-
-    inputs = {
-        case["id"]: {name: np.array(x, "int32" if name == "labels" else dtype) for name, x in case["inputs"].items()}
-        for case in cases("categorical", kind, dtype)
-    }
-    return tf.function(answer_all, jit_compile=True)(inputs) if jit_compile else answer_all(inputs)
-
-
-GOLDEN = [
-    pytest.param(case, dtype, id=f"{case['id'].removeprefix('categorical/')}-{dtype}")
-    for kind in ("single", "pair")
-    for dtype in TOLERANCE
-    for case in cases("categorical", kind, dtype)
-]
-
-
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
-@pytest.mark.parametrize("case, dtype", GOLDEN)
-def test_reference_numbers(case, dtype, jit_compile):
-    got = all_answers(case["kind"], dtype, jit_compile)[case["id"]]
-    for name, want in case["expected"].items():
-        assert_close(got[name], want, TOLERANCE[dtype], case.get("scale", {}).get(name, 0.0))
+test_reference_numbers = reference_test("categorical", single=answer_single, pair=answer_pair)
 
 
 # scipy.

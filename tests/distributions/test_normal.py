@@ -1,6 +1,5 @@
 """`NormalDist` against reference numbers, scipy's joint density, and the hard points."""
 
-import functools
 import inspect
 
 import keras
@@ -12,75 +11,33 @@ from keras import ops
 
 import kgdists as kg
 from kgdists import NormalDist
-from tests.golden import TOLERANCE, assert_close, cases
+from tests.golden import gradient_of, reference_test, with_gradients
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
 
 
-def gradient_of(function, *xs):
-    """Value and gradients of the sum of `function(*xs)`."""
-    xs = [ops.convert_to_tensor(x) for x in xs]
-    with tf.GradientTape() as tape:
-        tape.watch(xs)
-        value = function(*xs)
-    return value, tape.gradient(value, xs)
-
-
-# Reference numbers. One function answers all cases, so that XLA compiles only once.
+# Reference numbers.
 
 
 def answer_single(mu, logvar, x):
-    answers = {}
-    answers["log_proba"], gradients = gradient_of(
-        lambda mu, logvar, x: NormalDist(mu, logvar).log_proba(x), mu, logvar, x
-    )
-    answers |= {f"grad_log_proba_{name}": g for name, g in zip(("mu", "logvar", "x"), gradients, strict=True)}
-    answers["entropy"], (answers["grad_entropy_logvar"],) = gradient_of(lambda lv: NormalDist(mu, lv).entropy(), logvar)
-    return answers
+    return with_gradients(
+        "log_proba", lambda mu, logvar, x: NormalDist(mu, logvar).log_proba(x), mu=mu, logvar=logvar, x=x
+    ) | with_gradients("entropy", lambda logvar: NormalDist(mu, logvar).entropy(), logvar=logvar)
 
 
 def answer_pair(**params):
-    answers = {}
-    for name in ("cross_entropy", "kl_divergence"):
+    def divergence(name):
+        return lambda p_mu, p_logvar, q_mu, q_logvar: getattr(NormalDist(p_mu, p_logvar), name)(
+            NormalDist(q_mu, q_logvar)
+        )
 
-        def divergence(p_mu, p_logvar, q_mu, q_logvar, name=name):
-            return getattr(NormalDist(p_mu, p_logvar), name)(NormalDist(q_mu, q_logvar))
-
-        names = ("p_mu", "p_logvar", "q_mu", "q_logvar")
-        answers[name], gradients = gradient_of(divergence, *(params[key] for key in names))
-        answers |= {f"grad_{name}_{key}": g for key, g in zip(names, gradients, strict=True)}
-    return answers
+    return with_gradients("cross_entropy", divergence("cross_entropy"), **params) | with_gradients(
+        "kl_divergence", divergence("kl_divergence"), **params
+    )
 
 
-@functools.cache
-def all_answers(kind, dtype, jit_compile):
-    answer = {"single": answer_single, "pair": answer_pair}[kind]
-
-    def answer_all(inputs):
-        return {key: answer(**arrays) for key, arrays in inputs.items()}
-
-    inputs = {
-        case["id"]: {name: np.array(x, dtype) for name, x in case["inputs"].items()}
-        for case in cases("normal", kind, dtype)
-    }
-    return tf.function(answer_all, jit_compile=True)(inputs) if jit_compile else answer_all(inputs)
-
-
-GOLDEN = [
-    pytest.param(case, dtype, id=f"{case['id'].removeprefix('normal/')}-{dtype}")
-    for kind in ("single", "pair")
-    for dtype in TOLERANCE
-    for case in cases("normal", kind, dtype)
-]
-
-
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
-@pytest.mark.parametrize("case, dtype", GOLDEN)
-def test_reference_numbers(case, dtype, jit_compile):
-    got = all_answers(case["kind"], dtype, jit_compile)[case["id"]]
-    for name, want in case["expected"].items():
-        assert_close(got[name], want, TOLERANCE[dtype], case.get("scale", {}).get(name, 0.0))
+test_reference_numbers = reference_test("normal", single=answer_single, pair=answer_pair)
 
 
 # scipy: the joint distribution, whose density is not averaged over dimensions.

@@ -1,12 +1,18 @@
 """Reference numbers made by other means than kgdists, and how they are compared."""
 
+import functools
 import json
 from pathlib import Path
 
 import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
 
 FOLDER = Path(__file__).parent
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
+STATIC = ("low", "high", "nvec")
+INTEGERS = ("labels", "actions")
 
 
 def cases(name, kind, dtype="float64"):
@@ -25,6 +31,63 @@ def assert_close(got, want, tolerance, scale=0.0):
     bound = tolerance * np.maximum(np.maximum(1.0, np.abs(want)), scale)
     error = np.abs(got[compared] - want[compared]) / np.broadcast_to(bound, want.shape)[compared]
     assert (error <= 1.0).all(), f"error is {np.max(error):.3g} times what is allowed\ngot {got}\nwant {want}"
+
+
+def gradient_of(function, *xs):
+    """Value and gradients of the sum of `function(*xs)`."""
+    xs = [ops.convert_to_tensor(x) for x in xs]
+    with tf.GradientTape() as tape:
+        tape.watch(xs)
+        value = function(*xs)
+    return value, tape.gradient(value, xs, unconnected_gradients="zero")
+
+
+def with_gradients(name, function, **xs):
+    """Answers `name` and `grad_<name>_<x>` of `function(**xs)`."""
+    value, gradients = gradient_of(lambda *values: function(**dict(zip(xs, values, strict=True))), *xs.values())
+    return {name: value} | {f"grad_{name}_{x}": gradient for x, gradient in zip(xs, gradients, strict=True)}
+
+
+def reference_test(name, **answer):
+    """A test of all cases in `name`.json, in each dtype, eagerly and under XLA.
+
+    `answer` has a function for each kind of case: it takes the inputs, bounds as lists of numbers and all others as
+    tensors, and returns the quantities expected.
+    """
+
+    @functools.cache
+    def all_answers(kind, dtype, jit_compile):
+        found = cases(name, kind, dtype)
+        static = {case["id"]: {key: x for key, x in case["inputs"].items() if key in STATIC} for case in found}
+
+        def answer_all(inputs):  # one function for all cases, so that XLA compiles only once
+            return {key: answer[kind](**static[key], **arrays) for key, arrays in inputs.items()}
+
+        inputs = {
+            case["id"]: {
+                key: ops.convert_to_tensor(np.array(x, "int32" if key in INTEGERS else dtype))
+                for key, x in case["inputs"].items()
+                if key not in STATIC
+            }
+            for case in found
+        }
+        return tf.function(answer_all, jit_compile=True)(inputs) if jit_compile else answer_all(inputs)
+
+    table = [
+        pytest.param(case, dtype, id=f"{case['id'].removeprefix(f'{name}/')}-{dtype}")
+        for kind in answer
+        for dtype in TOLERANCE
+        for case in cases(name, kind, dtype)
+    ]
+
+    @pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
+    @pytest.mark.parametrize("case, dtype", table)
+    def test_reference_numbers(case, dtype, jit_compile):
+        got = all_answers(case["kind"], dtype, jit_compile)[case["id"]]
+        for key, want in case["expected"].items():
+            assert_close(got[key], want, TOLERANCE[dtype], case.get("scale", {}).get(key, 0.0))
+
+    return test_reference_numbers
 
 
 def _numbers(value):

@@ -1,0 +1,136 @@
+"""Bounds of boxes: each dimension has two, one or none, or is a constant where they are equal."""
+
+import functools
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgdists import numerics
+
+__all__ = ["Box", "box", "canonical", "piecewise"]
+
+_SIGNIFICANDS = (8, 11, 24)  # bits of bfloat16, float16 and float32
+
+
+def canonical(low, high, n):
+    """`low` and `high` as they are stored: a float if it is the same in all `n` dimensions, else a tuple of `n`.
+
+    Parameters
+    ----------
+    low, high : float or sequence of n floats, `low <= high`, infinite where there is no bound
+    n : int
+    """
+    try:
+        bounds = [np.asarray(bound, "float64") for bound in (low, high)]
+    except (TypeError, ValueError):
+        bounds = [np.asarray(np.nan)]
+    if not all(bound.shape in ((), (n,)) and not np.isnan(bound).any() for bound in bounds):
+        raise ValueError(f"`low` and `high` must be numbers or sequences of {n} numbers. Received: {low} and {high}")
+    if not np.all((bounds[0] <= bounds[1]) & (bounds[0] < np.inf) & (bounds[1] > -np.inf)):
+        raise ValueError(f"`low` must be <= `high`, and infinite only outwards. Received: {low} and {high}")
+    low, high = (tuple(bound.tolist()) if bound.ndim else bound.item() for bound in bounds)
+    return tuple(bound[0] if isinstance(bound, tuple) and len(set(bound)) == 1 else bound for bound in (low, high))
+
+
+def piecewise(*cases):
+    """The value, one or several tensors, of each dimension's own case.
+
+    Parameters
+    ----------
+    *cases : pairs of a static mask and a function without arguments
+        The masks part the dimensions. A function is called only if there are dimensions of its kind, and then its values
+        and gradients must be finite in the others too.
+    """
+    first, *others = [(mask, value) for mask, value in cases if np.any(mask)]
+    result = first[1]()
+    for mask, value in others:
+        result = keras.tree.map_structure(functools.partial(ops.where, mask), value(), result)
+    return result
+
+
+class Box:
+    """What follows from two bounds, as constants of one dtype: scalars, or arrays of one number per dimension.
+
+    Such an array must be the second operand next to a KerasTensor.
+
+    Attributes
+    ----------
+    both, below, above, free, constant : bool
+        The kind of each dimension: bounded on both sides, only from below, only from above, or not at all; or constant,
+        of equal bounds. One of them is true.
+    has_low, has_high : bool
+        Whether a bound is finite and the dimension no constant.
+    low, high : float
+        The bounds; 0 where there is none.
+    center, half : float
+        Middle and half the width; 0 and 1 where not `both`.
+    log_half : float
+    near : float
+        The nearest to a bound that is told apart from it: `eps / 16` of the largest of |low|, |high| and the width, or,
+        with a single bound, of 1 and that bound.
+    """
+
+    def __init__(self, low, high, dtype):
+        low, high = (_representable(np.asarray(bound), dtype) for bound in (low, high))
+        self._rounded = tuple(_constant(_representable(bound, dtype), dtype) for bound in _rounded(low, high))
+        self.constant = low == high
+        self.has_low, self.has_high = np.isfinite(low) & ~self.constant, np.isfinite(high) & ~self.constant
+        self.both, self.free = self.has_low & self.has_high, ~(self.has_low | self.has_high | self.constant)
+        self.below, self.above = self.has_low & ~self.both, self.has_high & ~self.both
+        low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
+        # Halved first: the width of a box may overflow where its bounds do not.
+        half = np.where(self.both, high / 2 - low / 2, 1.0)
+        largest = np.maximum(np.abs(low) / 2, np.abs(high) / 2)
+        near = np.finfo(dtype).eps / 8 * np.maximum(largest, np.where(self.both, half, 0.5))
+        self.low, self.high, self.half, self.near = (_constant(x, dtype) for x in (low, high, half, near))
+        self.center = _constant(np.where(self.both, low / 2 + high / 2, 0.0), dtype)
+        self.log_half = _constant(np.log(half), dtype)
+
+    def inside(self, x):
+        """Whether each event `x` lies in the box; None where values are at hand, which must.
+
+        A bound may be missed by as much as a float type rounds it.
+        """
+        low, high = self._rounded
+        values = numerics.concrete(x)
+        if values is None:
+            return ~ops.any((x < low) | (x > high), axis=-1)
+        outside = (values < low) | (values > high)
+        if outside.any():
+            index = np.argwhere(outside)[0].tolist()
+            raise ValueError(
+                "`x` must lie between `low` and `high`. "
+                f"Received: {values[tuple(index)]} at index {index} of x, low={low}, high={high}"
+            )
+        return None
+
+    def half_distances(self, x):
+        """Half of `x - low` and of `high - x`, at least half of `near`."""
+        from_low = ops.maximum(0.5 * x - 0.5 * self.low, 0.5 * self.near)
+        return from_low, ops.maximum(-0.5 * x + 0.5 * self.high, 0.5 * self.near)
+
+
+# Distributions are values without room for what follows from their fields.
+box = functools.lru_cache(maxsize=1024)(Box)
+
+
+def _constant(x, dtype):
+    return x.item() if np.ndim(x) == 0 else np.asarray(x, dtype)
+
+
+def _representable(bound, dtype):
+    return np.where(np.isfinite(bound), np.clip(bound, np.finfo(dtype).min, np.finfo(dtype).max), bound)
+
+
+def _rounded(low, high):
+    """The bounds, or what they become in a narrower float type if that is further out."""
+    narrow = [[_round(bound, bits) for bits in _SIGNIFICANDS] for bound in (low, high)]
+    return np.minimum(low, np.min(narrow[0], axis=0)), np.maximum(high, np.max(narrow[1], axis=0))
+
+
+def _round(x, bits):
+    finite = np.where(np.isfinite(x), x, 0.0)
+    significand, exponent = np.frexp(finite)
+    with np.errstate(over="ignore"):
+        return np.where(np.isfinite(x), np.ldexp(np.round(np.ldexp(significand, bits)), exponent - bits), x)
