@@ -8,9 +8,12 @@ from kgdists.distribution import Distribution
 from kgdists.distributions import (
     BernoulliDist,
     CategoricalDist,
+    CompositeDist,
     DiscretizedLogisticDist,
     MultiCategoricalDist,
+    MultivariateNormalDist,
     NormalDist,
+    OneOfDist,
     RelaxedOneHotCategorical,
     SquashedNormalDist,
 )
@@ -25,10 +28,13 @@ __version__ = "0.1.0"
 __all__ = [
     "BernoulliDist",
     "CategoricalDist",
+    "CompositeDist",
     "DiscretizedLogisticDist",
     "Distribution",
     "MultiCategoricalDist",
+    "MultivariateNormalDist",
     "NormalDist",
+    "OneOfDist",
     "Policy",
     "RelaxedOneHotCategorical",
     "SquashedNormalDist",

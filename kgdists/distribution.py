@@ -101,7 +101,8 @@ class Distribution:
 
     def _flatten(self):
         leaves = tuple(self.__dict__[name] for name in self.PARAM_NAMES)
-        return leaves, (self.PARAM_NAMES, *self._static().values(), self._stream), self.PARAM_NAMES
+        static = (self.__dict__[name] for name in self.STATIC_NAMES)
+        return leaves, (self.PARAM_NAMES, *static, self._stream), self.PARAM_NAMES
 
     @classmethod
     def _unflatten(cls, metadata, leaves):
@@ -147,13 +148,14 @@ class Distribution:
 
     def get_config(self):
         """The arguments of the constructor as Keras saves them, parameters as arrays."""
-        arrays = {name: ops.convert_to_numpy(x) for name, x in self.params.items()}
-        return keras.saving.serialize_keras_object(arrays | {"random_seed": self.random_seed}) | self._static()
+        params = {name: ops.convert_to_numpy(x) for name, x in self.params.items()}
+        config = keras.saving.serialize_keras_object({"params": params, "random_seed": self.random_seed})
+        return config | self._static()
 
     @classmethod
     def from_config(cls, config):
         """Make a distribution of what `get_config` returned."""
-        return cls(**{name: keras.saving.deserialize_keras_object(x) for name, x in config.items()})
+        return cls.from_params(**{name: keras.saving.deserialize_keras_object(x) for name, x in config.items()})
 
     @property
     def dtype(self):
@@ -176,7 +178,7 @@ class Distribution:
             f"{name}=<{getattr(x.dtype, 'name', x.dtype)} {x.shape}>" if hasattr(x, "dtype") else f"{name}={x!r}"
             for name, x in self.params.items()
         )
-        static = (f"{name}={x!r}" for name, x in self._static().items())
+        static = (f"{name}={self.__dict__[name]!r}" for name in self.STATIC_NAMES)
         return f"{type(self).__name__}({', '.join([*params, *static])})"
 
     # What follows from the methods of the subclass.

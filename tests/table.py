@@ -55,13 +55,37 @@ def squashed_normal(batch, dtype, rng, **fields):
     return kg.SquashedNormalDist(noise(dtype, rng, *batch, N), noise(dtype, rng, *batch, N), **bounds, **fields)
 
 
+def composite(batch, dtype, rng, **fields):
+    pushes = (normal(batch, dtype, rng), bernoulli(batch, dtype, rng))
+    return kg.CompositeDist({"push": pushes, "move": categorical(batch, dtype, rng)}, **fields)
+
+
+def one_of(batch, dtype, rng, **fields):
+    choice = kg.CategoricalDist(noise(dtype, rng, *batch, 3))
+    parts = (categorical(batch, dtype, rng), normal(batch, dtype, rng), composite(batch, dtype, rng))
+    return kg.OneOfDist((choice, parts), **fields)
+
+
+def factors(dtype, rng, *shape):
+    """Lower triangular matrices with a positive diagonal, of shape [..., n, n]."""
+    tril = 0.5 * np.tril(rng.normal(size=shape), -1) + np.eye(shape[-1]) * rng.uniform(0.5, 2.0, size=shape)
+    return ops.convert_to_tensor(tril, dtype)
+
+
+def multivariate_normal(batch, dtype, rng, **fields):
+    return kg.MultivariateNormalDist(noise(dtype, rng, *batch, N), factors(dtype, rng, *batch, N, N), **fields)
+
+
 DISTRIBUTIONS = {
+    "composite": composite,
+    "one_of": one_of,
     "discretized_logistic": discretized_logistic,
     "bernoulli": bernoulli,
     "masked_bernoulli": masked_bernoulli,
     "multi_categorical": multi_categorical,
     "categorical": categorical,
     "masked_categorical": masked_categorical,
+    "multivariate_normal": multivariate_normal,
     "normal": normal,
     "squashed_normal": squashed_normal,
     "relaxed_one_hot": relaxed_one_hot,
@@ -77,7 +101,7 @@ NO_CLOSED_FORM: dict[str, set[str]] = {
 }
 
 # Distributions whose `mode` is not the peak of their density, as they document.
-MODE_IS_NO_PEAK: set[str] = {"squashed_normal"}
+MODE_IS_NO_PEAK: set[str] = {"one_of", "squashed_normal"}
 
 
 def has(dist, method):

@@ -670,7 +670,7 @@ def test_an_int_seed_repeats_the_draw_in_a_model(make, tmp_path):
     x = leaves_of(dist)
     want = dist.sample_and_log_proba((2, 3), seed=5)
     for got in (model.predict_on_batch(x), model.predict_on_batch(x), loaded.predict_on_batch(x)):
-        same_tree(np.testing.assert_allclose, tuple(got), want, rtol=1e-4, atol=1e-4)
+        same_tree(np.testing.assert_allclose, flat(got), flat(want), rtol=1e-4, atol=1e-4)
 
 
 # Seeds.
@@ -814,6 +814,8 @@ def test_batches_of_two_distributions_are_not_broadcast(make, batch, other):
 
 def test_event_shapes_of_two_distributions_must_agree(make_vectors):
     dist = make_vectors()
+    if not has(dist, "kl_divergence"):
+        return
     wide = keras.tree.map_structure(lambda x: ops.concatenate([x, x], axis=-1), dist)
     with pytest.raises(ValueError, match=r"`other` must .* event shape.* Received: .*\(4,\).*\(8,\)"):
         dist.kl_divergence(wide)
@@ -860,7 +862,7 @@ def test_nan_parameters_are_an_error(make_vectors):
         values = np.array(x)
         values[2, 0] = np.nan
         with pytest.raises(ValueError, match=rf"`{name}` must be .*Received: nan at index \[2, 0\] of {name}"):
-            type(dist)(**dist.params | {name: values})
+            type(dist)(**dist.params | {name: values}, **dist._static())
 
 
 @pytest.mark.parametrize("x", ["a", None, 1j, [["a"] * 4] * 5])
@@ -880,17 +882,17 @@ def test_parameters_must_be_float_vectors(make_vectors):
     dist = make_vectors()
     for name in dist.PARAM_NAMES:
         with pytest.raises(ValueError, match=rf"`{name}` must .*Received: {name} of shape \(\)"):
-            type(dist)(**dist.params | {name: 1.0})
+            type(dist)(**dist.params | {name: 1.0}, **dist._static())
         with pytest.raises(ValueError, match=rf"`{name}` must .*Received: {name} of shape \(5, 0\)"):
-            type(dist)(**dist.params | {name: np.zeros((5, 0), "float32")})
+            type(dist)(**dist.params | {name: np.zeros((5, 0), "float32")}, **dist._static())
         for bad in (["a"], [True, False], [1j]):
             with pytest.raises(ValueError, match=rf"`{name}` must be a float tensor. Received: {name} of dtype"):
-                type(dist)(**dist.params | {name: bad})
+                type(dist)(**dist.params | {name: bad}, **dist._static())
 
 
 def test_plain_python_numbers_become_floatx(make_vectors):
     dist = make_vectors((2,))
-    plain = type(dist)(**{name: np.ones((2, 4), int).tolist() for name in dist.PARAM_NAMES})
+    plain = type(dist)(**{name: np.ones((2, 4), int).tolist() for name in dist.PARAM_NAMES}, **dist._static())
     assert plain.dtype == "float32" and plain.batch_shape == (2,)
 
 
@@ -902,7 +904,7 @@ def test_nan_stays_nan_in_a_graph_and_in_its_row(make_vectors, jit_compile):
     def evaluate_all(leaves):
         with tf.GradientTape() as tape:
             tape.watch(leaves)
-            dist = type(p)(*leaves)
+            dist = type(p)(*leaves, **p._static())
             values = evaluate(dist, q, x) | {"sample": dist.sample()}
             loss = sum(values[name] for name in DIFFERENTIABLE if name in values)
         return values, tape.gradient(loss, leaves)

@@ -2,18 +2,24 @@
 
 from kgdists.distributions.bernoulli import BernoulliDist
 from kgdists.distributions.categorical import CategoricalDist
+from kgdists.distributions.composite import CompositeDist
 from kgdists.distributions.discretized_logistic import DiscretizedLogisticDist
 from kgdists.distributions.multi_categorical import MultiCategoricalDist
+from kgdists.distributions.multivariate_normal import MultivariateNormalDist
 from kgdists.distributions.normal import NormalDist
+from kgdists.distributions.one_of import OneOfDist
 from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCategorical
 from kgdists.distributions.squashed_normal import SquashedNormalDist
 
 __all__ = [
     "BernoulliDist",
     "CategoricalDist",
+    "CompositeDist",
     "DiscretizedLogisticDist",
     "MultiCategoricalDist",
+    "MultivariateNormalDist",
     "NormalDist",
+    "OneOfDist",
     "RelaxedOneHotCategorical",
     "SquashedNormalDist",
 ]

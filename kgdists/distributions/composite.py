@@ -1,0 +1,239 @@
+"""Independent distributions side by side, in nested dicts and tuples."""
+
+import json
+from collections import OrderedDict
+
+import keras
+
+from kgdists import shapes
+from kgdists.distribution import Distribution, in_full_precision
+from kgdists.random import split
+
+__all__ = ["CompositeDist", "branches", "map_branches"]
+
+
+class CompositeDist(Distribution):
+    r"""Independent distributions in a nested structure; its variates and actions have that structure.
+
+    :math:`\log p(x) = \sum_b \log p_b(x_b)` over the branches b; entropies and divergences add up likewise.
+
+    Parameters
+    ----------
+    dists : dict or tuple of Distribution, nested
+        All of one batch shape and dtype.
+    name : str
+    random_seed : None or int
+        An int makes the sequence of draws reproducible; None lets each branch draw from its own stream.
+
+    Raises
+    ------
+    ValueError
+        If there is no branch, or batch shapes or dtypes differ.
+    TypeError
+        If a branch is no distribution.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> pi = kg.CompositeDist({"move": kg.CategoricalDist([[0.0, 1.0]]), "push": kg.NormalDist([[0.0]], [[0.0]])})
+    >>> action = pi.sample_action()
+    >>> action["move"].shape, action["push"].shape, pi.log_proba(action).shape
+    (TensorShape([1]), TensorShape([1, 1]), TensorShape([1]))
+    """
+
+    PARAM_NAMES = ("dists",)
+    STATIC_NAMES = ("name",)
+
+    def __init__(self, dists, *, name="composite_dist", random_seed=None):
+        dists = _checked(dists)
+        each = branches(dists)
+        if not each:
+            raise ValueError(f"`dists` must hold at least one distribution. Received: dists={dists}")
+        first, *others = each
+        for dist in others:
+            if not shapes.matches(dist.batch_shape, first.batch_shape) or dist.dtype != first.dtype:
+                raise ValueError(
+                    "`dists` must be of one batch shape and dtype. "
+                    f"Received: {first.batch_shape} of {first.dtype} and {dist.batch_shape} of {dist.dtype}"
+                )
+        self._set(dists=dists, name=name, random_seed=random_seed)
+
+    def __getitem__(self, key):
+        """The branch, or the structure of branches, at a key or index."""
+        return self.dists[key]
+
+    # What it is made of.
+
+    @property
+    def params(self):
+        """Ordered dict of the parameters of all branches, such as `"move/logits"` -> tensor."""
+        return OrderedDict(_named_params(self.dists))
+
+    @classmethod
+    def from_params(cls, params, structure, **fields):
+        """Make a distribution of its `params` and of the JSON text `structure`, which `get_config` has too."""
+        return cls(_rebuilt(json.loads(structure), params), **fields)
+
+    def _static(self):
+        return {"structure": json.dumps(_structure(self.dists))} | super()._static()
+
+    @property
+    def dtype(self):
+        """Name of the parameters' dtype."""
+        return branches(self.dists)[0].dtype
+
+    @property
+    def batch_shape(self):
+        """Static shape of the batch, a tuple; None where unknown."""
+        return branches(self.dists)[0].batch_shape
+
+    @property
+    def event_shape(self):
+        """Static shapes of a variate, in the structure of the branches."""
+        return map_branches(lambda dist: dist.event_shape, self.dists)
+
+    @property
+    def REPARAMETERIZED(self):
+        """Whether `sample` is an exact draw in every branch."""
+        return all(dist.REPARAMETERIZED for dist in branches(self.dists))
+
+    # What the branches do, one by one.
+
+    def sample(self, sample_shape=(), seed=None):
+        """Draw a variate of each branch, differentiable as that is; arguments as for any distribution."""
+        return self._draw(lambda dist, seed: dist.sample(sample_shape, seed), seed)
+
+    def sample_action(self, seed=None):
+        """Draw an action of each branch, exactly distributed."""
+        return self._draw(lambda dist, seed: dist.sample_action(seed), seed)
+
+    def sample_and_log_proba(self, sample_shape=(), seed=None):
+        """A variate and its log-probability; arguments as for `sample`."""
+        drawn = self._draw(lambda dist, seed: dist.sample_and_log_proba(sample_shape, seed), seed)
+        x = map_branches(lambda _, pair: pair[0], self.dists, drawn)
+        return x, sum(branches(map_branches(lambda _, pair: pair[1], self.dists, drawn)))
+
+    def mode(self):
+        """The mode of each branch."""
+        return map_branches(lambda dist: dist.mode(), self.dists)
+
+    def mode_action(self):
+        """The most probable action of each branch."""
+        return map_branches(lambda dist: dist.mode_action(), self.dists)
+
+    def mean(self):
+        """The mean of each branch."""
+        return map_branches(lambda dist: dist.mean(), self.dists)
+
+    def variance(self):
+        """The variances of each branch."""
+        return map_branches(lambda dist: dist.variance(), self.dists)
+
+    @in_full_precision
+    def log_proba(self, x):
+        r"""Log-probability :math:`\sum_b \log p_b(x_b)`, shape [B...] behind any sample axes.
+
+        Parameters
+        ----------
+        x : nested dict or tuple
+            A variate or an action of each branch.
+        """
+        return self._sum(lambda dist, x: dist.log_proba(x), x)
+
+    @in_full_precision
+    def entropy(self):
+        """Entropy, the sum of those of the branches, shape [B...]."""
+        return self._sum(lambda dist: dist.entropy())
+
+    @in_full_precision
+    def cross_entropy(self, other):
+        """Cross-entropy to `other`, the sum of those of the branches, shape [B...]."""
+        self._check_other(other)
+        return self._sum(lambda p, q: p.cross_entropy(q), other.dists)
+
+    @in_full_precision
+    def kl_divergence(self, other):
+        """Kullback-Leibler divergence to `other`, the sum of those of the branches, shape [B...], >= 0."""
+        self._check_other(other)
+        return self._sum(lambda p, q: p.kl_divergence(q), other.dists)
+
+    def _draw(self, function, seed):
+        seeds = iter(split(self._seed(seed), len(branches(self.dists))))
+        return map_branches(lambda dist: function(dist, next(seeds)), self.dists)
+
+    def _sum(self, function, *trees):
+        return sum(branches(map_branches(function, self.dists, *trees)))
+
+    def _check_other(self, other):
+        if type(other) is not type(self):
+            raise TypeError(
+                f"`other` must be of the same type, {type(self).__name__}. Received: {type(other).__name__}"
+            )
+        map_branches(lambda p, q: p._check_other(q), self.dists, other.dists)
+
+
+def map_branches(function, dists, *trees):
+    """`function(branch, *parts)` for each distribution in a nested dict or tuple, and the same part of other trees."""
+    if isinstance(dists, dict):
+        for tree in trees:
+            if not isinstance(tree, dict) or tree.keys() != dists.keys():
+                raise ValueError(
+                    f"Nested values must be a dict with the keys {list(dists)}. Received: {_outline(tree)}"
+                )
+        return {key: map_branches(function, dist, *(tree[key] for tree in trees)) for key, dist in dists.items()}
+    if isinstance(dists, tuple):
+        for tree in trees:
+            if not isinstance(tree, (tuple, list)) or len(tree) != len(dists):
+                raise ValueError(f"Nested values must be a tuple of length {len(dists)}. Received: {_outline(tree)}")
+        return tuple(map_branches(function, *parts) for parts in zip(dists, *trees, strict=True))
+    return function(dists, *trees)
+
+
+def branches(tree):
+    """All leaves of a nested dict or tuple, in order."""
+    if isinstance(tree, dict):
+        return [leaf for part in tree.values() for leaf in branches(part)]
+    return [leaf for part in tree for leaf in branches(part)] if isinstance(tree, tuple) else [tree]
+
+
+def _outline(tree):
+    if isinstance(tree, dict):
+        return f"dict with the keys {list(tree)}"
+    return f"{type(tree).__name__} of length {len(tree)}" if isinstance(tree, (tuple, list)) else type(tree).__name__
+
+
+def _checked(dists):
+    """`dists` of plain dicts, ordered by key as trees are everywhere, and tuples."""
+    if isinstance(dists, dict):
+        return {key: _checked(dists[key]) for key in sorted(dists)}
+    if isinstance(dists, (tuple, list)):
+        return tuple(map(_checked, dists))
+    if not isinstance(dists, Distribution):
+        raise TypeError(f"`dists` must be nested dicts and tuples of distributions. Received: {type(dists).__name__}")
+    return dists
+
+
+def _named_params(dists, prefix=""):
+    if isinstance(dists, Distribution):
+        yield from ((prefix + name, x) for name, x in dists.params.items())
+        return
+    for key, part in dists.items() if isinstance(dists, dict) else enumerate(dists):
+        yield from _named_params(part, f"{prefix}{key}/")
+
+
+def _structure(dists):
+    """Everything but the parameters, as JSON has it."""
+    if isinstance(dists, dict):
+        return {"dict": {key: _structure(part) for key, part in dists.items()}}
+    if isinstance(dists, tuple):
+        return {"tuple": [_structure(part) for part in dists]}
+    return {"class": keras.saving.get_registered_name(type(dists)), "static": dists._static()}
+
+
+def _rebuilt(structure, params, prefix=""):
+    if "dict" in structure:
+        return {key: _rebuilt(part, params, f"{prefix}{key}/") for key, part in structure["dict"].items()}
+    if "tuple" in structure:
+        return tuple(_rebuilt(part, params, f"{prefix}{i}/") for i, part in enumerate(structure["tuple"]))
+    own = {name.removeprefix(prefix): x for name, x in params.items() if name.startswith(prefix)}
+    return keras.saving.get_registered_object(structure["class"]).from_params(own, **structure["static"])

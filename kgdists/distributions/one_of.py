@@ -1,0 +1,145 @@
+"""A choice between distributions."""
+
+import keras
+from keras import ops
+
+from kgdists import shapes
+from kgdists.distribution import in_full_precision
+from kgdists.distributions.categorical import CategoricalDist
+from kgdists.distributions.composite import CompositeDist, map_branches
+
+__all__ = ["OneOfDist"]
+
+
+class OneOfDist(CompositeDist):
+    r"""A branch is chosen, and then a value in it.
+
+    :math:`\log p(c, x) = \log p(c) + \log p_c(x_c)`. A variate or action is a tuple: the choice, and a tuple of values,
+    one for each branch. Only the value of the chosen branch counts.
+
+    Parameters
+    ----------
+    dists : tuple (CategoricalDist, tuple of Distribution)
+        The choice, and as many branches.
+    name : str
+    random_seed : None or int
+        An int makes the sequence of draws reproducible; None lets each part draw from its own stream.
+
+    Raises
+    ------
+    ValueError
+        If the number of branches is not that of the categories, or batch shapes or dtypes differ.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> branches = (kg.CategoricalDist([[0.0, 1.0, 0.0]]), kg.NormalDist([[0.0, 0.0]], [[0.0, 0.0]]))
+    >>> pi = kg.OneOfDist((kg.CategoricalDist([[0.0, 0.0]]), branches))
+    >>> choice, values = pi.sample_action()
+    >>> choice.shape, [value.shape for value in values], pi.entropy().shape
+    (TensorShape([1]), [TensorShape([1]), TensorShape([1, 2])], TensorShape([1]))
+    """
+
+    REPARAMETERIZED = False
+
+    def __init__(self, dists, *, name="one_of_dist", random_seed=None):
+        super().__init__(dists, name=name, random_seed=random_seed)
+        if len(self.dists) != 2 or not isinstance(self.dists[0], CategoricalDist):
+            raise ValueError(
+                f"`dists` must be a CategoricalDist and a tuple of its branches. Received: {len(self.dists)} parts, "
+                f"the first a {type(self.dists[0]).__name__}"
+            )
+        if not isinstance(self.dists[1], tuple) or len(self.dists[1]) != self.choice.num_categories:
+            raise ValueError(
+                f"There must be as many branches as categories. Received: {self.choice.num_categories} categories, "
+                f"branches {self.dists[1]!r}"
+            )
+
+    @property
+    def choice(self):
+        """The distribution of the branch, a `CategoricalDist`."""
+        return self.dists[0]
+
+    @property
+    def values(self):
+        """The distributions of the values, a tuple."""
+        return self.dists[1]
+
+    def sample_action(self, seed=None):
+        """Draw a label [B...] and values, exactly distributed; values of branches not chosen are zeros."""
+        return _chosen_only(super().sample_action(seed))
+
+    def mode_action(self):
+        """The most probable branch and the mode in it; values of branches not chosen are zeros."""
+        return _chosen_only(super().mode_action())
+
+    def sample_and_log_proba(self, sample_shape=(), seed=None):
+        """A variate and its log-probability; arguments as for `sample`."""
+        (choice, log_proba), drawn = self._draw(lambda dist, seed: dist.sample_and_log_proba(sample_shape, seed), seed)
+        x = choice, tuple(value for value, _ in drawn)
+        return x, log_proba + sum(choice[..., i] * term for i, (_, term) in enumerate(drawn))
+
+    @in_full_precision
+    def log_proba(self, x):
+        r"""Log-probability :math:`\log p(c) + \log p_c(x_c)`, shape [B...] behind any sample axes.
+
+        Parameters
+        ----------
+        x : tuple
+            Integer labels and the values of all branches, of which those not chosen may be anything; or a near one-hot
+            choice and the values, each of which counts with its weight.
+        """
+        choice, values = map_branches(lambda _, part: part, self.dists, x)
+        choice = shapes.as_numbers(choice, "x")
+        log_proba = self.choice.log_proba(choice)
+        is_label = "float" not in shapes.dtype_of(choice)
+        if is_label:
+            choice = ops.reshape(choice, shapes.sizes(log_proba))
+        for i, (dist, value) in enumerate(zip(self.values, values, strict=True)):
+            counts = ops.equal(choice, i) if is_label else ops.not_equal(choice[..., i], 0)
+            if is_label:  # what does not count must have a finite density all the same, for the gradient
+                value = _where(counts, value, dist.mode_action())
+            term = dist.log_proba(value)
+            weight = 1.0 if is_label else ops.cast(choice[..., i], self.dtype)
+            log_proba = log_proba + weight * ops.where(counts, term, 0.0)
+        return log_proba
+
+    @in_full_precision
+    def entropy(self):
+        r"""Entropy :math:`\mathrm{H}(c) + \sum_c p(c) \mathrm{H}_c`, shape [B...]."""
+        return self.choice.entropy() + self._expected([dist.entropy() for dist in self.values])
+
+    @in_full_precision
+    def cross_entropy(self, other):
+        r"""Cross-entropy to `other`, that of the choices plus the expected one of the values, shape [B...]."""
+        self._check_other(other)
+        values = [p.cross_entropy(q) for p, q in zip(self.values, other.values, strict=True)]
+        return self.choice.cross_entropy(other.choice) + self._expected(values)
+
+    @in_full_precision
+    def kl_divergence(self, other):
+        r"""Kullback-Leibler divergence to `other`: that of the choices plus the expected one of the values, >= 0."""
+        self._check_other(other)
+        values = [p.kl_divergence(q) for p, q in zip(self.values, other.values, strict=True)]
+        return self.choice.kl_divergence(other.choice) + self._expected(values)
+
+    def _expected(self, values):
+        probs = self.choice.probs
+        # A branch without probability counts nothing, be its value infinite.
+        return sum(ops.where(ops.equal(probs[..., i], 0), 0.0, probs[..., i] * x) for i, x in enumerate(values))
+
+
+def _chosen_only(action):
+    choice, values = action
+    zeros = keras.tree.map_structure(ops.zeros_like, values)
+    return choice, tuple(_where(ops.equal(choice, i), *pair) for i, pair in enumerate(zip(values, zeros, strict=True)))
+
+
+def _where(condition, x, other):
+    """`x` where `condition`, of shape [B...], holds for its row, else `other`, leaf by leaf."""
+
+    def pick(a, b):
+        rows = ops.reshape(condition, (*shapes.sizes(condition), *[1] * (len(a.shape) - len(condition.shape))))
+        return ops.where(rows, a, ops.cast(b, shapes.dtype_of(a)))
+
+    return keras.tree.map_structure(pick, x, other)
