@@ -3,13 +3,16 @@
 import keras
 
 from kgdists.distributions import CategoricalDist
+from kgdists.layers.logits_head import LogitsHead
 
 __all__ = ["CategoricalHead"]
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
-class CategoricalHead(keras.layers.Layer):
+class CategoricalHead(LogitsHead):
     """A dense layer whose outputs are the logits of a `CategoricalDist`.
+
+    It is called with features and, optionally, an `action_mask`, shape [B..., num_categories], True where allowed.
 
     Parameters
     ----------
@@ -29,28 +32,15 @@ class CategoricalHead(keras.layers.Layer):
     (1,)
     """
 
-    def __init__(self, num_categories, boltzmann_tau=0.2, kernel_gain=0.01, random_seed=None, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, num_categories, **options):
         if not isinstance(num_categories, int) or num_categories < 1:
             raise ValueError(f"`num_categories` must be an int >= 1. Received: num_categories={num_categories!r}")
+        super().__init__(num_categories, **options)
         self.num_categories = num_categories
-        self.boltzmann_tau = boltzmann_tau
-        self.kernel_gain = kernel_gain
-        self.random_seed = random_seed
-        self.seed_generator = keras.random.SeedGenerator(random_seed)
-        initializer = keras.initializers.Orthogonal(kernel_gain, seed=random_seed)
-        self.logits = keras.layers.Dense(num_categories, kernel_initializer=initializer, dtype=self.dtype_policy)
 
-    def build(self, features_shape):
-        self.logits.build(features_shape)
-
-    def call(self, features):
-        return CategoricalDist(self.logits(features), self.boltzmann_tau, random_seed=self.seed_generator)
+    def call(self, features, action_mask=None):
+        logits = self.logits(features)
+        return CategoricalDist(logits, self.boltzmann_tau, random_seed=self.seed_generator, mask=action_mask)
 
     def get_config(self):
-        return super().get_config() | {
-            "num_categories": self.num_categories,
-            "boltzmann_tau": self.boltzmann_tau,
-            "kernel_gain": self.kernel_gain,
-            "random_seed": self.random_seed,
-        }
+        return super().get_config() | {"num_categories": self.num_categories}

@@ -62,9 +62,9 @@ class RelaxedOneHotHead(keras.layers.Layer):
             start = keras.initializers.Constant(np.log(self.temperature).item())
             self.log_temperature = self.add_weight((), start, name="log_temperature")
 
-    def call(self, features, mask=None):
+    def call(self, features, action_mask=None):
         temperature = ops.exp(self.log_temperature) if self.train_temperature else self.temperature
-        choice = CategoricalDist(self.logits(features), random_seed=self.seed_generator, mask=mask)
+        choice = CategoricalDist(self.logits(features), random_seed=self.seed_generator, mask=action_mask)
         return choice.relaxed(temperature)
 
     def get_config(self):

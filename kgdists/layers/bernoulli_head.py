@@ -1,0 +1,42 @@
+"""Head layer: features -> `BernoulliDist`."""
+
+import keras
+
+from kgdists.distributions import BernoulliDist
+from kgdists.layers.logits_head import LogitsHead
+
+__all__ = ["BernoulliHead"]
+
+
+@keras.saving.register_keras_serializable(package="kgdists")
+class BernoulliHead(LogitsHead):
+    """A dense layer whose outputs are the logits of a `BernoulliDist`.
+
+    It is called with features and, optionally, an `action_mask`, shape [B..., num_dims], of 0, 1 and 2 (both allowed).
+
+    Parameters
+    ----------
+    num_dims : int, >= 1
+    **options
+        `boltzmann_tau`, `kernel_gain` and `random_seed` as for `CategoricalHead`.
+
+    Examples
+    --------
+    >>> import keras, kgdists as kg
+    >>> head = kg.layers.BernoulliHead(3)
+    >>> head(keras.ops.ones((1, 2))).event_shape
+    (3,)
+    """
+
+    def __init__(self, num_dims, **options):
+        if not isinstance(num_dims, int) or num_dims < 1:
+            raise ValueError(f"`num_dims` must be an int >= 1. Received: num_dims={num_dims!r}")
+        super().__init__(num_dims, **options)
+        self.num_dims = num_dims
+
+    def call(self, features, action_mask=None):
+        logits = self.logits(features)
+        return BernoulliDist(logits, self.boltzmann_tau, random_seed=self.seed_generator, mask=action_mask)
+
+    def get_config(self):
+        return super().get_config() | {"num_dims": self.num_dims}

@@ -1,0 +1,49 @@
+"""Head layer: features -> `DiscretizedLogisticDist`."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgdists.distributions import DiscretizedLogisticDist
+from kgdists.layers.normal_head import NormalHead
+
+__all__ = ["DiscretizedLogisticHead"]
+
+
+@keras.saving.register_keras_serializable(package="kgdists")
+class DiscretizedLogisticHead(NormalHead):
+    """A dense layer whose outputs are the location, and optionally the log-scale, of a `DiscretizedLogisticDist`.
+
+    Parameters
+    ----------
+    num_dims : int, >= 1
+    low, high : int or list of int, length `num_dims`
+        Bounds, both included.
+    initial_stddev : float
+        Of the logistic distribution at the start, in units of half the distance of the bounds.
+    **options
+        Further arguments of `NormalHead`, without `center` and `scale`, which the bounds settle.
+
+    Examples
+    --------
+    >>> import keras, kgdists as kg
+    >>> head = kg.layers.DiscretizedLogisticHead(2, low=0, high=255)
+    >>> head(keras.ops.ones((1, 3))).sample_action().shape
+    TensorShape([1, 2])
+    """
+
+    def __init__(self, num_dims, low, high, initial_stddev=0.5, **options):
+        low, high = ([int(x) for x in np.broadcast_to(np.asarray(bound, object), num_dims)] for bound in (low, high))
+        center = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
+        scale = [max((b - a) / 2, 0.5) for a, b in zip(low, high, strict=True)]
+        super().__init__(num_dims, initial_stddev=initial_stddev, **options | {"center": center, "scale": scale})
+        self.low, self.high = low, high
+
+    def call(self, features):
+        mu, logvar = self.mu_and_logvar(features)
+        # A logistic distribution of scale s has the variance (pi s)^2 / 3.
+        logscale = 0.5 * (logvar + ops.cast(np.log(3.0 / np.pi**2), logvar.dtype))
+        return DiscretizedLogisticDist(mu, logscale, self.low, self.high, random_seed=self.seed_generator)
+
+    def get_config(self):
+        return super().get_config() | {"low": self.low, "high": self.high}

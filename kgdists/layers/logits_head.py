@@ -1,0 +1,28 @@
+"""What the heads of choices share: a dense layer of logits."""
+
+import keras
+
+__all__ = ["LogitsHead"]
+
+
+class LogitsHead(keras.layers.Layer):
+    """A dense layer of `num_logits` logits, the settings and the random state of a head of choices."""
+
+    def __init__(self, num_logits, boltzmann_tau=0.2, kernel_gain=0.01, random_seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.boltzmann_tau = boltzmann_tau
+        self.kernel_gain = kernel_gain
+        self.random_seed = random_seed
+        self.seed_generator = keras.random.SeedGenerator(random_seed)
+        initializer = keras.initializers.Orthogonal(kernel_gain, seed=random_seed)
+        self.logits = keras.layers.Dense(num_logits, kernel_initializer=initializer, dtype=self.dtype_policy)
+
+    def build(self, features_shape):
+        self.logits.build(features_shape)
+
+    def get_config(self):
+        return super().get_config() | {
+            "boltzmann_tau": self.boltzmann_tau,
+            "kernel_gain": self.kernel_gain,
+            "random_seed": self.random_seed,
+        }

@@ -1,0 +1,48 @@
+"""Head layer: features -> `MultiCategoricalDist`."""
+
+import keras
+
+from kgdists.distributions import MultiCategoricalDist
+from kgdists.layers.logits_head import LogitsHead
+
+__all__ = ["MultiCategoricalHead"]
+
+
+@keras.saving.register_keras_serializable(package="kgdists")
+class MultiCategoricalHead(LogitsHead):
+    """A dense layer whose outputs are the logits of a `MultiCategoricalDist`.
+
+    It is called with features and, optionally, an `action_mask`, shape [B..., sum(nvec)], True where allowed.
+
+    Parameters
+    ----------
+    nvec : sequence of int, >= 1
+        Numbers of options.
+    **options
+        `boltzmann_tau`, `kernel_gain` and `random_seed` as for `CategoricalHead`.
+
+    Examples
+    --------
+    >>> import keras, kgdists as kg
+    >>> head = kg.layers.MultiCategoricalHead([2, 3])
+    >>> head(keras.ops.ones((1, 2))).sample_action().shape
+    TensorShape([1, 2])
+    """
+
+    def __init__(self, nvec, **options):
+        if not len(nvec) or not all(isinstance(n, int) and n >= 1 for n in nvec):
+            raise ValueError(f"`nvec` must be a sequence of ints >= 1. Received: nvec={nvec!r}")
+        super().__init__(sum(nvec), **options)
+        self.nvec = tuple(nvec)
+
+    def call(self, features, action_mask=None):
+        return MultiCategoricalDist(
+            self.logits(features),
+            self.nvec,
+            self.boltzmann_tau,
+            random_seed=self.seed_generator,
+            mask=action_mask,
+        )
+
+    def get_config(self):
+        return super().get_config() | {"nvec": self.nvec}
