@@ -155,8 +155,7 @@ class MultiCategoricalDist(Distribution):
         if "float" in shapes.dtype_of(x):
             xs = _split(self._variate(x), self.nvec)
         elif shapes.ends_with(x.shape, (*self.batch_shape, len(self.nvec))):
-            ends = list(itertools.accumulate(r for _, r in _runs(self.nvec)))
-            xs = ops.split(x, ends[:-1], axis=-1)
+            xs = _cut(x, [r for _, r in _runs(self.nvec)])
         else:
             raise ValueError(
                 f"`x` of integer labels must have shape {(*self.batch_shape, len(self.nvec))} behind any sample axes; "
@@ -195,11 +194,18 @@ def _runs(nvec):
     return [(n, len(list(group))) for n, group in itertools.groupby(nvec)]
 
 
+def _cut(x, lengths):
+    """`x` as one piece of each length along its last axis."""
+    ends = list(itertools.accumulate(lengths))[:-1]
+    return ops.split(x, ends, axis=-1) if ends else [x]
+
+
 def _split(x, nvec):
     """Vectors of shape [..., sum(nvec)] as one tensor of shape [..., r, n] for each run."""
-    ends = list(itertools.accumulate(n * r for n, r in _runs(nvec)))
-    parts = ops.split(x, ends[:-1], axis=-1) if len(ends) > 1 else [x]
-    return [ops.reshape(part, (*shapes.sizes(part)[:-1], r, n)) for part, (n, r) in zip(parts, _runs(nvec), strict=True)]
+    parts = _cut(x, [n * r for n, r in _runs(nvec)])
+    return [
+        ops.reshape(part, (*shapes.sizes(part)[:-1], r, n)) for part, (n, r) in zip(parts, _runs(nvec), strict=True)
+    ]
 
 
 def _join(parts):
