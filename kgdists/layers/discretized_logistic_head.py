@@ -21,6 +21,8 @@ class DiscretizedLogisticHead(NormalHead):
         Bounds, both included.
     initial_stddev : float
         Of the logistic distribution at the start, in units of half the distance of the bounds.
+    dtype : None or str or keras.DTypePolicy
+        Under mixed precision the head computes in float32.
     **options
         Further arguments of `NormalHead`, without `center` and `scale`, which the bounds settle.
 
@@ -32,11 +34,15 @@ class DiscretizedLogisticHead(NormalHead):
     TensorShape([1, 2])
     """
 
-    def __init__(self, num_dims, low, high, initial_stddev=0.5, **options):
+    def __init__(self, num_dims, low, high, initial_stddev=0.5, dtype=None, **options):
         low, high = ([int(x) for x in np.broadcast_to(np.asarray(bound, object), num_dims)] for bound in (low, high))
         center = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
         scale = [max((b - a) / 2, 0.5) for a, b in zip(low, high, strict=True)]
-        super().__init__(num_dims, initial_stddev=initial_stddev, **options | {"center": center, "scale": scale})
+        dtype = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
+        if dtype.compute_dtype in ("float16", "bfloat16"):  # which hold no integers beyond 2048 or 256
+            dtype = "float32"
+        options |= {"center": center, "scale": scale}  # also those of a saved head
+        super().__init__(num_dims, initial_stddev=initial_stddev, dtype=dtype, **options)
         self.low, self.high = low, high
 
     def call(self, features):
