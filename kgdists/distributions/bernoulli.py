@@ -30,7 +30,8 @@ class BernoulliDist(Distribution):
     random_seed : None or int
         An int makes the sequence of draws reproducible; None draws from Keras' global stream.
     mask : None or integer tensor, shape [B..., n]
-        2 where both are allowed, 0 or 1 where only that is (Gymnasium's mask of a `MultiBinary`).
+        2 where both are allowed, 0 or 1 where only that is (Gymnasium's mask of a `MultiBinary`). In a graph the logit
+        becomes NaN where it is something else.
 
     Raises
     ------
@@ -54,8 +55,7 @@ class BernoulliDist(Distribution):
         shapes.check_vector(logits=logits)
         shapes.check_not_nan(logits=logits)
         if mask is not None:
-            mask = _as_mask(mask, logits)
-            logits = ops.where(ops.equal(mask, 0), -INF, ops.where(ops.equal(mask, 1), INF, logits))
+            logits = _masked(logits, mask)
         if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, Real) or not 0 < boltzmann_tau < INF:
             raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
         self._set(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
@@ -185,9 +185,11 @@ def _times_log(x, log_p):
     return x * ops.where(ops.equal(x, 0) & ops.equal(log_p, -INF), 0.0, log_p)
 
 
-def _as_mask(mask, logits):
-    """`mask` as an int32 tensor of the shape of `logits`."""
+def _masked(logits, mask):
+    """`logits`, infinite where `mask` allows one value only."""
     mask = shapes.as_numbers(mask, "mask")
+    if shapes.dtype_of(mask) == "bool":
+        raise ValueError("`mask` must be of 0, 1 and 2 (both allowed). Received: mask of dtype bool")
     if not shapes.matches(mask.shape, logits.shape):
         raise ValueError(
             "`mask` must have the shape of `logits`: nothing is broadcast. "
@@ -196,7 +198,8 @@ def _as_mask(mask, logits):
     values = numerics.concrete(mask)
     if values is not None and not np.isin(values, (0, 1, 2)).all():
         raise ValueError(f"`mask` must be of 0, 1 and 2 (both allowed). Received: values {np.unique(values)}")
-    return ops.cast(mask, "int32")
+    logits = ops.where(ops.equal(mask, 2), logits, float("nan"))
+    return ops.where(ops.equal(mask, 0), -INF, ops.where(ops.equal(mask, 1), INF, logits))
 
 
 def _check_unit(x):
