@@ -7,15 +7,18 @@ from kgdists import distributions, divergences, layers, losses, returns
 from kgdists.distribution import Distribution
 from kgdists.distributions import (
     BernoulliDist,
+    BetaDist,
     CategoricalDist,
     CompositeDist,
     DiscretizedLogisticDist,
+    GaussianMixtureDist,
     MultiCategoricalDist,
     MultivariateNormalDist,
     NormalDist,
     OneOfDist,
     RelaxedOneHotCategorical,
     SquashedNormalDist,
+    StateDependentNormalDist,
 )
 from kgdists.policy import Policy
 
@@ -27,10 +30,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BernoulliDist",
+    "BetaDist",
     "CategoricalDist",
     "CompositeDist",
     "DiscretizedLogisticDist",
     "Distribution",
+    "GaussianMixtureDist",
     "MultiCategoricalDist",
     "MultivariateNormalDist",
     "NormalDist",
@@ -38,6 +43,7 @@ __all__ = [
     "Policy",
     "RelaxedOneHotCategorical",
     "SquashedNormalDist",
+    "StateDependentNormalDist",
     "agents",
     "decode_action",
     "distributions",

@@ -39,7 +39,7 @@ def piecewise(*cases):
     Parameters
     ----------
     *cases : pairs of a static mask and a function without arguments
-        The masks part the dimensions. A function is called only if there are dimensions of its kind, and then its values
+        The masks part the dimensions. A function is called only if there are dimensions of its kind; its values
         and gradients must be finite in the others too.
     """
     first, *others = [(mask, value) for mask, value in cases if np.any(mask)]

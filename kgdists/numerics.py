@@ -1,5 +1,7 @@
 """Stable scalar helpers, and the few things that `keras.ops` lacks."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -18,6 +20,11 @@ else:
 
 
 __all__ = ["concrete", "expm1_minus", "kl_term", "soft_clip", "soft_clip_inverse"]
+
+# Bernoulli's numbers, and the coefficients of Stirling's series and of its derivative.
+_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
+_STIRLING = tuple(b / (2 * k * (2 * k - 1)) for k, b in enumerate(_BERNOULLI, 1))
+_STIRLING_1 = tuple(b / (2 * k) for k, b in enumerate(_BERNOULLI, 1))
 
 
 def concrete(x):
@@ -39,13 +46,14 @@ def expm1_minus(x):
     -------
     tensor like `x`, >= 0; its gradient is `expm1(x)`.
     """
-    # Near zero the subtraction cancels: there the Taylor series, by Horner's rule, to 1e-17.
+    # Near zero the subtraction cancels: there the Taylor series, by Horner's rule, to the last digit.
     near = ops.abs(x) < 0.25
-    small = ops.where(near, x, ops.zeros_like(x))
-    series = ops.ones_like(x)
-    for k in range(13, 2, -1):
-        series = 1.0 + small * series / k
-    large = ops.where(near, ops.ones_like(x), x)
+    small = ops.where(near, x, 0.0)
+    terms = 13 if keras.backend.standardize_dtype(x.dtype) == "float64" else 7
+    series = 1.0 + small * (1.0 / terms)
+    for k in range(terms - 1, 2, -1):
+        series = 1.0 + small * series * (1.0 / k)
+    large = ops.where(near, 1.0, x)
     return ops.where(near, 0.5 * small * small * series, ops.expm1(large) - large)
 
 
@@ -88,3 +96,56 @@ def soft_clip_inverse(y, low, high):
     """The `x` (NumPy) for which `soft_clip(x, low, high) == y`, for `low < y < high`."""
     y = np.asarray(y, "float64")
     return y + np.log1p(-np.exp(low - y)) - np.log1p(-np.exp(y - high))
+
+
+def lgamma(x):
+    """The logarithm of the gamma function of `x` > 0, differentiable any number of times.
+
+    Parameters
+    ----------
+    x : float tensor, any shape
+
+    Returns
+    -------
+    tensor like `x`; the error is some units in the last place of the larger of 1 and the value.
+    """
+    # Stirling's series from 8 on; below, gamma(x) = gamma(x + 8) / (x (x + 1) ... (x + 7)).
+    is_small, small, y = _shifted(x)
+    series = _polynomial(1.0 / (y * y), _STIRLING) / y
+    large = (y - 0.5) * (ops.log(y) - 1.0) + (0.5 * math.log(2.0 * math.pi) - 0.5) + series
+    q = small * (small + 7.0)  # (x + i) (x + 7 - i) = q + i (7 - i)
+    return large - ops.where(is_small, ops.log(q * (q + 6.0) * (q + 10.0) * (q + 12.0)), 0.0)
+
+
+def digamma(x):
+    """The derivative of `lgamma` at `x` > 0, itself differentiable; shape and accuracy as there."""
+    is_small, small, y = _shifted(x)
+    large = ops.log(y) - 0.5 / y - _polynomial(1.0 / (y * y), _STIRLING_1) / (y * y)
+    q = small * (small + 7.0)
+    # The sum of all 1 / (x + i): every term is positive.
+    product, slope = q * (q + 6.0) * (q + 10.0) * (q + 12.0), ((4.0 * q + 84.0) * q + 504.0) * q + 720.0
+    return large - ops.where(is_small, (2.0 * small + 7.0) * slope / product, 0.0)
+
+
+def trigamma_minus(x):
+    """The second derivative of `lgamma` at `x` > 0 without its part `1 / x`, which is most of it for large `x`."""
+    is_small, small, y = _shifted(x)
+    v = 1.0 / y
+    large = v * v * (0.5 + v * _polynomial(v * v, _BERNOULLI))
+    q = small * (small + 7.0)
+    pairs = [(2.0 * q + (49.0 - 2.0 * q_i)) / ops.square(q + q_i) for q_i in (0.0, 6.0, 10.0, 12.0)]
+    return large + ops.where(is_small, sum(pairs) + v - 1.0 / small, 0.0)
+
+
+def _shifted(x):
+    """Whether `x` is below 8; `x` where it is, else 1; and where it is, x + 8, else `x`."""
+    is_small = x < 8.0
+    return is_small, ops.where(is_small, x, ops.ones_like(x)), ops.where(is_small, x + 8.0, x)
+
+
+def _polynomial(x, coefficients):
+    """By Horner's rule, the lowest coefficient first."""
+    result = coefficients[-1] * ops.ones_like(x)
+    for coefficient in coefficients[-2::-1]:
+        result = result * x + coefficient
+    return result

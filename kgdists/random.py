@@ -12,7 +12,7 @@ import numbers
 import keras
 from keras import ops
 
-__all__ = ["Stream", "gumbel", "normal", "permutation", "split", "uniform"]
+__all__ = ["Stream", "gumbel", "log_gamma", "normal", "permutation", "split", "uniform"]
 
 _CHILDREN = 1_000_003  # more than one seed ever has
 
@@ -36,21 +36,65 @@ if keras.backend.backend() == "tensorflow":
     # Integers, because they come out the same eagerly and under XLA; TensorFlow's floats do not.
     def _uniform(shape, seed, dtype="float32"):
         bits, spare = ("uint32", 9) if dtype == "float32" else ("uint64", 12)
-        integers = tf.raw_ops.StatelessRandomUniformFullIntV2(dtype=bits, **_philox(shape, seed))
-        integers = tf.bitwise.right_shift(integers, tf.constant(spare, bits))
-        # The midpoints of equal steps: exact, and they leave both ends out.
-        return (tf.cast(integers, dtype) + 0.5) * 2.0 ** (-23 if dtype == "float32" else -52)
+        seed = _key(seed)
+
+        def draw():
+            integers = tf.raw_ops.StatelessRandomUniformFullIntV2(dtype=bits, **_philox(shape, seed))
+            integers = tf.bitwise.right_shift(integers, tf.constant(spare, bits))
+            # The midpoints of equal steps: exact, and they leave both ends out.
+            return (tf.cast(integers, dtype) + 0.5) * 2.0 ** (-23 if dtype == "float32" else -52)
+
+        if tf.executing_eagerly():
+            return draw()
+        # XLA would fuse the generator into what uses its numbers, and there compute each block of four numbers once per
+        # number, several times slower. It does not fuse what is in a branch, nor see that this one is always taken.
+        return tf.cond(tf.bitwise.bitwise_or(seed[0], 1) != 0, draw, lambda: tf.zeros(shape, dtype))
 
     def _normal(shape, seed, dtype):
         return math.sqrt(2.0) * tf.math.erfinv(2.0 * _uniform(shape, seed, dtype) - 1.0)
 
-    def _philox(shape, seed):
-        key, draw = tf.split(tf.cast(_key(seed), tf.uint64), 2)
+    def _log_gamma(concentration, seed):
+        for_gamma, for_boost = split(_key(seed), 2)
+        # A gamma variate times u^(1 / a) is one of a concentration a that is lower by one; its logarithm does not
+        # underflow.
+        u = _uniform(tf.shape(concentration), for_boost, concentration.dtype.name)
+        return tf.math.log(_gamma(concentration + 1.0, for_gamma)) + tf.math.log(u) / concentration
+
+    @tf.custom_gradient
+    def _gamma(concentration, key):
+        # Marsaglia and Tsang 2000, for concentrations >= 1: all are proposed for until the last one is accepted.
+        shape, dtype = tf.shape(concentration), concentration.dtype.name
+        d = concentration - 1.0 / 3.0
+        c = tf.math.rsqrt(9.0 * d)
+
+        def propose(key, drawn, waiting):
+            key, for_normal, for_uniform = split(key, 3)
+            z = _normal(shape, for_normal, dtype)
+            w = tf.maximum(c * z, -1.0)
+            v = (1.0 + w) ** 3
+            bound = 0.5 * z * z + d * (3.0 * (tf.math.log1p(w) - w - w * w) - w**3)
+            # A NaN is accepted, or the loop would not end.
+            rejected = tf.math.log(_uniform(shape, for_uniform, dtype)) >= bound
+            return key, tf.where(waiting, d * v, drawn), waiting & rejected
+
+        start = (key, tf.zeros_like(concentration), tf.ones_like(concentration, "bool"))
+        _, drawn, _ = tf.while_loop(lambda key, drawn, waiting: tf.reduce_any(waiting), propose, start)
+
+        def gradient(upstream):
+            # Implicit (Figurnov et al. 2018): a draw of fixed distribution function.
+            return upstream * tf.raw_ops.RandomGammaGrad(alpha=concentration, sample=drawn), None
+
+        return drawn, gradient
+
+    def _philox(shape, key):
+        key, draw = tf.split(tf.cast(key, tf.uint64), 2)
         # The lower word of the counter runs over the blocks of one draw, the upper one over the draws.
         counter = tf.concat([tf.zeros((1,), tf.uint64), draw], axis=0)
         return {"shape": tf.convert_to_tensor(shape, tf.int32), "key": key, "counter": counter, "alg": PHILOX}
 
+
 else:
+    import jax
 
     @contextlib.contextmanager
     def _outside_functions():
@@ -65,6 +109,9 @@ else:
 
     def _normal(shape, seed, dtype):
         return keras.random.normal(shape, dtype=dtype, seed=seed)
+
+    def _log_gamma(concentration, seed):
+        return jax.random.loggamma(ops.cast(_key(seed), "uint32"), concentration)
 
 
 def uniform(shape, seed=None):
@@ -90,6 +137,21 @@ def gumbel(shape, seed=None):
 def normal(shape, seed=None, dtype="float32"):
     """Draw standard normal noise in float32 or float64; other arguments as for `uniform`."""
     return _normal(tuple(shape), _checked(seed), dtype)
+
+
+def log_gamma(concentration, seed=None):
+    """Draw the logarithms of gamma variates, differentiable in their concentrations.
+
+    Parameters
+    ----------
+    concentration : float32 or float64 tensor, > 0
+    seed : None, int or keras.random.SeedGenerator
+
+    Returns
+    -------
+    tensor like `concentration`, finite also where the variates themselves underflow.
+    """
+    return _log_gamma(concentration, _checked(seed))
 
 
 def permutation(n, seed=None):

@@ -11,6 +11,7 @@ __all__ = [
     "as_numbers",
     "check_finite",
     "check_not_nan",
+    "check_positive",
     "check_same",
     "check_vector",
     "dtype_of",
@@ -101,6 +102,11 @@ def check_finite(**tensors):
 def check_not_nan(**tensors):
     """Raise if values are at hand and one of them is NaN."""
     _check_values(lambda x: ~np.isnan(x), "free of NaN", tensors)
+
+
+def check_positive(**tensors):
+    """Raise if values are at hand and one of them is NaN, infinite or not above 0."""
+    _check_values(lambda x: np.isfinite(x) & (x > 0), "finite and > 0", tensors)
 
 
 def _check_values(is_good, rule, tensors):

@@ -76,6 +76,25 @@ def multivariate_normal(batch, dtype, rng, **fields):
     return kg.MultivariateNormalDist(noise(dtype, rng, *batch, N), factors(dtype, rng, *batch, N, N), **fields)
 
 
+def gaussian_mixture(batch, dtype, rng, **fields):
+    mu, logvar = noise(dtype, rng, *batch, 3, N), noise(dtype, rng, *batch, 3, N)
+    return kg.GaussianMixtureDist(noise(dtype, rng, *batch, 3), mu, logvar, **fields)
+
+
+def full_gaussian_mixture(batch, dtype, rng, **fields):
+    mu, scale_tril = noise(dtype, rng, *batch, 3, N), factors(dtype, rng, *batch, 3, N, N)
+    return kg.GaussianMixtureDist(noise(dtype, rng, *batch, 3), mu, scale_tril=scale_tril, **fields)
+
+
+def beta(batch, dtype, rng, **fields):
+    alpha, beta = ops.exp(noise(dtype, rng, *batch, N)), ops.exp(noise(dtype, rng, *batch, N))
+    return kg.BetaDist(alpha, beta, low=(-1.0, 0.0, 2.0, -3.0), high=(1.0, 1.0, 5.0, 4.0), **fields)
+
+
+def state_dependent_normal(batch, dtype, rng, **fields):
+    return kg.StateDependentNormalDist(noise(dtype, rng, *batch, N), noise(dtype, rng, *batch, 3, N), **fields)
+
+
 DISTRIBUTIONS = {
     "composite": composite,
     "one_of": one_of,
@@ -85,9 +104,13 @@ DISTRIBUTIONS = {
     "multi_categorical": multi_categorical,
     "categorical": categorical,
     "masked_categorical": masked_categorical,
+    "gaussian_mixture": gaussian_mixture,
+    "full_gaussian_mixture": full_gaussian_mixture,
+    "state_dependent_normal": state_dependent_normal,
     "multivariate_normal": multivariate_normal,
     "normal": normal,
     "squashed_normal": squashed_normal,
+    "beta": beta,
     "relaxed_one_hot": relaxed_one_hot,
 }
 
@@ -97,11 +120,13 @@ OPTIONAL = ("mode", "mean", "variance", "entropy", "cross_entropy", "kl_divergen
 NO_CLOSED_FORM: dict[str, set[str]] = {
     "discretized_logistic": {"mean", "variance", "entropy", "cross_entropy", "kl_divergence"},
     "relaxed_one_hot": set(OPTIONAL),
+    "gaussian_mixture": {"entropy", "cross_entropy", "kl_divergence"},
+    "full_gaussian_mixture": {"entropy", "cross_entropy", "kl_divergence"},
     "squashed_normal": {"mean", "variance", "entropy", "cross_entropy"},
 }
 
 # Distributions whose `mode` is not the peak of their density, as they document.
-MODE_IS_NO_PEAK: set[str] = {"one_of", "squashed_normal"}
+MODE_IS_NO_PEAK: set[str] = {"one_of", "squashed_normal", "gaussian_mixture", "full_gaussian_mixture"}
 
 
 def has(dist, method):

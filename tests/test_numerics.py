@@ -2,8 +2,10 @@
 
 import decimal
 
+import keras
 import numpy as np
 import pytest
+import scipy.special
 import tensorflow as tf
 from keras import ops
 
@@ -118,3 +120,44 @@ def test_concrete_gives_none_in_a_graph():
 
     trace(tf.constant([1.0, 2.0]))
     assert seen == [None]
+
+
+# Gamma functions.
+
+POSITIVE = np.concatenate([np.logspace(-30, 30, 2001), np.linspace(0.01, 20, 2001), [8, np.nextafter(8, 0)]])
+GAMMA_FUNCTIONS = {
+    "lgamma": (numerics.lgamma, scipy.special.gammaln, scipy.special.digamma),
+    "digamma": (numerics.digamma, scipy.special.digamma, lambda x: scipy.special.polygamma(1, x)),
+    "trigamma_minus": (numerics.trigamma_minus, lambda x: scipy.special.polygamma(1, x) - 1 / x, None),
+}
+
+
+def assert_near(got, want, tolerance):
+    """Within some share of the larger of 1 and the value; not where that overflows."""
+    got, fits = np.asarray(got), np.abs(want) < np.finfo(np.asarray(got).dtype).max
+    assert (np.abs(got - want) <= tolerance * np.maximum(1, np.abs(want)))[fits].all()
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-13)])
+@pytest.mark.parametrize("name", GAMMA_FUNCTIONS)
+def test_gamma_functions_and_their_gradients(name, dtype, tolerance, jit_compile):
+    function, want, slope = GAMMA_FUNCTIONS[name]
+    xs = POSITIVE.astype(dtype)
+    value, gradient = tf.function(lambda x: gradient_of(function, x), jit_compile=jit_compile)(xs)
+    assert_near(value, want(xs.astype("float64")), tolerance)
+    if slope:
+        assert_near(gradient, slope(xs.astype("float64")), tolerance)
+
+
+def test_second_derivative_of_lgamma():
+    _, gradient = gradient_of(lambda x: gradient_of(numerics.lgamma, x)[1], POSITIVE)
+    assert_near(gradient, scipy.special.polygamma(1, POSITIVE), 1e-13)
+
+
+@pytest.mark.parametrize("name", GAMMA_FUNCTIONS)
+def test_gamma_functions_of_keras_tensors(name):
+    function, want, _ = GAMMA_FUNCTIONS[name]
+    inputs = keras.Input((2,), dtype="float64")
+    got = keras.Model(inputs, function(inputs))(np.array([[0.5, 20.0]]))
+    np.testing.assert_allclose(got, want(np.array([[0.5, 20.0]])), rtol=1e-12)

@@ -1,25 +1,31 @@
 """The distributions, one class per file."""
 
 from kgdists.distributions.bernoulli import BernoulliDist
+from kgdists.distributions.beta import BetaDist
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.distributions.composite import CompositeDist
 from kgdists.distributions.discretized_logistic import DiscretizedLogisticDist
+from kgdists.distributions.gaussian_mixture import GaussianMixtureDist
 from kgdists.distributions.multi_categorical import MultiCategoricalDist
 from kgdists.distributions.multivariate_normal import MultivariateNormalDist
 from kgdists.distributions.normal import NormalDist
 from kgdists.distributions.one_of import OneOfDist
 from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCategorical
 from kgdists.distributions.squashed_normal import SquashedNormalDist
+from kgdists.distributions.state_dependent_normal import StateDependentNormalDist
 
 __all__ = [
     "BernoulliDist",
+    "BetaDist",
     "CategoricalDist",
     "CompositeDist",
     "DiscretizedLogisticDist",
+    "GaussianMixtureDist",
     "MultiCategoricalDist",
     "MultivariateNormalDist",
     "NormalDist",
     "OneOfDist",
     "RelaxedOneHotCategorical",
     "SquashedNormalDist",
+    "StateDependentNormalDist",
 ]

@@ -99,7 +99,7 @@ class SquashedNormalDist(Distribution):
 
     @in_full_precision
     def log_proba(self, x):
-        r"""Log-density :math:`\sum_i (\log \mathcal{N}(u_i; \mu_i, \sigma_i^2) - \log |\mathrm{d}x_i / \mathrm{d}u_i|)`.
+        r"""Log-density :math:`\sum_i (\log \mathcal{N}(u_i; \mu_i, \sigma_i^2) - \log \mathrm{d}x_i / \mathrm{d}u_i)`.
 
         Parameters
         ----------
@@ -112,8 +112,8 @@ class SquashedNormalDist(Distribution):
         Raises
         ------
         ValueError
-            On wrong shapes and, where values are at hand, on NaN and on values outside the bounds. In a graph those have
-            log-density `-inf`.
+            On wrong shapes and, where values are at hand, on NaN and on values outside the bounds. In a graph those
+            have log-density `-inf`.
         """
         x = self._variate(x)
         box = self._box

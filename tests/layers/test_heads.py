@@ -5,8 +5,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgdists.distributions import CategoricalDist, NormalDist, RelaxedOneHotCategorical, SquashedNormalDist
-from kgdists.layers import CategoricalHead, NormalHead, RelaxedOneHotHead, SquashedNormalHead
+from kgdists.distributions import (
+    BetaDist,
+    CategoricalDist,
+    GaussianMixtureDist,
+    MultivariateNormalDist,
+    NormalDist,
+    RelaxedOneHotCategorical,
+    SquashedNormalDist,
+    StateDependentNormalDist,
+)
+from kgdists.layers import (
+    BetaHead,
+    CategoricalHead,
+    GaussianMixtureHead,
+    MultivariateNormalHead,
+    NormalHead,
+    RelaxedOneHotHead,
+    SquashedNormalHead,
+    StateDependentNormalHead,
+)
 from tests.table import has
 
 HEADS = {
@@ -18,9 +36,30 @@ HEADS = {
         RelaxedOneHotCategorical,
         3,
     ),
+    "gaussian_mixture": (
+        GaussianMixtureHead,
+        {"num_components": 3, "num_dims": 2, "scale": [1.0, 2.0]},
+        GaussianMixtureDist,
+        2,
+    ),
+    "gaussian_mixture_full": (
+        GaussianMixtureHead,
+        {"num_components": 3, "num_dims": 2, "covariance": "full"},
+        GaussianMixtureDist,
+        2,
+    ),
+    "state_dependent_normal": (StateDependentNormalHead, {"num_dims": 2, "scale": [1.0, 2.0]}, StateDependentNormalDist, 2),
+    "multivariate_normal": (MultivariateNormalHead, {"num_dims": 3, "scale": [1.0, 2.0, 3.0]}, MultivariateNormalDist, 3),
+    "multivariate_normal_state_dependent": (
+        MultivariateNormalHead,
+        {"num_dims": 3, "state_dependent": True},
+        MultivariateNormalDist,
+        3,
+    ),
     "normal": (NormalHead, {"num_dims": 2, "initial_stddev": 0.5, "scale": [1.0, 2.0]}, NormalDist, 2),
     "normal_state_dependent": (NormalHead, {"num_dims": 2, "state_dependent": True}, NormalDist, 2),
     "squashed_normal": (SquashedNormalHead, {"num_dims": 2, "low": [0.0, -1.0]}, SquashedNormalDist, 2),
+    "beta": (BetaHead, {"num_dims": 2, "low": -1.0, "high": [1.0, 2.0]}, BetaDist, 2),
 }
 each_head = pytest.mark.parametrize(
     "make",
