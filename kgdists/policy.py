@@ -18,16 +18,16 @@ def split_mask(observations):
     if not isinstance(observations, dict) or "action_mask" not in observations:
         return observations, None
     rest = {name: x for name, x in observations.items() if name != "action_mask"}
-    return rest["observation"] if rest.keys() == {"observation"} else rest, _none_if_empty(observations["action_mask"])
+    return rest["observation"] if rest.keys() == {"observation"} else rest, observations["action_mask"]
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
 class Policy(keras.Model):
     """A trunk, observations -> features, and a head, features -> distribution.
 
-    Observations are what the trunk takes. A dict of them may also hold a mask for the head, `"action_mask"`: nested as
-    the actions are, True where a choice is allowed, or 0 / 1 / 2 for binary actions; None or an empty tuple rules
-    nothing out. The trunk gets the rest: the dict without it or, if only `"observation"` is left, its value.
+    Observations are what the trunk takes. A dict of them may also hold an `"action_mask"` for the head, as
+    `kgdists.spaces.encode_mask` returns it; None rules nothing out. The trunk gets the rest: the dict without it or, if
+    only `"observation"` is left, its value.
 
     `fit` on pairs of observation and action maximises the log-probability of the actions (behaviour cloning, density
     regression); `predict` returns the distribution with NumPy parameters; `save` and `keras.models.load_model` work in
@@ -64,8 +64,7 @@ class Policy(keras.Model):
         # Keras hands `training` on to the layers called here.
         observations, mask = split_mask(observations)
         features = self.trunk(observations)
-        # By position: Keras takes a keyword `mask` for one of time steps and warns that the head does not hand it on.
-        return self.head(features) if mask is None else self.head(features, mask)
+        return self.head(features) if mask is None else self.head(features, action_mask=mask)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Mean negative log-probability of the actions `y` under the distribution `y_pred`, plus the layers' losses.
@@ -136,10 +135,3 @@ def _named(name, tree):
         return {name: tree}
     branches = tree.items() if isinstance(tree, dict) else enumerate(tree)
     return {path: x for key, branch in branches for path, x in _named(f"{name}/{key}", branch).items()}
-
-
-def _none_if_empty(mask):
-    """A mask with None for its empty tuples, which a space of observations has instead."""
-    if isinstance(mask, dict):
-        return {name: _none_if_empty(x) for name, x in mask.items()}
-    return (tuple(map(_none_if_empty, mask)) or None) if isinstance(mask, tuple) else mask

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from gymnasium.spaces import MultiBinary
+from gymnasium.spaces import Text
 
 import kgdists as kg
 from kgdists.agents import PPO, PPOConfig, checkpoint
@@ -158,7 +158,7 @@ def test_the_same_seed_trains_the_same_policy(tmp_path, bandit):
 
 
 @eager
-def test_every_setting_of_the_agent_is_an_option(tmp_path, bandit):
+def test_every_setting_of_the_agent_is_an_option(tmp_path):
     settings = {
         "learning_rate": 0.01,
         "clip_range": 0.3,
@@ -170,6 +170,8 @@ def test_every_setting_of_the_agent_is_an_option(tmp_path, bandit):
         "max_grad_norm": 0.8,
         "target_kl": 0.03,
         "initial_stddev": 0.9,
+        "box_family": "normal",
+        "sde_sample_freq": 4,
         "num_envs": 4,
         "n_steps": 8,
         "batch_size": 8,
@@ -179,7 +181,7 @@ def test_every_setting_of_the_agent_is_an_option(tmp_path, bandit):
     switches = ["--no-normalize-advantages", "--normalize-observations", "--normalize-rewards"]
     options = [text for name, value in settings.items() for text in (f"--{name.replace('_', '-')}", value)]
     arguments = ["--hidden-units", 4, 3, *switches, *options, "--out", tmp_path / "run"]
-    assert kgdists("train", bandit, "--steps", 32, *arguments) == 0
+    assert kgdists("train", "Pendulum-v1", "--steps", 32, *arguments) == 0
     config = checkpoint.read_config(tmp_path / "run")["config"]
     switched = {"normalize_advantages": False, "normalize_observations": True, "normalize_rewards": True}
     assert config == settings | switched | {"hidden_units": [4, 3]}
@@ -267,6 +269,7 @@ WRONG = {
     "unknown agent": (["train", "CartPole-v1", "--agent", "dqn"], "dqn"),
     "unknown option": (["train", "CartPole-v1", "--speed", 3], "--speed"),
     "gamma of 2": (["train", "CartPole-v1", "--gamma", 2], "gamma"),
+    "unknown family": (["train", "CartPole-v1", "--box-family", "gaussian"], "box_family"),
     "gamma of a word": (["train", "CartPole-v1", "--gamma", "high"], "gamma"),
     "option without value": (["train", "CartPole-v1", "--hidden-units"], "hidden-units"),
     "no units": (["train", "CartPole-v1", "--hidden-units", 0], "hidden_units"),
@@ -362,9 +365,9 @@ def test_damaged_metrics_are_not_plotted(run, capsys):
 # Environments of the user's own
 
 
-class Binary(Counter):
+class Speaker(Counter):
     def __init__(self):
-        super().__init__(action_space=MultiBinary(3))
+        super().__init__(action_space=Text(3))
 
 
 class Interrupted(Bandit):
@@ -394,9 +397,9 @@ def bandit():
 
 
 def test_an_action_space_without_a_head_is_refused(tmp_path, capsys):
-    with registered(Binary) as name:
+    with registered(Speaker) as name:
         status = kgdists("train", name, *TINY, "--out", tmp_path / "run")
-    assert_one_line(capsys, status, r"Received: MultiBinary\(3\)")
+    assert_one_line(capsys, status, r"Received: Text")
     assert not (tmp_path / "run").exists()
 
 

@@ -3,6 +3,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Tuple
 
 import kgdists as kg
 from kgdists.layers import CategoricalHead, NormalHead, RunningNormalization
@@ -72,6 +73,42 @@ def test_observations_may_be_a_dict():
     assert policy(x).batch_shape == (5,)
 
 
+def test_the_mask_among_the_observations_goes_to_the_head():
+    policy, x, mask = made(CategoricalHead(3)), observations(), np.arange(37 * 3).reshape(37, 3) % 2 == 0
+    pi = policy({"observation": x, "action_mask": mask})
+    np.testing.assert_array_equal(pi.logits, np.where(mask, policy(x).logits, -np.inf))
+
+
+def test_the_rest_of_a_dict_with_a_mask_goes_to_the_trunk():
+    policy, x = of_dicts(CategoricalHead(2))
+    mask = np.tile([False, True], (5, 1))
+    np.testing.assert_array_equal(policy(x | {"action_mask": mask}).mode_action(), [1] * 5)
+
+
+def test_no_mask_rules_nothing_out():
+    policy, x = made(NormalHead(2)), observations()
+    assert_same_params(policy({"observation": x, "action_mask": None}), policy(x))
+
+
+def nested():
+    """A policy of nested actions, observations of it, and masks for it."""
+    space = Dict(move=Discrete(3), push=Box(-1.0, 1.0, (2,)), pair=Tuple((Discrete(2), MultiBinary(3))))
+    policy, x = made(kg.head_for(space)), observations(6)
+    mask = {
+        "move": np.tile([True, False, True], (6, 1)),
+        "push": np.zeros((6, 0), "int8"),
+        "pair": (np.tile([False, True], (6, 1)), np.tile(np.array([2, 1, 0], "int8"), (6, 1))),
+    }
+    return policy, x, {"observation": x, "action_mask": mask}
+
+
+def test_masks_are_nested_as_the_actions_are():
+    policy, _, masked = nested()
+    action = policy(masked).sample_action()
+    assert set(action["move"].numpy()) <= {0, 2} and set(action["pair"][0].numpy()) == {1}
+    np.testing.assert_array_equal(action["pair"][1][:, 1:], [[1, 0]] * 6)
+
+
 # Training
 
 
@@ -88,6 +125,24 @@ def test_sample_weights_multiply_the_log_likelihood():
     by_hand = -policy(x).log_proba(x[:, :2]).numpy() * weights
     loss = policy.evaluate(x, x[:, :2], sample_weight=weights, batch_size=8, verbose=0)
     np.testing.assert_allclose(loss, by_hand.mean(), rtol=1e-5)
+
+
+def test_actions_may_be_nested():
+    policy, x, masked = nested()
+    policy.compile(keras.optimizers.Adam(0.05))
+    actions = keras.tree.map_structure(np.asarray, policy(masked).sample_action(seed=0))
+    before = -np.mean(policy(x).log_proba(actions))
+    np.testing.assert_allclose(policy.evaluate(x, actions, verbose=0), before, rtol=1e-5)
+    policy.fit(x, actions, epochs=10, verbose=0)
+    assert policy.evaluate(x, actions, verbose=0) < before - 0.1
+
+
+def test_cloning_within_a_mask():
+    policy, x = made(CategoricalHead(3)), observations()
+    masked = {"observation": x, "action_mask": np.arange(3) != labels_of(x)[:, None] - 1}
+    policy.compile(keras.optimizers.Adam(0.05))
+    losses = policy.fit(masked, labels_of(x), epochs=10, verbose=0).history["loss"]
+    assert policy.evaluate(masked, labels_of(x), verbose=0) < losses[0] < np.log(3.0)
 
 
 def test_what_has_no_weight_is_not_learned():
@@ -191,6 +246,14 @@ def test_what_predict_returns_is_a_distribution(head):
     np.testing.assert_allclose(predicted.entropy(), pi.entropy(), rtol=1e-4)
 
 
+def test_predict_with_nested_observations_and_actions():
+    policy, _, masked = nested()
+    predicted, pi = policy.predict(masked, batch_size=4, verbose=0), policy(masked)
+    assert predicted.batch_shape == (6,)
+    for name, x in pi.params.items():
+        np.testing.assert_allclose(predicted.params[name], x, atol=1e-6)
+
+
 # Configs and files
 
 
@@ -223,6 +286,19 @@ def test_a_saved_policy_continues_to_train(head, tmp_path):
         model.fit(x, y, batch_size=37, epochs=3, verbose=0)
     for mine, theirs in zip(policy.trainable_variables, loaded.trainable_variables, strict=True):
         np.testing.assert_allclose(theirs, mine, atol=1e-6)
+
+
+def test_a_policy_of_masks_and_nested_actions_is_saved(tmp_path):
+    trunk = keras.Sequential([keras.layers.Dense(8)])  # of no known inputs
+    policy = kg.Policy(trunk, kg.head_for(Tuple((Discrete(3), Discrete(2)))))
+    mask = (np.tile([True, False, True], (37, 1)), np.tile([True, True], (37, 1)))
+    masked = {"observation": observations(), "action_mask": mask}
+    pi = policy(masked)
+    policy.save(tmp_path / "policy.keras")
+    loaded = keras.models.load_model(tmp_path / "policy.keras")
+    loaded.save(tmp_path / "again.keras")
+    for name, x in pi.params.items():
+        np.testing.assert_array_equal(loaded(masked).params[name], x)
 
 
 def test_running_normalization_in_the_trunk_is_saved(tmp_path):
@@ -354,6 +430,29 @@ def test_export_of_dict_observations(tmp_path):
     policy.export(tmp_path / "served", verbose=False)
     served = tf.saved_model.load(tmp_path / "served")
     np.testing.assert_allclose(served.serve(x)["logits"], policy(x).logits, atol=1e-6)
+
+
+def test_export_with_masks(tmp_path):
+    policy, x = made(CategoricalHead(3)), observations()
+    masked = {"observation": x, "action_mask": np.arange(37 * 3).reshape(37, 3) % 2 == 0}
+    policy(masked)
+    specs = {"observation": keras.InputSpec("float32", (None, 4)), "action_mask": keras.InputSpec("bool", (None, 3))}
+    policy.export(tmp_path / "served", [specs], verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    answer = served.serve(masked)
+    np.testing.assert_allclose(answer["logits"], policy(masked).logits, atol=1e-6)
+    assert masked["action_mask"][np.arange(37), answer["action"]].all()
+
+
+def test_export_of_nested_actions_names_them_by_their_paths(tmp_path):
+    policy, x, _ = nested()
+    policy.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    answer, pi = served.serve(x), policy(x)
+    paths = {"move", "push", "pair/0", "pair/1"}
+    assert set(answer) == {*pi.params, *(f"{kind}/{path}" for kind in ("action", "mode_action") for path in paths)}
+    np.testing.assert_array_equal(answer["mode_action/pair/0"], pi.mode_action()["pair"][0])
+    assert set(served.signatures["serving_default"](observations=tf.constant(x))) == set(answer)
 
 
 # Another process

@@ -2,15 +2,9 @@
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, OneOf, Tuple
+from gymnasium.spaces import Box, Dict, Tuple
 
-try:
-    from kgdists.spaces import encode_mask
-except ImportError:
-
-    def encode_mask(space, mask):
-        return None if mask is None else np.asarray(mask, bool)
-
+from kgdists.spaces import encode_mask
 
 __all__ = ["ActionMask", "observes_mask"]
 
@@ -30,7 +24,7 @@ class ActionMask(gymnasium.Wrapper):
     Examples
     --------
     >>> import gymnasium, kgdists as kg
-    >>> env = kg.agents.ActionMask(gymnasium.make("Taxi-v3"))
+    >>> env = kg.agents.ActionMask(gymnasium.make("Taxi-v4"))
     >>> observation, _ = env.reset(seed=0)
     >>> observation["observation"].shape, observation["action_mask"].dtype
     ((500,), dtype('bool'))
@@ -45,9 +39,9 @@ class ActionMask(gymnasium.Wrapper):
             space = space["observation"] if list(space.keys()) == ["observation"] else space
         self._unmasked = space
         flat = space if isinstance(space, Box) else gymnasium.spaces.flatten_space(space)
-        self._free = _free_mask(env.action_space)
         self.observation_space = Dict(
-            observation=Box(flat.low.astype("float32"), flat.high.astype("float32")), action_mask=_space_of(self._free)
+            observation=Box(flat.low.astype("float32"), flat.high.astype("float32")),
+            action_mask=_mask_space(env.action_space),
         )
 
     def reset(self, *, seed=None, options=None):
@@ -72,7 +66,7 @@ class ActionMask(gymnasium.Wrapper):
             )
         if not isinstance(self._unmasked, Box):
             observation = gymnasium.spaces.flatten(self._unmasked, observation)
-        mask = _filled(encode_mask(self.env.action_space, mask), self._free)
+        mask = encode_mask(self.env.action_space, mask)
         return {"observation": np.asarray(observation, "float32"), "action_mask": mask}
 
 
@@ -82,44 +76,12 @@ def observes_mask(observation_space, action_space):
         isinstance(observation_space, Dict)
         and observation_space.keys() == {"observation", "action_mask"}
         and isinstance(observation_space["observation"], Box)
-        and observation_space["action_mask"] == _space_of(_free_mask(action_space))
+        and observation_space["action_mask"] == _mask_space(action_space)
     )
 
 
-def _free_mask(space):
-    """The encoded mask that rules nothing out; empty tuples where there is nothing to be ruled out."""
-    return _filled(encode_mask(space, _everything(space)), ())
-
-
-def _everything(space):
-    """The mask of all actions, in Gymnasium's format."""
-    match space:
-        case Discrete():
-            return np.ones(space.n, "int8")
-        case MultiDiscrete():
-            return _ones(space.nvec)
-        case MultiBinary():
-            return np.full(space.shape, 2, "int8")
-        case Dict():
-            return {name: _everything(branch) for name, branch in space.items()}
-        case Tuple() | OneOf():
-            return tuple(map(_everything, space.spaces))
-    return None
-
-
-def _ones(nvec):
-    return tuple(map(_ones, nvec)) if np.ndim(nvec) else np.ones(nvec, "int8")
-
-
-def _filled(mask, free):
-    """A mask with parts of `free` for None."""
-    if mask is None:
-        return free
-    if isinstance(mask, dict):
-        return {name: _filled(x, free and free[name]) for name, x in mask.items()}
-    if isinstance(mask, tuple):
-        return tuple(_filled(x, free and free[i]) for i, x in enumerate(mask))
-    return mask
+def _mask_space(space):
+    return _space_of(encode_mask(space, None))
 
 
 def _space_of(mask):

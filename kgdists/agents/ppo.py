@@ -7,8 +7,8 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-from gymnasium.spaces import Box, Dict
-from gymnasium.vector.utils import batch_space, create_empty_array, iterate
+from gymnasium.spaces import Dict
+from gymnasium.vector.utils import create_empty_array
 from keras import ops, tree
 from keras.optimizers.schedules import LearningRateSchedule
 
@@ -16,7 +16,7 @@ from kgdists import divergences, losses, random
 from kgdists.agents import checkpoint
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.rollout import Rollouts, copied, evaluate, make_envs
-from kgdists.layers import RunningNormalization
+from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
 from kgdists.policy import Policy, split_mask
 from kgdists.returns import gae
 from kgdists.shapes import dtype_of
@@ -284,22 +284,10 @@ class PPO:
         numpy array, shape [*action_shape] or [B, *action_shape], of the action space's dtype, or what else the action
         space consists of.
         """
-        shape = tree.map_structure(lambda x: x.shape[1:], self._example)
-        observations = tree.map_structure_up_to(
-            self._example, lambda like, x: np.asarray(x, like.dtype), self._example, observations
-        )
-        is_single = tree.map_structure(np.shape, observations) == shape
-        if not is_single and tree.map_structure(lambda x: x.shape[1:], observations) != shape:
-            raise ValueError(
-                f"`observations` must have shape {shape}, behind a batch axis or not. "
-                f"Received: {tree.map_structure(np.shape, observations)}"
-            )
-        if is_single:
-            observations = tree.map_structure(lambda x: x[None], observations)
+        observations, is_single = _batch(observations, self._example)
         act, space = self._act_greedily if deterministic else self._act_randomly, self.envs.single_action_space
         actions = act(tree.map_structure(tf.constant, observations))
-        actions = decode_action(space, tree.map_structure(np.asarray, actions))
-        return next(iter(iterate(batch_space(space, 1), actions))) if is_single else actions
+        return decode_action(space, tree.map_structure(lambda x: x.numpy()[0] if is_single else x.numpy(), actions))
 
     def save(self, path):
         """Save the agent to a folder: `policy.keras`, `value.keras`, `config.json`, `state.npz`.
@@ -357,6 +345,21 @@ def _actor(policy, example, num_envs):
     return call
 
 
+def _batch(observations, example):
+    """Observations behind a batch axis like those of `example`, and whether they had none."""
+    shape = tree.map_structure(lambda x: x.shape[1:], example)
+    try:
+        arrays = tree.map_structure_up_to(example, lambda like, x: np.asarray(x, like.dtype), example, observations)
+    except (TypeError, ValueError):
+        arrays = None
+    if tree.map_structure(np.shape, arrays) == shape:
+        return tree.map_structure(lambda x: x[None], arrays), True
+    if arrays is None or tree.map_structure(lambda x: x.shape[1:], arrays) != shape:
+        received = tree.map_structure(np.shape, observations if arrays is None else arrays)
+        raise ValueError(f"`observations` must have shape {shape}, behind a batch axis or not. Received: {received}")
+    return arrays, False
+
+
 def _entropy(pi, seed):
     """In closed form or, where there is none, an unbiased estimate by one draw."""
     try:
@@ -400,10 +403,17 @@ def _mlp(envs, config, salt):
 
 
 def _default_policy(envs, config):
-    space, options = envs.single_action_space, {}
-    if isinstance(space, Box):
-        options = {"initial_stddev": config.initial_stddev}
-    head = head_for(space, random_seed=config.seed, **options)
+    space = envs.single_action_space
+    options = {"initial_stddev": config.initial_stddev, "random_seed": config.seed}
+    if config.sde_sample_freq is None:
+        head = head_for(space, family=config.box_family, **options)
+    else:
+        normal = head_for(space, family="normal", **options)
+        if not isinstance(normal, NormalHead):
+            raise ValueError(
+                f"`sde_sample_freq` must be None unless the action space is a Box of floats. Received: {space}"
+            )
+        head = StateDependentNormalHead(normal.num_dims, center=normal.center, scale=normal.scale, **options)
     return Policy(keras.Sequential(_mlp(envs, config, salt=1)), head)
 
 

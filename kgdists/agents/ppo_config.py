@@ -5,9 +5,9 @@ import math
 
 from keras.optimizers.schedules import LearningRateSchedule
 
-__all__ = ["BOX_FAMILIES", "PPOConfig"]
+from kgdists.spaces import BOX_FAMILIES
 
-BOX_FAMILIES = ("squashed", "beta", "clipped", "normal")
+__all__ = ["PPOConfig"]
 
 
 def _setting(default, help_text):
@@ -39,7 +39,9 @@ class PPOConfig:
     )
     normalize_rewards: bool = _setting(False, "divide rewards by the running deviation of the discounted return")
     hidden_units: tuple[int, ...] = _setting((64, 64), "widths of the tanh layers of the default networks")
-    initial_stddev: float = _setting(1.0, "of the default policy for a Box, in units of half its width")
+    initial_stddev: float = _setting(
+        1.0, "of the default policy for a Box, in units of half its width or, if squashed, before that; not of beta"
+    )
     box_family: str = _setting("squashed", f"of the default policy for a Box: {', '.join(BOX_FAMILIES)}")
     sde_sample_freq: int | None = _setting(
         None, "steps between two draws of a state-dependent exploration of a Box, by a normal policy; none by default"
@@ -62,7 +64,7 @@ class PPOConfig:
         for name in ("clip_range_value", "max_grad_norm", "target_kl"):
             self._check(name, "None or a finite number > 0", lambda x: x is None or (_is_number(x) and x > 0.0))
         self._check("initial_stddev", "a finite number > 0", lambda x: _is_number(x) and x > 0.0)
-        self._check("box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in BOX_FAMILIES)
+        self._check("box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))
         self._check("sde_sample_freq", "None or an int >= 1", lambda x: x is None or (isinstance(x, int) and x >= 1))
         self._check("seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
         self._check(

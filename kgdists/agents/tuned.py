@@ -48,6 +48,7 @@ TUNED = {
         gamma=0.9,
         gae_lambda=0.95,
         normalize_rewards=True,
+        box_family="normal",
     ),
     "Acrobot-v1": _tuned(
         100_000,

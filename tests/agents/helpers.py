@@ -2,7 +2,7 @@
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, OneOf, Tuple
 
 from kgdists.agents import PPO
 
@@ -15,7 +15,7 @@ class Counter(gymnasium.Env):
 
     def __init__(self, length=3, end="terminated", action_space=None):
         self.observation_space = Box(-np.inf, np.inf, (2,), "float32")
-        self.action_space = action_space or Discrete(2)
+        self.action_space = Discrete(2) if action_space is None else action_space
         self.length = length
         self.end = end
         self.episode = 0
@@ -56,12 +56,12 @@ class Noise(gymnasium.Env):
 
 
 class Bandit(gymnasium.Env):
-    """Episodes of one step: action 2 of Discrete(4), or being close to 0.5 in a Box, pays best."""
+    """Episodes of one step: action 2 of Discrete(4), or being close to 0.5 in a Box, pays best; see `score`."""
 
     observation_space = Box(-1.0, 1.0, (1,), "float32")
 
     def __init__(self, action_space=None, scale=1.0):
-        self.action_space = action_space or Discrete(4)
+        self.action_space = Discrete(4) if action_space is None else action_space
         self.scale = scale
 
     def reset(self, *, seed=None, options=None):
@@ -70,9 +70,63 @@ class Bandit(gymnasium.Env):
 
     def step(self, action):
         assert self.action_space.contains(action), f"{action!r} is not in {self.action_space}"
-        is_discrete = isinstance(self.action_space, Discrete)
-        reward = float(action == 2) if is_discrete else -float(np.square(action - 0.5).sum())
-        return np.zeros(1, "float32"), self.scale * reward, True, False, {}
+        return np.zeros(1, "float32"), self.scale * score(self.action_space, action), True, False, {}
+
+
+def score(space, action):
+    """How good an action of a `Bandit` is: at best 1 for choices, 0 for a Box, the sum of these for nested spaces."""
+    match space:
+        case Dict():
+            return sum(score(space[name], x) for name, x in action.items())
+        case Tuple():
+            return sum(score(branch, x) for branch, x in zip(space.spaces, action, strict=True))
+        case OneOf():
+            return score(space.spaces[action[0]], action[1]) if action[0] == 1 else -1.0
+        case Box():
+            return -float(np.square(action - 0.5).sum())
+        case MultiBinary():
+            return float(np.mean(action.ravel() == np.arange(action.size) % 2))
+        case MultiDiscrete():
+            return float(np.mean(action == space.start + 1))
+    return float(action == space.start + 2)
+
+
+class Trap(gymnasium.Env):
+    """Five steps of which a wrong action ends the episode: the highest action that the mask allows pays 1.
+
+    `where` is where the mask is handed out, "observation" or "info".
+    """
+
+    action_space = Discrete(4, start=2)
+
+    def __init__(self, where="observation"):
+        self.where = where
+        self.observation_space = Box(-1.0, 1.0, (2,), "float32")
+        if where == "observation":
+            self.observation_space = Dict(observation=self.observation_space, action_mask=Box(0, 1, (4,), "int8"))
+        self.wrong = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.count = 0
+        return self._next()
+
+    def step(self, action):
+        index = action - self.action_space.start
+        is_wrong = not self.mask[index]
+        reward = float(index == np.flatnonzero(self.mask)[-1])
+        self.wrong += is_wrong
+        self.count += 1
+        observation, info = self._next()
+        return observation, reward, is_wrong or self.count == 5, False, info
+
+    def _next(self):
+        self.mask = np.zeros(4, "int8")
+        self.mask[self.np_random.choice(4, 2, replace=False)] = 1
+        observation = self.np_random.uniform(-1.0, 1.0, 2).astype("float32")
+        if self.where == "info":
+            return observation, {"action_mask": self.mask}
+        return {"observation": observation, "action_mask": self.mask}, {}
 
 
 class Broken(Noise):

@@ -2,7 +2,7 @@ import gymnasium
 import numpy as np
 import pytest
 import tensorflow as tf
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, OneOf, Tuple
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 import kgdists as kg
@@ -313,6 +313,12 @@ ACTION_SPACES = {
     "rank_2": Box(-1.0, 1.0, (2, 3)),
     "rank_0": Box(-1.0, 1.0, ()),
     "no_width": Box(np.array([1.0, -1.0], "float32"), np.array([1.0, 1.0], "float32")),
+    "integers": Box(-1, 2, (2,), "int32"),
+    "multi_discrete": MultiDiscrete([[3, 2]], start=[[1, 0]]),
+    "multi_binary": MultiBinary((2, 2)),
+    "dict": Dict(push=Box(-1.0, 2.0, (2,)), choose=Tuple((Discrete(3), MultiBinary(2)))),
+    "tuple": Tuple((Discrete(3, start=1), Dict(bits=MultiBinary(2)))),
+    "one_of": OneOf((Discrete(2), Box(0.0, 1.0, (2,)))),
 }
 # Gymnasium hands out the elements of an array as NumPy scalars, and warns of them itself.
 SCALARS = pytest.mark.filterwarnings("ignore:.*Casting input x to numpy array:UserWarning")
@@ -324,7 +330,7 @@ each_action_space = pytest.mark.parametrize(
 
 def random_policy(space):
     """A policy so wide that it often leaves a box."""
-    options = {} if isinstance(space, Discrete) else {"initial_stddev": 3.0}
+    options = {"initial_stddev": 3.0, "family": "normal"} if isinstance(space, (Box, Dict)) else {}
     head = kg.head_for(space, random_seed=0, **options)
     return lambda observations: head(observations).sample_action()
 
@@ -341,6 +347,13 @@ def test_every_action_of_an_evaluation_is_in_the_space(space):
     envs = make_envs(lambda: Counter(action_space=space), 2)
     evaluate(envs, random_policy(space), 10)
     assert all(space.contains(action) for env in envs.envs for action in env.unwrapped.actions)
+
+
+def test_nested_actions_of_a_rollout_are_stacked():
+    space = ACTION_SPACES["dict"]
+    _, actions, *_ = Rollouts(make_envs(lambda: Counter(action_space=space), 3), 5).collect(random_policy(space))
+    assert actions["push"].shape == (5, 3, 2) and actions["choose"][0].shape == (5, 3)
+    assert actions["choose"][1].shape == (5, 3, 2)
 
 
 def test_every_discrete_action_is_reached():
