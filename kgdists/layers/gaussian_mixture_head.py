@@ -1,0 +1,137 @@
+"""Head layer: features -> `GaussianMixtureDist`."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgdists.distributions import GaussianMixtureDist, triangular
+from kgdists.layers.normal_head import NormalHead
+
+__all__ = ["GaussianMixtureHead"]
+
+
+@keras.saving.register_keras_serializable(package="kgdists")
+class GaussianMixtureHead(keras.layers.Layer):
+    """A dense layer whose outputs are the weights, means and covariances of a `GaussianMixtureDist`.
+
+    A mixture density network (Bishop 1994) ends in it. The means start apart, because equal components would stay so.
+
+    Parameters
+    ----------
+    num_components, num_dims : int, >= 1
+    covariance : "diag" or "full"
+    initial_spread : float, >= 0
+        The means start uniformly distributed within this distance from `center` in each dimension, in units of `scale`.
+    initial_stddev, min_stddev, max_stddev : float, 0 < min < initial < max
+        Standard deviations of the components at the start and their bounds, in units of `scale`; with full covariances
+        those of each dimension given the ones before it.
+    center, scale : float or list of float, length `num_dims`, scale > 0
+        The units of the event, for instance mean and standard deviation of the data.
+    gumbel_tau : float, > 0
+        Temperature at which the distribution's samples choose among the components.
+    kernel_gain : float
+        Gain of the orthogonal initial kernels; a small one starts near the same distribution for all features.
+    random_seed : None or int
+        An int makes the initial weights and the sequence of draws reproducible.
+
+    Examples
+    --------
+    >>> import keras, kgdists as kg
+    >>> head = kg.layers.GaussianMixtureHead(5, 2)
+    >>> head(keras.ops.ones((1, 3))).num_components
+    5
+    """
+
+    def __init__(
+        self,
+        num_components,
+        num_dims,
+        covariance="diag",
+        initial_spread=1.0,
+        initial_stddev=0.5,
+        min_stddev=1e-3,
+        max_stddev=1e2,
+        center=0.0,
+        scale=1.0,
+        gumbel_tau=0.2,
+        kernel_gain=0.01,
+        random_seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        for name, size in (("num_components", num_components), ("num_dims", num_dims)):
+            if not isinstance(size, int) or size < 1:
+                raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={size!r}")
+        if covariance not in ("diag", "full"):
+            raise ValueError(f'`covariance` must be "diag" or "full". Received: covariance={covariance!r}')
+        if not 0 <= initial_spread < np.inf:
+            raise ValueError(f"`initial_spread` must be a number >= 0. Received: initial_spread={initial_spread!r}")
+        self.num_components = num_components
+        self.num_dims = num_dims
+        self.covariance = covariance
+        self.initial_spread = initial_spread
+        self.gumbel_tau = gumbel_tau
+        self.kernel_gain = kernel_gain
+        self.random_seed = random_seed
+        self.seed_generator = keras.random.SeedGenerator(random_seed)
+        self.logits = self._dense(num_components, "logits")
+        # The means and variances of all components side by side.
+        self.components = NormalHead(
+            num_components * num_dims,
+            state_dependent=True,
+            initial_stddev=initial_stddev,
+            min_stddev=min_stddev,
+            max_stddev=max_stddev,
+            center=center if np.ndim(center) == 0 else np.tile(center, num_components),
+            scale=scale if np.ndim(scale) == 0 else np.tile(scale, num_components),
+            kernel_gain=kernel_gain,
+            random_seed=random_seed,
+            dtype=self.dtype_policy,
+            name="components",
+        )
+        self.components.mu.bias_initializer = keras.initializers.RandomUniform(
+            -initial_spread, initial_spread, seed=random_seed
+        )
+        self.center, self.scale = np.asarray(center).tolist(), np.asarray(scale).tolist()
+        num_lower = num_dims * (num_dims - 1) // 2
+        self.lower = self._dense(num_components * num_lower, "lower") if covariance == "full" and num_lower else None
+
+    def _dense(self, units, name):
+        initializer = keras.initializers.Orthogonal(self.kernel_gain, seed=self.random_seed)
+        return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+
+    def build(self, features_shape):
+        for layer in (self.logits, self.components, self.lower):
+            if layer is not None:
+                layer.build(features_shape)
+
+    def call(self, features):
+        mu, logvar = (self._per_component(x) for x in self.components.mu_and_logvar(features))
+        spread = {"logvar": logvar}
+        if self.covariance == "full":
+            unit = ops.eye(self.num_dims, dtype=mu.dtype)
+            if self.lower is not None:
+                unit = unit + triangular.strictly_lower(self._per_component(self.lower(features)), self.num_dims)
+            spread = {"scale_tril": ops.exp(0.5 * logvar)[..., None] * unit}
+        return GaussianMixtureDist(
+            self.logits(features), mu, **spread, gumbel_tau=self.gumbel_tau, random_seed=self.seed_generator
+        )
+
+    def _per_component(self, x):
+        return ops.reshape(x, (*triangular.shape_of(x)[:-1], self.num_components, x.shape[-1] // self.num_components))
+
+    def get_config(self):
+        return super().get_config() | {
+            "num_components": self.num_components,
+            "num_dims": self.num_dims,
+            "covariance": self.covariance,
+            "initial_spread": self.initial_spread,
+            "initial_stddev": self.components.initial_stddev,
+            "min_stddev": self.components.min_stddev,
+            "max_stddev": self.components.max_stddev,
+            "center": self.center,
+            "scale": self.scale,
+            "gumbel_tau": self.gumbel_tau,
+            "kernel_gain": self.kernel_gain,
+            "random_seed": self.random_seed,
+        }
