@@ -1,0 +1,131 @@
+"""Normal distribution with state-dependent exploration."""
+
+from keras import ops
+
+from kgdists import shapes
+from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.distributions.normal import NormalDist
+from kgdists.random import normal
+
+__all__ = ["StateDependentNormalDist"]
+
+FLOOR = 1e-6
+
+
+class StateDependentNormalDist(Distribution):
+    r"""Normal distribution whose noise is a function of features: generalised state-dependent exploration, gSDE.
+
+    A draw is :math:`\mu_i + \sum_f \ell_{fi} \epsilon_{fi}`, where :math:`\ell` are features times standard deviations
+    and :math:`\epsilon` is standard normal (Raffin et al. 2021, eq. 7). The noise depends on nothing but the seed: who
+    keeps the same int or key for several steps explores along a smooth function of the features in each of them.
+    For one step the dimensions are independent normals, and densities, entropies and divergences are those of
+    `marginal`.
+
+    Parameters
+    ----------
+    mu : float tensor, shape [B..., n]
+        Mean.
+    loadings : float tensor, shape [B..., f, n]
+        Each of `f` features times its standard deviation in each dimension.
+    name : str
+    random_seed : None or int
+        An int makes the sequence of draws reproducible; None draws from Keras' global stream.
+
+    Raises
+    ------
+    ValueError
+        On shapes or dtypes that do not fit and, where values are at hand, on NaN or infinite ones.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> pi = kg.StateDependentNormalDist(mu=[[0.0, 1.0]], loadings=[[[0.5, 0.1], [0.0, 0.3], [-0.2, 0.0]]])
+    >>> pi.sample().shape, pi.log_proba([[0.5, 0.5]]).shape
+    (TensorShape([1, 2]), TensorShape([1]))
+    """
+
+    PARAM_NAMES = ("mu", "loadings")
+    STATIC_NAMES = ("name",)
+
+    def __init__(self, mu, loadings, *, name="state_dependent_normal_dist", random_seed=None):
+        mu, loadings = shapes.as_float(mu, "mu"), shapes.as_float(loadings, "loadings")
+        shapes.check_vector(mu=mu, loadings=loadings)
+        shape = tuple(loadings.shape)
+        if len(shape) < 2 or not shape[-2] or not shapes.matches((*shape[:-2], shape[-1]), mu.shape):
+            raise ValueError(
+                "`loadings` must have the shape of `mu` and an axis of features before its last: nothing is broadcast. "
+                f"Received: mu of shape {tuple(mu.shape)}, loadings of shape {shape}"
+            )
+        if shapes.dtype_of(mu) != shapes.dtype_of(loadings):
+            raise ValueError(
+                "`mu` and `loadings` must have the same dtype. "
+                f"Received: mu of {shapes.dtype_of(mu)}, loadings of {shapes.dtype_of(loadings)}"
+            )
+        shapes.check_finite(mu=mu, loadings=loadings)
+        self._set(mu=mu, loadings=loadings, name=name, random_seed=random_seed)
+
+    @property
+    @in_full_precision
+    def marginal(self):
+        r"""The `NormalDist` of one draw, of variance :math:`10^{-6} + \sum_f \ell_{fi}^2`.
+
+        The constant keeps densities finite where all features are 0. Draws have it too.
+        """
+        return NormalDist(self.mu, ops.log(self.variance()))
+
+    @draws
+    @in_full_precision
+    def sample(self, sample_shape=(), seed=None):
+        """Draw variates, differentiable in both parameters; equal seeds mean equal noise.
+
+        Parameters
+        ----------
+        sample_shape : int or tuple of int
+            Shape in front of the batch shape.
+        seed : None, int or keras.random.SeedGenerator
+            An int repeats the same noise, for other features too.
+
+        Returns
+        -------
+        float tensor, shape [*sample_shape, B..., n].
+        """
+        num_features, num_dims = self.loadings.shape[-2:]
+        # The last row of the noise is that of the constant variance.
+        noise = normal(self._draw_shape(sample_shape, (num_features + 1, num_dims)), self._seed(seed), self.dtype)
+        explored = ops.sum(self.loadings * noise[..., :-1, :], axis=-2)
+        return self.mu + explored + FLOOR**0.5 * noise[..., -1, :]
+
+    def mode(self):
+        """The mean, shape [B..., n]."""
+        return self.mu
+
+    def mean(self):
+        """The mean, shape [B..., n]."""
+        return self.mu
+
+    @in_full_precision
+    def variance(self):
+        """The variance of each dimension, shape [B..., n]."""
+        return FLOOR + ops.sum(self.loadings * self.loadings, axis=-2)
+
+    @in_full_precision
+    def log_proba(self, x):
+        """Log-density of one draw, that of `marginal`; `x` of shape [B..., n], sample axes may come in front."""
+        return self.marginal.log_proba(self._variate(x))
+
+    @in_full_precision
+    def entropy(self):
+        """Entropy of one draw, shape [B...]."""
+        return self.marginal.entropy()
+
+    @in_full_precision
+    def cross_entropy(self, other):
+        """Cross-entropy to `other`, shape [B...]."""
+        self._check_other(other)
+        return self.marginal.cross_entropy(other.marginal)
+
+    @in_full_precision
+    def kl_divergence(self, other):
+        """Kullback-Leibler divergence to `other`, shape [B...], >= 0."""
+        self._check_other(other)
+        return self.marginal.kl_divergence(other.marginal)
