@@ -21,7 +21,7 @@ What `tfp.layers.DistributionLambda` did is a layer that ends with `from_tfp`:
 >>> model(keras.ops.ones((5, 4))).mean().shape
 TensorShape([5, 1])
 
-Files that hold any of these are loaded after `import kgdists.interop.tfp`.
+Files that hold any of these are loaded after `import kgdists.interop.tfp`. All of it needs Keras' TensorFlow backend.
 """
 
 import functools
@@ -110,6 +110,12 @@ def _bernoulli(dist, *, labels=False):
 def _normal(dist, *, labels=False):
     mu, logvar = _tensors(dist)
     return tfd.MultivariateNormalDiag(mu, tf.exp(0.5 * logvar))
+
+
+@to_tfp.register(distributions.StateDependentNormalDist)
+def _state_dependent_normal(dist, *, labels=False):
+    _tensors(dist)
+    return to_tfp(dist.marginal)
 
 
 @to_tfp.register(distributions.RelaxedOneHotCategorical)
@@ -389,7 +395,7 @@ class TFPDist(Distribution):
     @draws
     @in_full_precision
     def sample(self, sample_shape=(), seed=None):
-        """Draw from the distribution.
+        """Draw variates.
 
         Parameters
         ----------
@@ -400,16 +406,26 @@ class TFPDist(Distribution):
 
         Returns
         -------
-        tensor of TFP's dtype, shape [*sample_shape, B..., *event]; of a joint distribution a structure of them.
+        float tensor, shape [*sample_shape, B..., *event]; of a joint distribution a structure of them.
         """
-        return self._tfp().sample(self._sizes(sample_shape), seed=_tfp_seed(self._seed(seed)))
+        return self._as_floats(self._tfp().sample(self._sizes(sample_shape), seed=_tfp_seed(self._seed(seed))))
 
     @draws
     @in_full_precision
     def sample_and_log_proba(self, sample_shape=(), seed=None):
         """A variate and its log-probability, without inverting bijectors; arguments as for `sample`."""
         draw = self._tfp().experimental_sample_and_log_prob
-        return draw(self._sizes(sample_shape), seed=_tfp_seed(self._seed(seed)))
+        x, log_proba = draw(self._sizes(sample_shape), seed=_tfp_seed(self._seed(seed)))
+        return self._as_floats(x), log_proba
+
+    @draws
+    @in_full_precision
+    def sample_action(self, seed=None):
+        """Draw in TFP's own dtype, which for labels is an integer."""
+        return self._tfp().sample(seed=_tfp_seed(self._seed(seed)))
+
+    def _as_floats(self, x):
+        return keras.tree.map_structure(lambda x: tf.cast(x, self.dtype), x)
 
     def _sizes(self, sample_shape):
         first = next(iter(self.params.values()))
@@ -451,6 +467,12 @@ class TFPDist(Distribution):
     @in_full_precision
     def mode(self):
         """The most probable variate, where TFP knows it."""
+        return self._as_floats(self._closed_form("mode"))
+
+    @evaluates
+    @in_full_precision
+    def mode_action(self):
+        """The mode in TFP's own dtype, which for labels is an integer."""
         return self._closed_form("mode")
 
     @evaluates
@@ -795,6 +817,8 @@ class TFPHead(keras.layers.Layer):
 
 def _trained_parameters(cls, num_dims, fixed, dtype):
     """For each parameter of a TFP class that is not fixed: its name, its shape and the bijector to its domain."""
+    if not _event_ndims(cls):
+        raise ValueError(f"`distribution` must have parameters that are tensors. Received: {cls.__name__}")
     for key, properties in cls.parameter_properties(dtype=tf.as_dtype(dtype)).items():
         if key in fixed or not properties.is_preferred:
             continue

@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 import kgdists as kg
 from kgdists.interop.tfp import Evaluate, TFPDist, TFPHead, from_tfp, to_tfp
+from kgdists.testing import check_distribution
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 RNG = np.random.default_rng
@@ -43,6 +44,7 @@ OURS = {
     "mixture": lambda s: kg.GaussianMixtureDist(noise(s, B, 4), noise(s + 1, B, 4, N), noise(s + 2, B, 4, N)),
     "full_mixture": lambda s: kg.GaussianMixtureDist(noise(s, 4), noise(s + 1, 4, N), scale_tril=tril(s + 2, 4, N)),
     "multivariate_normal": lambda s: kg.MultivariateNormalDist(noise(s, B, N), tril(s, B, N)),
+    "state_dependent": lambda s: kg.distributions.StateDependentNormalDist(noise(s, B, N), noise(s + 1, B, 4, N)),
     "relaxed": lambda s: kg.RelaxedOneHotCategorical(0.7, logits=noise(s, B, N)),
     "squashed": lambda s: kg.SquashedNormalDist(noise(s, B, N), noise(s + 1, B, N) - 1.0, -2.0, 5.0),
     "squashed_mixed": lambda s: kg.SquashedNormalDist(noise(s, B, 4), noise(s + 1, B, 4) - 1.0, **BOUNDS),
@@ -243,7 +245,7 @@ def test_from_tfp_keeps_the_density_and_the_shapes(make):
     np.testing.assert_allclose(dist.log_proba(x), theirs.log_prob(x), rtol=1e-9, atol=1e-9)
     assert dist.batch_shape == tuple(theirs.batch_shape) and dist.event_shape == tuple(theirs.event_shape)
     assert dist.sample((7, 2)).shape == (7, 2, *dist.batch_shape, *dist.event_shape)
-    assert dist.sample().dtype == theirs.dtype
+    assert dist.sample().dtype == dist.dtype and dist.sample_action().dtype == theirs.dtype
 
 
 @each_of_theirs
@@ -484,6 +486,32 @@ def test_dtype_in_is_dtype_out(dtype):
     assert x.dtype == log_proba.dtype == dist.log_proba(x).dtype == dist.kl_divergence(dist).dtype == dtype
 
 
+def test_a_branch_of_a_composite():
+    student = from_tfp(tfd.StudentT(3.0, np.zeros(B, "float32"), 1.0))
+    normal = kg.NormalDist(np.zeros((B, N), "float32"), np.zeros((B, N), "float32"))
+    dist = kg.CompositeDist({"a": gamma(), "b": (normal, student)})
+    x = dist.sample(seed=1)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(dist))
+    np.testing.assert_array_equal(again.log_proba(x), dist.log_proba(x))
+    np.testing.assert_allclose(to_tfp(dist).log_prob(x), dist.log_proba(x), rtol=1e-5)
+
+
+def test_loops_and_datasets_take_it():
+    dist = gamma()
+    doubled = tf.function(
+        lambda dist: tf.while_loop(
+            lambda i, _: i < 3, lambda i, dist: (i + 1, tf.nest.map_structure(lambda x: 2 * x, dist)), [0, dist]
+        )
+    )(dist)[1]
+    np.testing.assert_allclose(doubled.rate, 8 * dist.rate, rtol=1e-6)
+    assert next(iter(tf.data.Dataset.from_tensor_slices(dist).batch(2))).batch_shape == (2,)
+
+
+@pytest.mark.parametrize("name", ["categorical", "correlated", "gamma", "mixture"])
+def test_the_public_check(name):
+    check_distribution(from_tfp(THEIRS[name](0)), num_samples=2000)
+
+
 # Draws.
 
 
@@ -621,6 +649,21 @@ def test_a_gamma_head_recovers_its_parameters():
     np.testing.assert_allclose(np.exp(pi.log_rate), [[1, 2], [2, 1]], rtol=0.12)
 
 
+def test_a_functional_model_of_a_head(tmp_path):
+    features_in, x_in = keras.Input((4,)), keras.Input((2,))
+    pi = TFPHead("Gamma", 2)(features_in)
+    model = keras.Model([features_in, x_in], [pi.log_proba(x_in), pi.mean(), pi.sample()])
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    model.save(tmp_path / "model.keras")
+    data = [features(7, 4), positive(0, 7, 2).numpy().astype("float32")]
+    log_proba, mean, draws = model(data)
+    for other in (clone, keras.models.load_model(tmp_path / "model.keras")):
+        np.testing.assert_allclose(other(data)[0], log_proba, rtol=1e-5)
+        np.testing.assert_allclose(other(data)[1], mean, rtol=1e-5)
+        assert np.any(other(data)[2] != other(data)[2])
+
+
 def test_export(tmp_path):
     model, x = policy(TFPHead("Normal", 2)), features(7, 4)
     pi = model(x)
@@ -666,6 +709,7 @@ def test_a_layer_of_the_users_own_may_end_with_from_tfp(tmp_path):
     [
         (("Nothing", 2), "name of a class of TFP's distributions. Received: 'Nothing'"),
         (("Gamma", 0), "`num_dims` must be an int >= 1. Received: num_dims=0"),
+        (("JointDistributionNamed", 2), "must have parameters that are tensors. Received: JointDistributionNamed"),
         (("Uniform", 2), r"`high` of Uniform must be fixed: .* Received: fixed arguments \{\}"),
     ],
 )
