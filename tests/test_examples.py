@@ -11,6 +11,10 @@ BUDGET = {
     "cartpole_ppo.py": ["--steps", "512", "--episodes", "2"],
     "pendulum_ppo.py": ["--steps", "1024", "--episodes", "2"],
     "custom_loop.py": ["--steps", "512"],
+    "dict_actions.py": ["--steps", "512", "--episodes", "2"],
+    "gumbel_softmax_vae.py": ["--epochs", "1"],
+    "masked_actions.py": ["--steps", "1024", "--episodes", "2"],
+    "mixture_density_regression.py": ["--epochs", "1"],
 }
 
 
@@ -24,7 +28,7 @@ def test_example_runs(file, tmp_path):
         [sys.executable, file, *BUDGET[file.name]], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert "return" in done.stdout
+    assert "return" in done.stdout or "nats" in done.stdout
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
