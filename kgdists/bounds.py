@@ -10,7 +10,7 @@ from kgdists import numerics
 
 __all__ = ["Box", "box", "canonical", "piecewise"]
 
-_SIGNIFICANDS = (8, 11, 24)  # bits of bfloat16, float16 and float32
+_SIGNIFICANDS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # bits
 
 
 def canonical(low, high, n):
@@ -74,6 +74,7 @@ class Box:
     def __init__(self, low, high, dtype):
         low, high = (_representable(np.asarray(bound), dtype) for bound in (low, high))
         self._rounded = tuple(_constant(_representable(bound, dtype), dtype) for bound in _rounded(low, high))
+        self._dtype = dtype
         self.constant = low == high
         self.has_low, self.has_high = np.isfinite(low) & ~self.constant, np.isfinite(high) & ~self.constant
         self.both, self.free = self.has_low & self.has_high, ~(self.has_low | self.has_high | self.constant)
@@ -105,6 +106,11 @@ class Box:
             )
         return None
 
+    def at_bounds(self, x, dtype):
+        """Whether `x` is at `low`, and at `high`, where these are finite; `dtype` is what both were rounded to."""
+        low, high = (_constant(_round(np.asarray(x), _SIGNIFICANDS[dtype]), self._dtype) for x in (self.low, self.high))
+        return (x <= low) & self.has_low, (x >= high) & self.has_high
+
     def half_distances(self, x):
         """Half of `x - low` and of `high - x`, at least half of `near`."""
         from_low = ops.maximum(0.5 * x - 0.5 * self.low, 0.5 * self.near)
@@ -125,7 +131,7 @@ def _representable(bound, dtype):
 
 def _rounded(low, high):
     """The bounds, or what they become in a narrower float type if that is further out."""
-    narrow = [[_round(bound, bits) for bits in _SIGNIFICANDS] for bound in (low, high)]
+    narrow = [[_round(bound, bits) for bits in _SIGNIFICANDS.values()] for bound in (low, high)]
     return np.minimum(low, np.min(narrow[0], axis=0)), np.maximum(high, np.max(narrow[1], axis=0))
 
 

@@ -19,7 +19,7 @@ else:
         return isinstance(x, (np.ndarray, jax.Array)) and not isinstance(x, jax.core.Tracer)
 
 
-__all__ = ["concrete", "expm1_minus", "kl_term", "soft_clip", "soft_clip_inverse"]
+__all__ = ["all_finite", "concrete", "expm1_minus", "expm1_minus_series", "kl_term", "soft_clip", "soft_clip_inverse"]
 
 # Bernoulli's numbers, and the coefficients of Stirling's series and of its derivative.
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
@@ -35,6 +35,15 @@ def concrete(x):
     return np.asarray(x.numpy() if hasattr(x, "numpy") else x)
 
 
+def all_finite(values):
+    """Whether the sum of a NumPy array is finite, and so all of it is: one pass, several times as fast as `isfinite`.
+
+    Where the sum overflows the answer is False although it might be True.
+    """
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.sum(values)))
+
+
 def expm1_minus(x):
     """`exp(x) - 1 - x` to full relative accuracy, hence never negative.
 
@@ -46,15 +55,21 @@ def expm1_minus(x):
     -------
     tensor like `x`, >= 0; its gradient is `expm1(x)`.
     """
-    # Near zero the subtraction cancels: there the Taylor series, by Horner's rule, to the last digit.
-    near = ops.abs(x) < 0.25
-    small = ops.where(near, x, 0.0)
-    terms = 13 if keras.backend.standardize_dtype(x.dtype) == "float64" else 7
-    series = 1.0 + small * (1.0 / terms)
-    for k in range(terms - 1, 2, -1):
-        series = 1.0 + small * series * (1.0 / k)
+    near = ops.abs(x) < SERIES_RADIUS
     large = ops.where(near, 1.0, x)
-    return ops.where(near, 0.5 * small * small * series, ops.expm1(large) - large)
+    return ops.where(near, expm1_minus_series(ops.where(near, x, 0.0)), ops.expm1(large) - large)
+
+
+SERIES_RADIUS = 0.25
+
+
+def expm1_minus_series(x):
+    """The same for `|x| <= SERIES_RADIUS`, where the subtraction would cancel: the Taylor series to its last digit."""
+    terms = 13 if keras.backend.standardize_dtype(x.dtype) == "float64" else 7
+    series = 1.0 + x * (1.0 / terms)
+    for k in range(terms - 1, 2, -1):
+        series = 1.0 + x * series * (1.0 / k)
+    return 0.5 * x * x * series
 
 
 def kl_term(p, q, d):
@@ -149,3 +164,29 @@ def _polynomial(x, coefficients):
     for coefficient in coefficients[-2::-1]:
         result = result * x + coefficient
     return result
+
+
+def log_ndtr(z):
+    """The logarithm of the standard normal distribution function, with its digits and gradient in both tails.
+
+    Parameters
+    ----------
+    z : float tensor, any shape
+
+    Returns
+    -------
+    tensor like `z`.
+    """
+    is_double = keras.backend.standardize_dtype(z.dtype) == "float64"
+    edge, terms = (-20.0, 8) if is_double else (-10.0, 6)
+    is_high, is_far = z > 0.0, z < edge
+    high = ops.log1p(-0.5 * ops.erfc(math.sqrt(0.5) * ops.where(is_high, z, 0.0)))
+    low = ops.log(0.5 * ops.erfc(-math.sqrt(0.5) * ops.where(is_high | is_far, 0.0, z)))
+    # Further out erfc underflows: the asymptotic series 1 - 1 / z^2 + 3 / z^4 - 15 / z^6 ... by Horner's rule.
+    far = ops.where(is_far, z, edge)
+    v = 1.0 / (far * far)
+    series = 1.0 - (2.0 * terms - 1.0) * v
+    for k in range(2 * terms - 3, 0, -2):
+        series = 1.0 - k * v * series
+    tail = -0.5 * far * far - ops.log(-far) - 0.5 * math.log(2.0 * math.pi) + ops.log(series)
+    return ops.where(is_high, high, ops.where(is_far, tail, low))

@@ -95,6 +95,11 @@ def state_dependent_normal(batch, dtype, rng, **fields):
     return kg.StateDependentNormalDist(noise(dtype, rng, *batch, N), noise(dtype, rng, *batch, 3, N), **fields)
 
 
+def clipped_normal(batch, dtype, rng, **fields):
+    bounds = {"low": (-2.0, 0.0, -INF, -INF), "high": (3.0, INF, 1.0, INF)}
+    return kg.ClippedNormalDist(noise(dtype, rng, *batch, N), noise(dtype, rng, *batch, N), **bounds, **fields)
+
+
 DISTRIBUTIONS = {
     "composite": composite,
     "one_of": one_of,
@@ -111,6 +116,7 @@ DISTRIBUTIONS = {
     "normal": normal,
     "squashed_normal": squashed_normal,
     "beta": beta,
+    "clipped_normal": clipped_normal,
     "relaxed_one_hot": relaxed_one_hot,
 }
 
@@ -126,7 +132,7 @@ NO_CLOSED_FORM: dict[str, set[str]] = {
 }
 
 # Distributions whose `mode` is not the peak of their density, as they document.
-MODE_IS_NO_PEAK: set[str] = {"one_of", "squashed_normal", "gaussian_mixture", "full_gaussian_mixture"}
+MODE_IS_NO_PEAK: set[str] = {"clipped_normal", "one_of", "squashed_normal", "gaussian_mixture", "full_gaussian_mixture"}
 
 
 def has(dist, method):

@@ -17,7 +17,7 @@ ROWS = [
     {"bounds", "shapes"},
     {"distribution", "losses", "returns"},
     {"divergences"},
-    {"distributions.beta", "distributions.choices", "distributions.triangular"},
+    {"distributions.beta", "distributions.choices", "distributions.clipped_normal", "distributions.triangular"},
     {"distributions.relaxed_one_hot_categorical"},
     {
         "distributions.bernoulli",
@@ -48,6 +48,7 @@ ROWS = [
         "layers.multi_categorical_head",
         "layers.gaussian_mixture_head",
         "layers.multivariate_normal_head",
+        "layers.clipped_normal_head",
         "layers.squashed_normal_head",
         "layers.state_dependent_normal_head",
     },

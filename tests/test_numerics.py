@@ -161,3 +161,14 @@ def test_gamma_functions_of_keras_tensors(name):
     inputs = keras.Input((2,), dtype="float64")
     got = keras.Model(inputs, function(inputs))(np.array([[0.5, 20.0]]))
     np.testing.assert_allclose(got, want(np.array([[0.5, 20.0]])), rtol=1e-12)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-13)])
+def test_log_ndtr_and_its_gradient(dtype, tolerance, jit_compile):
+    """The gradient is the inverse Mills ratio."""
+    zs = np.concatenate([np.linspace(-40, 40, 4001), np.logspace(-30, 4, 500), -np.logspace(-30, 4, 500)]).astype(dtype)
+    value, gradient = tf.function(lambda z: gradient_of(numerics.log_ndtr, z), jit_compile=jit_compile)(zs)
+    zs = zs.astype("float64")
+    assert_near(value, scipy.special.log_ndtr(zs), tolerance)
+    assert_near(gradient, np.sqrt(2 / np.pi) / scipy.special.erfcx(-np.sqrt(0.5) * zs), 10 * tolerance)

@@ -3,6 +3,7 @@
 from kgdists.distributions.bernoulli import BernoulliDist
 from kgdists.distributions.beta import BetaDist
 from kgdists.distributions.categorical import CategoricalDist
+from kgdists.distributions.clipped_normal import ClippedNormalDist
 from kgdists.distributions.composite import CompositeDist
 from kgdists.distributions.discretized_logistic import DiscretizedLogisticDist
 from kgdists.distributions.gaussian_mixture import GaussianMixtureDist
@@ -18,6 +19,7 @@ __all__ = [
     "BernoulliDist",
     "BetaDist",
     "CategoricalDist",
+    "ClippedNormalDist",
     "CompositeDist",
     "DiscretizedLogisticDist",
     "GaussianMixtureDist",

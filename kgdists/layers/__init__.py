@@ -3,6 +3,7 @@
 from kgdists.layers.bernoulli_head import BernoulliHead
 from kgdists.layers.beta_head import BetaHead
 from kgdists.layers.categorical_head import CategoricalHead
+from kgdists.layers.clipped_normal_head import ClippedNormalHead
 from kgdists.layers.composite_head import CompositeHead, OneOfHead
 from kgdists.layers.discretized_logistic_head import DiscretizedLogisticHead
 from kgdists.layers.gaussian_mixture_head import GaussianMixtureHead
@@ -18,6 +19,7 @@ __all__ = [
     "BernoulliHead",
     "BetaHead",
     "CategoricalHead",
+    "ClippedNormalHead",
     "CompositeHead",
     "DiscretizedLogisticHead",
     "GaussianMixtureHead",

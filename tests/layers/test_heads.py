@@ -8,6 +8,7 @@ import tensorflow as tf
 from kgdists.distributions import (
     BetaDist,
     CategoricalDist,
+    ClippedNormalDist,
     GaussianMixtureDist,
     MultivariateNormalDist,
     NormalDist,
@@ -18,6 +19,7 @@ from kgdists.distributions import (
 from kgdists.layers import (
     BetaHead,
     CategoricalHead,
+    ClippedNormalHead,
     GaussianMixtureHead,
     MultivariateNormalHead,
     NormalHead,
@@ -60,6 +62,7 @@ HEADS = {
     "normal_state_dependent": (NormalHead, {"num_dims": 2, "state_dependent": True}, NormalDist, 2),
     "squashed_normal": (SquashedNormalHead, {"num_dims": 2, "low": [0.0, -1.0]}, SquashedNormalDist, 2),
     "beta": (BetaHead, {"num_dims": 2, "low": -1.0, "high": [1.0, 2.0]}, BetaDist, 2),
+    "clipped_normal": (ClippedNormalHead, {"num_dims": 2, "low": [0.0, -1.0]}, ClippedNormalDist, 2),
 }
 each_head = pytest.mark.parametrize(
     "make",

@@ -1,0 +1,254 @@
+"""Normal distribution clipped to a box."""
+
+import math
+
+import numpy as np
+from keras import ops
+
+from kgdists import bounds, numerics, shapes
+from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.random import normal
+
+__all__ = ["ClippedNormalDist"]
+
+LOG_2PI, INF = math.log(2.0 * math.pi), float("inf")
+# Gauss and Legendre's rule on [0, 1], with the weight 1 - t.
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(5)
+NODES, WEIGHTS = (1.0 + NODES) / 2.0, WEIGHTS * (1.0 - NODES) / 4.0
+
+
+class ClippedNormalDist(Distribution):
+    r"""Distribution of a normal variable `u` of `n` independent dimensions that is clipped to a box.
+
+    What lies beyond a finite bound is drawn together at it: that action has a probability, the others between the
+    bounds a density. Where the bounds are equal the dimension is a constant, of probability one.
+
+    Parameters
+    ----------
+    mu : float tensor, shape [B..., n]
+        Mean of `u`.
+    logvar : float tensor, shape [B..., n]
+        Logarithm of the variance of `u`.
+    low, high : float or sequence of n floats, `low <= high`
+        The bounds, infinite where there are none.
+    name : str
+    random_seed : None or int
+        An int makes the sequence of draws reproducible; None draws from Keras' global stream.
+
+    Raises
+    ------
+    ValueError
+        On shapes or dtypes that differ, on wrong bounds and, where values are at hand, on NaN or infinite parameters.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> pi = kg.ClippedNormalDist(mu=[[0.0, 1.0]], logvar=[[0.0, -1.0]], low=[-1.0, 0.0], high=1.0)
+    >>> pi.sample().shape, pi.log_proba([[0.5, 1.0]]).shape
+    (TensorShape([1, 2]), TensorShape([1]))
+    """
+
+    PARAM_NAMES = ("mu", "logvar")
+    STATIC_NAMES = ("low", "high", "name")
+    SUPPORT_NAMES = ("low", "high")
+    REPARAMETERIZED = False
+
+    def __init__(self, mu, logvar, low=-1.0, high=1.0, *, name="clipped_normal_dist", random_seed=None):
+        mu, logvar = shapes.as_float(mu, "mu"), shapes.as_float(logvar, "logvar")
+        shapes.check_vector(mu=mu, logvar=logvar)
+        shapes.check_same(mu=mu, logvar=logvar)
+        shapes.check_finite(mu=mu, logvar=logvar)
+        low, high = bounds.canonical(low, high, mu.shape[-1])
+        self._set(mu=mu, logvar=logvar, low=low, high=high, name=name, random_seed=random_seed)
+
+    @draws
+    @in_full_precision
+    def sample(self, sample_shape=(), seed=None):
+        r"""Draw :math:`\mu + \sigma \epsilon`, clipped; differentiable between the bounds, without gradient at them.
+
+        The mean of a function of the draws is differentiated right if the function is continuous, which `log_proba` is
+        not: that of a bound is a probability, not a density.
+
+        Parameters
+        ----------
+        sample_shape : int or tuple of int
+            Shape in front of the batch shape.
+        seed : None, int or keras.random.SeedGenerator
+            An int repeats the same draw.
+
+        Returns
+        -------
+        float tensor, shape [*sample_shape, B..., n].
+        """
+        noise = normal(self._draw_shape(sample_shape), self._seed(seed), self.dtype)
+        return self._clip(self.mu + ops.exp(0.5 * self.logvar) * noise)
+
+    @in_full_precision
+    def mode(self):
+        """The median, `mu` clipped, shape [B..., n]: probabilities and densities do not compare."""
+        return self._clip(self.mu)
+
+    @in_full_precision
+    def mean(self):
+        """The mean of what is clipped, shape [B..., n]."""
+        k, _ = self._standard_moments()
+        return self._clip(self.mu + ops.exp(0.5 * self.logvar) * k)
+
+    @in_full_precision
+    def variance(self):
+        """The variance of each dimension of what is clipped, shape [B..., n]."""
+        _, variance = self._standard_moments()
+        return ops.exp(self.logvar) * self._without_constants(variance)
+
+    def log_proba(self, x):
+        r"""Log-probability of a bound, :math:`\log \Phi((\mathrm{low} - \mu) / \sigma)` or
+        :math:`\log \Phi((\mu - \mathrm{high}) / \sigma)`, and the log-density of `u` between them; summed over the
+        dimensions.
+
+        Parameters
+        ----------
+        x : float tensor, shape [B..., n]; sample axes may come in front
+
+        Returns
+        -------
+        float tensor, shape [B...] behind any sample axes.
+
+        Raises
+        ------
+        ValueError
+            On wrong shapes and, where values are at hand, on NaN and on values outside the bounds. In a graph those
+            have log-density `-inf`.
+        """
+        return self._log_proba(x, self.dtype)
+
+    @in_full_precision
+    def _log_proba(self, x, dtype):
+        x = self._variate(x)
+        box = self._box
+        inside = box.inside(x)
+        z = (x - self.mu) * ops.exp(-0.5 * self.logvar)
+        at_low, at_high = box.at_bounds(x, dtype)
+        log_low, log_high = self._log_tails()
+        terms = ops.where(at_low, log_low, ops.where(at_high, log_high, -0.5 * (LOG_2PI + self.logvar + z * z)))
+        log_proba = ops.sum(self._without_constants(terms), axis=-1)
+        return log_proba if inside is None else ops.where(inside, log_proba, -INF)
+
+    @in_full_precision
+    def entropy(self):
+        """Entropy, shape [B...]: of the probabilities at the bounds and of the density between them."""
+        return self.cross_entropy(self)
+
+    @in_full_precision
+    def cross_entropy(self, other):
+        r"""Cross-entropy to `other` = q of the same bounds, shape [B...]: at the bounds :math:`-P \log Q`, and between
+        them :math:`-\int p \log q`, by the moments of the truncated normal distribution.
+        """
+        self._check_other(other)
+        low, high = self._tails()
+        log_low, log_high = other._log_tails()
+        scale = ops.exp(0.5 * (self.logvar - other.logvar))
+        shift = (self.mu - other.mu) * ops.exp(-0.5 * other.logvar)
+        zeroth, first, second = self._truncated_moments()
+        square = scale * scale * second + 2.0 * scale * shift * first + shift * shift * zeroth
+        terms = 0.5 * (zeroth * (LOG_2PI + other.logvar) + square) - low * log_low - high * log_high
+        return ops.sum(self._without_constants(terms), axis=-1)
+
+    @in_full_precision
+    def kl_divergence(self, other):
+        r"""Kullback-Leibler divergence to `other` = q of the same bounds, shape [B...], >= 0:
+
+        :math:`\sum_i (\sum P (e^d - 1 - d) + \int p (e^d - 1 - d))`, :math:`d = \log q - \log p`, summed over the
+        bounds and integrated between them.
+        """
+        self._check_other(other)
+        dlv = self.logvar - other.logvar
+        growth = ops.expm1(0.5 * dlv)  # scale - 1
+        shift = (self.mu - other.mu) * ops.exp(-0.5 * other.logvar)
+        zeroth, _, _ = self._truncated_moments()
+        terms = 0.5 * zeroth * (numerics.expm1_minus(dlv) + shift * shift)
+        box = self._box
+        # Each bound takes part by itself, mirrored where it is the upper one.
+        for sign, mask, z in ((1.0, box.has_low, self._z(box.low)), (-1.0, box.has_high, -self._z(box.high))):
+            if np.any(mask):
+                terms = terms + ops.where(mask, _at_bound(z, growth, sign * shift), 0.0)
+        return ops.sum(ops.maximum(self._without_constants(terms), 0.0), axis=-1)
+
+    @property
+    def _box(self):
+        return bounds.box(self.low, self.high, self.dtype)
+
+    def _clip(self, x):
+        box = self._box
+        x = ops.where(box.has_low | box.constant, ops.maximum(x, box.low), x)
+        return ops.where(box.has_high | box.constant, ops.minimum(x, box.high), x)
+
+    def _without_constants(self, terms):
+        return ops.where(self._box.constant, 0.0, terms)
+
+    def _z(self, x):
+        return (-self.mu + x) * ops.exp(-0.5 * self.logvar)
+
+    def _log_tails(self):
+        """Logarithms of the probabilities of both bounds; something finite where there is none."""
+        box = self._box
+        tails = numerics.log_ndtr(ops.stack([self._z(box.low), -self._z(box.high)]))
+        return tails[0], tails[1]
+
+    def _tails(self):
+        """The probabilities of both bounds, 0 where there is none."""
+        low, high = self._log_tails()
+        box = self._box
+        return ops.where(box.has_low, ops.exp(low), 0.0), ops.where(box.has_high, ops.exp(high), 0.0)
+
+    def _truncated_moments(self):
+        """Integrals of 1, z and z^2 times the standard normal density between the bounds."""
+        box = self._box
+        a, b = self._z(box.low), self._z(box.high)
+        # From the side on which both tails are small, so that nothing cancels far out.
+        flip = (a > 0.0) & box.has_low
+        from_low = ops.where(box.has_low, _ndtr(ops.where(flip, -a, a)), 0.0)
+        from_high = ops.where(box.has_high, _ndtr(ops.where(flip, -b, b)), ops.where(flip, 0.0, 1.0))
+        zeroth = ops.where(flip, from_low - from_high, from_high - from_low)
+        density_a = ops.where(box.has_low, _density(a), 0.0)
+        density_b = ops.where(box.has_high, _density(b), 0.0)
+        return zeroth, density_a - density_b, zeroth + a * density_a - b * density_b
+
+    def _standard_moments(self):
+        """Mean and variance of (x - mu) / sigma."""
+        box = self._box
+        a, b = self._z(box.low), self._z(box.high)
+        low, high = self._tails()
+        zeroth, first, second = self._truncated_moments()
+        k = low * a + high * b + first
+        variance = low * ops.square(a - k) + high * ops.square(b - k) + second - 2.0 * k * first + k * k * zeroth
+        return k, variance
+
+
+def _density(z):
+    return ops.exp(-0.5 * (z * z + LOG_2PI))
+
+
+def _ndtr(z):
+    return 0.5 * ops.erfc(-math.sqrt(0.5) * z)
+
+
+def _at_bound(z, growth, shift):
+    """The part of a lower bound in the divergence, where it is at `z` for p and at `z + step` for q."""
+    step = growth * z + shift
+    log_p, log_q = numerics.log_ndtr(z), numerics.log_ndtr(z + step)
+    p, q, density = ops.exp(log_p), ops.exp(log_q), _density(z)
+    # q - p - density * step cancels for small steps: there the remainder of Taylor's formula, an integral.
+    is_small = ops.abs(step) < 0.5
+    small = ops.where(is_small, step, 0.0)
+    remainder = sum(
+        -w * (z + node * small) * _density(z + node * small)
+        for node, w in zip(NODES.tolist(), WEIGHTS.tolist(), strict=True)
+    )
+    remainder = ops.where(is_small, small * small * remainder, q - p - density * step)
+    # So does log q - log p.
+    ratio = (density * small + ops.where(is_small, remainder, 0.0)) / ops.where(p > 0.0, p, 1.0)
+    is_near = is_small & (ops.abs(ratio) < 0.5)
+    d = ops.where(is_near, ops.log1p(ops.where(is_near, ratio, 0.0)), log_q - log_p)
+    near = p * numerics.expm1_minus(ops.where(is_near, d, 0.0))
+    atom = ops.where(is_near, near, q - p - p * d)
+    return atom + density * growth * (0.5 * growth * z + shift) - remainder
