@@ -66,11 +66,11 @@ class Bandit(gymnasium.Env):
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        return np.zeros(1, "float32"), {}
+        return np.ones(1, "float32"), {}
 
     def step(self, action):
         assert self.action_space.contains(action), f"{action!r} is not in {self.action_space}"
-        return np.zeros(1, "float32"), self.scale * score(self.action_space, action), True, False, {}
+        return np.ones(1, "float32"), self.scale * score(self.action_space, action), True, False, {}
 
 
 def score(space, action):

@@ -381,7 +381,7 @@ def learnt_bandit(space, **config):
 def test_a_bandit_is_learnt(space, worst):
     agent = learnt_bandit(space)
     assert agent.evaluate(1).mean >= worst
-    action = agent.predict(np.zeros(1))
+    action = agent.predict(np.ones(1))
     assert space.contains(action) and score(space, action) >= worst
 
 
@@ -419,10 +419,10 @@ def test_the_default_policy_is_of_the_family_asked_for():
 
 @eager
 def test_an_entropy_without_a_closed_form_is_estimated():
-    agent = small(lambda: Counter(action_space=Box(-1.0, 1.0, (2,))), n_epochs=20, learning_rate=1e-9)
+    agent = small(lambda: Counter(action_space=Box(-1.0, 1.0, (2,))), n_epochs=6, learning_rate=1e-9)
     pi = agent.policy(np.zeros((10_000, 2), "float32"))
-    logs = agent.learn(160).history["entropy"]
-    np.testing.assert_allclose(np.mean(logs), -np.mean(pi.sample_and_log_proba()[1]), atol=0.05)
+    entropies = agent.learn(32).history["entropy"]
+    np.testing.assert_allclose(np.mean(entropies), -np.mean(pi.sample_and_log_proba()[1]), atol=0.2)
 
 
 @eager
@@ -433,7 +433,7 @@ def test_the_entropy_bonus_widens_a_distribution_without_a_closed_form():
             lambda: Bandit(Box(-1.0, 1.0, (1,)), scale=0.0), ent_coef=ent_coef, initial_stddev=0.1, learning_rate=0.02
         )
         agent.learn(320)
-        policies.append(agent.policy(np.zeros((1, 1), "float32")))
+        policies.append(agent.policy(np.ones((1, 1), "float32")))
     assert policies[1].logvar > policies[0].logvar + 0.1
 
 
