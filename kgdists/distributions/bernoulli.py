@@ -172,8 +172,8 @@ class BernoulliDist(Distribution):
         return ops.sum(one + zero, axis=-1)
 
     def _noise(self, sample_shape, seed):
-        u = uniform(self._draw_shape(sample_shape), self._seed(seed))
-        return ops.cast(ops.log(u) - ops.log1p(-u), self.dtype)
+        u = ops.cast(uniform(self._draw_shape(sample_shape), self._seed(seed)), self.dtype)
+        return ops.log(u) - ops.log1p(-u)
 
 
 def _choice(scores):

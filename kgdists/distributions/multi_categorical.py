@@ -10,7 +10,7 @@ from kgdists.distribution import Distribution, draws, in_full_precision
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.random import split
 
-__all__ = ["MultiCategoricalDist"]
+__all__ = ["MultiCategoricalDist", "as_nvec"]
 
 
 class MultiCategoricalDist(Distribution):
@@ -53,10 +53,7 @@ class MultiCategoricalDist(Distribution):
     def __init__(self, logits, nvec, boltzmann_tau=0.2, *, mask=None, name="multi_categorical_dist", random_seed=None):
         logits = shapes.as_float(logits, "logits")
         shapes.check_vector(logits=logits)
-        nvec = tuple(nvec)
-        if not nvec or not all(isinstance(n, Integral) and n >= 1 for n in nvec):
-            raise ValueError(f"`nvec` must be a sequence of ints >= 1. Received: nvec={nvec}")
-        nvec = tuple(map(int, nvec))
+        nvec = as_nvec(nvec)
         if sum(nvec) != logits.shape[-1]:
             raise ValueError(
                 "`logits` must have sum(nvec) entries on its last axis. "
@@ -155,15 +152,15 @@ class MultiCategoricalDist(Distribution):
         if "float" in shapes.dtype_of(x):
             xs = _split(self._variate(x), self.nvec)
         elif shapes.ends_with(x.shape, (*self.batch_shape, len(self.nvec))):
-            xs = _cut(x, [r for _, r in _runs(self.nvec)])
+            # A categorical takes a last axis of 1 off its labels, but not behind two sample axes.
+            xs = _cut(ops.expand_dims(x, (0, 1)), [r for _, r in _runs(self.nvec)])
         else:
             raise ValueError(
                 f"`x` of integer labels must have shape {(*self.batch_shape, len(self.nvec))} behind any sample axes; "
                 f"one-hot vectors must be floats. Received: x of shape {tuple(x.shape)}"
             )
         log_proba = sum(ops.sum(part.log_proba(each), axis=-1) for part, each in zip(self.parts, xs, strict=True))
-        # A categorical takes a last axis of 1 off its labels, and may have taken that of the choices.
-        return ops.reshape(log_proba, shapes.sizes(x)[:-1])
+        return log_proba if "float" in shapes.dtype_of(x) else ops.squeeze(log_proba, (0, 1))
 
     @in_full_precision
     def entropy(self):
@@ -187,6 +184,14 @@ class MultiCategoricalDist(Distribution):
         p, q = self.logits, other.logits
         p, q = p + ops.zeros_like(q), q + ops.zeros_like(p)
         return zip(self._parts_of(p), self._parts_of(q), strict=True)
+
+
+def as_nvec(nvec):
+    """`nvec` as a tuple of Python ints."""
+    sizes = tuple(nvec) if hasattr(nvec, "__iter__") else ()
+    if not sizes or not all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in sizes):
+        raise ValueError(f"`nvec` must be a sequence of ints >= 1. Received: nvec={nvec!r}")
+    return tuple(map(int, sizes))
 
 
 def _runs(nvec):

@@ -3,6 +3,7 @@
 import keras
 
 from kgdists.distributions import MultiCategoricalDist
+from kgdists.distributions.multi_categorical import as_nvec
 from kgdists.layers.logits_head import LogitsHead
 
 __all__ = ["MultiCategoricalHead"]
@@ -30,10 +31,9 @@ class MultiCategoricalHead(LogitsHead):
     """
 
     def __init__(self, nvec, **options):
-        if not len(nvec) or not all(isinstance(n, int) and n >= 1 for n in nvec):
-            raise ValueError(f"`nvec` must be a sequence of ints >= 1. Received: nvec={nvec!r}")
+        nvec = as_nvec(nvec)
         super().__init__(sum(nvec), **options)
-        self.nvec = tuple(nvec)
+        self.nvec = nvec
 
     def call(self, features, action_mask=None):
         return MultiCategoricalDist(
