@@ -21,6 +21,8 @@ else:
 
 __all__ = ["all_finite", "concrete", "expm1_minus", "expm1_minus_series", "kl_term", "soft_clip", "soft_clip_inverse"]
 
+SERIES_RADIUS = 0.25  # of `expm1_minus_series`
+
 # Bernoulli's numbers, and the coefficients of Stirling's series and of its derivative.
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
 _STIRLING = tuple(b / (2 * k * (2 * k - 1)) for k, b in enumerate(_BERNOULLI, 1))
@@ -58,9 +60,6 @@ def expm1_minus(x):
     near = ops.abs(x) < SERIES_RADIUS
     large = ops.where(near, 1.0, x)
     return ops.where(near, expm1_minus_series(ops.where(near, x, 0.0)), ops.expm1(large) - large)
-
-
-SERIES_RADIUS = 0.25
 
 
 def expm1_minus_series(x):

@@ -96,12 +96,12 @@ def check_same(**tensors):
 
 def check_finite(**tensors):
     """Raise if values are at hand and one of them is NaN or infinite."""
-    _check_values(np.isfinite, "finite", tensors)
+    _check_values(lambda x: numerics.all_finite(x) or np.isfinite(x), "finite", tensors)
 
 
 def check_not_nan(**tensors):
     """Raise if values are at hand and one of them is NaN."""
-    _check_values(lambda x: ~np.isnan(x), "free of NaN", tensors)
+    _check_values(lambda x: numerics.all_finite(x) or ~np.isnan(x), "free of NaN", tensors)
 
 
 def check_positive(**tensors):
@@ -112,6 +112,6 @@ def check_positive(**tensors):
 def _check_values(is_good, rule, tensors):
     for name, x in tensors.items():
         values = numerics.concrete(x)
-        if values is not None and not is_good(values).all():
+        if values is not None and not np.all(is_good(values)):
             index = np.argwhere(~is_good(values))[0].tolist()
             raise ValueError(f"`{name}` must be {rule}. Received: {values[tuple(index)]} at index {index} of {name}")

@@ -12,7 +12,10 @@ INF = float("inf")
 
 
 def gumbel_scores(log_probs, shape, seed):
-    """`log_probs + g`, g Gumbel noise of `shape`: their argmax is distributed by the probabilities."""
+    """`log_probs + g`, g Gumbel noise of `shape`: their argmax is distributed by the probabilities.
+
+    A constant may be missing in `log_probs`: neither the argmax nor a softmax knows of it.
+    """
     return log_probs + ops.cast(gumbel(shape, seed), shapes.dtype_of(log_probs))
 
 
@@ -29,7 +32,7 @@ def gumbel_softmax(log_y, hard=False):
 def argmax(scores):
     """Labels of the largest scores, the first of equals; -1 for a row that is NaN or allows nothing."""
     # XLA's maximum overlooks NaN.
-    is_proper = ops.isfinite(ops.max(scores, axis=-1)) & ~ops.any(ops.isnan(scores), axis=-1)
+    is_proper = ops.isfinite(ops.max(scores, axis=-1)) & ~ops.isnan(ops.sum(scores, axis=-1))
     return ops.where(is_proper, ops.argmax(scores, axis=-1), -1)
 
 
@@ -60,7 +63,7 @@ def as_labels(x, batch, n):
 def check_logits(logits):
     """Raise if values are at hand and one is NaN or `+inf`, or a row allows nothing."""
     values = numerics.concrete(logits)
-    if values is None:
+    if values is None or numerics.all_finite(values):
         return
     if np.isnan(values).any() or (values == INF).any():
         index = np.argwhere(np.isnan(values) | (values == INF))[0].tolist()

@@ -1,5 +1,6 @@
 """Commands in fresh processes, and ratios of what they measured in the same round."""
 
+import json
 import os
 import statistics
 import subprocess
@@ -24,6 +25,32 @@ def run(command):
         status = f"{' '.join(map(str, command))}: exit status {result.returncode}"
         raise SystemExit(f"{result.stderr[-4000:]}\n{status}")
     return result.stdout, seconds
+
+
+class Worker:
+    """A process that answers lines of JSON; it ends with this one."""
+
+    def __init__(self, command):
+        self._process = subprocess.Popen(
+            list(map(str, command)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | ENVIRONMENT,
+        )
+
+    def ask(self, question):
+        """Its answer to `question`."""
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        return self.answer()
+
+    def answer(self):
+        """The next line that it prints."""
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self._process.args}: exit status {self._process.wait()}")
+        return json.loads(line)
 
 
 def spread(values, digits=2):
