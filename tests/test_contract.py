@@ -291,7 +291,8 @@ def test_eager_and_compiled_draws_of_one_seed_agree(make):
     def draw(dist):
         return dist.sample((2, 3), seed=5), dist.sample_action(seed=6)
 
-    same_tree(np.testing.assert_allclose, tf.function(draw, jit_compile=True)(dist), draw(dist), rtol=1e-6, atol=1e-9)
+    # Gumbel noise is of float32, divided by a temperature.
+    same_tree(np.testing.assert_allclose, tf.function(draw, jit_compile=True)(dist), draw(dist), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)

@@ -168,7 +168,8 @@ class RelaxedOneHotCategorical(Distribution):
             log-probability, that of the categorical distribution, is returned instead of a density. Sample axes may
             come in front.
         log_x : None or float tensor, shape [B..., n]
-            The logarithm of a point in place of the point. The density remains that of the point.
+            The logarithm of a point in place of the point, `-inf` only where a choice is ruled out. The density
+            remains that of the point.
 
         Returns
         -------
