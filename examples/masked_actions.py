@@ -15,7 +15,7 @@ options = parser.parse_args()
 
 
 class Bins(gymnasium.Env):
-    """Put items of size 1 to 5 into bins of size 10 until one fits nowhere; the reward is the size that got in, at most 60."""
+    """Put items of size 1 to 5 into 6 bins of size 10 until one fits nowhere; the return is the size that got in."""
 
     num_bins = 6
     action_space = Discrete(num_bins)

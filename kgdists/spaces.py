@@ -15,6 +15,7 @@ from kgdists.layers import (
     BernoulliHead,
     BetaHead,
     CategoricalHead,
+    ClippedNormalHead,
     CompositeHead,
     DiscretizedLogisticHead,
     MultiCategoricalHead,
@@ -29,6 +30,7 @@ __all__ = ["BOX_FAMILIES", "decode_action", "encode_action", "encode_mask", "hea
 BOX_FAMILIES = {
     "squashed": SquashedNormalHead,
     "beta": BetaHead,
+    "clipped": ClippedNormalHead,
     "normal": NormalHead,
 }
 MAX_CELLS = 32  # an integer box with no more values in any dimension gets a probability for each
