@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from kgdists import distributions, divergences, layers, losses, returns
+from kgdists import distributions, divergences, layers, losses, returns, testing
 from kgdists.distribution import Distribution
 from kgdists.distributions import (
     BernoulliDist,
@@ -56,6 +56,7 @@ __all__ = [
     "losses",
     "returns",
     "spaces",
+    "testing",
 ]
 
 

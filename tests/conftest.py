@@ -1,5 +1,8 @@
+import keras
 import pytest
-import tensorflow as tf
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
 
 
 @pytest.fixture

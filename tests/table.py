@@ -87,7 +87,8 @@ def full_gaussian_mixture(batch, dtype, rng, **fields):
 
 
 def beta(batch, dtype, rng, **fields):
-    alpha, beta = ops.exp(noise(dtype, rng, *batch, N)), ops.exp(noise(dtype, rng, *batch, N))
+    # Below 1/2 some of the draws would be rounded to a bound.
+    alpha, beta = (0.5 + ops.exp(noise(dtype, rng, *batch, N)) for _ in range(2))
     return kg.BetaDist(alpha, beta, low=(-1.0, 0.0, 2.0, -3.0), high=(1.0, 1.0, 5.0, 4.0), **fields)
 
 

@@ -1,4 +1,7 @@
-"""What every distribution keeps: one table, name -> constructor, drives all of it."""
+"""What every distribution keeps: one table, name -> constructor, drives all of it.
+
+Draws against densities, closed forms and gradients against estimates: tests/any_backend/test_distributions.py.
+"""
 
 import keras
 import numpy as np
@@ -295,33 +298,6 @@ def test_eager_and_compiled_draws_of_one_seed_agree(make):
     same_tree(np.testing.assert_allclose, tf.function(draw, jit_compile=True)(dist), draw(dist), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", DIFFERENTIABLE)
-def test_gradients_are_central_differences(make, name):
-    """Each parameter is moved up and down by itself: as a batch axis in front."""
-    p, q, x = pair(make, (3,), "float64")
-    if not has(p, name):
-        return
-    leaves = keras.tree.flatten((p, q))
-    with tf.GradientTape() as tape:
-        tape.watch(leaves)
-        value = DETERMINISTIC[name](*keras.tree.pack_sequence_as((p, q), leaves), x)
-    gradients = tape.gradient(value, leaves, unconnected_gradients="zero")
-    step = 1e-5
-    for i, (leaf, gradient) in enumerate(zip(leaves, gradients, strict=True)):
-        steps = step * np.eye(np.size(leaf)).reshape(-1, *leaf.shape)
-        moved = [np.broadcast_to(other, (len(steps), *other.shape)) for other in leaves]
-
-        def total(shift, i=i, moved=moved):
-            arrays = [x + shift if j == i else x for j, x in enumerate(moved)]
-            dists = keras.tree.pack_sequence_as((p, q), [ops.convert_to_tensor(a) for a in arrays])
-            xs = keras.tree.map_structure(lambda leaf: np.broadcast_to(leaf, (len(shift), *leaf.shape)), x)
-            return np.sum(DETERMINISTIC[name](*dists, xs), axis=-1)
-
-        difference = (total(steps) - total(-steps)) / (2 * step)
-        assert np.isfinite(gradient).all()
-        np.testing.assert_allclose(gradient, difference.reshape(leaf.shape), rtol=1e-6, atol=1e-8)
-
-
 def test_samples_are_differentiable_in_every_parameter(make):
     dist = make()
     leaves = flat(dist)
@@ -375,25 +351,6 @@ def test_sample_and_log_proba_belong_together(make):
 def repeated(dist, times):
     """`dist` with a batch axis of size `times` in front."""
     return keras.tree.map_structure(lambda x: ops.broadcast_to(x, (times, *x.shape)), dist)
-
-
-@needs("entropy")
-def test_entropy_is_the_mean_surprise_of_actions(make):
-    times = 20_000
-    dist = make((3,), "float64")
-    many = repeated(dist, times)
-    surprise = -np.asarray(many.log_proba(many.sample_action(seed=7)))
-    error = surprise.std(axis=0) / np.sqrt(times)
-    assert (np.abs(surprise.mean(axis=0) - dist.entropy()) < 4 * error).all()
-
-
-@needs("cross_entropy")
-def test_cross_entropy_is_the_mean_surprise_under_the_other(make):
-    times = 20_000
-    p, q, _ = pair(make, (3,), "float64")
-    surprise = -np.asarray(repeated(q, times).log_proba(repeated(p, times).sample_action(seed=8)))
-    error = surprise.std(axis=0) / np.sqrt(times)
-    assert (np.abs(surprise.mean(axis=0) - p.cross_entropy(q)) < 4 * error).all()
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS.keys() - MODE_IS_NO_PEAK)

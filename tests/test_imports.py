@@ -16,7 +16,7 @@ ROWS = [
     {"numerics", "random", "symbolic"},
     {"bounds", "shapes"},
     {"distribution", "losses", "returns"},
-    {"divergences"},
+    {"divergences", "testing"},
     {"distributions.beta", "distributions.choices", "distributions.clipped_normal", "distributions.triangular"},
     {"distributions.relaxed_one_hot_categorical"},
     {

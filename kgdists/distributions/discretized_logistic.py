@@ -83,7 +83,7 @@ class DiscretizedLogisticDist(Distribution):
         """
         x = self._logistic(sample_shape, seed)
         low, high = self._bounds()
-        return ops.stop_gradient(ops.clip(ops.round(x), low, high)) + (x - ops.stop_gradient(x))
+        return ops.stop_gradient(_clip(ops.round(x), low, high)) + (x - ops.stop_gradient(x))
 
     @draws
     @in_full_precision
@@ -91,9 +91,11 @@ class DiscretizedLogisticDist(Distribution):
         """Draw integers: int64 tensor, shape [B..., n]."""
         return self._nearest(self._logistic((), seed))
 
+    @in_full_precision
     def mode(self):
         """The most probable integers as floats, shape [B..., n]."""
-        return ops.cast(self.mode_action(), self.dtype)
+        # A float may be further out than the integer that it stands for.
+        return _clip(ops.cast(self.mode_action(), self.dtype), *self._bounds())
 
     @in_full_precision
     def mode_action(self):
@@ -126,19 +128,22 @@ class DiscretizedLogisticDist(Distribution):
         x = shapes.as_numbers(x, "x")
         if "float" in shapes.dtype_of(x):
             x = self._variate(x)
-            inside = ops.equal(x, ops.clip(ops.round(x), *self._bounds()))
+            inside = ops.equal(x, _clip(ops.round(x), *self._bounds()))
             k = self._nearest(x)
         else:
             self._variate(ops.cast(x, self.dtype))
             k = ops.cast(x, "int64")
             inside = (k >= ops.convert_to_tensor(self.low, "int64")) & (k <= ops.convert_to_tensor(self.high, "int64"))
+            if "uint" in shapes.dtype_of(x):
+                inside = inside & (k >= 0)  # the largest become negative
         self._check_inside(x, inside)
         log_proba = ops.sum(ops.where(inside, self._log_mass(ops.where(inside, k, self._nearest(self.mu))), -INF), -1)
         return ops.where(ops.any(ops.isnan(ops.cast(x, self.dtype)), axis=-1), float("nan"), log_proba)
 
     def _log_mass(self, k):
         at_low, at_high = ops.equal(k, ops.cast(self.low, "int64")), ops.equal(k, ops.cast(self.high, "int64"))
-        width = ops.exp(-self.logscale)
+        # Beyond 80 float32 has no exponentials; there one integer, or the two bounds, have all the mass anyway.
+        width = ops.exp(_clip(-self.logscale, -80.0, 80.0))
         distance = ops.cast(k, self.dtype) - self.mu
         above, below = (distance + 0.5) * width, (distance - 0.5) * width
         # F(a) - F(b) = F(a) (1 - F(b)) (1 - exp(b - a)), where a - b = 1 / s needs no difference.
@@ -147,8 +152,8 @@ class DiscretizedLogisticDist(Distribution):
         return left_of_above + right_of_below + ops.where(at_low | at_high, 0.0, ops.log(-ops.expm1(-width)))
 
     def _logistic(self, sample_shape, seed):
-        u = uniform(self._draw_shape(sample_shape), self._seed(seed))
-        return self.mu + ops.exp(self.logscale) * ops.cast(ops.log(u) - ops.log1p(-u), self.dtype)
+        u = ops.cast(uniform(self._draw_shape(sample_shape), self._seed(seed)), self.dtype)
+        return self.mu + ops.exp(self.logscale) * (ops.log(u) - ops.log1p(-u))
 
     def _bounds(self):
         """The outermost floats within the bounds."""
@@ -157,7 +162,7 @@ class DiscretizedLogisticDist(Distribution):
     def _nearest(self, x):
         """The integers next to floats; those beyond the outermost floats become the bounds."""
         low, high = self._bounds()
-        k = ops.cast(ops.clip(ops.round(x), low, high), "int64")
+        k = ops.cast(_clip(ops.round(x), low, high), "int64")
         k = ops.where(x <= low, ops.convert_to_tensor(self.low, "int64"), k)
         return ops.where(x >= high, ops.convert_to_tensor(self.high, "int64"), k)
 
@@ -170,12 +175,21 @@ class DiscretizedLogisticDist(Distribution):
             )
 
 
+def _clip(x, low, high):
+    # A Functional model with `ops.clip` to tensors cannot be saved.
+    return ops.minimum(ops.maximum(x, low), high)
+
+
 def _as_ints(bound, n, name):
     """`bound` as a tuple of n Python ints."""
     values = np.broadcast_to(np.asarray(bound, object), (n,)) if np.shape(bound) in ((), (n,)) else None
-    if values is None or not all(isinstance(x, Integral) and -(2**63) <= x < 2**63 for x in values):
+    if values is None or not all(_is_int64(x) for x in values):
         raise ValueError(f"`{name}` must be an int64 or a sequence of n = {n} of them. Received: {name}={bound}")
     return tuple(int(x) for x in values)
+
+
+def _is_int64(x):
+    return isinstance(x, Integral) and not isinstance(x, bool) and -(2**63) <= x < 2**63
 
 
 def _inwards(bound, dtype):

@@ -4,10 +4,13 @@ import functools
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import ops
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
 
 FOLDER = Path(__file__).parent
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
