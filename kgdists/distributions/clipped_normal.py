@@ -207,7 +207,7 @@ class ClippedNormalDist(Distribution):
         # From the side on which both tails are small, so that nothing cancels far out.
         flip = (a > 0.0) & box.has_low
         from_low = ops.where(box.has_low, _ndtr(ops.where(flip, -a, a)), 0.0)
-        from_high = ops.where(box.has_high, _ndtr(ops.where(flip, -b, b)), ops.where(flip, 0.0, 1.0))
+        from_high = ops.where(box.has_high, _ndtr(ops.where(flip, -b, b)), ops.where(flip, ops.zeros_like(b), 1.0))
         zeroth = ops.where(flip, from_low - from_high, from_high - from_low)
         density_a = ops.where(box.has_low, _density(a), 0.0)
         density_b = ops.where(box.has_high, _density(b), 0.0)
@@ -245,9 +245,10 @@ def _at_bound(z, growth, shift):
         for node, w in zip(NODES.tolist(), WEIGHTS.tolist(), strict=True)
     )
     remainder = ops.where(is_small, small * small * remainder, q - p - density * step)
-    # So does log q - log p.
-    ratio = (density * small + ops.where(is_small, remainder, 0.0)) / ops.where(p > 0.0, p, 1.0)
-    is_near = is_small & (ops.abs(ratio) < 0.5)
+    # So does log q - log p. Of probabilities that are next to nothing it does not matter.
+    is_near = is_small & (p > 1e-30)
+    ratio = ops.where(is_near, density * small + remainder, 0.0) / ops.where(is_near, p, 1.0)
+    is_near = is_near & (ops.abs(ratio) < 0.5)
     d = ops.where(is_near, ops.log1p(ops.where(is_near, ratio, 0.0)), log_q - log_p)
     near = p * numerics.expm1_minus(ops.where(is_near, d, 0.0))
     atom = ops.where(is_near, near, q - p - p * d)
