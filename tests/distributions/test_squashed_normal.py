@@ -213,7 +213,7 @@ def test_density_at_a_bound_is_that_of_the_nearest_distance(low, high, dtype):
         dist = one(mu, logvar, low, high, dtype)
         for function in modes(lambda x, dist=dist: gradient_of(dist.log_proba, x)):
             value, (gradient,) = function(np.array([bound], dtype))
-            np.testing.assert_allclose(value, want, rtol=1e-5 if dtype == "float32" else 1e-12)
+            np.testing.assert_allclose(value, want, rtol=1e-4 if dtype == "float32" else 1e-12)
             assert np.isfinite(gradient).all()
 
 
