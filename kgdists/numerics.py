@@ -57,9 +57,19 @@ def expm1_minus(x):
     -------
     tensor like `x`, >= 0; its gradient is `expm1(x)`.
     """
+    return _expm1_minus_value(x) if isinstance(x, keras.KerasTensor) else _expm1_minus(x)
+
+
+def _expm1_minus_value(x):
     near = ops.abs(x) < SERIES_RADIUS
     large = ops.where(near, 1.0, x)
     return ops.where(near, expm1_minus_series(ops.where(near, x, 0.0)), ops.expm1(large) - large)
+
+
+@ops.custom_gradient
+def _expm1_minus(x):
+    # One pass instead of one for each term of the series.
+    return _expm1_minus_value(x), lambda upstream: upstream * ops.expm1(x)
 
 
 def expm1_minus_series(x):
