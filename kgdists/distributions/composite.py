@@ -2,6 +2,7 @@
 
 import json
 from collections import OrderedDict
+from numbers import Integral
 
 import keras
 
@@ -205,6 +206,9 @@ def _outline(tree):
 def _checked(dists):
     """`dists` of plain dicts, ordered by key as trees are everywhere, and tuples."""
     if isinstance(dists, dict):
+        for key in dists:
+            if not isinstance(key, str):
+                raise TypeError(f"Keys of `dists` must be strings. Received: {key!r}")
         return {key: _checked(dists[key]) for key in sorted(dists)}
     if isinstance(dists, (tuple, list)):
         return tuple(map(_checked, dists))
@@ -218,22 +222,28 @@ def _named_params(dists, prefix=""):
         yield from ((prefix + name, x) for name, x in dists.params.items())
         return
     for key, part in dists.items() if isinstance(dists, dict) else enumerate(dists):
-        yield from _named_params(part, f"{prefix}{key}/")
+        yield from _named_params(part, prefix + _step(key))
+
+
+def _step(key):
+    # As in a JSON pointer (RFC 6901), so that no two names are the same.
+    return str(key).replace("~", "~0").replace("/", "~1") + "/"
 
 
 def _structure(dists):
-    """Everything but the parameters, as JSON has it."""
+    """Everything but the parameters and generators, as JSON has it."""
     if isinstance(dists, dict):
         return {"dict": {key: _structure(part) for key, part in dists.items()}}
     if isinstance(dists, tuple):
         return {"tuple": [_structure(part) for part in dists]}
-    return {"class": keras.saving.get_registered_name(type(dists)), "static": dists._static()}
+    seed = {"random_seed": int(dists.random_seed)} if isinstance(dists.random_seed, Integral) else {}
+    return {"class": keras.saving.get_registered_name(type(dists)), "static": dists._static() | seed}
 
 
 def _rebuilt(structure, params, prefix=""):
     if "dict" in structure:
-        return {key: _rebuilt(part, params, f"{prefix}{key}/") for key, part in structure["dict"].items()}
+        return {key: _rebuilt(part, params, prefix + _step(key)) for key, part in structure["dict"].items()}
     if "tuple" in structure:
-        return tuple(_rebuilt(part, params, f"{prefix}{i}/") for i, part in enumerate(structure["tuple"]))
+        return tuple(_rebuilt(part, params, prefix + _step(i)) for i, part in enumerate(structure["tuple"]))
     own = {name.removeprefix(prefix): x for name, x in params.items() if name.startswith(prefix)}
     return keras.saving.get_registered_object(structure["class"]).from_params(own, **structure["static"])

@@ -44,15 +44,16 @@ class OneOfDist(CompositeDist):
 
     def __init__(self, dists, *, name="one_of_dist", random_seed=None):
         super().__init__(dists, name=name, random_seed=random_seed)
-        if len(self.dists) != 2 or not isinstance(self.dists[0], CategoricalDist):
+        parts = self.dists if isinstance(self.dists, tuple) else ()
+        if len(parts) != 2 or not isinstance(parts[0], CategoricalDist) or not isinstance(parts[1], tuple):
             raise ValueError(
-                f"`dists` must be a CategoricalDist and a tuple of its branches. Received: {len(self.dists)} parts, "
-                f"the first a {type(self.dists[0]).__name__}"
+                "`dists` must be a tuple of a CategoricalDist and the tuple of its branches. "
+                f"Received: {type(dists).__name__} of {[type(part).__name__ for part in parts]}"
             )
-        if not isinstance(self.dists[1], tuple) or len(self.dists[1]) != self.choice.num_categories:
+        if len(self.values) != self.choice.num_categories:
             raise ValueError(
-                f"There must be as many branches as categories. Received: {self.choice.num_categories} categories, "
-                f"branches {self.dists[1]!r}"
+                "There must be as many branches as categories. "
+                f"Received: {self.choice.num_categories} categories, {len(self.values)} branches"
             )
 
     @property
@@ -97,9 +98,7 @@ class OneOfDist(CompositeDist):
             choice = ops.reshape(choice, shapes.sizes(log_proba))
         for i, (dist, value) in enumerate(zip(self.values, values, strict=True)):
             counts = ops.equal(choice, i) if is_label else ops.not_equal(choice[..., i], 0)
-            if is_label:  # what does not count must have a finite density all the same, for the gradient
-                value = _where(counts, value, dist.mode_action())
-            term = dist.log_proba(value)
+            term = dist.log_proba(_supported(dist, value, counts))
             weight = 1.0 if is_label else ops.cast(choice[..., i], self.dtype)
             log_proba = log_proba + weight * ops.where(counts, term, 0.0)
         return log_proba
@@ -126,13 +125,30 @@ class OneOfDist(CompositeDist):
     def _expected(self, values):
         probs = self.choice.probs
         # A branch without probability counts nothing, be its value infinite.
-        return sum(ops.where(ops.equal(probs[..., i], 0), 0.0, probs[..., i] * x) for i, x in enumerate(values))
+        return sum(probs[..., i] * ops.where(ops.equal(probs[..., i], 0), 0.0, x) for i, x in enumerate(values))
 
 
 def _chosen_only(action):
     choice, values = action
     zeros = keras.tree.map_structure(ops.zeros_like, values)
     return choice, tuple(_where(ops.equal(choice, i), *pair) for i, pair in enumerate(zip(values, zeros, strict=True)))
+
+
+def _supported(dist, value, counts):
+    """`value` where it counts, else a mode: its density must be finite all the same, for the gradient."""
+    if isinstance(dist, CompositeDist):
+        return map_branches(lambda part, x: _supported(part, x, counts), dist.dists, value)
+    value = shapes.as_numbers(value, "x")
+    best = dist.mode() if "float" in shapes.dtype_of(value) else dist.mode_action()
+    event = tuple(best.shape[len(dist.batch_shape) :])
+    if event == () and shapes.matches(value.shape, (*counts.shape, 1)):
+        best, event = ops.expand_dims(best, -1), (1,)  # labels in a column
+    if not shapes.matches(value.shape, (*counts.shape, *event)):
+        raise ValueError(
+            f"The values of each branch must have shape {(*counts.shape, *event)}, the first axes as the choice has. "
+            f"Received: values of shape {tuple(value.shape)} and dtype {shapes.dtype_of(value)}"
+        )
+    return _where(counts, value, best)
 
 
 def _where(condition, x, other):

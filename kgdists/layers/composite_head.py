@@ -36,7 +36,8 @@ class CompositeHead(keras.layers.Layer):
 
     def build(self, features_shape):
         for head in self.branches:
-            head.build(features_shape)
+            if not head.built:  # those of a saved head come built
+                head.build(features_shape)
 
     def call(self, features, action_mask=None):
         return CompositeDist(self._dists(features, action_mask))

@@ -266,7 +266,9 @@ def test_what_a_mask_rules_out_is_never_drawn():
 
 def test_log_proba_under_a_mask():
     dist = BernoulliDist(LOGITS, mask=MASK)
-    np.testing.assert_array_equal(np.isneginf(dist.log_proba([[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 1, 0]])), [1, 0, 0, 1])
+    np.testing.assert_array_equal(
+        np.isneginf(dist.log_proba([[0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 1, 0]])), [1, 0, 0, 1]
+    )
     assert dist.log_proba([[0, 0, 0], [0, 0, 0], [1, 0, 0], [0, 1, 1]])[3] == 0
 
 
@@ -274,7 +276,9 @@ def test_masked_logits_get_no_gradient():
     def objective(logits):
         dist = BernoulliDist(logits, mask=MASK)
         other = BernoulliDist(ops.stop_gradient(0.5 * logits), mask=MASK)
-        return dist.entropy() + dist.log_proba(dist.mode()) + ops.sum(dist.sample(seed=0), -1) + dist.kl_divergence(other)
+        return (
+            dist.entropy() + dist.log_proba(dist.mode()) + ops.sum(dist.sample(seed=0), -1) + dist.kl_divergence(other)
+        )
 
     _, (gradient,) = gradient_of(objective, LOGITS)
     np.testing.assert_array_equal(np.array(gradient) != 0, MASK == 2)
@@ -292,7 +296,10 @@ def test_masks_in_graphs_and_models():
 @pytest.mark.parametrize(
     "mask, text",
     [
-        (MASK[:1], r"`mask` must have the shape of `logits`.* Received: mask of shape \(1, 3\), logits of shape \(4, 3\)"),
+        (
+            MASK[:1],
+            r"`mask` must have the shape of `logits`.* Received: mask of shape \(1, 3\), logits of shape \(4, 3\)",
+        ),
         (MASK + 1, r"`mask` must be of 0, 1 and 2 \(both allowed\). Received: values \[1 2 3\]"),
         (MASK.astype(str), "`mask` must be of numbers.* Received: mask of dtype str"),
         (MASK == 2, "`mask` must be of 0, 1 and 2.* Received: mask of dtype bool"),

@@ -66,7 +66,9 @@ def test_dimensions_are_independent_and_have_bounds_of_their_own():
     dist = DiscretizedLogisticDist(mu, logscale, low, high)
     x = RNG(1).integers(low, np.add(high, 1), size=(5, 3))
     want = sum(
-        np.array(DiscretizedLogisticDist(mu[:, i, None], logscale[:, i, None], low[i], high[i]).log_proba(x[:, i, None]))
+        np.array(
+            DiscretizedLogisticDist(mu[:, i, None], logscale[:, i, None], low[i], high[i]).log_proba(x[:, i, None])
+        )
         for i in range(3)
     )
     np.testing.assert_allclose(dist.log_proba(x), want, rtol=1e-12)
@@ -122,7 +124,9 @@ def test_actions_are_distributed_exactly():
 
 def test_samples_have_the_gradient_of_the_logistic_draw():
     mu, logscale = f32([[0.3, -1.0]]), f32([[0.0, 1.0]])
-    _, (by_mu, by_logscale) = gradient_of(lambda *p: DiscretizedLogisticDist(*p, -2, 2).sample(100, seed=0), mu, logscale)
+    _, (by_mu, by_logscale) = gradient_of(
+        lambda *p: DiscretizedLogisticDist(*p, -2, 2).sample(100, seed=0), mu, logscale
+    )
     np.testing.assert_array_equal(by_mu, [[100, 100]])
     assert np.isfinite(by_logscale).all() and np.all(by_logscale != 0)
 
@@ -214,8 +218,12 @@ def test_values_that_are_no_integers_within_the_bounds(wrong):
     with pytest.raises(ValueError, match=r"`x` must be of integers from low=\(-3, 0\) to high=\(3, 2\). Received: "):
         small().log_proba(x)
     for jit_compile in (False, True):
-        log_proba = tf.function(lambda x: gradient_of(lambda mu: DiscretizedLogisticDist(
-            mu, small().logscale, (-3, 0), (3, 2)).log_proba(x), small().mu), jit_compile=jit_compile)
+        log_proba = tf.function(
+            lambda x: gradient_of(
+                lambda mu: DiscretizedLogisticDist(mu, small().logscale, (-3, 0), (3, 2)).log_proba(x), small().mu
+            ),
+            jit_compile=jit_compile,
+        )
         value, (gradient,) = log_proba(tf.constant(x))
         np.testing.assert_array_equal(np.isneginf(value), [False, True, False])
         assert np.isfinite(gradient).all()
@@ -232,7 +240,9 @@ def test_unsigned_integers_beyond_int64():
 # The constructor.
 
 
-@pytest.mark.parametrize("bound", [1.5, "0", None, True, [0], [0, 0, 0], [[0, 0]], 2**63, -(2**63) - 1, [0, NAN]], ids=str)
+@pytest.mark.parametrize(
+    "bound", [1.5, "0", None, True, [0], [0, 0, 0], [[0, 0]], 2**63, -(2**63) - 1, [0, NAN]], ids=str
+)
 def test_bounds_must_be_int64(bound):
     zeros = np.zeros((4, 2), "float32")
     with pytest.raises(ValueError, match="`high` must be an int64 or a sequence of n = 2 of them. Received: high="):
@@ -241,7 +251,9 @@ def test_bounds_must_be_int64(bound):
         DiscretizedLogisticDist(zeros, zeros, bound, 0)
 
 
-@pytest.mark.parametrize("bound", [3, np.int8(3), [3, 3], (3, 3), np.array([3, 3]), np.array([3, 3], "uint8")], ids=repr)
+@pytest.mark.parametrize(
+    "bound", [3, np.int8(3), [3, 3], (3, 3), np.array([3, 3]), np.array([3, 3], "uint8")], ids=repr
+)
 def test_bounds_become_tuples_of_ints(bound):
     dist = DiscretizedLogisticDist(np.zeros(2), np.zeros(2), 0, bound)
     assert dist.high == (3, 3) and {type(x) for x in dist.low + dist.high} == {int}

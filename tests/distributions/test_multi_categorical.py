@@ -72,7 +72,9 @@ test_reference_numbers = reference_test("multi_categorical", single=answer_singl
 def test_all_is_that_of_the_single_choices(nvec, batch):
     p_logits, q_logits = 2.0 * RNG(0).normal(size=(2, *batch, sum(nvec)))
     p, q = MultiCategoricalDist(p_logits, nvec), MultiCategoricalDist(q_logits, nvec)
-    singles = [tuple(map(CategoricalDist, pair)) for pair in zip(pieces(p_logits, nvec), pieces(q_logits, nvec), strict=True)]
+    singles = [
+        tuple(map(CategoricalDist, pair)) for pair in zip(pieces(p_logits, nvec), pieces(q_logits, nvec), strict=True)
+    ]
     labels = labels_for(nvec, *batch)
     want = sum(np.array(one.log_proba(labels[..., i])) for i, (one, _) in enumerate(singles))
     np.testing.assert_allclose(p.log_proba(labels), want, rtol=1e-12, atol=1e-12)
@@ -183,7 +185,10 @@ def test_label_forms(labels):
         np.take_along_axis(scipy.special.log_softmax(x, axis=-1), LABELS[:, i, None], axis=-1)[:, 0]
         for i, x in enumerate(pieces(LOGITS, NVEC))
     )
-    for log_proba in (MultiCategoricalDist(LOGITS, NVEC).log_proba, tf.function(MultiCategoricalDist(LOGITS, NVEC).log_proba)):
+    for log_proba in (
+        MultiCategoricalDist(LOGITS, NVEC).log_proba,
+        tf.function(MultiCategoricalDist(LOGITS, NVEC).log_proba),
+    ):
         assert log_proba(labels).dtype == "float32"
         np.testing.assert_allclose(log_proba(labels), want, rtol=1e-5)
 
@@ -292,7 +297,10 @@ def test_masks_in_models():
 @pytest.mark.parametrize(
     "mask, text",
     [
-        (MASK[:1], r"`mask` must have the shape of `logits`.* Received: mask of shape \(1, 7\), logits of shape \(4, 7\)"),
+        (
+            MASK[:1],
+            r"`mask` must have the shape of `logits`.* Received: mask of shape \(1, 7\), logits of shape \(4, 7\)",
+        ),
         (MASK[:, :3], r"`mask` must have the shape of `logits`.* Received: mask of shape \(4, 3\)"),
         (f32(MASK), "`mask` must be of bools.* Received: dtype float32"),
         (2 * MASK.astype(int), r"`mask` must be of bools.* Received: values \[0 2\]"),
