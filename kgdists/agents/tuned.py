@@ -59,6 +59,30 @@ TUNED = {
         gae_lambda=0.94,
         normalize_observations=True,
     ),
+    "LunarLander-v3": _tuned(
+        802_816,
+        decay=("learning_rate",),
+        num_envs=16,
+        n_steps=256,
+        batch_size=256,
+        n_epochs=8,
+        learning_rate=1e-3,
+        gamma=0.995,
+        gae_lambda=0.98,
+        ent_coef=0.01,
+    ),
+    "LunarLanderContinuous-v3": _tuned(
+        802_816,
+        decay=("learning_rate",),
+        num_envs=16,
+        n_steps=256,
+        batch_size=256,
+        n_epochs=8,
+        learning_rate=1e-3,
+        gamma=0.995,
+        gae_lambda=0.98,
+        box_family="squashed",
+    ),
 }
 
 DEFAULT = _tuned(100_000)
