@@ -9,7 +9,7 @@ from kgdists import numerics, shapes
 from kgdists.distribution import Distribution, draws, in_full_precision
 from kgdists.random import uniform
 
-__all__ = ["DiscretizedLogisticDist"]
+__all__ = ["DiscretizedLogisticDist", "as_ints"]
 
 INF = float("inf")
 
@@ -60,7 +60,7 @@ class DiscretizedLogisticDist(Distribution):
         shapes.check_vector(mu=mu, logscale=logscale)
         shapes.check_same(mu=mu, logscale=logscale)
         shapes.check_finite(mu=mu, logscale=logscale)
-        low, high = (_as_ints(bound, mu.shape[-1], which) for bound, which in ((low, "low"), (high, "high")))
+        low, high = (as_ints(bound, mu.shape[-1], which) for bound, which in ((low, "low"), (high, "high")))
         if any(a > b for a, b in zip(low, high, strict=True)):
             raise ValueError(f"`low` must not exceed `high`. Received: low={low}, high={high}")
         self._set(mu=mu, logscale=logscale, low=low, high=high, name=name, random_seed=random_seed)
@@ -180,7 +180,7 @@ def _clip(x, low, high):
     return ops.minimum(ops.maximum(x, low), high)
 
 
-def _as_ints(bound, n, name):
+def as_ints(bound, n, name):
     """`bound` as a tuple of n Python ints."""
     values = np.broadcast_to(np.asarray(bound, object), (n,)) if np.shape(bound) in ((), (n,)) else None
     if values is None or not all(_is_int64(x) for x in values):

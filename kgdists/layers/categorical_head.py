@@ -1,5 +1,7 @@
 """Head layer: features -> `CategoricalDist`."""
 
+from numbers import Integral
+
 import keras
 
 from kgdists.distributions import CategoricalDist
@@ -33,10 +35,10 @@ class CategoricalHead(LogitsHead):
     """
 
     def __init__(self, num_categories, **options):
-        if not isinstance(num_categories, int) or num_categories < 1:
+        if isinstance(num_categories, bool) or not isinstance(num_categories, Integral) or num_categories < 1:
             raise ValueError(f"`num_categories` must be an int >= 1. Received: num_categories={num_categories!r}")
-        super().__init__(num_categories, **options)
-        self.num_categories = num_categories
+        super().__init__(int(num_categories), **options)
+        self.num_categories = int(num_categories)
 
     def call(self, features, action_mask=None):
         logits = self.logits(features)

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from kgdists.distributions import DiscretizedLogisticDist
+from kgdists.distributions.discretized_logistic import as_ints
 from kgdists.layers.normal_head import NormalHead
 
 __all__ = ["DiscretizedLogisticHead"]
@@ -35,7 +36,7 @@ class DiscretizedLogisticHead(NormalHead):
     """
 
     def __init__(self, num_dims, low, high, initial_stddev=0.5, dtype=None, **options):
-        low, high = ([int(x) for x in np.broadcast_to(np.asarray(bound, object), num_dims)] for bound in (low, high))
+        low, high = (list(as_ints(bound, num_dims, name)) for bound, name in ((low, "low"), (high, "high")))
         center = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
         scale = [max((b - a) / 2, 0.5) for a, b in zip(low, high, strict=True)]
         dtype = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
