@@ -143,7 +143,8 @@ class DiscretizedLogisticDist(Distribution):
     def _log_mass(self, k):
         at_low, at_high = ops.equal(k, ops.cast(self.low, "int64")), ops.equal(k, ops.cast(self.high, "int64"))
         # Beyond 80 float32 has no exponentials; there one integer, or the two bounds, have all the mass anyway.
-        width = ops.exp(_clip(-self.logscale, -80.0, 80.0))
+        too_far = ops.abs(self.logscale) > 80.0
+        width = ops.exp(ops.where(too_far, -80.0 * ops.sign(self.logscale), -self.logscale))
         distance = ops.cast(k, self.dtype) - self.mu
         above, below = (distance + 0.5) * width, (distance - 0.5) * width
         # F(a) - F(b) = F(a) (1 - F(b)) (1 - exp(b - a)), where a - b = 1 / s needs no difference.
