@@ -47,8 +47,9 @@ class CompositeHead(keras.layers.Layer):
             return map_branches(lambda head: head(features), self._structure)
 
         def apply(head, mask):
-            # An empty mask is that of a head without one.
-            return head(features) if len(mask.shape) and mask.shape[-1] == 0 else head(features, mask)
+            # An empty mask is that of a head without one; a nested one is that of another composite.
+            is_empty = not isinstance(mask, (dict, tuple)) and mask.shape[-1:] == (0,)
+            return head(features) if is_empty else head(features, action_mask=mask)
 
         return map_branches(apply, self._structure, action_mask)
 
