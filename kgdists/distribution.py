@@ -6,10 +6,9 @@ import numbers
 from collections import OrderedDict
 
 import keras
-import optree
 from keras import ops
 
-from kgdists import shapes
+from kgdists import pytree, shapes
 from kgdists.random import Stream
 from kgdists.symbolic import Draw
 
@@ -85,7 +84,7 @@ class Distribution:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        optree.register_pytree_node(cls, cls._flatten, cls._unflatten, namespace="keras")
+        pytree.register(cls)
         keras.saving.register_keras_serializable(cls.__module__.partition(".")[0])(cls)
 
     def _set(self, *, random_seed=None, **fields):

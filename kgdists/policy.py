@@ -21,6 +21,13 @@ def split_mask(observations):
     return rest["observation"] if rest.keys() == {"observation"} else rest, observations["action_mask"]
 
 
+class _ReplicaLoss(keras.losses.Loss):
+    # Under `tf.distribute` Keras sums the gradients of the replicas, and divides the losses that it reduces itself.
+
+    def call(self, y_true, y_pred):
+        return y_pred
+
+
 @keras.saving.register_keras_serializable(package="kgdists")
 class Policy(keras.Model):
     """A trunk, observations -> features, and a head, features -> distribution.
@@ -74,7 +81,8 @@ class Policy(keras.Model):
         loss = -y_pred.log_proba(y)
         if sample_weight is not None:
             loss = loss * ops.reshape(ops.cast(sample_weight, loss.dtype), ops.shape(loss))
-        return sum(self.losses, ops.mean(loss))
+        total = ops.reshape(sum(self.losses, ops.mean(loss)), (1,))
+        return _ReplicaLoss("replica_loss", dtype=total.dtype)(total, total)
 
     def export(self, filepath, input_signature=None, **kwargs):
         """Write a SavedModel whose endpoint `serve` maps observations to the parameters, `action` and `mode_action`.

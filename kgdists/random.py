@@ -111,7 +111,7 @@ else:
         return keras.random.normal(shape, dtype=dtype, seed=seed)
 
     def _log_gamma(concentration, seed):
-        return jax.random.loggamma(ops.cast(_key(seed), "uint32"), concentration)
+        return jax.random.loggamma(ops.cast(_key(seed), "uint32"), concentration, dtype=concentration.dtype)
 
 
 def uniform(shape, seed=None):

@@ -139,3 +139,59 @@ MODE_IS_NO_PEAK: set[str] = {"clipped_normal", "one_of", "squashed_normal", "gau
 def has(dist, method):
     """Whether the class of `dist` defines a method, rather than inherits the one that raises."""
     return method not in OPTIONAL or getattr(type(dist), method) is not getattr(Distribution, method)
+
+
+# Heads: class, arguments, distribution and width of its events.
+HEADS = {
+    "categorical": (kg.layers.CategoricalHead, {"num_categories": 3, "boltzmann_tau": 0.5}, kg.CategoricalDist, 3),
+    "relaxed_one_hot": (kg.layers.RelaxedOneHotHead, {"num_categories": 3}, kg.RelaxedOneHotCategorical, 3),
+    "relaxed_one_hot_trained": (
+        kg.layers.RelaxedOneHotHead,
+        {"num_categories": 3, "train_temperature": True},
+        kg.RelaxedOneHotCategorical,
+        3,
+    ),
+    "gaussian_mixture": (
+        kg.layers.GaussianMixtureHead,
+        {"num_components": 3, "num_dims": 2, "scale": [1.0, 2.0]},
+        kg.GaussianMixtureDist,
+        2,
+    ),
+    "gaussian_mixture_full": (
+        kg.layers.GaussianMixtureHead,
+        {"num_components": 3, "num_dims": 2, "covariance": "full"},
+        kg.GaussianMixtureDist,
+        2,
+    ),
+    "state_dependent_normal": (
+        kg.layers.StateDependentNormalHead,
+        {"num_dims": 2, "scale": [1.0, 2.0]},
+        kg.StateDependentNormalDist,
+        2,
+    ),
+    "multivariate_normal": (
+        kg.layers.MultivariateNormalHead,
+        {"num_dims": 3, "scale": [1.0, 2.0, 3.0]},
+        kg.MultivariateNormalDist,
+        3,
+    ),
+    "multivariate_normal_state_dependent": (
+        kg.layers.MultivariateNormalHead,
+        {"num_dims": 3, "state_dependent": True},
+        kg.MultivariateNormalDist,
+        3,
+    ),
+    "normal": (kg.layers.NormalHead, {"num_dims": 2, "initial_stddev": 0.5, "scale": [1.0, 2.0]}, kg.NormalDist, 2),
+    "normal_state_dependent": (kg.layers.NormalHead, {"num_dims": 2, "state_dependent": True}, kg.NormalDist, 2),
+    "squashed_normal": (kg.layers.SquashedNormalHead, {"num_dims": 2, "low": [0.0, -1.0]}, kg.SquashedNormalDist, 2),
+    "beta": (kg.layers.BetaHead, {"num_dims": 2, "low": -1.0, "high": [1.0, 2.0]}, kg.BetaDist, 2),
+    "clipped_normal": (kg.layers.ClippedNormalHead, {"num_dims": 2, "low": [0.0, -1.0]}, kg.ClippedNormalDist, 2),
+    "bernoulli": (kg.layers.BernoulliHead, {"num_dims": 3}, kg.BernoulliDist, 3),
+    "multi_categorical": (kg.layers.MultiCategoricalHead, {"nvec": [2, 3]}, kg.MultiCategoricalDist, 5),
+    "discretized_logistic": (
+        kg.layers.DiscretizedLogisticHead,
+        {"num_dims": 2, "low": -1, "high": [3, 9]},
+        kg.DiscretizedLogisticDist,
+        2,
+    ),
+}

@@ -5,75 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgdists.distributions import (
-    BetaDist,
-    CategoricalDist,
-    ClippedNormalDist,
-    GaussianMixtureDist,
-    MultivariateNormalDist,
-    NormalDist,
-    RelaxedOneHotCategorical,
-    SquashedNormalDist,
-    StateDependentNormalDist,
-)
-from kgdists.layers import (
-    BetaHead,
-    CategoricalHead,
-    ClippedNormalHead,
-    GaussianMixtureHead,
-    MultivariateNormalHead,
-    NormalHead,
-    RelaxedOneHotHead,
-    SquashedNormalHead,
-    StateDependentNormalHead,
-)
-from tests.table import has
+from tests.table import HEADS, has
 
-HEADS = {
-    "categorical": (CategoricalHead, {"num_categories": 3, "boltzmann_tau": 0.5}, CategoricalDist, 3),
-    "relaxed_one_hot": (RelaxedOneHotHead, {"num_categories": 3}, RelaxedOneHotCategorical, 3),
-    "relaxed_one_hot_trained": (
-        RelaxedOneHotHead,
-        {"num_categories": 3, "train_temperature": True},
-        RelaxedOneHotCategorical,
-        3,
-    ),
-    "gaussian_mixture": (
-        GaussianMixtureHead,
-        {"num_components": 3, "num_dims": 2, "scale": [1.0, 2.0]},
-        GaussianMixtureDist,
-        2,
-    ),
-    "gaussian_mixture_full": (
-        GaussianMixtureHead,
-        {"num_components": 3, "num_dims": 2, "covariance": "full"},
-        GaussianMixtureDist,
-        2,
-    ),
-    "state_dependent_normal": (
-        StateDependentNormalHead,
-        {"num_dims": 2, "scale": [1.0, 2.0]},
-        StateDependentNormalDist,
-        2,
-    ),
-    "multivariate_normal": (
-        MultivariateNormalHead,
-        {"num_dims": 3, "scale": [1.0, 2.0, 3.0]},
-        MultivariateNormalDist,
-        3,
-    ),
-    "multivariate_normal_state_dependent": (
-        MultivariateNormalHead,
-        {"num_dims": 3, "state_dependent": True},
-        MultivariateNormalDist,
-        3,
-    ),
-    "normal": (NormalHead, {"num_dims": 2, "initial_stddev": 0.5, "scale": [1.0, 2.0]}, NormalDist, 2),
-    "normal_state_dependent": (NormalHead, {"num_dims": 2, "state_dependent": True}, NormalDist, 2),
-    "squashed_normal": (SquashedNormalHead, {"num_dims": 2, "low": [0.0, -1.0]}, SquashedNormalDist, 2),
-    "beta": (BetaHead, {"num_dims": 2, "low": -1.0, "high": [1.0, 2.0]}, BetaDist, 2),
-    "clipped_normal": (ClippedNormalHead, {"num_dims": 2, "low": [0.0, -1.0]}, ClippedNormalDist, 2),
-}
 each_head = pytest.mark.parametrize(
     "make",
     [lambda cls=cls, args=args, **options: cls(**args, **options) for cls, args, _, _ in HEADS.values()],
@@ -218,7 +151,7 @@ def test_mixed_precision_gives_finite_half_precision_values(make, policy):
     values = [pi.entropy()] if has(pi, "entropy") else []
     values += [pi.kl_divergence(pi)] if has(pi, "kl_divergence") else []
     for tensor in (*pi.params.values(), x, log_proba, *values):
-        assert tensor.dtype == policy.removeprefix("mixed_") and np.isfinite(tf.cast(tensor, "float32")).all()
+        assert tensor.dtype == head.compute_dtype and np.isfinite(tf.cast(tensor, "float32")).all()
     assert all(weight.dtype == "float32" for weight in head.trainable_variables)
 
 
