@@ -1,5 +1,11 @@
-import keras
-import pytest
+import os
+
+# One thread for each process: the tests' tensors are small, and processes run side by side.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+import keras  # noqa: E402
+import pytest  # noqa: E402
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
