@@ -57,7 +57,7 @@ def as_numbers(x, name):
 
 
 def sizes(x):
-    """The shape of `x` to reshape others to: tensors where it is not static, -1 where a KerasTensor does not know it."""
+    """The shape of `x` to reshape others to: tensors where not static, -1 where a KerasTensor does not know it."""
     return tuple(-1 if n is None else n for n in ops.shape(x))
 
 

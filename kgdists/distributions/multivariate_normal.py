@@ -122,34 +122,32 @@ class MultivariateNormalDist(Distribution):
         :math:`M = L_q^{-1} L_p,\ z = L_q^{-1} (\mu_p - \mu_q)`.
         """
         self._check_other(other)
-        step, z = self._whitened_steps(other)
-        m = step + ops.eye(self.event_shape[0], dtype=self.dtype)
-        squares = ops.sum(m * m, axis=(-2, -1)) + ops.sum(LOG_2PI + z * z, axis=-1)
+        n = self.event_shape[0]
+        whitened = self._whitened_steps(other) + ops.eye(n, n + 1, dtype=self.dtype)
+        squares = n * LOG_2PI + ops.sum(whitened * whitened, axis=(-2, -1))
         return 0.5 * squares + triangular.half_log_det(other.scale_tril)
 
     @in_full_precision
     def kl_divergence(self, other):
         r"""Kullback-Leibler divergence to `other` = q, shape [B...], >= 0:
 
-        :math:`\frac12 (\sum_i (e^{2 d_i} - 1 - 2 d_i) + \sum_{i > j} M_{ij}^2 + |z|^2)`,
-        :math:`d_i = \log L_{p,ii} - \log L_{q,ii}`, M and z as for the cross-entropy.
+        :math:`\frac12 (|S|^2 + |z|^2) + \sum_i (e^{d_i} - 1 - d_i)`,
+        :math:`S = L_q^{-1} (L_p - L_q),\ d_i = \log L_{p,ii} - \log L_{q,ii}`, z as for the cross-entropy.
         """
         self._check_other(other)
-        step, z = self._whitened_steps(other)
-        # Both triangular, so that M is too, and its trace and determinant are those of its diagonal: terms >= 0.
+        # With M = 1 + S, triangular as all of them are, so that its determinant is the product of exp(d): terms >= 0.
+        whitened = self._whitened_steps(other)
         p, q = triangular.diagonal(self.scale_tril), triangular.diagonal(other.scale_tril)
         relative = (p - q) / q
         near = ops.abs(relative) < 0.5
         d = ops.where(near, ops.log1p(ops.where(near, relative, 0.0)), ops.log(p) - ops.log(q))
-        off_diagonal = ops.tril(step, -1)
-        squares = ops.sum(off_diagonal * off_diagonal, axis=(-2, -1)) + ops.sum(z * z, axis=-1)
-        return 0.5 * (ops.sum(numerics.expm1_minus(2.0 * d), axis=-1) + squares)
+        squares = ops.sum(whitened * whitened, axis=(-2, -1))
+        return 0.5 * squares + ops.sum(numerics.expm1_minus(d), axis=-1)
 
     def _whitened_steps(self, other):
-        """`L_q^-1 (L_p - L_q)`, in which nearly equal factors keep their digits, and `L_q^-1 (mu_p - mu_q)`."""
+        """`L_q^-1 (L_p - L_q)`, in which nearly equal factors keep their digits, with `L_q^-1 (mu_p - mu_q)` behind."""
         steps = ops.concatenate([self.scale_tril - other.scale_tril, (self.mu - other.mu)[..., None]], axis=-1)
         tril = other.scale_tril
         if len(tril.shape) < len(steps.shape):
             tril = tril + ops.zeros_like(steps[..., :-1])
-        whitened = ops.solve_triangular(tril, steps, lower=True)
-        return whitened[..., :-1], whitened[..., -1]
+        return ops.solve_triangular(tril, steps, lower=True)

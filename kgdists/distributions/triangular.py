@@ -13,7 +13,6 @@ __all__ = [
     "diagonal",
     "half_log_det",
     "multiply",
-    "shape_of",
     "solve",
     "solve_transposed",
     "strictly_lower",
@@ -56,7 +55,7 @@ def _solve(matrix, x, lower):
     # Sample axes in front become columns, so that no matrix is repeated for them.
     rank, front = len(x.shape), len(x.shape) - len(matrix.shape) + 1
     columns = ops.transpose(x, (*range(front, rank), *range(front)))
-    shape = shape_of(columns)
+    shape = shapes.sizes(columns)
     samples = shape[rank - front :]
     count = math.prod(samples) if all(isinstance(size, int) for size in samples) else -1
     flat = ops.reshape(columns, (*shape[: rank - front], count))
@@ -70,7 +69,7 @@ def strictly_lower(entries, n):
     placement = np.zeros((len(rows), n * n))
     placement[np.arange(len(rows)), rows * n + columns] = 1.0
     matrix = ops.matmul(entries, ops.convert_to_tensor(placement, shapes.dtype_of(entries)))
-    return ops.reshape(matrix, (*shape_of(matrix)[:-1], n, n))
+    return ops.reshape(matrix, (*shapes.sizes(matrix)[:-1], n, n))
 
 
 def check_scale_tril(scale_tril, mu):
@@ -98,8 +97,3 @@ def check_scale_tril(scale_tril, mu):
             "`scale_tril` must be lower triangular with a positive diagonal. "
             f"Received: {values[tuple(index)]} at index {index} of scale_tril"
         )
-
-
-def shape_of(x):
-    """The shape for `ops.reshape`: -1 where a KerasTensor does not know it."""
-    return tuple(-1 if size is None else size for size in ops.shape(x))

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgdists import shapes
 from kgdists.distributions import GaussianMixtureDist, triangular
 from kgdists.layers.normal_head import NormalHead
 
@@ -118,7 +119,7 @@ class GaussianMixtureHead(keras.layers.Layer):
         )
 
     def _per_component(self, x):
-        return ops.reshape(x, (*triangular.shape_of(x)[:-1], self.num_components, x.shape[-1] // self.num_components))
+        return ops.reshape(x, (*shapes.sizes(x)[:-1], self.num_components, x.shape[-1] // self.num_components))
 
     def get_config(self):
         return super().get_config() | {
