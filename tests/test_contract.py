@@ -50,6 +50,16 @@ def make(request):
     return maker(DISTRIBUTIONS[request.param])
 
 
+# All ways there are to draw and to hold parameters. What the base class does is tested with these.
+KINDS = ("categorical", "normal", "beta", "full_gaussian_mixture", "composite", "one_of")
+
+
+@pytest.fixture(params=KINDS)
+def make_kind(request):
+    """Constructor of one distribution of each kind."""
+    return maker(DISTRIBUTIONS[request.param])
+
+
 @pytest.fixture(params=[name for name, construct in DISTRIBUTIONS.items() if is_of_vectors(construct)])
 def make_vectors(request):
     """Constructor of one whose parameters have the shape of the events."""
@@ -483,8 +493,8 @@ def test_into_and_out_of_a_traced_function(make):
     np.testing.assert_allclose(value, surprise(dist), rtol=1e-5, atol=1e-5)
 
 
-def test_through_a_while_loop(make):
-    dist = make()
+def test_through_a_while_loop(make_kind):
+    dist = make_kind()
 
     @tf.function
     def halve_thrice(dist):
@@ -496,8 +506,8 @@ def test_through_a_while_loop(make):
     assert_same_dist(halve_thrice(dist), tf.nest.map_structure(lambda x: 0.125 * x, dist))
 
 
-def test_through_a_branch(make):
-    p, q = make(seed=0), make(seed=1)
+def test_through_a_branch(make_kind):
+    p, q = make_kind(seed=0), make_kind(seed=1)
 
     @tf.function
     def pick(first, p, q):
@@ -507,8 +517,8 @@ def test_through_a_branch(make):
     assert_same_dist(pick(tf.constant(False), p, q), q)
 
 
-def test_through_a_data_set(make):
-    dist = make()
+def test_through_a_data_set(make_kind):
+    dist = make_kind()
     rows = tf.data.Dataset.from_tensor_slices(dist).map(lambda row: row)
     assert [row.batch_shape for row in rows] == [()] * 5
     (batch,) = rows.batch(5)
@@ -517,8 +527,8 @@ def test_through_a_data_set(make):
     np.testing.assert_allclose(surprises, [surprise(row) for row in rows], rtol=1e-5, atol=1e-5)
 
 
-def test_made_within_a_data_set(make):
-    dist = make()
+def test_made_within_a_data_set(make_kind):
+    dist = make_kind()
     rows = tf.data.Dataset.from_tensor_slices(dict(dist.params)).map(
         lambda params: type(dist).from_params(params, **dist._static())
     )
@@ -536,11 +546,11 @@ def counting_traces(traces):
 
 
 @pytest.mark.parametrize("random_seed", [None, 3])
-def test_fresh_instances_do_not_retrace(make, random_seed):
+def test_fresh_instances_do_not_retrace(make_kind, random_seed):
     traces = []
     traced = counting_traces(traces)
     for seed in range(3):
-        traced(make(seed=seed, random_seed=random_seed))
+        traced(make_kind(seed=seed, random_seed=random_seed))
     assert len(traces) == 1
 
 
@@ -557,13 +567,13 @@ def test_fresh_instances_do_not_retrace_a_function_that_draws(make, random_seed)
     assert len(traces) == 1
 
 
-def test_each_static_value_is_traced_once(make):
+def test_each_static_value_is_traced_once(make_kind):
     traces = []
     traced = counting_traces(traces)
     for name in ("a", "b", "a", "b"):
-        traced(make(name=name))
+        traced(make_kind(name=name))
     for random_seed in (3, 4, 3, 4):
-        traced(make(name="a", random_seed=random_seed))
+        traced(make_kind(name="a", random_seed=random_seed))
     assert len(traces) == 4
 
 
@@ -593,8 +603,8 @@ def test_a_model_draws_afresh_at_every_node_and_call(make, random_seed):
     assert all_differ(first["a"], first["b"], second["a"], second["b"])
 
 
-def test_models_of_one_int_seed_draw_the_same(make):
-    (model, x), (other, _) = drawing_model(make(random_seed=4)), drawing_model(make(random_seed=4))
+def test_models_of_one_int_seed_draw_the_same(make_kind):
+    (model, x), (other, _) = drawing_model(make_kind(random_seed=4)), drawing_model(make_kind(random_seed=4))
     for _ in range(2):
         keras.tree.map_structure(
             np.testing.assert_array_equal, model.predict(x, verbose=0), other.predict(x, verbose=0)
@@ -619,25 +629,25 @@ def test_a_cloned_model_draws_afresh(make, random_seed):
 
 
 @pytest.mark.parametrize("clone", [False, True], ids=["saved", "cloned"])
-def test_nodes_that_share_a_generator_stay_apart(make, clone, tmp_path):
-    dist, inputs = symbolic(make())
+def test_nodes_that_share_a_generator_stay_apart(make_kind, clone, tmp_path):
+    dist, inputs = symbolic(make_kind())
     generator = keras.random.SeedGenerator(3)
     model = keras.Model(inputs, [dist.sample(seed=generator), dist.sample(seed=generator)])
     model.save(tmp_path / "model.keras")
     copy = keras.models.clone_model(model) if clone else keras.saving.load_model(tmp_path / "model.keras")
-    x = leaves_of(make())
+    x = leaves_of(make_kind())
     assert all_differ(*model.predict(x, verbose=0))
     assert all_differ(*copy.predict(x, verbose=0), *copy.predict(x, verbose=0))
 
 
-def test_the_random_state_is_part_of_the_model(make):
-    model, _ = drawing_model(make())
+def test_the_random_state_is_part_of_the_model(make_kind):
+    model, _ = drawing_model(make_kind())
     assert len(model.non_trainable_variables) >= 3
 
 
-def test_an_int_seed_repeats_the_draw_in_a_model(make, tmp_path):
+def test_an_int_seed_repeats_the_draw_in_a_model(make_kind, tmp_path):
     """Also in a reloaded one, which has all arguments of the draw."""
-    dist = make()
+    dist = make_kind()
     dist_in, inputs = symbolic(dist)
     model = keras.Model(inputs, dist_in.sample_and_log_proba((2, 3), seed=5))
     model.save(tmp_path / "model.keras")
@@ -697,42 +707,42 @@ def test_distributions_made_while_tracing_draw_afresh(make, random_seed):
         assert all_differ(*draw(), *draw())
 
 
-def test_one_function_takes_distributions_of_any_seed(make):
+def test_one_function_takes_distributions_of_any_seed(make_kind):
     """Also those whose random state is made after the first trace, which traced functions forbid for variables."""
 
     @tf.function
     def draw(dist):
         return dist.sample()
 
-    assert all_differ(*[draw(make(random_seed=random_seed)) for random_seed in (3, None, 4)])
+    assert all_differ(*[draw(make_kind(random_seed=random_seed)) for random_seed in (3, None, 4)])
 
 
-def test_an_int_random_seed_reproduces_the_sequence(make):
-    first, second = make(random_seed=11), make(random_seed=11)
+def test_an_int_random_seed_reproduces_the_sequence(make_kind):
+    first, second = make_kind(random_seed=11), make_kind(random_seed=11)
     for got, want in zip(draws_of(first) + draws_of(first), draws_of(second) + draws_of(second), strict=True):
         same_tree(np.testing.assert_array_equal, got, want)
-    assert all_differ(make(random_seed=11).sample(), make(random_seed=12).sample())
+    assert all_differ(make_kind(random_seed=11).sample(), make_kind(random_seed=12).sample())
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_a_traced_function_goes_through_the_same_sequence(make, jit_compile):
-    dist = make(random_seed=11)
+def test_a_traced_function_goes_through_the_same_sequence(make_kind, jit_compile):
+    dist = make_kind(random_seed=11)
     draw = tf.function(lambda: dist.sample(), jit_compile=jit_compile)
-    want = make(random_seed=11)
+    want = make_kind(random_seed=11)
     for _ in range(3):
         same_tree(np.testing.assert_allclose, draw(), want.sample(), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("random_seed", [None, 11])
-def test_an_int_seed_repeats_the_draw(make, random_seed):
-    dist = make(random_seed=random_seed)
+def test_an_int_seed_repeats_the_draw(make_kind, random_seed):
+    dist = make_kind(random_seed=random_seed)
     same_tree(np.testing.assert_array_equal, dist.sample(seed=1), dist.sample(seed=1))
     same_tree(np.testing.assert_array_equal, dist.sample_action(seed=1), dist.sample_action(seed=1))
     assert all_differ(dist.sample(seed=1), dist.sample(seed=2))
 
 
-def test_a_seed_generator_goes_on_and_can_be_repeated(make):
-    dist = make(random_seed=11)
+def test_a_seed_generator_goes_on_and_can_be_repeated(make_kind):
+    dist = make_kind(random_seed=11)
 
     def sequence():
         generator = keras.random.SeedGenerator(1)
@@ -744,27 +754,27 @@ def test_a_seed_generator_goes_on_and_can_be_repeated(make):
         same_tree(np.testing.assert_array_equal, got, want)
 
 
-def test_an_explicit_seed_leaves_the_sequence_alone(make):
-    dist, other = make(random_seed=11), make(random_seed=11)
+def test_an_explicit_seed_leaves_the_sequence_alone(make_kind):
+    dist, other = make_kind(random_seed=11), make_kind(random_seed=11)
     dist.sample(seed=1)
     same_tree(np.testing.assert_array_equal, dist.sample(), other.sample())
 
 
-def test_set_random_seed_makes_unseeded_draws_reproducible(make):
+def test_set_random_seed_makes_unseeded_draws_reproducible(make_kind):
     def sequence():
         keras.utils.set_random_seed(5)
-        return draws_of(make()) + tf.function(draws_of)(make())
+        return draws_of(make_kind()) + tf.function(draws_of)(make_kind())
 
     for got, want in zip(sequence(), sequence(), strict=True):
         same_tree(np.testing.assert_array_equal, got, want)
 
 
 @pytest.mark.parametrize("seed", [1.5, "1", True, (1, 2)])
-def test_a_seed_is_none_an_int_or_a_generator(make, seed):
+def test_a_seed_is_none_an_int_or_a_generator(make_kind, seed):
     with pytest.raises(ValueError, match="`seed` must be None, an int.* Received: seed="):
-        make().sample(seed=seed)
+        make_kind().sample(seed=seed)
     with pytest.raises(ValueError, match="`random_seed` must be None, an int.* Received: random_seed="):
-        make(random_seed=seed)
+        make_kind(random_seed=seed)
 
 
 # Bad input.
