@@ -134,15 +134,16 @@ class BernoulliDist(Distribution):
         x = self._variate(ops.cast(shapes.as_numbers(x, "x"), self.dtype))
         _check_unit(x)
         inside = ops.all((x >= 0) & (x <= 1) | ops.isnan(x), axis=-1)
-        log_one, log_zero = -ops.softplus(-self.logits), -ops.softplus(self.logits)
-        log_proba = ops.sum(_times_log(x, log_one) + _times_log(1.0 - x, log_zero), axis=-1)
-        return ops.where(inside, log_proba, -INF)
+        # In terms of |l|, by symmetry: the likelier value has -softplus(-|l|), the other one |l| less.
+        is_negative, size = _sign_and_size(self.logits)
+        missed = ops.where(is_negative, x, 1.0 - x)
+        penalty = ops.where(ops.equal(missed, 0), 0.0, size) * missed
+        return ops.where(inside, -ops.sum(ops.softplus(-size) + penalty, axis=-1), -INF)
 
     @in_full_precision
     def entropy(self):
         r"""Entropy :math:`-\sum_i p_i \log p_i + (1 - p_i) \log(1 - p_i)`, shape [B...]."""
-        # In terms of |l|, by symmetry: log p is then the small one of two.
-        size = ops.abs(self.logits)
+        _, size = _sign_and_size(self.logits)
         sure = ops.equal(size, INF)
         size = ops.where(sure, 0.0, size)
         return ops.sum(ops.where(sure, 0.0, ops.softplus(-size) + size * ops.sigmoid(-size)), axis=-1)
@@ -178,6 +179,12 @@ class BernoulliDist(Distribution):
 
 def _choice(scores):
     return ops.where(ops.isnan(scores), -1, ops.cast(scores > 0, "int32"))
+
+
+def _sign_and_size(logits):
+    # Not `ops.abs`, whose gradient at 0 is 0.
+    is_negative = logits < 0
+    return is_negative, ops.where(is_negative, -logits, logits)
 
 
 def _times_log(x, log_p):

@@ -168,8 +168,8 @@ class BetaDist(Distribution):
         - (\beta_{q,i} - 1) \mathrm{E}_p \log (1 - t_i) + \log (\mathrm{high}_i - \mathrm{low}_i))`.
         """
         self._check_other(other)
-        of_alpha, of_beta, of_total = self._at_concentrations(numerics.digamma)
-        terms = (other.alpha - 1.0) * (of_alpha - of_total) + (other.beta - 1.0) * (of_beta - of_total)
+        mean_log, mean_log_1_minus = ops.unstack(_slope(ops.stack([self.alpha, self.beta])), 2)
+        terms = (other.alpha - 1.0) * mean_log + (other.beta - 1.0) * mean_log_1_minus
         return self._sum(other._log_normalizer() - terms)
 
     @in_full_precision
@@ -179,14 +179,11 @@ class BetaDist(Distribution):
         :math:`\sum_i (F(q_i) - F(p_i) - \nabla F(p_i) \cdot (q_i - p_i))`, :math:`F = \log \mathrm{B}`.
         """
         self._check_other(other)
-        step_a, step_b = other.alpha - self.alpha, other.beta - self.beta
-        of_alpha, of_beta, of_total = self._at_concentrations(numerics.digamma)
-        slope = step_a * (of_alpha - of_total) + step_b * (of_beta - of_total)
-        far = other._log_normalizer() - self._log_normalizer() - slope
-        # Nearby the difference cancels: there the remainder of Taylor's formula, an integral of second derivatives.
-        is_near = (ops.abs(step_a) < 0.1 * self.alpha) & (ops.abs(step_b) < 0.1 * self.beta)
-        near = _remainder(self.alpha, self.beta, ops.where(is_near, step_a, 0.0), ops.where(is_near, step_b, 0.0))
-        return self._sum(ops.maximum(ops.where(is_near, near, far), 0.0))
+        of_p, of_q = ops.zeros_like(self.alpha), ops.zeros_like(other.alpha)  # for one of two without a batch
+        p = ops.stack([self.alpha + of_q, self.beta + of_q])
+        q = ops.stack([other.alpha + of_p, other.beta + of_p])
+        is_symbolic = shapes.is_symbolic(p) or shapes.is_symbolic(q)
+        return self._sum(_divergence(p, q) if is_symbolic else _kl(p, q))
 
     @property
     def _box(self):
@@ -206,13 +203,8 @@ class BetaDist(Distribution):
         of_alpha, of_beta = ops.unstack(log_gamma(concentrations, self._seed(seed)), 2)
         return of_alpha - of_beta
 
-    def _at_concentrations(self, function):
-        """`function` of alpha, beta and their sum: of one tensor, which takes a third of the operations."""
-        return ops.unstack(function(ops.stack([self.alpha, self.beta, self.alpha + self.beta])), 3)
-
     def _log_normalizer(self):
-        of_alpha, of_beta, of_total = self._at_concentrations(numerics.lgamma)
-        return of_alpha + of_beta - of_total + (self._box.log_half + LOG_2)
+        return _log_beta(ops.stack([self.alpha, self.beta])) + (self._box.log_half + LOG_2)
 
     def _log_density(self, log_t, log_1_minus_t):
         return self._sum((self.alpha - 1.0) * log_t + (self.beta - 1.0) * log_1_minus_t - self._log_normalizer())
@@ -223,11 +215,53 @@ class BetaDist(Distribution):
         return ops.sum(ops.where(constant, 0.0, terms) if constant.any() else terms, axis=-1)
 
 
-def _remainder(alpha, beta, step_a, step_b):
-    """The integral of (1 - s) times the second derivative of log B along the step, s from 0 to 1."""
-    dtype = shapes.dtype_of(step_a)
-    shares = ((1.0 + NODES) / 2.0).astype(dtype).reshape(-1, *[1] * len(step_a.shape))
-    a, b = alpha + step_a * shares, beta + step_b * shares
+# Of F = log B at concentrations c = (alpha, beta), stacked along the first axis: with their sum they are one tensor,
+# which takes a third of the operations.
+
+
+def _with_total(c):
+    return ops.concatenate([c, ops.sum(c, axis=0, keepdims=True)])
+
+
+def _log_beta(c):
+    """F."""
+    of_alpha, of_beta, of_total = ops.unstack(numerics.lgamma(_with_total(c)), 3)
+    return of_alpha + of_beta - of_total
+
+
+def _slope(c):
+    """The gradient of F: the means of log t and of log(1 - t)."""
+    of_alpha, of_beta, of_total = ops.unstack(numerics.digamma(_with_total(c)), 3)
+    return ops.stack([of_alpha - of_total, of_beta - of_total])
+
+
+def _divergence(p, q):
+    """`F(q) - F(p) - F'(p) (q - p)`, dimension by dimension."""
+    step = q - p
+    far = _log_beta(q) - _log_beta(p) - ops.sum(step * _slope(p), axis=0)
+    # Nearby the difference cancels: there the remainder of Taylor's formula, an integral of second derivatives.
+    near = ops.all(ops.abs(step) < 0.1 * p, axis=0)
+    return ops.maximum(ops.where(near, _remainder(p, ops.where(near, step, 0.0)), far), 0.0)
+
+
+@ops.custom_gradient
+def _kl(p, q):
+    # Of the formula itself: without the rounding, and the time, of the gradient of its two forms.
+    def gradient(upstream):
+        step = q - p
+        curvature = numerics.trigamma_minus(_with_total(p)) + 1.0 / _with_total(p)
+        to_p = curvature[2:] * ops.sum(step, axis=0, keepdims=True) - curvature[:2] * step
+        return upstream * to_p, upstream * (_slope(q) - _slope(p))
+
+    return _divergence(p, q), gradient
+
+
+def _remainder(p, step):
+    """The integral of (1 - s) times the second derivative of F along the step, s from 0 to 1."""
+    dtype = shapes.dtype_of(step)
+    shares = ((1.0 + NODES) / 2.0).astype(dtype).reshape(-1, *[1] * (len(step.shape) - 1))
+    step_a, step_b = ops.unstack(step, 2)
+    a, b = p[0] + step_a * shares, p[1] + step_b * shares
     total, step = a + b, step_a + step_b
     excess = ops.unstack(numerics.trigamma_minus(ops.stack([a, b, total])), 3)
     # The parts 1 / x of the trigamma functions in one square.

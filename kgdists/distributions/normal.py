@@ -99,12 +99,12 @@ class NormalDist(Distribution):
         """
         x = self._variate(x)
         z = (x - self.mu) * ops.exp(-0.5 * self.logvar)
-        return -0.5 * ops.sum(LOG_2PI + self.logvar + z * z, axis=-1)
+        return -0.5 * (self.event_shape[0] * LOG_2PI + ops.sum(self.logvar, axis=-1) + ops.sum(z * z, axis=-1))
 
     @in_full_precision
     def entropy(self):
         r"""Entropy :math:`\frac12 \sum_i (1 + \log 2\pi + \log\sigma_i^2)`, shape [B...]."""
-        return 0.5 * ops.sum(1.0 + LOG_2PI + self.logvar, axis=-1)
+        return 0.5 * (self.event_shape[0] * (1.0 + LOG_2PI) + ops.sum(self.logvar, axis=-1))
 
     @in_full_precision
     def cross_entropy(self, other):
