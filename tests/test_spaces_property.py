@@ -3,6 +3,7 @@
 import gymnasium
 import keras
 import numpy as np
+import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, OneOf, Tuple
 from gymnasium.vector.utils import batch_space, iterate
 from hypothesis import HealthCheck, given, seed, settings
@@ -79,10 +80,14 @@ def same(x, y, rtol):
     keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol), x, y)
 
 
-@seed(0)
-@settings(max_examples=1000, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(space=st.recursive(LEAVES, nested, max_leaves=4))
-def test_every_space(space: gymnasium.Space):
+@pytest.mark.parametrize("part", range(4))
+def test_a_thousand_spaces(part):
+    """A quarter of them each, side by side."""
+    some = settings(max_examples=250, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    seed(part)(some(given(space=st.recursive(LEAVES, nested, max_leaves=4))(check)))()
+
+
+def check(space: gymnasium.Space):
     pi = head_for(space, random_seed=0)(FEATURES)
     rounds = loses_digits(space)
     for drawn in (pi.sample_action(), pi.mode_action()):

@@ -1,4 +1,4 @@
-"""Learning curves of PPO with each family of distributions for a bounded box, on LunarLanderContinuous-v3.
+"""Learning curves of PPO with each family of distributions for a bounded box.
 
 Each run is the command `kgdists train`, with one thread; results go to a JSON file and a figure.
 """
@@ -18,11 +18,10 @@ from rounds import print_table
 
 from kgdists.spaces import BOX_FAMILIES
 
-ENV = "LunarLanderContinuous-v3"
-
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--env", default="LunarLanderContinuous-v3")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="default: tuned")
     parser.add_argument("--processes", type=int, default=4, help="runs at a time")
@@ -35,8 +34,8 @@ def main():
     with ThreadPoolExecutor(options.processes) as pool:
         runs = list(pool.map(lambda job: train(*job, options), jobs))
     results = {family: [run for run in runs if run["family"] == family] for family in BOX_FAMILIES}
-    options.results.write_text(json.dumps({ENV: results}, indent=1) + "\n")
-    plot(results).savefig(options.figure, dpi=100)
+    options.results.write_text(json.dumps({options.env: results}, indent=1) + "\n")
+    plot(options.env, results).savefig(options.figure, dpi=100)
     header = ["family", *(f"seed {seed}" for seed in range(options.seeds))]
     print_table(header, [[family, *(f"{run['mean']:.1f}" for run in rows)] for family, rows in results.items()])
 
@@ -44,7 +43,8 @@ def main():
 def train(family, seed, options):
     """One run: its learning curve and its evaluation."""
     folder = options.runs / f"{family}_{seed}"
-    command = [sys.executable, "-m", "kgdists", "train", ENV, "--box-family", family, "--seed", seed, "--out", folder]
+    env, family_and_seed = options.env, ["--box-family", family, "--seed", seed]
+    command = [sys.executable, "-m", "kgdists", "train", env, *family_and_seed, "--out", folder]
     steps = ["--steps", options.steps] if options.steps else []
     subprocess.run([str(word) for word in [*command, *steps]], check=True, stdout=subprocess.DEVNULL)
     with (folder / "metrics.csv").open(newline="") as lines:
@@ -61,7 +61,7 @@ def train(family, seed, options):
     }
 
 
-def plot(results):
+def plot(env, results):
     figure = Figure(figsize=(7.0, 4.0), layout="constrained")
     axes = figure.add_subplot()
     for i, (family, runs) in enumerate(results.items()):
@@ -69,7 +69,7 @@ def plot(results):
         returns = np.array([[value for _, value in run["curve"]] for run in runs])
         axes.plot(steps, returns.mean(axis=0), color=f"C{i}", label=family)
         axes.fill_between(steps, returns.min(axis=0), returns.max(axis=0), color=f"C{i}", alpha=0.15)
-    axes.set(title=f"{ENV}: mean and range of {len(runs)} seeds", xlabel="environment steps", ylabel="return")
+    axes.set(title=f"{env}: mean and range of {len(runs)} seeds", xlabel="environment steps", ylabel="return")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return figure
