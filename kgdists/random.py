@@ -48,7 +48,9 @@ if keras.backend.backend() == "tensorflow":
             return draw()
         # XLA would fuse the generator into what uses its numbers, and there compute each block of four numbers once per
         # number, several times slower. It does not fuse what is in a branch, nor see that this one is always taken.
-        return tf.cond(tf.bitwise.bitwise_or(seed[0], 1) != 0, draw, lambda: tf.zeros(shape, dtype))
+        numbers = tf.cond(tf.bitwise.bitwise_or(seed[0], 1) != 0, draw, lambda: tf.zeros(shape, dtype))
+        known = tf.get_static_value(tf.convert_to_tensor(shape, tf.int32), partial=True)
+        return numbers if known is None else tf.ensure_shape(numbers, list(known))  # which the branches have lost
 
     def _normal(shape, seed, dtype):
         return math.sqrt(2.0) * tf.math.erfinv(2.0 * _uniform(shape, seed, dtype) - 1.0)
@@ -75,7 +77,8 @@ if keras.backend.backend() == "tensorflow":
             bound = 0.5 * z * z + d * (3.0 * (tf.math.log1p(w) - w - w * w) - w**3)
             # A NaN is accepted, or the loop would not end.
             rejected = tf.math.log(_uniform(shape, for_uniform, dtype)) >= bound
-            return key, tf.where(waiting, d * v, drawn), waiting & rejected
+            drawn = tf.where(waiting, d * v, drawn)
+            return key, *(tf.ensure_shape(x, concentration.shape) for x in (drawn, waiting & rejected))
 
         start = (key, tf.zeros_like(concentration), tf.ones_like(concentration, "bool"))
         _, drawn, _ = tf.while_loop(lambda key, drawn, waiting: tf.reduce_any(waiting), propose, start)

@@ -274,3 +274,16 @@ def test_concentrations_must_be_positive(name, bad):
 def test_bad_bounds(low, high):
     with pytest.raises(ValueError, match="`low` .*must be .*Received: "):
         BetaDist(np.ones(3), np.ones(3), low, high)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("batch", [8, None])
+def test_draws_in_a_graph_whose_shape_is_partly_known(n, jit_compile, batch):
+    @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec((batch, n))])
+    def draw(alpha):
+        return BetaDist(alpha, alpha).sample(3, seed=1)
+
+    np.testing.assert_allclose(
+        draw(np.ones((8, n), "float32")), BetaDist(*np.ones((2, 8, n), "float32")).sample(3, seed=1), rtol=1e-5
+    )
