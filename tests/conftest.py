@@ -11,6 +11,12 @@ if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
 
+@pytest.fixture(autouse=True)
+def same_weights():
+    """Start every test from the same global seed: the initial weights of its models are those of every other run."""
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture
 def eagerly():
     """Run the agents' functions without compiling them, which takes longer than all that a small agent does."""

@@ -178,7 +178,7 @@ def test_cloning_a_categorical_policy():
     labels = (np.random.default_rng(0).random((3000, 1)) > table[contexts].cumsum(axis=1)).sum(axis=1)
     policy = kg.Policy(keras.layers.Identity(), CategoricalHead(3))
     policy.compile(keras.optimizers.Adam(0.1))
-    policy.fit(np.eye(3, dtype="float32")[contexts], labels, batch_size=3000, epochs=60, verbose=0)
+    policy.fit(np.eye(3, dtype="float32")[contexts], labels, batch_size=3000, epochs=200, verbose=0)
     probs = policy(np.eye(3, dtype="float32")).probs
     frequencies = [[np.mean(labels[contexts == i] == j) for j in range(3)] for i in range(3)]
     np.testing.assert_allclose(probs, frequencies, atol=5e-3)
