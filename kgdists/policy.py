@@ -1,5 +1,7 @@
 """`Policy`: a Keras model whose output is a distribution."""
 
+from collections import namedtuple
+
 import keras
 from keras import ops
 
@@ -26,6 +28,15 @@ class _ReplicaLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         return y_pred
+
+
+def _replicated(dist):
+    # `tf.distribute` joins what the replicas return entry by entry in tuples, lists and dicts, but not in other nodes.
+    # It then makes a named tuple anew by its `_make`, and that makes the distribution.
+    leaves = keras.tree.flatten(dist)
+    fields = namedtuple("Replicated", map(str, range(len(leaves))), rename=True)
+    fields._make = lambda _, leaves: keras.tree.pack_sequence_as(dist, leaves)
+    return fields(*leaves)
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
@@ -83,6 +94,12 @@ class Policy(keras.Model):
             loss = loss * ops.reshape(ops.cast(sample_weight, loss.dtype), ops.shape(loss))
         total = ops.reshape(sum(self.losses, ops.mean(loss)), (1,))
         return _ReplicaLoss("replica_loss", dtype=total.dtype)(total, total)
+
+    def predict_step(self, *args):
+        # Their number depends on the backend; only TensorFlow's has strategies.
+        dist = super().predict_step(*args)
+        strategy = getattr(self, "distribute_strategy", None)
+        return dist if strategy is None or strategy.num_replicas_in_sync == 1 else _replicated(dist)
 
     def export(self, filepath, input_signature=None, **kwargs):
         """Write a SavedModel whose endpoint `serve` maps observations to the parameters, `action` and `mode_action`.
