@@ -31,6 +31,10 @@ ROWS = [
     {"distributions.composite", "distributions.multi_categorical"},
     {"distributions.one_of", "distributions.state_dependent_normal"},
     {"distributions"},
+    {"interop.tfp.classes", "interop.tfp.evaluate"},
+    {"interop.tfp.encoding"},
+    {"interop.tfp.tfp_dist"},
+    {"interop.tfp.counterparts", "interop.tfp.tfp_head"},
     {"interop.tfp"},
     {"interop"},
     {
