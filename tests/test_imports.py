@@ -16,7 +16,17 @@ ROWS = [
     {"numerics", "pytree", "random", "symbolic"},
     {"bounds", "shapes"},
     {"distribution", "losses", "returns"},
-    {"divergences", "testing"},
+    {"divergences", "testing.values"},
+    {"testing.requirements"},
+    {
+        "testing.closed_forms",
+        "testing.declaration",
+        "testing.gradients",
+        "testing.normalisation",
+        "testing.sampler",
+        "testing.saving",
+    },
+    {"testing"},
     {"distributions.beta", "distributions.choices", "distributions.clipped_normal", "distributions.triangular"},
     {"distributions.relaxed_one_hot_categorical"},
     {

@@ -305,8 +305,8 @@ def from_tfp(tfp_dist, name="tfp_dist", random_seed=None):
     return TFPDist(distribution, leaves, fixed, reinterpreted, name, random_seed)
 
 
-@encode.register
-def _encode_tfp_dist(value: TFPDist, path, leaves):
+@encode.register(TFPDist)
+def _encode_tfp_dist(value, path, leaves):
     renamed = {name: new_leaf(f"{path}_{name}", x, leaves) for name, x in value.params.items()}
     nested = names_of_leaves(value.fixed)
     own = tuple((name, ("leaf", renamed[name])) for name in value.params if name not in nested)
