@@ -1,5 +1,7 @@
 """Shape and value rules, and the texts of their errors. An unknown dimension (`None`) agrees with every other."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -18,6 +20,7 @@ __all__ = [
     "ends_with",
     "is_symbolic",
     "matches",
+    "reshape_last",
     "sizes",
 ]
 
@@ -59,6 +62,17 @@ def as_numbers(x, name):
 def sizes(x):
     """The shape of `x` to reshape others to: tensors where not static, -1 where a KerasTensor does not know it."""
     return tuple(-1 if n is None else n for n in ops.shape(x))
+
+
+def reshape_last(x, rank, last):
+    """`x` with `last` as the shape of its last `rank` axes, also where a KerasTensor does not know several others."""
+    front = sizes(x)[: len(x.shape) - rank]
+    if not is_symbolic(x) or front.count(-1) < 2 or -1 in last:
+        return ops.reshape(x, (*front, *last))
+    # Keras' reshape would have to be told all axes but one.
+    for _ in range(rank - 1):
+        x = ops.concatenate(ops.unstack(x, axis=-2), axis=-1)
+    return ops.take(x, np.arange(math.prod(last)).reshape(last), axis=-1)
 
 
 def matches(shape, other):

@@ -138,9 +138,13 @@ def leaves_of(dist):
     return [np.array(x) for x in flat(dist)]
 
 
-def symbolic(dist):
-    """A distribution like `dist` of KerasTensors, and its inputs."""
-    dist = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=x.dtype.name), dist)
+def symbolic(dist, unknown=1):
+    """A distribution like `dist` of KerasTensors, and its inputs, which do not know the first axes."""
+
+    def like(x):
+        return keras.Input((*[None] * (unknown - 1), *x.shape[unknown:]), dtype=x.dtype.name)
+
+    dist = keras.tree.map_structure(like, dist)
     return dist, flat(dist)
 
 
@@ -282,6 +286,17 @@ def test_functional_model_agrees(make, batch):
     model = keras.Model([p_inputs, q_inputs, x_in], evaluate(p_in, q_in, x_in))
     got = model([leaves_of(p), leaves_of(q), keras.tree.map_structure(np.array, x)])
     assert_same_values(got, evaluate(p, q, x), rtol=1e-12, atol=1e-12)
+
+
+def test_two_axes_may_be_unknown(make):
+    p, q, x = pair(make, (2, 3), "float64")
+    (p_in, p_inputs), (q_in, q_inputs) = symbolic(p, unknown=2), symbolic(q, unknown=2)
+    x_in = keras.tree.map_structure(lambda leaf: keras.Input((None, *leaf.shape[2:]), dtype=leaf.dtype.name), x)
+    made = type(p).from_params(p_in.params, **p._static())
+    model = keras.Model([p_inputs, q_inputs, x_in], evaluate(made, q_in, x_in))
+    got = model([leaves_of(p), leaves_of(q), keras.tree.map_structure(np.array, x)])
+    assert_same_values(got, evaluate(p, q, x), rtol=1e-12, atol=1e-12)
+    assert shape_of(made.sample()) == events(made, (None, None))
 
 
 def test_actions_may_be_keras_tensors(make):

@@ -99,6 +99,18 @@ def test_ends_with(shape, tail, agree):
     assert shapes.ends_with(shape, tail) is agree
 
 
+@pytest.mark.parametrize("rank, last", [(1, (6,)), (1, (2, 3)), (2, (24,)), (2, (3, 8)), (3, (2, 3, 4, 5))])
+def test_reshape_last(rank, last):
+    x = np.arange(5 * 4 * 6, dtype="float32").reshape(1, 5, 4, 6)
+    want = x.reshape(*x.shape[: 4 - rank], *last)
+    np.testing.assert_array_equal(shapes.reshape_last(ops.convert_to_tensor(x), rank, last), want)
+    for known in range(4 - rank + 1):  # of the axes in front
+        x_in = keras.KerasTensor((*[None] * (4 - rank - known), *x.shape[4 - rank - known :]))
+        reshaped = shapes.reshape_last(x_in, rank, last)
+        assert reshaped.shape == (*[None] * (4 - rank - known), *want.shape[4 - rank - known :])
+        np.testing.assert_array_equal(keras.Function(x_in, reshaped)(x), want)
+
+
 def test_check_vector():
     shapes.check_vector(a=np.zeros(1), b=np.zeros((0, 2)), c=keras.KerasTensor((None, 3)))
     for shape in [(), (0,), (2, 0), (2, None)]:

@@ -208,14 +208,12 @@ def _cut(x, lengths):
 def _split(x, nvec):
     """Vectors of shape [..., sum(nvec)] as one tensor of shape [..., r, n] for each run."""
     parts = _cut(x, [n * r for n, r in _runs(nvec)])
-    return [
-        ops.reshape(part, (*shapes.sizes(part)[:-1], r, n)) for part, (n, r) in zip(parts, _runs(nvec), strict=True)
-    ]
+    return [shapes.reshape_last(part, 1, (r, n)) for part, (n, r) in zip(parts, _runs(nvec), strict=True)]
 
 
 def _join(parts):
     """The inverse of `_split`."""
-    flat = [ops.reshape(part, (*shapes.sizes(part)[:-2], part.shape[-2] * part.shape[-1])) for part in parts]
+    flat = [shapes.reshape_last(part, 2, (part.shape[-2] * part.shape[-1],)) for part in parts]
     return ops.concatenate(flat, axis=-1) if len(flat) > 1 else flat[0]
 
 

@@ -95,7 +95,7 @@ class OneOfDist(CompositeDist):
         log_proba = self.choice.log_proba(choice)
         is_label = "float" not in shapes.dtype_of(choice)
         if is_label:
-            choice = ops.reshape(choice, shapes.sizes(log_proba))
+            choice = choice if len(choice.shape) == len(log_proba.shape) else ops.squeeze(choice, -1)
         for i, (dist, value) in enumerate(zip(self.values, values, strict=True)):
             counts = ops.equal(choice, i) if is_label else ops.not_equal(choice[..., i], 0)
             term = dist.log_proba(_supported(dist, value, counts))
@@ -155,7 +155,7 @@ def _where(condition, x, other):
     """`x` where `condition`, of shape [B...], holds for its row, else `other`, leaf by leaf."""
 
     def pick(a, b):
-        rows = ops.reshape(condition, (*shapes.sizes(condition), *[1] * (len(a.shape) - len(condition.shape))))
+        rows = ops.expand_dims(condition, tuple(range(len(condition.shape), len(a.shape))))
         return ops.where(rows, a, ops.cast(b, shapes.dtype_of(a)))
 
     return keras.tree.map_structure(pick, x, other)

@@ -55,11 +55,10 @@ def _solve(matrix, x, lower):
     # Sample axes in front become columns, so that no matrix is repeated for them.
     rank, front = len(x.shape), len(x.shape) - len(matrix.shape) + 1
     columns = ops.transpose(x, (*range(front, rank), *range(front)))
-    shape = shapes.sizes(columns)
-    samples = shape[rank - front :]
+    samples = shapes.sizes(columns)[rank - front :]
     count = math.prod(samples) if all(isinstance(size, int) for size in samples) else -1
-    flat = ops.reshape(columns, (*shape[: rank - front], count))
-    solved = ops.reshape(ops.solve_triangular(matrix, flat, lower=lower), shape)
+    flat = shapes.reshape_last(columns, front, (count,))
+    solved = shapes.reshape_last(ops.solve_triangular(matrix, flat, lower=lower), 1, samples)
     return ops.transpose(solved, (*range(rank - front, rank), *range(rank - front)))
 
 
@@ -69,7 +68,7 @@ def strictly_lower(entries, n):
     placement = np.zeros((len(rows), n * n))
     placement[np.arange(len(rows)), rows * n + columns] = 1.0
     matrix = ops.matmul(entries, ops.convert_to_tensor(placement, shapes.dtype_of(entries)))
-    return ops.reshape(matrix, (*shapes.sizes(matrix)[:-1], n, n))
+    return shapes.reshape_last(matrix, 1, (n, n))
 
 
 def check_scale_tril(scale_tril, mu):

@@ -119,7 +119,7 @@ class GaussianMixtureHead(keras.layers.Layer):
         )
 
     def _per_component(self, x):
-        return ops.reshape(x, (*shapes.sizes(x)[:-1], self.num_components, x.shape[-1] // self.num_components))
+        return shapes.reshape_last(x, 1, (self.num_components, x.shape[-1] // self.num_components))
 
     def get_config(self):
         return super().get_config() | {
