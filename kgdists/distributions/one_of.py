@@ -135,20 +135,28 @@ def _chosen_only(action):
 
 
 def _supported(dist, value, counts):
-    """`value` where it counts, else a mode: its density must be finite all the same, for the gradient."""
+    """`value` where it counts, else a likely one: its density must be finite all the same, for the gradient."""
     if isinstance(dist, CompositeDist):
         return map_branches(lambda part, x: _supported(part, x, counts), dist.dists, value)
     value = shapes.as_numbers(value, "x")
-    best = dist.mode() if "float" in shapes.dtype_of(value) else dist.mode_action()
-    event = tuple(best.shape[len(dist.batch_shape) :])
+    likely = _likely(dist, "float" not in shapes.dtype_of(value))
+    event = tuple(likely.shape[len(dist.batch_shape) :])
     if event == () and shapes.matches(value.shape, (*counts.shape, 1)):
-        best, event = ops.expand_dims(best, -1), (1,)  # labels in a column
+        likely, event = ops.expand_dims(likely, -1), (1,)  # labels in a column
     if not shapes.matches(value.shape, (*counts.shape, *event)):
         raise ValueError(
             f"The values of each branch must have shape {(*counts.shape, *event)}, the first axes as the choice has. "
             f"Received: values of shape {tuple(value.shape)} and dtype {shapes.dtype_of(value)}"
         )
-    return _where(counts, value, best)
+    return _where(counts, value, likely)
+
+
+def _likely(dist, is_action):
+    """A mode, or the same draw at every call if there is no closed form of one."""
+    try:
+        return dist.mode_action() if is_action else dist.mode()
+    except NotImplementedError:
+        return ops.stop_gradient(dist.sample_action(seed=0) if is_action else dist.sample(seed=0))
 
 
 def _where(condition, x, other):

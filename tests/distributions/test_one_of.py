@@ -7,7 +7,15 @@ import scipy.special
 import tensorflow as tf
 from keras import ops
 
-from kgdists import BernoulliDist, CategoricalDist, CompositeDist, NormalDist, OneOfDist, SquashedNormalDist
+from kgdists import (
+    BernoulliDist,
+    CategoricalDist,
+    CompositeDist,
+    NormalDist,
+    OneOfDist,
+    RelaxedOneHotCategorical,
+    SquashedNormalDist,
+)
 from tests.golden import gradient_of
 
 INF, NAN = float("inf"), float("nan")
@@ -122,6 +130,32 @@ def test_values_of_branches_not_chosen_count_nothing(unchosen, jit_compile):
         assert all(np.isfinite(g).all() for g in gradients)
         for branch, gradient in ((0, gradients[1]), (1, gradients[2]), (1, gradients[3])):
             np.testing.assert_array_equal(np.any(np.array(gradient) != 0, axis=-1), choice == branch)
+
+
+@COMPILED
+def test_a_branch_may_have_no_mode(jit_compile):
+    def log_proba(choice_logits, logits):
+        point = RelaxedOneHotCategorical(0.5, logits=logits)
+        dist = OneOfDist((CategoricalDist(choice_logits), (point, CategoricalDist(logits))))
+        return dist.log_proba(([0, 1], (points, [1, 2])))
+
+    logits, choice_logits, points = noise(2, 3), noise(2, 2, seed=1), np.array([[0.2, 0.3, 0.5], [1.0, NAN, 7.0]])
+    value, gradients = gradient_of(tf.function(log_proba, jit_compile=jit_compile), choice_logits, logits)
+    first = RelaxedOneHotCategorical(0.5, logits=logits[0]).log_proba(points[0])
+    second = CategoricalDist(logits[1]).log_proba(2)
+    want = CategoricalDist(choice_logits).log_proba([0, 1]) + np.stack([first, second])
+    np.testing.assert_allclose(value, want, rtol=1e-12)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_only_modes_need_the_modes_of_the_branches():
+    point = RelaxedOneHotCategorical(0.5, logits=noise(5, 3))
+    dist = OneOfDist((CategoricalDist(noise(5, 1)), (point,)), random_seed=0)
+    for x in (dist.sample(), (np.zeros(5, int), (point.sample(),)), dist.sample_action()):
+        assert np.isfinite(dist.log_proba(x)).all()
+    assert np.isfinite(dist.sample_and_log_proba()[1]).all()
+    with pytest.raises(NotImplementedError, match="RelaxedOneHotCategorical has no closed form of `mode`"):
+        dist.mode()
 
 
 def test_a_one_hot_choice_is_the_same_as_its_label():
