@@ -1,5 +1,6 @@
 """Stable scalar helpers, and the few things that `keras.ops` lacks."""
 
+import functools
 import math
 
 import keras
@@ -19,7 +20,7 @@ else:
         return isinstance(x, (np.ndarray, jax.Array)) and not isinstance(x, jax.core.Tracer)
 
 
-__all__ = ["all_finite", "concrete", "expm1_minus", "expm1_minus_series", "kl_term", "soft_clip", "soft_clip_inverse"]
+__all__ = ["all_finite", "concrete", "expm1_minus", "expm1_minus_series", "soft_clip", "soft_clip_inverse"]
 
 SERIES_RADIUS = 0.25  # of `expm1_minus_series`
 
@@ -46,6 +47,20 @@ def all_finite(values):
         return bool(np.isfinite(np.sum(values)))
 
 
+def with_gradient(function):
+    """`ops.custom_gradient`, also of KerasTensors, which have no gradients."""
+    differentiable = ops.custom_gradient(function)
+
+    @functools.wraps(function)
+    def call(*tensors):
+        if any(isinstance(x, keras.KerasTensor) for x in tensors):
+            return function(*tensors)[0]
+        return differentiable(*tensors)
+
+    return call
+
+
+@with_gradient
 def expm1_minus(x):
     """`exp(x) - 1 - x` to full relative accuracy, hence never negative.
 
@@ -57,19 +72,11 @@ def expm1_minus(x):
     -------
     tensor like `x`, >= 0; its gradient is `expm1(x)`.
     """
-    return _expm1_minus_value(x) if isinstance(x, keras.KerasTensor) else _expm1_minus(x)
-
-
-def _expm1_minus_value(x):
     near = ops.abs(x) < SERIES_RADIUS
     large = ops.where(near, 1.0, x)
-    return ops.where(near, expm1_minus_series(ops.where(near, x, 0.0)), ops.expm1(large) - large)
-
-
-@ops.custom_gradient
-def _expm1_minus(x):
+    value = ops.where(near, expm1_minus_series(ops.where(near, x, 0.0)), ops.expm1(large) - large)
     # One pass instead of one for each term of the series.
-    return _expm1_minus_value(x), lambda upstream: upstream * ops.expm1(x)
+    return value, lambda upstream: upstream * ops.expm1(x)
 
 
 def expm1_minus_series(x):
@@ -79,23 +86,6 @@ def expm1_minus_series(x):
     for k in range(terms - 1, 2, -1):
         series = 1.0 + x * series * (1.0 / k)
     return 0.5 * x * x * series
-
-
-def kl_term(p, q, d):
-    """`p (exp(d) - 1 - d)` with `d = log(q / p)`: what one event of probability p adds to a divergence, >= 0.
-
-    Summed over all events it is the Kullback-Leibler divergence, because the p and the q both sum to one.
-
-    Parameters
-    ----------
-    p, q, d : float tensors of one shape
-        `d` may be anything where p = 0; it may be `-inf` where q = 0.
-    """
-    gone = ops.equal(p, 0)
-    near = (d < 1.0) & ~gone
-    d_near, d_far = ops.where(near, d, 0.0), ops.where(near | gone, 0.0, d)
-    # Far out exp(d) may overflow where p exp(d) = q does not; p = 0 leaves q.
-    return ops.where(near, p * expm1_minus(d_near), q - p - p * d_far)
 
 
 def soft_clip(x, low, high):
@@ -135,7 +125,7 @@ def lgamma(x):
     """
     # Stirling's series from 8 on; below, gamma(x) = gamma(x + 8) / (x (x + 1) ... (x + 7)).
     is_small, small, y = _shifted(x)
-    series = _polynomial(1.0 / (y * y), _STIRLING) / y
+    series = polynomial(1.0 / (y * y), _STIRLING) / y
     large = (y - 0.5) * (ops.log(y) - 1.0) + (0.5 * math.log(2.0 * math.pi) - 0.5) + series
     q = small * (small + 7.0)  # (x + i) (x + 7 - i) = q + i (7 - i)
     return large - ops.where(is_small, ops.log(q * (q + 6.0) * (q + 10.0) * (q + 12.0)), 0.0)
@@ -144,7 +134,7 @@ def lgamma(x):
 def digamma(x):
     """The derivative of `lgamma` at `x` > 0, itself differentiable; shape and accuracy as there."""
     is_small, small, y = _shifted(x)
-    large = ops.log(y) - 0.5 / y - _polynomial(1.0 / (y * y), _STIRLING_1) / (y * y)
+    large = ops.log(y) - 0.5 / y - polynomial(1.0 / (y * y), _STIRLING_1) / (y * y)
     q = small * (small + 7.0)
     # The sum of all 1 / (x + i): every term is positive.
     product, slope = q * (q + 6.0) * (q + 10.0) * (q + 12.0), ((4.0 * q + 84.0) * q + 504.0) * q + 720.0
@@ -155,7 +145,7 @@ def trigamma_minus(x):
     """The second derivative of `lgamma` at `x` > 0 without its part `1 / x`, which is most of it for large `x`."""
     is_small, small, y = _shifted(x)
     v = 1.0 / y
-    large = v * v * (0.5 + v * _polynomial(v * v, _BERNOULLI))
+    large = v * v * (0.5 + v * polynomial(v * v, _BERNOULLI))
     q = small * (small + 7.0)
     pairs = [(2.0 * q + (49.0 - 2.0 * q_i)) / ops.square(q + q_i) for q_i in (0.0, 6.0, 10.0, 12.0)]
     return large + ops.where(is_small, sum(pairs) + v - 1.0 / small, 0.0)
@@ -167,7 +157,7 @@ def _shifted(x):
     return is_small, ops.where(is_small, x, ops.ones_like(x)), ops.where(is_small, x + 8.0, x)
 
 
-def _polynomial(x, coefficients):
+def polynomial(x, coefficients):
     """By Horner's rule, the lowest coefficient first."""
     result = coefficients[-1] * ops.ones_like(x)
     for coefficient in coefficients[-2::-1]:

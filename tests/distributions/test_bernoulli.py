@@ -90,6 +90,22 @@ def test_kl_of_nearly_equal_policies_keeps_its_digits(magnitude):
     np.testing.assert_allclose(got[counted], want[counted], rtol=1e-3)
 
 
+@COMPILED
+def test_float32_divergences_and_gradients_agree_with_float64_across_their_forms(jit_compile):
+    rng = RNG(0)
+    p = rng.normal(size=(6000, 1)) * np.repeat([0.3, 3.0, 20.0], 2000)[:, None]
+    steps = rng.choice([-1, 1], size=p.shape) * np.tile([1e-3, 0.249, 0.251, 0.999, 1.001, 8.0], 1000)[:, None]
+    p, q = f32(p), f32(p + steps)
+
+    def evaluate(p, q):
+        value, gradients = gradient_of(lambda p, q: BernoulliDist(p).kl_divergence(BernoulliDist(q)), p, q)
+        return value[:, None], *gradients
+
+    got = tf.function(evaluate, jit_compile=jit_compile)(p, q)
+    for x, want in zip(got, evaluate(p.astype("float64"), q.astype("float64")), strict=True):
+        np.testing.assert_allclose(x, want, rtol=1e-5)
+
+
 @pytest.mark.parametrize("magnitude", [1, 10, 100, 10_000])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_kl_is_never_negative(magnitude, dtype):
