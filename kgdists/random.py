@@ -6,8 +6,11 @@ a key, an integer tensor of shape [2]: the draw is a pure function of it, and th
 """
 
 import contextlib
+import itertools
 import math
 import numbers
+import weakref
+from collections.abc import Iterator
 
 import keras
 from keras import ops
@@ -181,6 +184,9 @@ def split(seed, num):
 # Generators that traced functions draw from: a function may outlive the distribution that it was traced with.
 _TRACED: set[keras.random.SeedGenerator] = set()
 
+# The numbers of each generator's children, which the streams of one generator share.
+_NUMBERS: weakref.WeakKeyDictionary[keras.random.SeedGenerator, Iterator[int]] = weakref.WeakKeyDictionary()
+
 
 class Stream:
     """What a distribution draws from when a drawing method is given no seed.
@@ -201,7 +207,6 @@ class Stream:
             )
         self.random_seed = random_seed
         self._generator = random_seed if _is_generator(random_seed) else None
-        self._children = 0
 
     def generator(self):
         """The `SeedGenerator` to draw from, or None for the global stream."""
@@ -214,11 +219,12 @@ class Stream:
 
     def child(self):
         """An int seed of its own for a layer that draws, another one at each call; None for an unseeded stream."""
-        seed = self._generator.get_config()["seed"] if _is_generator(self.random_seed) else self.random_seed
+        generator = self.generator()
+        seed = None if generator is None else generator.get_config()["seed"]
         if seed is None:
             return None
-        self._children += 1
-        return (seed * _CHILDREN + self._children) % 2**31
+        number = next(_NUMBERS.setdefault(generator, itertools.count(1)))
+        return (seed * _CHILDREN + number) % 2**31
 
     def __eq__(self, other):
         return isinstance(other, Stream) and self.random_seed == other.random_seed

@@ -203,12 +203,18 @@ def test_a_traced_function_outlives_its_streams():
     assert tape.gradient(value, x) == value
 
 
-@pytest.mark.parametrize("random_seed", [3, keras.random.SeedGenerator(3)])
-def test_children_of_a_seeded_stream_are_reproducible_and_differ(random_seed):
-    stream, other = Stream(random_seed), Stream(random_seed)
+@pytest.mark.parametrize("make", [int, keras.random.SeedGenerator])
+def test_children_of_a_seeded_stream_are_reproducible_and_differ(make):
+    stream, other = Stream(make(3)), Stream(make(3))
     children = [stream.child() for _ in range(5)]
     assert children == [other.child() for _ in range(5)]
     assert len(set(children)) == 5 and all(isinstance(seed, int) for seed in children)
+
+
+def test_children_of_streams_of_one_generator_differ():
+    stream = Stream(3)
+    streams = [stream, Stream(stream.generator()), Stream(stream.generator())]
+    assert len({each.child() for each in streams * 2}) == 6
 
 
 def test_children_of_an_unseeded_stream_have_no_seed():

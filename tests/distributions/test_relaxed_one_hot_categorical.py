@@ -256,6 +256,13 @@ def test_draws_of_relaxed_categoricals_differ():
     assert all(np.any(a != b) for i, a in enumerate(draws) for b in draws[:i])
 
 
+def test_draws_of_relaxed_categoricals_differ_in_a_model():
+    logits = keras.Input((3,))
+    pi = CategoricalDist(logits, random_seed=3)
+    draws = keras.Model(logits, [pi.sample(), pi.relaxed().sample(), pi.relaxed().sample()])(LOGITS)
+    assert all(np.any(a != b) for i, a in enumerate(draws) for b in draws[:i])
+
+
 def test_masks_go_along():
     pi = CategoricalDist(LOGITS, mask=[[True, True, False], [True, False, True]]).relaxed()
     assert (np.array(pi.sample(100))[:, [0, 1], [2, 1]] == 0).all()

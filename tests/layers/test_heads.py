@@ -66,6 +66,13 @@ def test_kernel_gain_0_starts_with_the_same_distribution_for_all_features(make):
 
 
 @each_head
+def test_draws_of_one_head_in_a_model_differ(make):
+    head, inputs = make(random_seed=5), keras.Input((4,))
+    first, second = keras.Model(inputs, [head(inputs).sample(), head(inputs).sample()])(features(7, 4))
+    assert np.any(first != second)
+
+
+@each_head
 def test_random_seed_makes_weights_and_draws_reproducible(make):
     p, q = (make(random_seed=5)(features(7, 4)) for _ in range(2))
     assert_same_params(p, q)
