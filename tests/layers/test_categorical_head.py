@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kgdists.layers import CategoricalHead
+from kgdists.layers import CategoricalHead, RelaxedOneHotHead
 
 FEATURES = np.random.default_rng(0).normal(size=(7, 4)).astype("float32")
 
@@ -27,10 +27,11 @@ def test_one_category_is_certain():
     np.testing.assert_array_equal(CategoricalHead(1)(FEATURES).probs, np.ones((7, 1)))
 
 
-@pytest.mark.parametrize("num_categories", [0, -1, 2.5, "3", None])
-def test_bad_num_categories(num_categories):
+@pytest.mark.parametrize("cls", [CategoricalHead, RelaxedOneHotHead])
+@pytest.mark.parametrize("num_categories", [0, -1, 2.5, "3", None, True])
+def test_bad_num_categories(cls, num_categories):
     with pytest.raises(ValueError, match="`num_categories` must be an int >= 1. Received: num_categories="):
-        CategoricalHead(num_categories)
+        cls(num_categories)
 
 
 @pytest.mark.parametrize("boltzmann_tau", [0.0, -1.0, "cold"])

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgdists.layers import BernoulliHead, CategoricalHead, DiscretizedLogisticHead, MultiCategoricalHead
+from kgdists.layers import (
+    BernoulliHead,
+    CategoricalHead,
+    DiscretizedLogisticHead,
+    MultiCategoricalHead,
+    RelaxedOneHotHead,
+)
 
 FEATURES = np.random.default_rng(0).normal(size=(7, 4)).astype("float32")
 MASKED = {
@@ -74,7 +80,9 @@ def test_a_mask_of_another_shape(make, row):
         make()(FEATURES, masks(row)[:1])
 
 
-@pytest.mark.parametrize("make", [CategoricalHead, BernoulliHead, lambda n: MultiCategoricalHead(np.array([n, 2]))])
+@pytest.mark.parametrize(
+    "make", [CategoricalHead, RelaxedOneHotHead, BernoulliHead, lambda n: MultiCategoricalHead(np.array([n, 2]))]
+)
 def test_sizes_may_be_integers_of_numpy(make):
     head = make(np.int64(3))
     twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(head))
