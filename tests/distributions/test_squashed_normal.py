@@ -13,7 +13,7 @@ from keras import ops
 
 import kgdists as kg
 from kgdists import NormalDist, SquashedNormalDist
-from tests.golden import gradient_of, reference_test, with_gradients
+from tests.golden import TOLERANCE, cases, gradient_of, reference_test, with_gradients
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
@@ -298,12 +298,17 @@ def test_what_has_no_closed_form_raises(method):
         getattr(mixed(), method)()
 
 
-def test_estimated_entropy_is_that_of_quadrature():
-    """The reference number of the case summary-0."""
-    mu = [-0.30094897747039795, -0.6607175469398499, -2.5726943016052246, 1.5688436031341553]
-    dist = SquashedNormalDist(np.array(mu), np.array([-6.0, 0.0, 3.0, -1.0]))
-    value, error = kg.divergences.entropy(dist, 20_000, seed=0)
-    assert abs(value + 6.369271806129821) < 4 * error
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("case", cases("squashed_normal", "summary"), ids=lambda case: case["id"].rpartition("/")[-1])
+def test_estimates_are_those_of_quadrature(case, dtype):
+    mu, logvar, low, high = case["inputs"].values()
+    want, scale = case["expected"], case["scale"]
+    dist = SquashedNormalDist(np.array(mu, dtype), np.array(logvar, dtype), low, high)
+    entropy, error = kg.divergences.entropy(dist, 20_000, seed=0)
+    assert abs(entropy - want["entropy"]) < 4 * error
+    x = np.asarray(dist.sample(20_000, seed=0), "float64")
+    rounding = np.finfo(dtype).eps * np.array(scale["mean"])
+    assert (np.abs(np.mean(x, axis=0) - want["mean"]) < 4 * np.std(x, axis=0) / math.sqrt(20_000) + rounding).all()
 
 
 # The constructor.
