@@ -216,6 +216,19 @@ def test_fit_on_a_dataset_with_a_smaller_last_batch():
     np.testing.assert_allclose(history["loss"], -np.mean(policy(x).log_proba(labels_of(x))), rtol=1e-5)
 
 
+def test_fit_on_a_dataset_of_masks_nested_actions_and_weights():
+    policy, _, masked = nested()
+    policy.compile(keras.optimizers.SGD(0.0))
+    actions = keras.tree.map_structure(np.asarray, policy(masked).sample_action(seed=0))
+    weights = np.arange(1.0, 7.0, dtype="float32")
+    data = tf.data.Dataset.from_tensor_slices((masked, actions, weights)).batch(4)
+    log_proba = policy(masked).log_proba(actions)
+    by_hand = -np.mean(log_proba * weights)
+    np.testing.assert_allclose(policy.fit(data, shuffle=False, verbose=0).history["loss"], by_hand, rtol=1e-5)
+    np.testing.assert_allclose(policy.evaluate(data, verbose=0), by_hand, rtol=1e-5)
+    np.testing.assert_allclose(policy.predict(data, verbose=0).log_proba(actions), log_proba, rtol=1e-5)
+
+
 def test_wrong_actions_are_an_error():
     policy, x = made(NormalHead(2)), observations()
     policy.compile()
