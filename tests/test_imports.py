@@ -51,7 +51,6 @@ ROWS = [
         "layers.composite_head",
         "layers.logits_head",
         "layers.normal_head",
-        "layers.relaxed_one_hot_head",
         "layers.running_normalization",
     },
     {
@@ -62,6 +61,7 @@ ROWS = [
         "layers.multi_categorical_head",
         "layers.gaussian_mixture_head",
         "layers.multivariate_normal_head",
+        "layers.relaxed_one_hot_head",
         "layers.clipped_normal_head",
         "layers.squashed_normal_head",
         "layers.state_dependent_normal_head",
