@@ -67,30 +67,62 @@ if keras.backend.backend() == "tensorflow":
 
     @tf.custom_gradient
     def _gamma(concentration, key):
-        # Marsaglia and Tsang 2000, for concentrations >= 1: all are proposed for until the last one is accepted.
         shape, dtype = tf.shape(concentration), concentration.dtype.name
-        d = concentration - 1.0 / 3.0
-        c = tf.math.rsqrt(9.0 * d)
+        key, for_normal, for_uniform = split(key, 3)
+        drawn, accepted = _propose(
+            concentration, _normal(shape, for_normal, dtype), _uniform(shape, for_uniform, dtype)
+        )
+        # One in twenty at most is rejected. Those are drawn again in a short tensor of fixed length; where they do not
+        # fit in, there is another turn.
+        flat, count = tf.reshape(concentration, (-1,)), tf.size(concentration)
+        length = tf.minimum(count, count // 16 + 64)
 
-        def propose(key, drawn, waiting):
-            key, for_normal, for_uniform = split(key, 3)
-            z = _normal(shape, for_normal, dtype)
-            w = tf.maximum(c * z, -1.0)
-            v = (1.0 + w) ** 3
-            bound = 0.5 * z * z + d * (3.0 * (tf.math.log1p(w) - w - w * w) - w**3)
-            # A NaN is accepted, or the loop would not end.
-            rejected = tf.math.log(_uniform(shape, for_uniform, dtype)) >= bound
-            drawn = tf.where(waiting, d * v, drawn)
-            return key, *(tf.ensure_shape(x, concentration.shape) for x in (drawn, waiting & rejected))
+        def again(key, drawn, waiting):
+            index = tf.concat([tf.where(waiting)[:, 0], tf.zeros((length,), tf.int64)], axis=0)[:length]
+            own = tf.gather(flat, index)
 
-        start = (key, tf.zeros_like(concentration), tf.ones_like(concentration, "bool"))
-        _, drawn, _ = tf.while_loop(lambda key, drawn, waiting: tf.reduce_any(waiting), propose, start)
+            def body(key, values, left):
+                key, for_normal, for_uniform = split(key, 3)
+                z = math.sqrt(2.0) * tf.math.erfinv(2.0 * _uniform_at(index, for_normal, dtype) - 1.0)
+                proposed, accepted = _propose(own, z, _uniform_at(index, for_uniform, dtype))
+                return key, tf.where(left, proposed, values), left & ~accepted
+
+            start = (key, tf.gather(drawn, index), tf.gather(waiting, index))
+            key, values, _ = tf.while_loop(lambda key, values, left: tf.reduce_any(left), body, start)
+            index = index[:, None]
+            drawn = tf.tensor_scatter_nd_update(drawn, index, values)
+            waiting = tf.tensor_scatter_nd_update(waiting, index, tf.zeros_like(start[2]))
+            return key, tf.ensure_shape(drawn, flat.shape), tf.ensure_shape(waiting, flat.shape)
+
+        start = (key, tf.reshape(drawn, (-1,)), tf.reshape(~accepted, (-1,)))
+        _, drawn, _ = tf.while_loop(lambda key, drawn, waiting: tf.reduce_any(waiting), again, start)
+        drawn = tf.ensure_shape(tf.reshape(drawn, shape), concentration.shape)
 
         def gradient(upstream):
             # Implicit (Figurnov et al. 2018): a draw of fixed distribution function.
             return upstream * tf.raw_ops.RandomGammaGrad(alpha=concentration, sample=drawn), None
 
         return drawn, gradient
+
+    def _propose(concentration, z, u):
+        """Gamma variates of normal and uniform ones, and whether they are accepted (Marsaglia and Tsang 2000)."""
+        d = concentration - 1.0 / 3.0
+        w = tf.maximum(tf.math.rsqrt(9.0 * d) * z, -1.0)
+        bound = 0.5 * z * z + d * (3.0 * (tf.math.log1p(w) - w - w * w) - w**3)
+        # A NaN is accepted, or the loop would not end.
+        return d * (1.0 + w) ** 3, ~(tf.math.log(u) >= bound)
+
+    def _uniform_at(index, key, dtype):
+        # A number for each index whatever the others are (Steele et al. 2014, SplitMix64): eagerly and under XLA the
+        # rejected ones may differ by a rounding.
+        bits = tf.raw_ops.StatelessRandomUniformFullIntV2(dtype="uint64", **_philox((1,), _key(key)))
+        bits += tf.cast(index, "uint64") * tf.constant(0x9E3779B97F4A7C15, "uint64")
+        for spare, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+            bits = tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(spare, "uint64")))
+            bits *= tf.constant(factor, "uint64")
+        digits = 23 if dtype == "float32" else 52
+        bits = tf.bitwise.right_shift(bits, tf.constant(64 - digits, "uint64"))
+        return (tf.cast(tf.cast(bits, "int64"), dtype) + 0.5) * 2.0**-digits
 
     def _philox(shape, key):
         key, draw = tf.split(tf.cast(key, tf.uint64), 2)

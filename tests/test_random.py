@@ -225,3 +225,30 @@ def test_children_of_an_unseeded_stream_have_no_seed():
 def test_a_random_seed_is_none_an_int_or_a_generator(random_seed):
     with pytest.raises(ValueError, match="`random_seed` must be None, an int.* Received: random_seed="):
         Stream(random_seed)
+
+
+# Gamma variates.
+
+
+def test_gamma_variates_are_equal_eagerly_and_compiled():
+    """Also of those few that take several proposals."""
+    for n in (0, 1, 7, 3000, 100_000):
+        concentration = np.exp(np.random.default_rng(0).normal(size=n)).astype("float32")
+        want = random.log_gamma(tf.constant(concentration), seed=3)
+        for jit_compile in (False, True):
+            got = tf.function(random.log_gamma, jit_compile=jit_compile)(concentration, 3)
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_gamma_variates_of_which_very_many_are_rejected(monkeypatch, jit_compile):
+    """More than fit into one turn: here all left of the peak's middle."""
+    propose = random._propose
+
+    def strict(concentration, z, u):
+        variate, accepted = propose(concentration, z, u)
+        return variate, accepted & (z > 0)
+
+    monkeypatch.setattr(random, "_propose", strict)
+    x = np.array(tf.function(random._gamma, jit_compile=jit_compile)(tf.fill((2, 2000), 5.0), tf.constant([1, 2])))
+    assert (x > 5.0 - 1 / 3).all() and len(np.unique(x)) > 3990
