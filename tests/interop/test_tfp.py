@@ -625,7 +625,7 @@ def test_head_config_round_trip(args, fixed, names, event):
 def test_fit_predict_save_load(args, fixed, names, event, tmp_path):
     model, x = policy(TFPHead(*args, **fixed, random_seed=3)), features(40, 4)
     y = model(x).sample(seed=1).numpy()
-    model.compile("adam", jit_compile=False)
+    model.compile("adam")
     model.fit(x, y, batch_size=16, verbose=0)
     pi = model.predict(x, batch_size=16, verbose=0)
     assert type(pi) is TFPDist and pi.batch_shape == (40,)
@@ -641,7 +641,7 @@ def test_a_gamma_head_recovers_its_parameters():
     concentration, rate = np.hstack([2.0 + 4.0 * x, 3.0 - x]), np.hstack([1.0 + x, 2.0 - x])
     y = RNG(2).gamma(concentration, 1.0 / rate).astype("float32")
     model = kg.Policy(keras.layers.Identity(), TFPHead("Gamma", 2, random_seed=0))
-    model.compile(keras.optimizers.Adam(0.1), jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.1))
     model.fit(x, y, epochs=60, batch_size=1000, verbose=0)
     pi = model.predict(np.array([[0.0], [1.0]], "float32"), verbose=0)
     np.testing.assert_allclose(pi.concentration, [[2, 3], [6, 2]], rtol=0.12)
