@@ -96,11 +96,13 @@ def test_modes(alpha, beta, mode):
 def precise_kl(a, b, c, d):
     """Of relative steps well below one: the Taylor series of log B in them, by Hurwitz's zeta function."""
     n = np.arange(2.0, 41.0)[:, None]
-    terms = [(x - y) ** n * scipy.special.zeta(n, x) / n for x, y in ((a, c), (b, d), (a + b, c + d))]
+    # The sum of the differences, because the difference of the sums would be rounded.
+    steps = a - c, b - d, (a - c) + (b - d)
+    terms = [step**n * scipy.special.zeta(n, x) / n for step, x in zip(steps, (a, b, a + b), strict=True)]
     return np.sum(terms[0] + terms[1] - terms[2], axis=0)
 
 
-@pytest.mark.parametrize("dtype, rtol", [("float32", 1e-3), ("float64", 1e-8)])
+@pytest.mark.parametrize("dtype, rtol", [("float32", 1e-4), ("float64", 1e-11)])
 @pytest.mark.parametrize("size", [1e-3, 0.1, 1.0, 10.0, 1000.0])
 def test_kl_of_nearly_equal_policies_keeps_its_digits(size, dtype, rtol):
     rng = RNG(0)
@@ -124,8 +126,8 @@ def test_kl_is_never_negative(magnitude, dtype):
 
 
 def test_gradients_of_the_divergence_across_its_two_forms():
-    """At relative steps just below and above a tenth."""
-    for step in (0.0999, 0.1001):
+    """At relative steps just below and above the border."""
+    for step in (0.2999, 0.3001):
         p, q = np.array([2.0]), np.array([2.0 * (1 + step)])
         _, gradients = gradient_of(
             lambda a, b, c, d: BetaDist(a, b).kl_divergence(BetaDist(c, d)), p, p + 1.0, q, p + 1.0
