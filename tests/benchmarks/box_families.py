@@ -1,6 +1,7 @@
 """Learning curves of PPO with each family of distributions for a bounded box.
 
-Each run is the command `kgdists train`, with one thread; results go to a JSON file and a figure.
+Each run is the command `kgdists train`, with one thread; results go to a figure and a JSON file, beside those of other
+environments that it has.
 """
 
 import argparse
@@ -27,22 +28,24 @@ def main():
     parser.add_argument("--processes", type=int, default=4, help="runs at a time")
     parser.add_argument("--runs", type=Path, default=Path("runs/box_families"))
     parser.add_argument("--results", type=Path, default=Path("docs/results/box_families.json"))
-    parser.add_argument("--figure", type=Path, default=Path("docs/images/box_families.png"))
+    parser.add_argument("--figure", type=Path, help="default: docs/images/box_families_ENV.png")
     options = parser.parse_args()
 
     jobs = [(family, seed) for seed in range(options.seeds) for family in BOX_FAMILIES]
     with ThreadPoolExecutor(options.processes) as pool:
         runs = list(pool.map(lambda job: train(*job, options), jobs))
     results = {family: [run for run in runs if run["family"] == family] for family in BOX_FAMILIES}
-    options.results.write_text(json.dumps({options.env: results}, indent=1) + "\n")
-    plot(options.env, results).savefig(options.figure, dpi=100)
+    known = json.loads(options.results.read_text()) if options.results.exists() else {}
+    options.results.write_text(json.dumps(known | {options.env: results}, indent=1) + "\n")
+    figure = options.figure or Path(f"docs/images/box_families_{options.env}.png")
+    plot(options.env, results).savefig(figure, dpi=100)
     header = ["family", *(f"seed {seed}" for seed in range(options.seeds))]
     print_table(header, [[family, *(f"{run['mean']:.1f}" for run in rows)] for family, rows in results.items()])
 
 
 def train(family, seed, options):
     """One run: its learning curve and its evaluation."""
-    folder = options.runs / f"{family}_{seed}"
+    folder = options.runs / options.env / f"{family}_{seed}"
     env, family_and_seed = options.env, ["--box-family", family, "--seed", seed]
     command = [sys.executable, "-m", "kgdists", "train", env, *family_and_seed, "--out", folder]
     steps = ["--steps", options.steps] if options.steps else []
