@@ -13,6 +13,7 @@ from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCateg
 __all__ = ["CategoricalDist"]
 
 INF = float("inf")
+LOWEST = -1e4  # its exponential is 0 in every dtype, and that times it too
 
 
 class CategoricalDist(Distribution):
@@ -103,16 +104,16 @@ class CategoricalDist(Distribution):
         float tensor, shape [*sample_shape, B..., n]; rows sum to one.
         """
         scores = choices.gumbel_scores(_shifted(self.logits)[0], self._draw_shape(sample_shape), self._seed(seed))
-        return choices.gumbel_softmax(ops.log_softmax(scores / self.boltzmann_tau, axis=-1), hard)
+        return choices.gumbel_softmax(scores / self.boltzmann_tau, hard)
 
     @draws
     @in_full_precision
     def sample_action(self, seed=None):
-        """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs` (the Gumbel-max trick).
+        """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs`.
 
         In a graph a row that is NaN or allows nothing gives -1, which no environment takes.
         """
-        return choices.argmax(choices.gumbel_scores(_shifted(self.logits)[0], self._draw_shape(()), self._seed(seed)))
+        return choices.draw(self.logits, self._seed(seed))
 
     def mode(self):
         """The most probable choice as a one-hot vector, shape [B..., n]; the first of equals."""
@@ -151,13 +152,14 @@ class CategoricalDist(Distribution):
             On wrong shapes and, where values are at hand, on labels outside `0 ... n - 1` or NaN. In a graph such a
             label has log-probability `-inf`.
         """
-        x, inside = self._one_hot(x)
-        if inside is None:
+        x = shapes.as_numbers(x, "x")
+        if "float" in shapes.dtype_of(x):
             # 0 * log 0 = 0, guarded before the product so that gradients are finite too.
-            log_probs = self.log_probs
+            x, log_probs = self._near_one_hot(x), self.log_probs
             return ops.sum(x * ops.where(ops.equal(x, 0) & ops.equal(log_probs, -INF), 0.0, log_probs), axis=-1)
+        labels, inside = choices.as_labels(x, self.batch_shape, self.num_categories)
         y, total = _shifted(self.logits)
-        log_proba = ops.sum(ops.where(x, y, 0.0), axis=-1) - ops.log(ops.squeeze(total, axis=-1))
+        log_proba = choices.take(y, labels) - ops.log(ops.squeeze(total, axis=-1))
         return ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
 
     @in_full_precision
@@ -165,7 +167,7 @@ class CategoricalDist(Distribution):
         r"""Entropy :math:`-\sum_i p_i \log p_i`, shape [B...]."""
         # Of y = logits - max and t = sum exp(y) it is log t - sum y exp(y) / t: two parts >= 0, nothing cancels.
         y, total = _shifted(self.logits)
-        part = ops.sum(ops.exp(y) * ops.where(ops.equal(y, -INF), 0.0, y), axis=-1)
+        part = ops.sum(ops.exp(y) * ops.maximum(y, LOWEST), axis=-1)
         total = ops.squeeze(total, axis=-1)
         return ops.log(total) - part / total
 
@@ -180,25 +182,17 @@ class CategoricalDist(Distribution):
     def kl_divergence(self, other):
         r"""Kullback-Leibler divergence :math:`\sum_i p_i \log (p_i / q_i)` to `other` = q, shape [B...], >= 0."""
         self._check_other(other)
-        if shapes.is_symbolic(self.logits) or shapes.is_symbolic(other.logits):
-            return _divergence(self.logits, other.logits)[0]
         return _kl(self.logits, other.logits)
 
-    def _one_hot(self, x):
-        """`x` as floats of shape [..., n]; labels as bools, and whether each is in range."""
-        x = shapes.as_numbers(x, "x")
-        batch, n, dtype = self.batch_shape, self.num_categories, shapes.dtype_of(x)
-        if "float" in dtype:
-            x = ops.cast(x, self.dtype)
-            if not shapes.ends_with(x.shape, (*batch, n)):
-                raise ValueError(
-                    f"`x` of floats must be one-hot, of shape {(*batch, n)} behind any sample axes; labels must be "
-                    f"integers. Received: x of shape {tuple(x.shape)} and dtype {dtype}"
-                )
-            choices.check_one_hot(x)
-            return x, None
-        labels, inside = choices.as_labels(x, batch, n)
-        return ops.one_hot(labels, n, dtype="bool"), inside
+    def _near_one_hot(self, x):
+        if not shapes.ends_with(x.shape, (*self.batch_shape, self.num_categories)):
+            raise ValueError(
+                f"`x` of floats must be one-hot, of shape {(*self.batch_shape, self.num_categories)} behind any sample "
+                f"axes; labels must be integers. Received: x of shape {tuple(x.shape)} and dtype {shapes.dtype_of(x)}"
+            )
+        x = ops.cast(x, self.dtype)
+        choices.check_one_hot(x)
+        return x
 
 
 def _shifted(logits):
@@ -228,7 +222,7 @@ def _divergence(p, q):
 
 
 # Written by hand, the gradients take a fraction of the time that those of all the branches do.
-@ops.custom_gradient
+@numerics.with_gradient
 def _kl(p, q):
     def gradient(upstream):
         _, to_p, to_q = _divergence(p, q)

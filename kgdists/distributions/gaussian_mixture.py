@@ -146,7 +146,7 @@ class GaussianMixtureDist(Distribution):
         scores = choices.gumbel_scores(
             self.log_weights, self._draw_shape(sample_shape, self.logits.shape[-1:]), choice_seed
         )
-        y = choices.gumbel_softmax(ops.log_softmax(scores / self.gumbel_tau, axis=-1), hard)
+        y = choices.gumbel_softmax(scores / self.gumbel_tau, hard)
         noise = normal(self._draw_shape(sample_shape), noise_seed, self.dtype)[..., None, :]
         if "logvar" in self.PARAM_NAMES:
             steps = ops.exp(0.5 * self.logvar) * noise

@@ -120,7 +120,7 @@ class RelaxedOneHotCategorical(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n]; rows sum to one.
         """
-        return choices.gumbel_softmax(self.sample_log(sample_shape, seed), hard)
+        return choices.gumbel_softmax(self._scores(sample_shape, seed), hard)
 
     @draws
     def sample(self, sample_shape=(), seed=None, hard=False):
@@ -131,11 +131,14 @@ class RelaxedOneHotCategorical(Distribution):
     @in_full_precision
     def sample_log(self, sample_shape=(), seed=None):
         """Draw the logarithm of a sample, which never leaves the range of floats; arguments as for `rsample`."""
+        return ops.log_softmax(self._scores(sample_shape, seed), axis=-1)
+
+    def _scores(self, sample_shape, seed):
         out = ops.equal(self.logits, -INF)
         # Guarded before the division, for a finite gradient of the temperature.
-        log_probs = ops.where(out, 0.0, self.log_probs)
-        scores = choices.gumbel_scores(log_probs, self._draw_shape(sample_shape), self._seed(seed))
-        return ops.log_softmax(ops.where(out, -INF, scores / self.temperature[..., None]), axis=-1)
+        logits = ops.where(out, 0.0, self.logits - ops.stop_gradient(ops.max(self.logits, axis=-1, keepdims=True)))
+        scores = choices.gumbel_scores(logits, self._draw_shape(sample_shape), self._seed(seed))
+        return ops.where(out, -INF, scores / self.temperature[..., None])
 
     @draws
     @in_full_precision
@@ -147,8 +150,8 @@ class RelaxedOneHotCategorical(Distribution):
     @draws
     @in_full_precision
     def sample_action(self, seed=None):
-        """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs` (the Gumbel-max trick)."""
-        return choices.argmax(choices.gumbel_scores(self.log_probs, self._draw_shape(()), self._seed(seed)))
+        """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs`."""
+        return choices.draw(self.logits, self._seed(seed))
 
     def mode_action(self):
         """The most probable label: int32 tensor, shape [B...]; the first of equals."""
@@ -189,8 +192,7 @@ class RelaxedOneHotCategorical(Distribution):
             x = shapes.as_numbers(x, "x")
             if "float" not in shapes.dtype_of(x):
                 labels, inside = choices.as_labels(x, self.batch_shape, n)
-                chosen = ops.cast(ops.one_hot(labels, n), "bool")
-                log_proba = ops.sum(ops.where(chosen, self.log_probs, 0.0), axis=-1)
+                log_proba = choices.take(self.log_probs, labels)
                 return ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
             x = self._variate(x)
             choices.check_one_hot(x)
@@ -203,12 +205,11 @@ class RelaxedOneHotCategorical(Distribution):
         log_y = ops.where(out, 0.0, log_y)
         allowed = ops.cast(~out, self.dtype)
         scores = ops.where(out, -INF, ops.where(out, 0.0, self.logits) - tau * log_y)
-        terms = ops.where(out, 0.0, ops.log_softmax(scores, axis=-1)) - log_y
+        terms = ops.where(off_face, -INF, ops.where(out, 0.0, ops.log_softmax(scores, axis=-1)) - log_y)
         count = ops.sum(allowed, axis=-1)
         log_factorials = ops.convert_to_tensor([math.lgamma(max(k, 1)) for k in range(n + 1)], self.dtype)
         constant = ops.take(log_factorials, ops.cast(count, "int32"))
-        log_proba = constant + (count - 1.0) * ops.log(self.temperature) + ops.sum(terms, axis=-1)
-        return ops.where(ops.any(off_face, axis=-1), -INF, log_proba)
+        return constant + (count - 1.0) * ops.log(self.temperature) + ops.sum(terms, axis=-1)
 
 
 def _smallest(dtype):
