@@ -22,7 +22,7 @@ agent = kg.agents.PPO(
     n_steps=128,
     batch_size=128,
     learning_rate=1e-3,
-    gamma=0.9,
+    gamma=0.95,
     normalize_rewards=True,
     seed=0,
 )

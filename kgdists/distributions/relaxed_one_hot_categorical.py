@@ -82,7 +82,7 @@ class RelaxedOneHotCategorical(Distribution):
             choices.check_logits(logits)
             _check_temperature(temperature)
         # Every parameter has the batch shape, so that distributions can be split and joined along it.
-        temperature = ops.cast(temperature, shapes.dtype_of(logits)) + ops.zeros_like(logits[..., 0])
+        temperature = ops.add(ops.cast(temperature, shapes.dtype_of(logits)), ops.zeros_like(logits[..., 0]))
         self._set(logits=logits, temperature=temperature, name=name, random_seed=random_seed)
 
     @property

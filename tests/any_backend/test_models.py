@@ -61,6 +61,15 @@ def test_successive_draws_differ(trained):
 
 
 @pytest.mark.parametrize("name", HEADS)
+def test_draws_in_a_functional_model(name):
+    cls, arguments, _, _ = HEADS[name]
+    features = keras.Input((4,))
+    pi = cls(**arguments)(features)
+    model = keras.Model(features, [pi.sample(), pi.sample_action()])
+    assert all(np.isfinite(np.asarray(x)).all() for x in keras.tree.flatten(model(observations())))
+
+
+@pytest.mark.parametrize("name", HEADS)
 @pytest.mark.parametrize("half", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_gives_finite_values(name, half):
     cls, arguments, _, _ = HEADS[name]
