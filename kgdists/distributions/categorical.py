@@ -70,14 +70,14 @@ class CategoricalDist(Distribution):
     @in_full_precision
     def log_probs(self):
         """Log-probabilities of all choices, shape [B..., n]; `-inf` where ruled out."""
-        y, total = _shifted(self.logits)
+        y, total = choices.shifted(self.logits)
         return y - ops.log(total)
 
     @property
     @in_full_precision
     def probs(self):
         """Probabilities of all choices, shape [B..., n]."""
-        y, total = _shifted(self.logits)
+        y, total = choices.shifted(self.logits)
         return ops.exp(y) / total
 
     def relaxed(self, temperature=None):
@@ -103,7 +103,9 @@ class CategoricalDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n]; rows sum to one.
         """
-        scores = choices.gumbel_scores(_shifted(self.logits)[0], self._draw_shape(sample_shape), self._seed(seed))
+        scores = choices.gumbel_scores(
+            choices.shifted(self.logits)[0], self._draw_shape(sample_shape), self._seed(seed)
+        )
         return choices.gumbel_softmax(scores / self.boltzmann_tau, hard)
 
     @draws
@@ -158,7 +160,7 @@ class CategoricalDist(Distribution):
             x, log_probs = self._near_one_hot(x), self.log_probs
             return ops.sum(x * ops.where(ops.equal(x, 0) & ops.equal(log_probs, -INF), 0.0, log_probs), axis=-1)
         labels, inside = choices.as_labels(x, self.batch_shape, self.num_categories)
-        y, total = _shifted(self.logits)
+        y, total = choices.shifted(self.logits)
         log_proba = choices.take(y, labels) - ops.log(ops.squeeze(total, axis=-1))
         return ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
 
@@ -166,7 +168,7 @@ class CategoricalDist(Distribution):
     def entropy(self):
         r"""Entropy :math:`-\sum_i p_i \log p_i`, shape [B...]."""
         # Of y = logits - max and t = sum exp(y) it is log t - sum y exp(y) / t: two parts >= 0, nothing cancels.
-        y, total = _shifted(self.logits)
+        y, total = choices.shifted(self.logits)
         part = ops.sum(ops.exp(y) * ops.maximum(y, LOWEST), axis=-1)
         total = ops.squeeze(total, axis=-1)
         return ops.log(total) - part / total
@@ -195,12 +197,6 @@ class CategoricalDist(Distribution):
         return x
 
 
-def _shifted(logits):
-    """`y = logits - max`, and the sum of `exp(y)`. Written out, as fewer and cheaper passes than `ops.log_softmax`."""
-    y = logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
-    return y, ops.sum(ops.exp(y), axis=-1, keepdims=True)
-
-
 def _divergence(p, q):
     """The divergence of logits p from logits q, and its gradients to both."""
     # With d = log q - log p it is sum p (exp(d) - 1 - d), every term >= 0, because the p and the q sum to one.
@@ -208,7 +204,7 @@ def _divergence(p, q):
     shift = ops.stop_gradient(ops.max(q, axis=-1, keepdims=True) - ops.max(p, axis=-1, keepdims=True))
     far = ops.where(ops.abs(shift) > 1.0, shift, 0.0)
     difference = (q - far) - p
-    (p, p_total), (q, q_total) = _shifted(p), _shifted(q)
+    (p, p_total), (q, q_total) = choices.shifted(p), choices.shifted(q)
     p, q = ops.exp(p) / p_total, ops.exp(q) / q_total
     gone = ops.equal(p, 0)
     d = ops.where(gone, 0.0, difference - (ops.log(q_total) - ops.log(p_total) + (shift - far)))

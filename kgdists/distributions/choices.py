@@ -6,9 +6,25 @@ from keras import ops
 from kgdists import numerics, shapes
 from kgdists.random import gumbel, uniform
 
-__all__ = ["argmax", "as_labels", "check_logits", "check_one_hot", "draw", "gumbel_scores", "gumbel_softmax", "take"]
+__all__ = [
+    "argmax",
+    "as_labels",
+    "check_logits",
+    "check_one_hot",
+    "draw",
+    "gumbel_scores",
+    "gumbel_softmax",
+    "shifted",
+    "take",
+]
 
 INF = float("inf")
+
+
+def shifted(logits):
+    """`y = logits - max`, and the sum of `exp(y)`. Written out, as fewer and cheaper passes than `ops.log_softmax`."""
+    y = logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
+    return y, ops.sum(ops.exp(y), axis=-1, keepdims=True)
 
 
 def gumbel_scores(log_probs, shape, seed):
@@ -21,8 +37,8 @@ def gumbel_scores(log_probs, shape, seed):
 
 def gumbel_softmax(scores, hard=False):
     """Draws of their scores; if `hard` exactly one-hot, with the gradient of the soft ones (straight-through)."""
-    p = ops.exp(scores - ops.stop_gradient(ops.max(scores, axis=-1, keepdims=True)))
-    soft = p / ops.sum(p, axis=-1, keepdims=True)
+    y, total = shifted(scores)
+    soft = ops.exp(y) / total
     if not hard:
         return soft
     one_hot = ops.one_hot(ops.argmax(scores, axis=-1), soft.shape[-1], dtype=shapes.dtype_of(soft))

@@ -201,15 +201,13 @@ class RelaxedOneHotCategorical(Distribution):
         else:
             log_y = self._variate(log_x)
             off_face = out & (log_y > -INF)
-        tau = self.temperature[..., None]
         log_y = ops.where(out, 0.0, log_y)
-        allowed = ops.cast(~out, self.dtype)
-        scores = ops.where(out, -INF, ops.where(out, 0.0, self.logits) - tau * log_y)
-        terms = ops.where(off_face, -INF, ops.where(out, 0.0, ops.log_softmax(scores, axis=-1)) - log_y)
-        count = ops.sum(allowed, axis=-1)
+        scores, total = choices.shifted(self.logits - self.temperature[..., None] * log_y)
+        terms = ops.where(out, ops.where(off_face, -INF, 0.0), scores - log_y)
+        count = ops.sum(ops.cast(~out, self.dtype), axis=-1)
         log_factorials = ops.convert_to_tensor([math.lgamma(max(k, 1)) for k in range(n + 1)], self.dtype)
-        constant = ops.take(log_factorials, ops.cast(count, "int32"))
-        return constant + (count - 1.0) * ops.log(self.temperature) + ops.sum(terms, axis=-1)
+        constant = ops.take(log_factorials, ops.cast(count, "int32")) + (count - 1.0) * ops.log(self.temperature)
+        return constant + ops.sum(terms, axis=-1) - count * ops.log(ops.squeeze(total, axis=-1))
 
 
 def _smallest(dtype):
