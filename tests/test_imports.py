@@ -68,7 +68,8 @@ ROWS = [
     },
     {"layers"},
     {"spaces"},
-    {"policy", "plotting"},
+    {"policy", "plotting.curves", "plotting.densities"},
+    {"plotting"},
     {"agents.callbacks", "agents.checkpoint", "agents.masks", "agents.ppo_config"},
     {"agents.rollout"},
     {"agents.ppo"},
@@ -146,7 +147,7 @@ def test_formulas_are_written_in_keras_ops(name):
         assert not [full for full in imports(TREES[name]) if full.split(".")[0] in ("tensorflow", "jax", "torch")]
 
 
-@pytest.mark.parametrize("package", ["distributions", "layers", "agents"])
+@pytest.mark.parametrize("package", ["distributions", "layers", "agents", "plotting"])
 def test_a_package_only_names_what_is_in_it(package):
     assert all(other.startswith(f"{package}.") for other in own_imports(TREES[package]))
     assert not [node for node in TREES[package].body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]

@@ -1,7 +1,10 @@
+import types
+
+import keras
 import numpy as np
 import pytest
 
-from kgdists.plotting import learning_curve
+from kgdists.plotting import fit_history, learning_curve
 
 
 def written(folder, *rows, columns="steps,return,length"):
@@ -89,3 +92,45 @@ def test_metrics_that_are_no_text_are_refused(run):
     (run / "metrics.csv").write_bytes(np.random.default_rng(0).bytes(500))
     with pytest.raises(ValueError, match="damaged. Received: .*metrics.csv"):
         learning_curve([run])
+
+
+def test_a_fit_is_drawn_with_its_running_mean():
+    values, mean = lines(fit_history([{"loss": [4.0, 2.0, 0.0, 2.0]}], window=2))
+    np.testing.assert_array_equal(values.get_xydata(), [[1, 4.0], [2, 2.0], [3, 0.0], [4, 2.0]])
+    np.testing.assert_array_equal(mean.get_xydata(), [[2, 3.0], [3, 1.0], [4, 1.0]])
+
+
+def test_a_window_of_one_draws_the_values_alone():
+    (line,) = lines(fit_history([{"loss": [4.0, 2.0]}], window=1))
+    np.testing.assert_array_equal(line.get_ydata(), [4.0, 2.0])
+
+
+def test_a_window_is_never_longer_than_the_fit():
+    np.testing.assert_array_equal(lines(fit_history([{"loss": [4.0, 2.0]}]))[1].get_xydata(), [[2, 3.0]])
+
+
+def test_what_has_a_history_is_as_good_as_one():
+    history = keras.callbacks.History()
+    history.history = {"kl": [1.0, 2.0]}
+    fit = types.SimpleNamespace(history=history)
+    figure = fit_history([history, fit, history.history], quantity="kl", window=1)
+    assert [list(line.get_ydata()) for line in lines(figure)] == 3 * [[1.0, 2.0]]
+    assert legend(figure) == ["fit 1", "fit 2", "fit 3"] and figure.axes[0].get_ylabel() == "kl"
+
+
+def test_fits_can_be_named():
+    assert legend(fit_history([{"loss": [1.0]}], ["reverse KL"])) == ["reverse KL"]
+
+
+@pytest.mark.parametrize(
+    ("history", "message"),
+    [
+        ({"kl": [1.0]}, r"`quantity` must be one of \['kl'\]. Received: quantity='loss'"),
+        ([1.0], "dict of arrays. Received: list"),
+        ({"loss": []}, r"one number for each iteration. Received: shape \(0,\)"),
+        ({"loss": [[1.0]]}, r"one number for each iteration. Received: shape \(1, 1\)"),
+    ],
+)
+def test_what_is_no_history_is_refused(history, message):
+    with pytest.raises(ValueError, match=message):
+        fit_history([history])
