@@ -16,7 +16,7 @@ ROWS = [
     {"numerics", "pytree", "random", "symbolic"},
     {"bounds", "shapes"},
     {"distribution", "losses", "returns"},
-    {"divergences", "testing.values"},
+    {"testing.values"},
     {"testing.requirements"},
     {
         "testing.closed_forms",
@@ -41,6 +41,9 @@ ROWS = [
     {"distributions.composite", "distributions.multi_categorical"},
     {"distributions.one_of", "distributions.state_dependent_normal"},
     {"distributions"},
+    {"divergences.components", "divergences.sampling"},
+    {"divergences.monte_carlo", "divergences.training"},
+    {"divergences"},
     {"interop.tfp.classes", "interop.tfp.evaluate"},
     {"interop.tfp.encoding"},
     {"interop.tfp.tfp_dist"},
