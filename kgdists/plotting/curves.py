@@ -65,8 +65,8 @@ def fit_history(histories, labels=None, *, quantity="loss", window=100):
 
     Examples
     --------
-    >>> from kgdists import plotting
-    >>> plotting.fit_history([{"loss": [3.0, 2.0, 1.5]}], ["a fit"], window=2)
+    >>> import kgdists as kg
+    >>> kg.plotting.fit_history([{"loss": [3.0, 2.0, 1.5]}], ["a fit"], window=2)
     <Figure size ...>
     """
     figure = Figure(figsize=(7.0, 4.0), layout="constrained")

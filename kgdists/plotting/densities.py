@@ -42,10 +42,9 @@ def density(distribution, *, axes=None, limits=LIMITS, resolution=200, cmap="vir
     Examples
     --------
     >>> import kgdists as kg
-    >>> from kgdists import plotting
     >>> pi = kg.GaussianMixtureDist(logits=[0.0, 1.0], mu=[[-3.0, 0.0], [3.0, 0.0]], logvar=[[0.0, 0.0], [1.0, 0.0]])
-    >>> figure = plotting.density(pi)
-    >>> plotting.components(pi, axes=figure.axes[0])
+    >>> figure = kg.plotting.density(pi)
+    >>> kg.plotting.components(pi, axes=figure.axes[0])
     <Figure size ...>
     """
     values = _density_on_grid(distribution, limits, resolution)
