@@ -50,7 +50,7 @@ def fit_history(histories, labels=None, *, quantity="loss", window=100):
     labels : None or list of str
         One per fit; None numbers them.
     quantity : str
-        What to plot, "loss" for instance.
+        What to plot, "loss" for instance: one number for each iteration, or one for each restart too.
     window : int, >= 1
         Iterations in the running mean, which is drawn over the values themselves; 1 leaves it away.
 
@@ -73,13 +73,12 @@ def fit_history(histories, labels=None, *, quantity="loss", window=100):
     axes = figure.add_subplot()
     labels = labels or [f"fit {i + 1}" for i in range(len(histories))]
     for i, (history, label) in enumerate(zip(histories, labels, strict=True)):
-        values = _values(history, quantity)
-        steps, color = np.arange(1, len(values) + 1), f"C{i}"
-        if window > 1:
+        values, color = _values(history, quantity), f"C{i}"
+        steps, width = np.arange(1, len(values) + 1), min(window, len(values))
+        if width > 1:
             axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.5)
-        width = min(window, len(values))
-        means = np.lib.stride_tricks.sliding_window_view(values, width).mean(axis=-1)
-        axes.plot(steps[width - 1 :], means, color=color, label=label)
+        means = np.lib.stride_tricks.sliding_window_view(values, width, axis=0).mean(axis=-1)
+        axes.plot(steps[width - 1 :], means, color=color)[0].set_label(label)
     axes.set_xlabel("iterations")
     axes.set_ylabel(quantity)
     axes.grid(alpha=0.3)
@@ -95,8 +94,8 @@ def _values(history, quantity):
     if quantity not in history:
         raise ValueError(f"`quantity` must be one of {sorted(history)}. Received: quantity={quantity!r}")
     values = np.asarray(history[quantity], "float64")
-    if values.ndim != 1 or not len(values):
-        raise ValueError(f"A history must have one number for each iteration. Received: shape {values.shape}")
+    if values.ndim not in (1, 2) or not values.size:
+        raise ValueError(f"A history must have numbers for each iteration. Received: shape {values.shape}")
     return values
 
 

@@ -118,6 +118,12 @@ def test_what_has_a_history_is_as_good_as_one():
     assert legend(figure) == ["fit 1", "fit 2", "fit 3"] and figure.axes[0].get_ylabel() == "kl"
 
 
+def test_restarts_have_a_line_each_and_one_name():
+    figure = fit_history([{"losses": [[4.0, 1.0], [2.0, 1.0]]}], ["a"], quantity="losses", window=2)
+    assert [list(line.get_ydata()) for line in lines(figure)] == [[4.0, 2.0], [1.0, 1.0], [3.0], [1.0]]
+    assert legend(figure) == ["a"] and len({line.get_color() for line in lines(figure)}) == 1
+
+
 def test_fits_can_be_named():
     assert legend(fit_history([{"loss": [1.0]}], ["reverse KL"])) == ["reverse KL"]
 
@@ -127,8 +133,8 @@ def test_fits_can_be_named():
     [
         ({"kl": [1.0]}, r"`quantity` must be one of \['kl'\]. Received: quantity='loss'"),
         ([1.0], "dict of arrays. Received: list"),
-        ({"loss": []}, r"one number for each iteration. Received: shape \(0,\)"),
-        ({"loss": [[1.0]]}, r"one number for each iteration. Received: shape \(1, 1\)"),
+        ({"loss": []}, r"numbers for each iteration. Received: shape \(0,\)"),
+        ({"loss": 1.0}, r"numbers for each iteration. Received: shape \(\)"),
     ],
 )
 def test_what_is_no_history_is_refused(history, message):
