@@ -24,7 +24,7 @@ from kgdists.distributions import (
 from kgdists.policy import Policy
 
 if TYPE_CHECKING:
-    from kgdists import agents, plotting, spaces
+    from kgdists import agents, mixtures, plotting, spaces, targets
     from kgdists.spaces import decode_action, encode_action, head_for
 
 __version__ = "0.1.0"
@@ -54,16 +54,18 @@ __all__ = [
     "head_for",
     "layers",
     "losses",
+    "mixtures",
     "plotting",
     "returns",
     "spaces",
+    "targets",
     "testing",
 ]
 
 
 def __getattr__(name):
     # What needs Gymnasium or Matplotlib is imported at first use (PEP 562): `import kgdists` costs no more than Keras.
-    if name in ("agents", "plotting", "spaces"):
+    if name in ("agents", "mixtures", "plotting", "spaces", "targets"):
         return importlib.import_module(f"kgdists.{name}")
     if name in ("decode_action", "encode_action", "head_for"):
         return getattr(importlib.import_module("kgdists.spaces"), name)

@@ -44,6 +44,14 @@ ROWS = [
     {"divergences.components", "divergences.sampling"},
     {"divergences.monte_carlo", "divergences.training"},
     {"divergences"},
+    {"targets.density", "targets.rows"},
+    {"targets.mixture"},
+    {"targets.diagonal_gaussian_mixture", "targets.gaussian_mixture"},
+    {"targets"},
+    {"mixtures.initial", "mixtures.parameters", "mixtures.sources"},
+    {"mixtures.descent", "mixtures.expectation_maximisation"},
+    {"mixtures.fitting"},
+    {"mixtures"},
     {"interop.tfp.classes", "interop.tfp.evaluate"},
     {"interop.tfp.encoding"},
     {"interop.tfp.tfp_dist"},
@@ -150,7 +158,7 @@ def test_formulas_are_written_in_keras_ops(name):
         assert not [full for full in imports(TREES[name]) if full.split(".")[0] in ("tensorflow", "jax", "torch")]
 
 
-@pytest.mark.parametrize("package", ["distributions", "layers", "agents", "plotting"])
+@pytest.mark.parametrize("package", ["distributions", "layers", "agents", "plotting", "targets"])
 def test_a_package_only_names_what_is_in_it(package):
     assert all(other.startswith(f"{package}.") for other in own_imports(TREES[package]))
     assert not [node for node in TREES[package].body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]

@@ -1,0 +1,139 @@
+"""Gradient descent on the parameters of several mixtures at once, in compiled blocks of iterations."""
+
+import dataclasses
+import functools
+import json
+import threading
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from kgdists.divergences import forward_kl_loss, reverse_kl_loss
+from kgdists.mixtures.parameters import mixture, parameters
+
+__all__ = ["ForwardLoss", "ReverseLoss", "descend"]
+
+BLOCK_SIZE = 500  # iterations between two looks at the progress bar
+
+
+@dataclasses.dataclass(frozen=True)
+class ForwardLoss:
+    """The mean negative log-likelihood of samples x [N, n], one for each restart of the mixture q."""
+
+    def __call__(self, q, x, key):
+        return forward_kl_loss(q, ops.broadcast_to(x[:, None], (x.shape[0], *q.batch_shape, x.shape[1])))
+
+
+@dataclasses.dataclass(frozen=True)
+class ReverseLoss:
+    """The reverse divergence of each restart of the mixture q, whose x is `(y - center) / scale` of the target's y."""
+
+    target: object
+    num_samples: int
+    estimator: str
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def __call__(self, q, x, key):
+        log_density = getattr(self.target, "log_prob", self.target)
+        center, scale = np.array(self.center, "float32"), np.array(self.scale, "float32")
+
+        def log_prob(x):
+            return ops.cast(log_density(center + scale * x), "float32") + float(np.log(scale).sum())
+
+        return reverse_kl_loss(q, log_prob, self.num_samples, key, self.estimator)
+
+
+def descend(loss, draw, start, form, optimizer, iterations, min_stddev, rng, on_progress):
+    """Minimise a loss.
+
+    Parameters
+    ----------
+    loss : ForwardLoss or ReverseLoss
+    draw : None or callable
+        `count -> samples [count, N, n]` for so many iterations; None for a loss that draws its own.
+    start : tuple of array
+        Log-weights, means and Cholesky factors, with a leading axis of restarts.
+    form : str
+        One of `kgdists.mixtures.parameters.FORMS`.
+    optimizer : dict
+        Configuration of a Keras optimizer.
+    iterations : int
+    min_stddev : float
+    rng : numpy.random.Generator
+    on_progress : callable
+        Called now and then with the number of iterations done and the last losses.
+
+    Returns
+    -------
+    losses : array, shape [iterations, restarts]
+    final : array, shape [restarts]
+        The mean over the last tenth.
+    mixture_of : callable
+        `restart -> GaussianMixtureDist`.
+    """
+    block_size = min(BLOCK_SIZE, iterations)
+    tensors = [np.asarray(tensor, "float32") for tensor in parameters(form, *start, min_stddev)]
+    optimizer["config"].pop("name", None)  # which counts the optimizers
+    shapes = tuple(tensor.shape for tensor in tensors)
+    descent = _descent(loss, form, json.dumps(optimizer, sort_keys=True), min_stddev, block_size, shapes)
+    losses = []
+    with descent.lock:
+        descent.prepare(tensors)
+        for first in range(0, iterations, block_size):
+            steps = min(block_size, iterations - first)
+            x = None if draw is None else tf.constant(draw(block_size), "float32")
+            key = tf.constant(rng.integers(2**31, size=2, dtype="int32"))
+            losses.append(np.array(descent.block(x, key, tf.constant(steps)))[:steps])
+            on_progress(first + steps, losses[-1][-1])
+        tensors = [np.array(variable) for variable in descent.variables]
+    losses = np.concatenate(losses).astype("float64")
+
+    def mixture_of(restart):
+        return mixture(form, [ops.convert_to_tensor(tensor[restart]) for tensor in tensors], min_stddev)
+
+    return losses, losses[-max(1, iterations // 10) :].mean(axis=0), mixture_of
+
+
+@functools.lru_cache(maxsize=16)
+def _descent(loss, form, optimizer, min_stddev, block_size, shapes):
+    return _Descent(loss, form, json.loads(optimizer), min_stddev, block_size, shapes)
+
+
+class _Descent:
+    """A compiled block of iterations, and the variables on which it works."""
+
+    def __init__(self, loss, form, optimizer, min_stddev, block_size, shapes):
+        self.loss = loss
+        self.form = form
+        self.min_stddev = min_stddev
+        self.block_size = block_size
+        self.lock = threading.Lock()
+        self.variables = [keras.Variable(np.zeros(shape, "float32")) for shape in shapes]
+        self.optimizer = keras.optimizers.deserialize(optimizer)
+        self.optimizer.build(self.variables)
+        self.fresh = [np.array(variable) for variable in self.optimizer.variables]
+        self.block = tf.function(self._block, jit_compile=True, autograph=False)
+
+    def prepare(self, tensors):
+        """Start from these parameters with a fresh optimizer."""
+        for variable, value in zip(self.variables + self.optimizer.variables, [*tensors, *self.fresh], strict=True):
+            variable.assign(value)
+
+    def _block(self, x, key, steps):
+        def body(i, losses):
+            tensors = [tf.convert_to_tensor(variable.value) for variable in self.variables]
+            samples = None if x is None else x[i]
+            with tf.GradientTape() as tape:
+                tape.watch(tensors)
+                loss = self.loss(mixture(self.form, tensors, self.min_stddev), samples, key + tf.stack([0, i]))
+                # The restarts do not meet: the gradient of the sum is that of each.
+                total = tf.reduce_sum(loss)
+            self.optimizer.apply(tape.gradient(total, tensors), self.variables)
+            return i + 1, losses.write(i, loss)
+
+        restarts = self.variables[0].shape[0]
+        losses = tf.TensorArray("float32", self.block_size, element_shape=(restarts,))
+        return tf.while_loop(lambda i, losses: i < steps, body, (0, losses))[1].stack()

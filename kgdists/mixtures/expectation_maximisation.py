@@ -1,0 +1,7 @@
+"""Expectation maximisation."""
+
+__all__ = ["maximise"]
+
+
+def maximise(*args):
+    raise NotImplementedError
