@@ -1,6 +1,31 @@
-"""Divergences without a closed form: Monte Carlo estimates with standard errors, and losses of fits."""
+"""Entropies and divergences without a closed form: estimates, bounds, and losses of fits."""
 
-from kgdists.divergences.monte_carlo import cross_entropy, entropy, kl_divergence
+from kgdists.divergences.importance import effective_sample_size, elbo, eubo, log_normaliser
+from kgdists.divergences.mixture_bounds import entropy_bounds, kl_divergence_approximation, kl_divergence_bounds
+from kgdists.divergences.monte_carlo import (
+    alpha_divergence,
+    cross_entropy,
+    entropy,
+    jensen_shannon_divergence,
+    kl_divergence,
+    reverse_kl,
+)
 from kgdists.divergences.training import forward_kl_loss, reverse_kl_loss
 
-__all__ = ["cross_entropy", "entropy", "forward_kl_loss", "kl_divergence", "reverse_kl_loss"]
+__all__ = [
+    "alpha_divergence",
+    "cross_entropy",
+    "effective_sample_size",
+    "elbo",
+    "entropy",
+    "entropy_bounds",
+    "eubo",
+    "forward_kl_loss",
+    "jensen_shannon_divergence",
+    "kl_divergence",
+    "kl_divergence_approximation",
+    "kl_divergence_bounds",
+    "log_normaliser",
+    "reverse_kl",
+    "reverse_kl_loss",
+]

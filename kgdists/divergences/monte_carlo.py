@@ -1,25 +1,40 @@
 """Monte Carlo estimates where there is no closed form: a value and its standard error."""
 
-import keras
+import math
+
 from keras import ops
 
+from kgdists import random
 from kgdists.distribution import Distribution
+from kgdists.divergences.moments import moments, streamed
+from kgdists.divergences.sampling import as_density, as_sampler, check_count, draws_and_log_density, log_density
 
-__all__ = ["cross_entropy", "entropy", "kl_divergence"]
+__all__ = [
+    "alpha_divergence",
+    "cross_entropy",
+    "entropy",
+    "jensen_shannon_divergence",
+    "kl_divergence",
+    "reverse_kl",
+]
 
 
-def entropy(p, num_samples=1, seed=None):
+def entropy(p, num_samples=1, seed=None, *, chunk_size=None):
     r"""Estimate the entropy :math:`-\mathrm{E}_p \log p`.
 
     Parameters
     ----------
-    p : Distribution
+    p : Distribution or target
+        Whatever has `sample(n, seed)` and `log_prob(x)`.
     num_samples : int, >= 1
     seed : None, int or keras.random.SeedGenerator
+    chunk_size : None or int, >= 1
+        With an int, so many samples are drawn at a time, in one compiled loop of constant memory: 10^8 samples take
+        the memory of a chunk. The results are then constants without a gradient.
 
     Returns
     -------
-    value : float tensor, shape [B...]
+    value : float tensor, shape [B...]; float32 for half precision
         Unbiased, and so is its gradient: pathwise if `p` is reparameterised, else by the score function.
     standard_error : float tensor, shape [B...]
         NaN for a single sample.
@@ -32,32 +47,130 @@ def entropy(p, num_samples=1, seed=None):
     >>> bool(abs(value - p.entropy()) < 4 * standard_error)
     True
     """
-    return _estimate(p, num_samples, seed, lambda x, log_p: -log_p)
+    return _estimate("entropy", p, None, num_samples, seed, chunk_size)
 
 
-def cross_entropy(p, q, num_samples=1, seed=None):
-    r"""Estimate the cross-entropy :math:`-\mathrm{E}_p \log q`; arguments and results as for `entropy`."""
-    return _estimate(p, num_samples, seed, lambda x, log_p: -q.log_proba(x))
+def cross_entropy(p, q, num_samples=1, seed=None, *, chunk_size=None):
+    r"""Estimate the cross-entropy :math:`-\mathrm{E}_p \log q`.
+
+    Parameters
+    ----------
+    p : Distribution or target
+    q : Distribution, target or function x -> log q(x)
+        Of the batch shape of `p`, or without a batch.
+    num_samples, seed, chunk_size
+        As for `entropy`, and so are the results.
+    """
+    return _estimate("cross_entropy", p, q, num_samples, seed, chunk_size)
 
 
-def kl_divergence(p, q, num_samples=1, seed=None):
-    r"""Estimate the divergence :math:`\mathrm{E}_p [\log p - \log q]`; arguments and results as for `entropy`."""
-    return _estimate(p, num_samples, seed, lambda x, log_p: log_p - q.log_proba(x))
+def kl_divergence(p, q, num_samples=1, seed=None, *, chunk_size=None):
+    r"""Estimate the divergence :math:`\mathrm{KL}(p \| q) = \mathrm{E}_p [\log p - \log q]` , the forward one.
+
+    Arguments and results as for `cross_entropy`. A mixture has a divergence of exactly 0 from itself.
+    """
+    return _estimate("kl_divergence", p, q, num_samples, seed, chunk_size)
 
 
-def _estimate(p, num_samples, seed, term):
-    if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
-        raise ValueError(f"`num_samples` must be an int >= 1. Received: num_samples={num_samples!r}")
-    if not isinstance(p, Distribution):
-        raise TypeError(f"`p` must be a Distribution. Received: {type(p).__name__}")
-    if p.REPARAMETERIZED:
-        terms = term(*p.sample_and_log_proba(num_samples, seed))
+def reverse_kl(p, q, num_samples=1, seed=None, *, chunk_size=None):
+    r"""Estimate the reverse divergence :math:`\mathrm{KL}(q \| p) = \mathrm{E}_q [\log q - \log p]`.
+
+    Arguments and results as for `cross_entropy`, with the roles exchanged: draws come from `q`, and of `p` only the
+    log-density is needed.
+    """
+    return _estimate("kl_divergence", q, p, num_samples, seed, chunk_size)
+
+
+def jensen_shannon_divergence(p, q, num_samples=1, seed=None, *, chunk_size=None):
+    r"""Estimate the divergence :math:`\frac12 \mathrm{KL}(p \| m) + \frac12 \mathrm{KL}(q \| m)`, m the mean of both.
+
+    Each of the two draws `num_samples` points x, stratified samples of m, and the term of each is
+    :math:`\log 2 - H(p(x) / (p(x) + q(x)))`, H the binary entropy: between 0 and log 2.
+
+    Parameters
+    ----------
+    p, q : Distribution or target
+        Of one batch shape.
+    num_samples, seed, chunk_size
+        As for `entropy`, and so are the results.
+    """
+    seeds = random.split(seed, 2)
+    (value_p, error_p), (value_q, error_q) = (
+        _estimate("jensen_shannon", *pair, num_samples, s, chunk_size)
+        for pair, s in zip(((p, q), (q, p)), seeds, strict=True)
+    )
+    return 0.5 * (value_p + value_q), 0.5 * ops.sqrt(ops.square(error_p) + ops.square(error_q))
+
+
+def alpha_divergence(p, q, alpha, num_samples=1, seed=None, *, chunk_size=None):
+    r"""Estimate Amari's divergence :math:`\frac{1}{\alpha (\alpha - 1)} (\int p^\alpha q^{1 - \alpha} dx - 1)`.
+
+    At `alpha` = 1 it is :math:`\mathrm{KL}(p \| q)` and at 0 :math:`\mathrm{KL}(q \| p)`, the limits; at 1/2 four times
+    the squared Hellinger distance :math:`1 - \int \sqrt{p q}`; at 2 half of Pearson's :math:`\chi^2`
+    (Cichocki and Amari 2010).
+
+    Parameters
+    ----------
+    p, q : Distribution or target
+        Draws come from `p` for `alpha` >= 1/2 and from `q` below, whichever has the lighter terms. Of the other one
+        only the log-density is needed. Beyond 1 and below 0 the terms have no variance if the tails of the other are
+        too light, and then the standard error says nothing.
+    alpha : float
+    num_samples, seed, chunk_size
+        As for `entropy`, and so are the results.
+    """
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
+        raise ValueError(f"`alpha` must be a finite number. Received: alpha={alpha!r}")
+    if alpha < 0.5:
+        p, q, alpha = q, p, 1.0 - alpha
+    name = "kl_divergence" if alpha == 1 else "alpha_divergence"
+    return _estimate(name, p, q, num_samples, seed, chunk_size, float(alpha))
+
+
+def _estimate(name, p, q, num_samples, seed, chunk_size, alpha=1.0):
+    check_count(num_samples=num_samples)
+    p, q = as_sampler(p), as_density(q)
+    if chunk_size is None:
+        value, variance = moments(_draw_terms(num_samples, seed, p, q, name, alpha))
     else:
-        many = keras.tree.map_structure(lambda x: ops.broadcast_to(x, (num_samples, *ops.shape(x))), p)
-        x = keras.tree.map_structure(ops.stop_gradient, many.sample_action(seed))
-        log_p = p.log_proba(x)
-        terms = term(x, log_p)
+        check_count(chunk_size=chunk_size)
+        value, variance = streamed(_draw_terms, (p, q, name, alpha), num_samples, chunk_size, seed)
+    return value, ops.stop_gradient(ops.sqrt(variance))
+
+
+def _draw_terms(num_samples, seed, p, q, name, alpha):
+    x, log_p = draws_and_log_density(p, num_samples, seed)
+    if name == "entropy":
+        terms = -log_p
+    elif name == "cross_entropy":
+        terms = -log_density(q, x)
+    else:
+        terms = DIVERGENCES[name](log_density(q, x) - log_p, alpha)
+    if isinstance(p, Distribution) and not p.REPARAMETERIZED:
         # Adds nothing to the value, and to the gradient that of the draws (Williams 1992).
-        terms = terms + ops.stop_gradient(terms) * (log_p - ops.stop_gradient(log_p))
-    deviation = ops.sqrt(ops.var(terms, axis=0) / (num_samples - 1)) if num_samples > 1 else terms[0] * float("nan")
-    return ops.mean(terms, axis=0), ops.stop_gradient(deviation)
+        weights = ops.stop_gradient(ops.where(ops.isfinite(terms), terms, 0.0))
+        terms = terms + weights * (log_p - ops.stop_gradient(log_p))
+    return terms
+
+
+# Terms by d = log q - log p at draws of p. Each is exactly 0 at d = 0.
+
+
+def _kl_divergence(d, alpha):
+    return -d
+
+
+def _alpha_divergence(d, alpha):
+    return ops.expm1((1.0 - alpha) * d) / (alpha * (alpha - 1.0))
+
+
+def _jensen_shannon(d, alpha):
+    a = ops.minimum(ops.abs(d), 100.0)  # beyond, nothing is left of the rest in any precision
+    return -ops.log1p(0.5 * ops.expm1(-a)) - a * ops.sigmoid(-a)
+
+
+DIVERGENCES = {
+    "kl_divergence": _kl_divergence,
+    "alpha_divergence": _alpha_divergence,
+    "jensen_shannon": _jensen_shannon,
+}

@@ -6,31 +6,50 @@ from keras import ops
 from kgdists.distribution import Distribution
 from kgdists.distributions import GaussianMixtureDist
 
-__all__ = ["as_distribution", "check_count", "exact_draws", "log_density"]
+__all__ = ["as_density", "as_sampler", "check_count", "draws_and_log_density", "exact_draws", "log_density"]
 
 
-def as_distribution(p):
-    """The distribution that a target of mixtures stands for, if `p` is one; else `p` itself."""
-    its = getattr(p, "distribution", None)
-    return its if isinstance(its, Distribution) else p
+def as_sampler(p):
+    """What stands for `p`, which has `sample(n, seed)` and `log_prob(x)`: a distribution if `p` is a target of one."""
+    p = as_density(p)
+    if not (hasattr(p, "sample") and hasattr(p, "log_prob")):
+        raise TypeError(
+            "What is drawn from must be a distribution or target, with `sample(n, seed)` and `log_prob(x)`. "
+            f"Received: {type(p).__name__}"
+        )
+    return p
 
 
-def log_density(p):
-    """The function `x -> log p(x)` of a distribution, of a target, or of a function, which it is already."""
-    function = getattr(as_distribution(p), "log_prob", p)
-    if not callable(function):
-        raise TypeError(f"A density must have `log_prob` or be a function. Received: {type(p).__name__}")
-    return function
+def as_density(q):
+    """What stands for `q`, which has `log_prob(x)` or is such a function: a distribution if `q` is a target of one."""
+    its = getattr(q, "distribution", None)
+    q = its if isinstance(its, Distribution) else q
+    if not (q is None or hasattr(q, "log_prob") or callable(q)):
+        raise TypeError(f"A density must have `log_prob(x)` or be a function of x. Received: {type(q).__name__}")
+    return q
+
+
+def log_density(q, x):
+    """Log-density of `q` at `x`."""
+    return ops.convert_to_tensor(q.log_prob(x) if hasattr(q, "log_prob") else q(x))
+
+
+def draws_and_log_density(p, num_samples, seed=None):
+    """Exact draws of `p`, shape [num_samples, B..., ...], and its log-density there, shape [num_samples, B...].
+
+    The draws move with the parameters if `p` is reparameterised, and are constants else.
+    """
+    if isinstance(p, Distribution) and p.REPARAMETERIZED:
+        return p.sample_and_log_proba(num_samples, seed)
+    x = exact_draws(p, num_samples, seed)
+    return x, log_density(p, x)
 
 
 def exact_draws(p, num_samples, seed=None):
-    """Draws by which `p` is distributed, never relaxed ones, as constants: shape [num_samples, B..., ...]."""
-    p = as_distribution(p)
+    """Draws by which `p` is distributed, never relaxed ones, as constants."""
     if isinstance(p, GaussianMixtureDist):
         x = p.sample(num_samples, seed, hard=True)
     elif not isinstance(p, Distribution):
-        if not hasattr(p, "sample"):
-            raise TypeError(f"What is drawn from must have `sample` and `log_prob`. Received: {type(p).__name__}")
         x = ops.convert_to_tensor(p.sample(num_samples, seed))
     elif p.REPARAMETERIZED:
         x = p.sample(num_samples, seed)

@@ -6,7 +6,7 @@ from keras import ops
 from kgdists.distribution import Distribution
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.divergences.components import components
-from kgdists.divergences.sampling import check_count, exact_draws, log_density
+from kgdists.divergences.sampling import as_density, check_count, exact_draws, log_density
 
 __all__ = ["forward_kl_loss", "reverse_kl_loss"]
 
@@ -77,39 +77,39 @@ def reverse_kl_loss(q, log_prob, num_samples=500, seed=None, estimator="score"):
         raise TypeError(f"`q` must be a Distribution. Received: {type(q).__name__}")
     if estimator not in ("score", "pathwise"):
         raise ValueError(f'`estimator` must be "score" or "pathwise". Received: estimator={estimator!r}')
-    log_p = log_density(log_prob)
+    p = as_density(log_prob)
     if estimator == "score":
         check_count(2, num_samples=num_samples)
-        return _by_score(q, log_p, num_samples, seed)
+        return _by_score(q, p, num_samples, seed)
     check_count(num_samples=num_samples)
     if isinstance(q, GaussianMixtureDist):
-        return _by_strata(q, log_p, num_samples, seed)
+        return _by_strata(q, p, num_samples, seed)
     if not q.REPARAMETERIZED:
         raise TypeError(
             f'`q` must be a mixture or have reparameterised samples for estimator="pathwise". '
             f"Received: {type(q).__name__}"
         )
     x, log_q = q.sample_and_log_proba(num_samples, seed)
-    return ops.mean(log_q - log_p(x), axis=0)
+    return ops.mean(log_q - log_density(p, x), axis=0)
 
 
-def _by_score(q, log_p, num_samples, seed):
+def _by_score(q, p, num_samples, seed):
     x = exact_draws(q, num_samples, seed)
     log_q = q.log_proba(x)
-    terms = ops.stop_gradient(log_q - log_p(x))
+    terms = ops.stop_gradient(log_q - log_density(p, x))
     value = ops.mean(terms, axis=0)
     # A term less the mean of the others is n / (n - 1) times itself less the mean of all.
     surrogate = ops.sum((terms - value) * (log_q - ops.stop_gradient(log_q)), axis=0) / (num_samples - 1)
     return value + surrogate
 
 
-def _by_strata(q, log_p, num_samples, seed):
+def _by_strata(q, p, num_samples, seed):
     k, rank = q.num_components, len(q.batch_shape)
     drawn = components(q).sample(-(-num_samples // k), seed)
     strata = ops.moveaxis(drawn, rank + 1, 1)
     x = ops.reshape(strata, (-1, *ops.shape(strata)[2:]))
     constant_q = keras.tree.map_structure(ops.stop_gradient, q)
-    terms = constant_q.log_proba(x) - log_p(x)
+    terms = constant_q.log_proba(x) - log_density(p, x)
     terms = ops.mean(ops.reshape(terms, ops.shape(strata)[:-1]), axis=0)
     weights = ops.moveaxis(ops.exp(q.log_weights), rank, 0)
     return ops.sum(weights * terms, axis=0)
