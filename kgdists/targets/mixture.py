@@ -1,0 +1,159 @@
+"""What mixtures of normal distributions with known, constant parameters have in common."""
+
+import functools
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from kgdists import shapes
+from kgdists.targets import density
+from kgdists.targets.rows import ByRows
+
+__all__ = ["Mixture", "as_array", "check_logits"]
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+class Mixture:
+    """A density of which everything is known, computed by compiled functions of rows.
+
+    A subclass checks its parameters, and defines `distribution`.
+    """
+
+    logZ = 0.0  # the density is normalised
+
+    def __init__(self, logits, means, factors, half_log_dets, kB_T, procedural_seed):
+        if not (_is_number(kB_T) and 0.0 < kB_T < math.inf):
+            raise ValueError(f"`kB_T` must be a finite number > 0. Received: kB_T={kB_T!r}")
+        if isinstance(procedural_seed, bool) or not isinstance(procedural_seed, (int, np.integer)):
+            raise ValueError(f"`procedural_seed` must be an int. Received: procedural_seed={procedural_seed!r}")
+        self.logits, self.means = logits, means
+        self.kB_T, self.procedural_seed = float(kB_T), int(procedural_seed)
+        offsets = _log_softmax(logits.astype("float64")) - half_log_dets - 0.5 * self.dim * LOG_2PI
+        params = {"offsets": offsets, "means": means.astype("float64"), **factors}
+        self._log_prob, self._score, self._log_prob_and_score, self._responsibilities = (
+            ByRows(functools.partial(formula, params))
+            for formula in (density.log_prob, _score, density.log_prob_and_score, density.responsibilities)
+        )
+
+    @property
+    def dim(self):
+        """The number of dimensions, D."""
+        return self.means.shape[1]
+
+    @property
+    def num_components(self):
+        """The number of components, K."""
+        return self.means.shape[0]
+
+    @property
+    def log_weights(self):
+        """Logarithms of the weights of the components, shape [K]."""
+        return _log_softmax(self.logits)
+
+    @property
+    def weights(self):
+        """Weights of the components, shape [K]."""
+        return np.exp(self.log_weights)
+
+    def sample(self, n_samples, seed=None):
+        """Draw exactly, shape [n_samples, D].
+
+        Parameters
+        ----------
+        n_samples : int, >= 0
+        seed : None, int or keras.random.SeedGenerator
+            An int repeats the same draws; None draws from Keras' global stream.
+        """
+        x = self.distribution.sample(n_samples, seed, hard=True)
+        return x.numpy() if tf.executing_eagerly() else x
+
+    def log_prob(self, x):
+        r"""Log-density :math:`\log \sum_k w_k N(x; \mu_k, \Sigma_k)`.
+
+        Parameters
+        ----------
+        x : float array or tensor, shape [..., D]
+            One point or any batch of points.
+
+        Returns
+        -------
+        float array or tensor, shape [...].
+
+        Raises
+        ------
+        ValueError
+            On wrong shapes and, where values are at hand, on NaN.
+        """
+        return self._evaluate(self._log_prob, x)
+
+    def score(self, x):
+        r"""Gradient of the log-density in `x`: :math:`-\sum_k r_k \Sigma_k^{-1} (x - \mu_k)`, shape of `x`."""
+        return self._evaluate(self._score, x)
+
+    def log_prob_and_score(self, x):
+        """The two in one pass; arguments and results as for `log_prob` and `score`."""
+        return self._evaluate(self._log_prob_and_score, x)
+
+    def responsibilities(self, x):
+        """Probabilities of the components given `x`, shape [..., K]; `x` as for `log_prob`."""
+        return self._evaluate(self._responsibilities, x)
+
+    def _evaluate(self, function, x):
+        is_array = not tf.is_tensor(x) and not isinstance(x, (tf.Variable, keras.Variable))
+        if is_array and not hasattr(x, "dtype"):
+            x = np.asarray(x, self.means.dtype)
+        x = shapes.as_float(x, "x")
+        if x.shape.rank == 0 or x.shape[-1] not in (None, self.dim):
+            raise ValueError(f"`x` must have shape [..., {self.dim}]. Received: x of shape {tuple(x.shape)}")
+        shapes.check_not_nan(x=x)
+        rows = tf.reshape(x, (-1, self.dim))
+        narrow = rows.dtype in (tf.float16, tf.bfloat16)
+
+        def shaped(result):
+            result = tf.cast(tf.reshape(result, (*ops.shape(x)[:-1], *result.shape[1:])), x.dtype)
+            return result.numpy() if is_array else result
+
+        return tf.nest.map_structure(shaped, function(tf.cast(rows, tf.float32) if narrow else rows))
+
+
+def _score(params, x):
+    return density.log_prob_and_score(params, x)[1]
+
+
+def _log_softmax(logits):
+    peak = logits.max()
+    return logits - (peak + np.log(np.sum(np.exp(logits - peak))))
+
+
+def _is_number(x):
+    return isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool)
+
+
+def as_array(x, name, axes):
+    """A copy of `x` that cannot be changed, of its own float dtype; other numbers become float64.
+
+    Its axes are named by letters, K, D and D.
+    """
+    x = np.array(x)
+    if x.dtype.kind not in "fiu":
+        raise ValueError(f"`{name}` must be of numbers. Received: {name} of dtype {x.dtype}")
+    if x.ndim != len(axes) or 0 in x.shape:
+        raise ValueError(f"`{name}` must have shape [{', '.join(axes)}], all >= 1. Received: {name} of shape {x.shape}")
+    x = x if x.dtype in ("float32", "float64") else x.astype("float64")
+    x.setflags(write=False)
+    return x
+
+
+def check_logits(logits, means):
+    """Raise unless these are log-weights of as many components as there are means."""
+    if logits.shape != means.shape[:1]:
+        raise ValueError(
+            "`logits` must have one entry for each of the means. "
+            f"Received: logits of shape {logits.shape}, means of shape {means.shape}"
+        )
+    if np.isnan(logits).any() or np.isposinf(logits).any() or np.isneginf(logits).all():
+        raise ValueError(f"`logits` must be finite or -inf, not all of them -inf. Received: logits={logits}")
