@@ -13,11 +13,19 @@ if keras.backend.backend() == "tensorflow":
     def _is_concrete(x):
         return isinstance(x, (np.ndarray, tf.__internal__.EagerTensor))
 
+    def _gather(x, index):
+        return tf.gather(x, index, batch_dims=len(index.shape))
+
 else:
     import jax
 
     def _is_concrete(x):
         return isinstance(x, (np.ndarray, jax.Array)) and not isinstance(x, jax.core.Tracer)
+
+    def _gather(x, index):
+        axis = index.ndim
+        index = jax.numpy.expand_dims(index, tuple(range(axis, x.ndim)))
+        return jax.numpy.squeeze(jax.numpy.take_along_axis(x, index, axis), axis)
 
 
 __all__ = ["all_finite", "concrete", "expm1_minus", "expm1_minus_series", "soft_clip", "soft_clip_inverse"]
@@ -45,6 +53,15 @@ def all_finite(values):
     """
     with np.errstate(all="ignore"):
         return bool(np.isfinite(np.sum(values)))
+
+
+def gather(x, index):
+    """`x[b, index[b]]` for each place `b` of the index, from `x` of shape [B..., n, ...] and `index` of shape [B...]."""
+    if isinstance(x, keras.KerasTensor) or isinstance(index, keras.KerasTensor):
+        axis = len(index.shape)
+        index = ops.expand_dims(index, tuple(range(axis, len(x.shape))))
+        return ops.squeeze(ops.take_along_axis(x, index, axis), axis)
+    return _gather(x, index)  # `ops.take_along_axis` takes forty times as long eagerly
 
 
 def with_gradient(function):

@@ -57,16 +57,16 @@ def draw(logits, seed):
     p = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
     blocks = ops.reshape(p, (*batch, n // width, width))
     totals = ops.cumsum(ops.sum(blocks, axis=-1), axis=-1)
-    u = ops.cast(uniform((*batch, 2), seed), shapes.dtype_of(logits))
-    block = _first_above(u[..., 0], totals)
-    inside = ops.squeeze(ops.take_along_axis(blocks, block[..., None, None], axis=-2), axis=-2)
-    label = block * width + _first_above(u[..., 1], ops.cumsum(inside, axis=-1))
+    u = ops.cast(uniform((2, *batch, 1), seed), shapes.dtype_of(logits))
+    block = _first_above(u[0], totals)
+    inside = ops.cumsum(numerics.gather(blocks, block), axis=-1)
+    label = block * width + _first_above(u[1], inside)
     return ops.where(totals[..., -1] > 0, label, -1)
 
 
 def _first_above(u, cumulative):
     # What has probability 0 does not raise the sum, and u < 1: so it is never drawn, nor is nothing.
-    return ops.argmax(cumulative > (u * cumulative[..., -1])[..., None], axis=-1)
+    return ops.argmax(cumulative > u * cumulative[..., -1:], axis=-1)
 
 
 def argmax(scores):
@@ -79,16 +79,16 @@ def argmax(scores):
 def take(x, labels):
     """The entries of `x`, shape [B..., n], at the labels, which may have sample axes in front."""
     if len(labels.shape) >= len(x.shape):
-        x = x + ops.zeros_like(labels[..., None], shapes.dtype_of(x))
+        x = x + ops.zeros_like(ops.expand_dims(labels, -1), shapes.dtype_of(x))
     return _take(x, labels)
 
 
 @numerics.with_gradient
 def _take(x, labels):
     def gradient(upstream):  # a product: faster than a gather's scatter
-        return upstream[..., None] * ops.one_hot(labels, x.shape[-1], dtype=shapes.dtype_of(x)), None
+        return ops.expand_dims(upstream, -1) * ops.one_hot(labels, x.shape[-1], dtype=shapes.dtype_of(x)), None
 
-    return ops.squeeze(ops.take_along_axis(x, labels[..., None], axis=-1), axis=-1), gradient
+    return numerics.gather(x, labels), gradient
 
 
 def as_labels(x, batch, n):
