@@ -56,7 +56,7 @@ def all_finite(values):
 
 
 def gather(x, index):
-    """`x[b, index[b]]` for each place `b` of the index, from `x` of shape [B..., n, ...] and `index` of shape [B...]."""
+    """`x[b, index[b]]` for each place `b`, from `x` of shape [B..., n, ...] and `index` of shape [B...]."""
     if isinstance(x, keras.KerasTensor) or isinstance(index, keras.KerasTensor):
         axis = len(index.shape)
         index = ops.expand_dims(index, tuple(range(axis, len(x.shape))))
