@@ -54,7 +54,7 @@ def fit(
     optimizer=None,
     iterations=None,
     num_samples=None,
-    tolerance=1e-6,
+    tolerance=1e-5,
     initial=None,
     initial_spread=1.0,
     initial_stddev=1.0,
