@@ -3,6 +3,9 @@
 Everywhere in kgdists a `seed` is `None` (Keras' global stream), an int (the same draw at every call) or a
 `keras.random.SeedGenerator` (a fresh draw at every call, also inside a traced function). On TensorFlow it may also be
 a key, an integer tensor of shape [2]: the draw is a pure function of it, and the caller sees to it that keys differ.
+
+On TensorFlow there are also procedural streams, `procedural_bits`, `procedural_uniform` and `procedural_normal`:
+endless tables any rows of which are made on their own.
 """
 
 import contextlib
@@ -15,12 +18,16 @@ from collections.abc import Iterator
 import keras
 from keras import ops
 
-__all__ = ["Stream", "gumbel", "log_gamma", "normal", "permutation", "split", "uniform"]
+__all__ = ["Stream", "gumbel", "key", "log_gamma", "normal", "permutation", "split", "uniform"]
 
 _CHILDREN = 1_000_003  # more than one seed ever has
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
+
+    from kgdists.procedural import procedural_bits, procedural_normal, procedural_uniform
+
+    __all__ += ["procedural_bits", "procedural_normal", "procedural_uniform"]
 
     PHILOX = 1
 
@@ -195,6 +202,11 @@ def log_gamma(concentration, seed=None):
 def permutation(n, seed=None):
     """Draw a random order of `0 ... n - 1`: int32 tensor, shape [n]; `seed` as for `uniform`."""
     return ops.argsort(uniform((n,), seed))
+
+
+def key(seed):
+    """A seed as a key, an integer tensor of shape [2]: of an int always the same, else another one at every call."""
+    return _key(_checked(seed))
 
 
 def split(seed, num):

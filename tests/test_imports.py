@@ -45,7 +45,7 @@ ROWS = [
     {"divergences.mixture_bounds", "divergences.monte_carlo", "divergences.training"},
     {"divergences.importance"},
     {"divergences"},
-    {"targets.density", "targets.rows"},
+    {"targets.dataset", "targets.density", "targets.rows"},
     {"targets.mixture"},
     {"targets.diagonal_gaussian_mixture", "targets.gaussian_mixture"},
     {"targets"},

@@ -8,19 +8,24 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from kgdists import shapes
+from kgdists import procedural, random, shapes
 from kgdists.targets import density
-from kgdists.targets.rows import ByRows
+from kgdists.targets.dataset import Dataset, check_int
+from kgdists.targets.rows import ByRows, in_blocks
 
 __all__ = ["Mixture", "as_array", "check_logits"]
 
 LOG_2PI = math.log(2.0 * math.pi)
+TYPES = ("train", "val", "test")  # the streams 0, 1 and 2 of a procedural seed
+SAMPLES = 1 << 62  # the first of those of `sample`
+ROWS = 1 << 48  # of a sequence, so that no counter runs over
 
 
 class Mixture:
     """A density of which everything is known, computed by compiled functions of rows.
 
-    A subclass checks its parameters, and defines `distribution`.
+    A subclass checks its parameters and defines `distribution` and `_place(component, noise)`, which makes draws of
+    standard normal numbers, float64, by operations that are exact but for the sums.
     """
 
     logZ = 0.0  # the density is normalised
@@ -34,6 +39,8 @@ class Mixture:
         self.kB_T, self.procedural_seed = float(kB_T), int(procedural_seed)
         offsets = _log_softmax(logits.astype("float64")) - half_log_dets - 0.5 * self.dim * LOG_2PI
         params = {"offsets": offsets, "means": means.astype("float64"), **factors}
+        self._thresholds = procedural.choice_thresholds(logits.astype("float64"))
+        self._compiled_rows = tf.function(self._rows, jit_compile=True)
         self._log_prob, self._score, self._log_prob_and_score, self._responsibilities = (
             ByRows(functools.partial(formula, params))
             for formula in (density.log_prob, _score, density.log_prob_and_score, density.responsibilities)
@@ -60,16 +67,88 @@ class Mixture:
         return np.exp(self.log_weights)
 
     def sample(self, n_samples, seed=None):
-        """Draw exactly, shape [n_samples, D].
+        """Draw exactly: array of shape [n_samples, D], or a tensor in a `tf.function`.
 
         Parameters
         ----------
         n_samples : int, >= 0
         seed : None, int or keras.random.SeedGenerator
-            An int repeats the same draws; None draws from Keras' global stream.
+            An int repeats the same draws, and more of them begin with the same; None draws from Keras' global stream.
         """
-        x = self.distribution.sample(n_samples, seed, hard=True)
+        if not tf.is_tensor(n_samples):
+            check_int(0, n_samples=n_samples)
+        seed, number = tf.unstack(tf.cast(random.key(seed), "int64"))
+        x = self.draw_rows(seed, number + SAMPLES, 0, n_samples)
         return x.numpy() if tf.executing_eagerly() else x
+
+    def load_dataset(
+        self, type, length, *, start=0, include_samples=True, include_log_probs=False, include_scores=False
+    ):
+        """Rows of one of three endless sequences of draws, each a function of its type and of `procedural_seed`.
+
+        Row `i` does not depend on `start` and `length`, and costs the same wherever it is. It is the same, bit for bit,
+        eagerly, in a graph, under XLA and on every machine.
+
+        Parameters
+        ----------
+        type : "train", "val" or "test"
+        length : int, >= 0
+        start : int, >= 0
+            The first row.
+        include_samples, include_log_probs, include_scores : bool
+            What the dataset has; at least one.
+
+        Returns
+        -------
+        Dataset
+
+        Raises
+        ------
+        ValueError
+            On another type, negative numbers, and if nothing is included.
+
+        Examples
+        --------
+        >>> import kgdists as kg
+        >>> target = kg.targets.DiagonalGaussianMixture.create_gmm40()
+        >>> far = target.load_dataset("train", 10, start=10**12, include_scores=True)
+        >>> far.get_samples().shape, far.get_scores().shape
+        ((10, 2), (10, 2))
+        """
+        if type not in TYPES:
+            raise ValueError(f"`type` must be one of {', '.join(map(repr, TYPES))}. Received: type={type!r}")
+        check_int(0, length=length, start=start)
+        if start + length > ROWS:
+            raise ValueError(f"A sequence has {ROWS} rows. Received: start={start}, length={length}")
+        choices = {"samples": include_samples, "log_probs": include_log_probs, "scores": include_scores}
+        included = tuple(name for name, chosen in choices.items() if chosen)
+        if not included:
+            raise ValueError("At least one of samples, log_probs and scores must be included. Received: none")
+        return Dataset(self, TYPES.index(type), int(start), int(length), included)
+
+    def draw_rows(self, seed, stream, start, num_rows):
+        """Rows of the endless sequence of draws of a seed and stream: tensor of shape [num_rows, D].
+
+        Parameters
+        ----------
+        seed, stream : int or integer scalar tensor
+        start : int or int64 scalar tensor, >= 0
+        num_rows : int or, in a `tf.function`, integer scalar tensor
+        """
+        if not tf.executing_eagerly():
+            return self._rows(seed, stream, start, num_rows)
+        seed, stream = procedural.as_word(seed), procedural.as_word(stream)
+        return in_blocks(
+            lambda at, size: self._compiled_rows(seed, stream, tf.constant(start + at, "int64"), size),
+            num_rows,
+            self.dim,
+        )
+
+    def _rows(self, seed, stream, start, num_rows):
+        bits = procedural.procedural_bits(seed, stream, start, num_rows, 1 + self.dim)
+        component = procedural.choice_of_bits(bits[:, 0], self._thresholds)
+        noise = procedural.normal_of_bits(bits[:, 1:], "float64")
+        return tf.cast(self._place(component, noise), self.means.dtype)
 
     def log_prob(self, x):
         r"""Log-density :math:`\log \sum_k w_k N(x; \mu_k, \Sigma_k)`.

@@ -1,0 +1,128 @@
+"""`Dataset`: rows of an endless sequence of draws, made when they are asked for."""
+
+import keras
+import tensorflow as tf
+
+__all__ = ["Dataset", "check_int"]
+
+
+class Dataset:
+    """Rows `start` to `start + length` of one endless sequence of draws from a target, with what is known of them.
+
+    Nothing is stored: every call makes the rows anew, and the same. Made by `load_dataset` of a target.
+
+    Parameters
+    ----------
+    target : Mixture
+    stream : int
+        Which of the target's sequences.
+    start, length : int, >= 0
+    included : tuple of str
+        Of "samples", "log_probs" and "scores".
+    """
+
+    def __init__(self, target, stream, start, length, included):
+        self._target, self._stream = target, stream
+        self.start, self.length, self.included = start, length, included
+
+    def __len__(self):
+        return self.length
+
+    def __repr__(self):
+        return f"Dataset(start={self.start}, length={self.length}, included={self.included})"
+
+    def get_samples(self, length=-1):
+        """The first `length` samples, or all of them (-1): array of shape [length, D]."""
+        self._check_included("samples")
+        return self._samples(length)
+
+    def get_log_probs(self, length=-1):
+        """Their log-densities, shape [length]; `length` as for `get_samples`."""
+        self._check_included("log_probs")
+        return self._target.log_prob(self._samples(length))
+
+    def get_energies(self, length=-1):
+        """Their energies `-kB_T log_prob`, shape [length]; `length` as for `get_samples`."""
+        return -self._target.kB_T * self.get_log_probs(length)
+
+    def get_scores(self, length=-1):
+        """Gradients of the log-density at the samples, shape [length, D]; `length` as for `get_samples`."""
+        self._check_included("scores")
+        return self._target.score(self._samples(length))
+
+    def get_forces(self, length=-1):
+        """Their forces `kB_T score`, shape [length, D]; `length` as for `get_samples`."""
+        return self._target.kB_T * self.get_scores(length)
+
+    def as_tf_dataset(self, batch_size, *, dtype=None, num_shards=1, shard_index=0):
+        """Stream batches endlessly, each row once: from `start` on, and past `length`.
+
+        Batch `i` is a function of `i` alone and computed in the graph. `shard` and `tf.distribute` (by data) give each
+        worker batches of its own; with `num_shards` and `shard_index` it does not make those of the others.
+
+        Parameters
+        ----------
+        batch_size : int, >= 1
+        dtype : None or str
+            Of the elements; None is `keras.config.floatx()`.
+        num_shards, shard_index : int
+            Take batches `shard_index`, `shard_index + num_shards`, and so on.
+
+        Returns
+        -------
+        tf.data.Dataset
+            Of tensors [batch_size, D] if only samples are included; else of dicts of "samples", "log_probs" and
+            "scores", whichever are.
+
+        Examples
+        --------
+        >>> import kgdists as kg
+        >>> dataset = kg.targets.DiagonalGaussianMixture.create_gmm40().load_dataset("train", 1000)
+        >>> batch = next(iter(dataset.as_tf_dataset(32)))
+        >>> batch.shape, bool(abs(batch - dataset.get_samples(32)).numpy().max() < 1e-5)
+        (TensorShape([32, 2]), True)
+        """
+        check_int(1, batch_size=batch_size, num_shards=num_shards)
+        check_int(0, shard_index=shard_index)
+        if shard_index >= num_shards:
+            raise ValueError(
+                "`shard_index` must be below `num_shards`. "
+                f"Received: shard_index={shard_index}, num_shards={num_shards}"
+            )
+        dtype = dtype or keras.config.floatx()
+
+        def batch(index):
+            samples = self._target.draw_rows(
+                self._target.procedural_seed, self._stream, self.start + index * batch_size, batch_size
+            )
+            elements = {"samples": samples}
+            if "log_probs" in self.included:
+                elements["log_probs"] = self._target.log_prob(samples)
+            if "scores" in self.included:
+                elements["scores"] = self._target.score(samples)
+            elements = {name: tf.cast(elements[name], dtype) for name in self.included}
+            return elements["samples"] if self.included == ("samples",) else elements
+
+        batches = tf.data.Dataset.counter(shard_index, num_shards)
+        return batches.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def _samples(self, length):
+        length = self.length if length == -1 else length
+        check_int(0, length=length)
+        if length > self.length:
+            raise ValueError(
+                f"`length` must be -1 or at most {self.length}, what was loaded. Received: length={length}"
+            )
+        return self._target.draw_rows(self._target.procedural_seed, self._stream, self.start, length).numpy()
+
+    def _check_included(self, name):
+        if name not in self.included:
+            raise ValueError(
+                f"The dataset has no {name}: load it with include_{name}=True. Received: a dataset of {self.included}"
+            )
+
+
+def check_int(least, **numbers):
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not hasattr(number, "__index__") or number < least:
+            raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={number!r}")
