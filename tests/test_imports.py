@@ -13,6 +13,7 @@ ROOT = Path(kgdists.__file__).parent
 
 # From the ground up: a module imports only from the rows below its own. A package stands above its modules.
 ROWS = [
+    {"procedural"},
     {"compiled", "numerics", "pytree", "random", "symbolic"},
     {"bounds", "shapes"},
     {"distribution", "losses", "returns"},
