@@ -72,13 +72,15 @@ def descend(loss, draw, start, form, optimizer, iterations, min_stddev, rng, on_
     final : array, shape [restarts]
         The mean over the last tenth.
     mixture_of : callable
-        `restart -> GaussianMixtureDist`.
+        `restart -> GaussianMixtureDist`, of parameters averaged over the last tenth (Polyak and Juditsky 1992), which
+        takes out most of the noise of the samples.
     """
     block_size = min(BLOCK_SIZE, iterations)
     tensors = [np.asarray(tensor, "float32") for tensor in parameters(form, *start, min_stddev)]
     optimizer["config"].pop("name", None)  # which counts the optimizers
     shapes = tuple(tensor.shape for tensor in tensors)
     descent = _descent(loss, form, json.dumps(optimizer, sort_keys=True), min_stddev, block_size, shapes)
+    tail = iterations - max(1, iterations // 10)
     losses = []
     with descent.lock:
         descent.prepare(tensors)
@@ -86,15 +88,15 @@ def descend(loss, draw, start, form, optimizer, iterations, min_stddev, rng, on_
             steps = min(block_size, iterations - first)
             x = None if draw is None else tf.constant(draw(block_size), "float32")
             key = tf.constant(rng.integers(2**31, size=2, dtype="int32"))
-            losses.append(np.array(descent.block(x, key, tf.constant(steps)))[:steps])
+            losses.append(np.array(descent.block(x, key, tf.constant(steps), tf.constant(tail - first)))[:steps])
             on_progress(first + steps, losses[-1][-1])
-        tensors = [np.array(variable) for variable in descent.variables]
+        tensors = [np.array(total) / (iterations - tail) for total in descent.totals]
     losses = np.concatenate(losses).astype("float64")
 
     def mixture_of(restart):
         return mixture(form, [ops.convert_to_tensor(tensor[restart]) for tensor in tensors], min_stddev)
 
-    return losses, losses[-max(1, iterations // 10) :].mean(axis=0), mixture_of
+    return losses, losses[tail:].mean(axis=0), mixture_of
 
 
 @functools.lru_cache(maxsize=16)
@@ -112,6 +114,7 @@ class _Descent:
         self.block_size = block_size
         self.lock = threading.Lock()
         self.variables = [keras.Variable(np.zeros(shape, "float32")) for shape in shapes]
+        self.totals = [keras.Variable(np.zeros(shape, "float32")) for shape in shapes]
         self.optimizer = keras.optimizers.deserialize(optimizer)
         self.optimizer.build(self.variables)
         self.fresh = [np.array(variable) for variable in self.optimizer.variables]
@@ -121,8 +124,10 @@ class _Descent:
         """Start from these parameters with a fresh optimizer."""
         for variable, value in zip(self.variables + self.optimizer.variables, [*tensors, *self.fresh], strict=True):
             variable.assign(value)
+        for total in self.totals:
+            total.assign(np.zeros(total.shape, "float32"))
 
-    def _block(self, x, key, steps):
+    def _block(self, x, key, steps, tail):
         def body(i, losses):
             tensors = [tf.convert_to_tensor(variable.value) for variable in self.variables]
             samples = None if x is None else x[i]
@@ -130,8 +135,10 @@ class _Descent:
                 tape.watch(tensors)
                 loss = self.loss(mixture(self.form, tensors, self.min_stddev), samples, key + tf.stack([0, i]))
                 # The restarts do not meet: the gradient of the sum is that of each.
-                total = tf.reduce_sum(loss)
-            self.optimizer.apply(tape.gradient(total, tensors), self.variables)
+                overall = tf.reduce_sum(loss)
+            self.optimizer.apply(tape.gradient(overall, tensors), self.variables)
+            for total, variable in zip(self.totals, self.variables, strict=True):
+                total.assign_add(tf.where(i >= tail, variable.value, 0.0))
             return i + 1, losses.write(i, loss)
 
         restarts = self.variables[0].shape[0]
