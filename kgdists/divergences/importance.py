@@ -116,4 +116,4 @@ def effective_sample_size(log_weights):
 
 def _log_weights(num_samples, seed, sampler, density):
     x, log_proba = draws_and_log_density(sampler, num_samples, seed)
-    return ops.stop_gradient(log_density(density, x) - log_proba)
+    return ops.stop_gradient(log_density(density, x, log_proba.dtype) - log_proba)

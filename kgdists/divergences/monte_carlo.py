@@ -34,7 +34,7 @@ def entropy(p, num_samples=1, seed=None, *, chunk_size=None):
 
     Returns
     -------
-    value : float tensor, shape [B...]; float32 for half precision
+    value : float tensor, shape [B...], of the dtype of what draws; float32 for half precision
         Unbiased, and so is its gradient: pathwise if `p` is reparameterised, else by the score function.
     standard_error : float tensor, shape [B...]
         NaN for a single sample.
@@ -99,6 +99,7 @@ def jensen_shannon_divergence(p, q, num_samples=1, seed=None, *, chunk_size=None
         _estimate("jensen_shannon", *pair, num_samples, s, chunk_size)
         for pair, s in zip(((p, q), (q, p)), seeds, strict=True)
     )
+    value_q, error_q = ops.cast(value_q, value_p.dtype), ops.cast(error_q, value_p.dtype)
     return 0.5 * (value_p + value_q), 0.5 * ops.sqrt(ops.square(error_p) + ops.square(error_q))
 
 
@@ -143,9 +144,9 @@ def _draw_terms(num_samples, seed, p, q, name, alpha):
     if name == "entropy":
         terms = -log_p
     elif name == "cross_entropy":
-        terms = -log_density(q, x)
+        terms = -log_density(q, x, log_p.dtype)
     else:
-        terms = DIVERGENCES[name](log_density(q, x) - log_p, alpha)
+        terms = DIVERGENCES[name](log_density(q, x, log_p.dtype) - log_p, alpha)
     if isinstance(p, Distribution) and not p.REPARAMETERIZED:
         # Adds nothing to the value, and to the gradient that of the draws (Williams 1992).
         weights = ops.stop_gradient(ops.where(ops.isfinite(terms), terms, 0.0))

@@ -29,9 +29,10 @@ def as_density(q):
     return q
 
 
-def log_density(q, x):
-    """Log-density of `q` at `x`."""
-    return ops.convert_to_tensor(q.log_prob(x) if hasattr(q, "log_prob") else q(x))
+def log_density(q, x, dtype=None):
+    """Log-density of `q` at `x`, of a dtype of its own or of that of the distribution it is compared with."""
+    value = ops.convert_to_tensor(q.log_prob(x) if hasattr(q, "log_prob") else q(x))
+    return value if dtype is None else ops.cast(value, dtype)
 
 
 def draws_and_log_density(p, num_samples, seed=None):

@@ -219,6 +219,23 @@ def test_a_target_of_a_distribution_is_that_distribution():
     assert divergences.kl_divergence(target, q, 10, seed=0)[0] == divergences.kl_divergence(p, q, 10, seed=0)[0]
 
 
+def test_targets_of_the_library():
+    target = kg.targets.GaussianMixture.create_tutorial()
+    q = pair_of("2d-tutorial-to-moments", dtype="float32")[1]
+    expected = PAIRS["2d-tutorial-to-moments"]["expected"]
+    for value, error, truth in (
+        (*divergences.kl_divergence(target, q, 2000, seed=0), expected["kl_p_q"]),
+        (*divergences.reverse_kl(target, q, 2000, seed=0), expected["kl_q_p"]),
+        (*divergences.entropy(target, 2000, seed=0), expected["entropy_p"]),
+        (*divergences.log_normaliser(q, target, 2000, seed=0), target.logZ),
+    ):
+        assert abs(value - truth) <= 4 * error < 0.6
+    assert divergences.jensen_shannon_divergence(target, q, 10, seed=0)[0].dtype == "float64"
+    for estimator in ("score", "pathwise"):
+        loss = divergences.reverse_kl_loss(q, target, 2000, seed=0, estimator=estimator)
+        np.testing.assert_allclose(loss, expected["kl_q_p"], atol=4 * expected["kl_q_p_std"] / np.sqrt(2000))
+
+
 def test_chunks_differ_and_seeds_repeat():
     p, q = pair_of("1d-identical", dtype="float32")
     q = kg.GaussianMixtureDist(q.logits, q.mu + 1.0, scale_tril=q.scale_tril)
