@@ -1,8 +1,8 @@
 """Log-density, score and responsibilities of a mixture of normal distributions with constant parameters.
 
 Points are the rows of a tensor [N, D]. In the sums over components each dimension is a tensor [N] of its own and, up to
-some number of terms, each component is written out: a compiler then makes one loop over the points of it, in which
-nothing of size N times K is ever stored. More components go through a loop, a few in each step.
+some number of terms, each component is written out: a compiler then makes one loop over the points of it. More
+components go through a loop, a few in each step. Nothing of size N times K is ever stored.
 """
 
 import numpy as np
@@ -14,8 +14,11 @@ from kgdists.distributions import triangular
 
 __all__ = ["log_prob", "log_prob_and_score", "responsibilities"]
 
-WRITTEN_OUT = 128  # terms of one component and one dimension (full covariances: one factor) each
-IN_A_STEP = 16  # of the loop over components, if there are more
+# Terms, of one component and one dimension (full covariances: one factor) each, that are written out: all of a density
+# alone; but with the score at most so many in each step of a loop over components. Of more, XLA may compute the
+# exponentials once for each place where they are used, which takes a hundred times as long.
+WRITTEN_OUT = 128
+IN_A_STEP = 16
 COLUMNS = 32  # dimensions up to which each is a tensor of its own
 
 
@@ -32,17 +35,21 @@ def log_prob(params, x):
 
     @tf.custom_gradient
     def value(x):
-        return log_prob_and_score(params, x)[0], lambda up: up[:, None] * log_prob_and_score(params, x)[1]
+        return _evaluate(params, x, WRITTEN_OUT)[0], lambda up: up[:, None] * log_prob_and_score(params, x)[1]
 
     return value(x)
 
 
 def log_prob_and_score(params, x):
     """Log-density, shape [N], and its gradient in `x`, shape [N, D]; arguments as for `log_prob`."""
+    return _evaluate(params, x, IN_A_STEP)
+
+
+def _evaluate(params, x, written_out):
     params = _cast(params, x)
     num_components, dim = params["means"].shape
     terms = max(1, params["scale_tril"][0].size if "scale_tril" in params else dim)
-    if num_components * terms <= WRITTEN_OUT or num_components == 1:
+    if num_components * terms <= written_out or num_components == 1:
         peak, total, pulls = _sums(params, x)
     else:
         peak, total, pulls = _sums_in_steps(params, x, max(1, IN_A_STEP // terms))
