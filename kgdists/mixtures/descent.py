@@ -30,7 +30,8 @@ class ForwardLoss:
 class ReverseLoss:
     """The reverse divergence of each restart of the mixture q, whose x is `(y - center) / scale` of the target's y."""
 
-    target: object
+    target: object = dataclasses.field(compare=False)  # some targets have no hash
+    identity: int
     num_samples: int
     estimator: str
     center: tuple[float, ...]

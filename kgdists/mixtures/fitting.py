@@ -33,7 +33,8 @@ class Fit:
     loss : float
         Of the best restart.
     losses : array, shape [restarts]
-        The mean of each restart over the last tenth of the iterations; infinite where a restart broke.
+        Of each restart: after the last iteration of expectation maximisation, the mean over the last tenth of the
+        iterations of gradient descent; infinite where a restart broke.
     """
 
     distribution: GaussianMixtureDist
@@ -75,9 +76,9 @@ def fit(
     Parameters
     ----------
     target_or_samples : array [N, n], Dataset, Distribution, target or function
-        What is fitted. Forward: samples, a `tf.data.Dataset` of batches of them, the dataset of a target, or what has
-        `sample(count, seed)`, from which each iteration draws afresh. Reverse: what has `log_prob(x)`, or a function
-        for it, written in TensorFlow or `keras.ops`; x has shape [..., n].
+        What is fitted. Forward: samples, a `tf.data.Dataset` of batches of them (or of dicts with the key "samples"),
+        the dataset of a target, or what has `sample(count, seed)`, from which each iteration draws afresh. Reverse:
+        what has `log_prob(x)`, or a function for it, written in TensorFlow or `keras.ops`; x has shape [..., n].
     num_components : int
         K, >= 1.
     divergence : "forward" or "reverse"
@@ -133,9 +134,11 @@ def fit(
 
     Notes
     -----
-    Gradient descent computes in float32, in coordinates in which the samples are centred and scaled; expectation
-    maximisation in float64. A compiled optimisation is kept for the next fit with the same target and options. A target
-    is traced once: Python values that it reads are those of the first fit.
+    Gradient descent computes in float32, in coordinates in which the samples are centred and scaled, and returns the
+    parameters averaged over the last tenth of its iterations. Expectation maximisation computes in float64.
+
+    A compiled optimisation is kept for the next fit with the same target and options: a target is traced once, and
+    Python values that it reads are those of the first fit.
 
     Examples
     --------
@@ -193,7 +196,9 @@ def fit(
                 return (draw(count * num_samples, rng).reshape(count, num_samples, num_dims) - center) / scale
 
         else:
-            loss = ReverseLoss(target_or_samples, num_samples, estimator, tuple(center), tuple(scale))
+            loss = ReverseLoss(
+                target_or_samples, id(target_or_samples), num_samples, estimator, tuple(center), tuple(scale)
+            )
             draw_many = None
         losses, final, mixture_of = descend(
             loss, draw_many, start, form, optimizer, iterations, min_stddev, rng, on_progress

@@ -66,6 +66,7 @@ def _of_batches(dataset):
             part = next(batches, None)
             if part is None:
                 raise ValueError("A dataset must not be empty.")
+            part = part["samples"] if isinstance(part, dict) else part
             parts.append(_rows(part)[:missing])
             missing -= len(parts[-1])
         return np.concatenate(parts)

@@ -108,11 +108,7 @@ def density(workers, options):
 
 def memory(workers, options):
     """What the score of ten million points takes beyond that of one million, without points and values."""
-    answers = {}
-    for count in (POINTS, 10 * POINTS):
-        worker = Worker([sys.executable, WORKER, "kgdists"])  # its own, whose peak nothing else has raised
-        worker.answer()
-        answers[count] = worker.ask(["memory", count])["bytes"]
+    answers = {count: workers["kgdists"].ask(["memory", count])["bytes"] for count in (POINTS, 10 * POINTS)}
     cells = [f"{max(0, taken) / 2**20:.0f}" for taken in answers.values()]
     print_table(["score of GMM40", *(f"{count:.0e} points [MiB]" for count in answers)], [["working memory", *cells]])
     return answers
