@@ -7,6 +7,7 @@ from keras import ops
 from kgdists import shapes
 from kgdists.compiled import compiled
 from kgdists.distribution import Distribution
+from kgdists.divergences.sampling import stream_of
 from kgdists.random import uniform
 
 __all__ = ["log_moments", "moments", "streamed"]
@@ -43,11 +44,12 @@ def streamed(evaluate, args, num_samples, chunk_size, seed, is_log=False):
     """
     chunks = -(-num_samples // chunk_size)
     last = num_samples - (chunks - 1) * chunk_size
+    key = _key(stream_of(args[0], seed))
     if isinstance(args[0], Distribution) and all(isinstance(x, (Distribution, str, float, type(None))) for x in args):
-        shift, mean, squares = _loop(evaluate, args, chunk_size, is_log, *_counts(chunks, last), _key(seed))
+        shift, mean, squares = _loop(evaluate, args, chunk_size, is_log, *_counts(chunks, last), key)
     else:
         # Foreign draws and densities need not be traceable: their chunks are drawn as they come.
-        first = int(ops.convert_to_numpy(_key(seed))[0])
+        first = int(ops.convert_to_numpy(key)[0])
         state = _chunk(evaluate(chunk_size, first, *args), last if chunks == 1 else chunk_size, is_log)
         for i in range(1, chunks):
             size = last if i == chunks - 1 else chunk_size

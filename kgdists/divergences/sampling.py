@@ -5,8 +5,17 @@ from keras import ops
 
 from kgdists.distribution import Distribution
 from kgdists.distributions import GaussianMixtureDist
+from kgdists.random import normal, split, uniform
 
-__all__ = ["as_density", "as_sampler", "check_count", "draws_and_log_density", "exact_draws", "log_density"]
+__all__ = [
+    "as_density",
+    "as_sampler",
+    "check_count",
+    "draws_and_log_density",
+    "exact_draws",
+    "log_density",
+    "stream_of",
+]
 
 
 def as_sampler(p):
@@ -46,10 +55,15 @@ def draws_and_log_density(p, num_samples, seed=None):
     return x, log_density(p, x)
 
 
+def stream_of(p, seed):
+    """What to draw from: the stream of `p`, if it has one of its own, where no seed is given."""
+    return p._seed(seed) if isinstance(p, Distribution) else seed
+
+
 def exact_draws(p, num_samples, seed=None):
     """Draws by which `p` is distributed, never relaxed ones, as constants."""
     if isinstance(p, GaussianMixtureDist):
-        x = p.sample(num_samples, seed, hard=True)
+        x = _mixture_draws(p, num_samples, seed)
     elif not isinstance(p, Distribution):
         x = ops.convert_to_tensor(p.sample(num_samples, seed))
     elif p.REPARAMETERIZED:
@@ -58,6 +72,23 @@ def exact_draws(p, num_samples, seed=None):
         many = keras.tree.map_structure(lambda x: ops.broadcast_to(x, (num_samples, *ops.shape(x))), p)
         x = many.sample_action(seed)
     return keras.tree.map_structure(ops.stop_gradient, x)
+
+
+def _mixture_draws(p, num_samples, seed):
+    # One uniform number for the choice of a component: `sample` takes one for each, to be differentiable.
+    choice_seed, noise_seed = split(stream_of(p, seed), 2)
+    upper = ops.cumsum(ops.exp(ops.cast(p.log_weights, "float32")), axis=-1)
+    lower = ops.concatenate([ops.zeros_like(upper[..., :1]), upper[..., :-1]], axis=-1)
+    front = (num_samples, *ops.shape(upper)[:-1])
+    # Rounding must not reach the end, where no component is.
+    u = ops.minimum(uniform((*front, 1), choice_seed), 1.0 - 2.0**-22) * upper[..., -1:]
+    is_chosen = ops.cast((lower <= u) & (u < upper), p.dtype)
+    noise = normal((*front, *p.event_shape), noise_seed, p.dtype)[..., None, :]
+    if "logvar" in p.PARAM_NAMES:
+        steps = ops.exp(0.5 * p.logvar) * noise
+    else:
+        steps = ops.sum(p.scale_tril * noise[..., None, :], axis=-1)
+    return ops.sum(is_chosen[..., None] * (p.mu + steps), axis=-2)
 
 
 def check_count(least=1, **counts):
