@@ -12,6 +12,8 @@ BUDGET = {
     "pendulum_ppo.py": ["--steps", "1024", "--episodes", "2"],
     "custom_loop.py": ["--steps", "512"],
     "dict_actions.py": ["--steps", "512", "--episodes", "2"],
+    "gmm40_target.py": ["--samples", "1000", "--iterations", "20"],
+    "gmm_divergences.py": ["--iterations", "20", "--components", "2", "--samples", "1000"],
     "gumbel_softmax_vae.py": ["--epochs", "1"],
     "masked_actions.py": ["--steps", "1024", "--episodes", "2"],
     "mixture_density_regression.py": ["--epochs", "1"],

@@ -1,19 +1,38 @@
-"""The README's Python snippets run as they stand."""
+"""The Python snippets of the README and of the docs run as they stand."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parent.parent / "README.md"
-SNIPPETS = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+ROOT = Path(__file__).parent.parent
 
 
-def test_there_are_five_snippets():
-    assert len(SNIPPETS) == 5
+def snippets(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=["value", "policy", "spaces", "tfp", "training"])
+def test_there_are_six_snippets():
+    assert len(snippets("README.md")) == 6
+
+
+@pytest.mark.parametrize(
+    "snippet", snippets("README.md"), ids=["value", "policy", "spaces", "mixtures", "tfp", "training"]
+)
 def test_snippet_runs(snippet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet, "README.md", "exec"), {})
+
+
+def test_the_snippets_of_mixtures_run_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for snippet in snippets("docs/mixtures.md"):
+        exec(compile(snippet, "docs/mixtures.md", "exec"), names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one_component.png", "target.png"]
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
+def test_links_and_figures_exist(page):
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text())
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []

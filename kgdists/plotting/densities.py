@@ -1,12 +1,12 @@
 """Distributions in the plane: density, draws and components, and the figure that compares two divergences."""
 
-import keras
 import numpy as np
 from keras import ops
 from matplotlib.figure import Figure
 
 from kgdists.distribution import Distribution
 from kgdists.distributions import GaussianMixtureDist
+from kgdists.divergences.sampling import exact_draws
 
 __all__ = ["components", "density", "divergence_grid", "samples"]
 
@@ -79,7 +79,7 @@ def samples(distribution, x=500, *, seed=0, axes=None, limits=LIMITS, resolution
     """
     figure = density(distribution, axes=axes, limits=limits, resolution=resolution, cmap=cmap)
     axes = figure.axes[0] if axes is None else axes
-    points = ops.convert_to_numpy(_draw(distribution, x, seed) if isinstance(x, int) else x)
+    points = ops.convert_to_numpy(exact_draws(distribution, x, seed) if isinstance(x, int) else x)
     if points.ndim != 2 or points.shape[-1] != 2:
         raise ValueError(f"`x` must be a number of points or points of shape [N, 2]. Received: shape {points.shape}")
     axes.plot(*points.T, ".", color="white", alpha=0.6, markersize=3.0, markeredgewidth=0.0)
@@ -160,7 +160,7 @@ def divergence_grid(target, fits, *, captions=None, limits=LIMITS, resolution=20
             f"`fits` must have rows of one length. Received: { {name: len(row) for name, row in fits.items()} }"
         )
     columns = 1 + lengths.pop()
-    figure = Figure(figsize=(2.5 * columns, 2.75 * len(fits)), layout="constrained")
+    figure = Figure(figsize=(2.5 * columns, 2.75 * len(fits) + 0.3), layout="constrained")
     panels = figure.subplots(len(fits), columns, sharex=True, sharey=True, squeeze=False)
     options = {"limits": limits, "resolution": resolution, "cmap": cmap}
     vmax = _density_on_grid(target, limits, resolution).max()
@@ -205,13 +205,6 @@ def _density_on_grid(distribution, limits, resolution):
     first, second = (low + (high - low) * middles for low, high in limits)
     points = np.stack(np.meshgrid(first, second), axis=-1).astype("float32")
     return np.exp(ops.convert_to_numpy(distribution.log_prob(points)))
-
-
-def _draw(distribution, num_samples, seed):
-    if not isinstance(distribution, Distribution):
-        return distribution.sample(num_samples, seed)
-    many = keras.tree.map_structure(lambda x: ops.broadcast_to(x, (num_samples, *ops.shape(x))), distribution)
-    return many.sample_action(seed)
 
 
 def _factors(mixture):
