@@ -1,15 +1,17 @@
 """The components of mixtures as distributions of their own."""
 
 from kgdists.distributions import GaussianMixtureDist, MultivariateNormalDist, NormalDist
+from kgdists.divergences.sampling import as_density
 
-__all__ = ["check_mixture", "components"]
+__all__ = ["as_mixture", "components"]
 
 
-def check_mixture(**dists):
-    """Raise unless each is a Gaussian mixture."""
-    for name, dist in dists.items():
-        if not isinstance(dist, GaussianMixtureDist):
-            raise TypeError(f"`{name}` must be a GaussianMixtureDist. Received: {type(dist).__name__}")
+def as_mixture(p, name):
+    """`p`, which must be a Gaussian mixture or a target of one, in full precision."""
+    p = as_density(p)
+    if not isinstance(p, GaussianMixtureDist):
+        raise TypeError(f"`{name}` must be a GaussianMixtureDist. Received: {type(p).__name__}")
+    return p
 
 
 def components(mixture):

@@ -7,7 +7,7 @@ from keras import ops
 
 from kgdists import shapes
 from kgdists.distributions import GaussianMixtureDist, MultivariateNormalDist, NormalDist
-from kgdists.divergences.components import check_mixture, components
+from kgdists.divergences.components import as_mixture, components
 
 __all__ = ["entropy_bounds", "kl_divergence_approximation", "kl_divergence_bounds"]
 
@@ -34,11 +34,11 @@ def entropy_bounds(p):
 
     Parameters
     ----------
-    p : GaussianMixtureDist
+    p : GaussianMixtureDist or target of mixtures
 
     Returns
     -------
-    lower, upper : float tensor, shape [B...]
+    lower, upper : float tensor, shape [B...]; float32 for half precision
 
     Examples
     --------
@@ -47,7 +47,7 @@ def entropy_bounds(p):
     >>> [round(float(bound), 2) for bound in kg.divergences.entropy_bounds(p)]
     [1.65, 1.77]
     """
-    check_mixture(p=p)
+    p = as_mixture(p, "p")
     weights = ops.exp(p.log_weights)
     conditional = components(p).entropy()
     a, b = _pairs(p, p)
@@ -79,7 +79,7 @@ def kl_divergence_bounds(p, q):
 
     Parameters
     ----------
-    p, q : GaussianMixtureDist
+    p, q : GaussianMixtureDist or target of mixtures
         Of the same number of dimensions and the same batch shape, or one of the two without a batch.
 
     Returns
@@ -94,7 +94,7 @@ def kl_divergence_bounds(p, q):
     >>> [round(float(bound), 2) for bound in kg.divergences.kl_divergence_bounds(p, q)]
     [0.11, 0.25]
     """
-    check_mixture(p=p, q=q)
+    p, q = as_mixture(p, "p"), as_mixture(q, "q")
     weights = ops.exp(p.log_weights)
     conditional = components(p).entropy()
     entropy_low, entropy_high = entropy_bounds(p)
@@ -135,7 +135,7 @@ def kl_divergence_approximation(p, q, method="variational"):
     -------
     float tensor, shape [B...].
     """
-    check_mixture(p=p, q=q)
+    p, q = as_mixture(p, "p"), as_mixture(q, "q")
     if method not in ("variational", "product"):
         raise ValueError(f'`method` must be "variational" or "product". Received: method={method!r}')
 

@@ -4,7 +4,6 @@ import math
 
 from keras import ops
 
-from kgdists import shapes
 from kgdists.compiled import compiled
 from kgdists.distribution import Distribution
 from kgdists.divergences.sampling import stream_of
@@ -15,7 +14,6 @@ __all__ = ["log_moments", "moments", "streamed"]
 
 def moments(terms):
     """Mean of `terms`, shape [n, B...], over the first axis, and the variance of that mean, NaN for n = 1."""
-    terms = _in_full_precision(terms)
     n = terms.shape[0]
     mean = _sum(terms) / n
     return mean, _sum(ops.square(terms - mean)) / n / (n - 1) if n > 1 else mean * float("nan")
@@ -23,7 +21,6 @@ def moments(terms):
 
 def log_moments(terms):
     """Logarithm of the mean of `exp(terms)`, and its variance by the delta method; shapes as for `moments`."""
-    terms = _in_full_precision(terms)
     shift = _shift(ops.max(terms, axis=0))
     mean, variance = moments(ops.exp(terms - shift))
     return shift + ops.log(mean), variance / ops.square(mean)
@@ -65,7 +62,7 @@ def streamed(evaluate, args, num_samples, chunk_size, seed, is_log=False):
 @compiled
 def _loop(evaluate, args, chunk_size, is_log, chunks, last, key):
     p = args[0]
-    zeros = _in_full_precision(ops.zeros(p.batch_shape, p.dtype))
+    zeros = ops.zeros(p.batch_shape, p.dtype)
 
     def add(i, state):
         chunk_key = ops.stack([key[0] + ops.cast(i, key.dtype), key[1]])
@@ -79,7 +76,7 @@ def _loop(evaluate, args, chunk_size, is_log, chunks, last, key):
 
 def _chunk(terms, size, is_log):
     """Shift, mean and sum of squared deviations of the first `size` terms; of their exponentials if `is_log`."""
-    terms = _in_full_precision(ops.stop_gradient(terms))
+    terms = ops.stop_gradient(terms)
     is_in = ops.reshape(ops.arange(terms.shape[0]) < size, (-1, *[1] * (len(terms.shape) - 1)))
     shift = ops.zeros_like(terms[0])
     if is_log:
@@ -123,10 +120,6 @@ def _sum(terms):
     whole = terms.shape[0] // width * width
     blocks = ops.reshape(terms[:whole], (-1, width, *ops.shape(terms)[1:]))
     return ops.sum(ops.sum(blocks, axis=1), axis=0) + ops.sum(terms[whole:], axis=0)
-
-
-def _in_full_precision(terms):
-    return terms if shapes.dtype_of(terms) == "float64" else ops.cast(terms, "float32")
 
 
 def _key(seed):

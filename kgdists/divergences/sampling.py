@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from kgdists.distribution import Distribution
+from kgdists import shapes
+from kgdists.distribution import HALF, Distribution
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.random import normal, split, uniform
 
@@ -30,12 +31,17 @@ def as_sampler(p):
 
 
 def as_density(q):
-    """What stands for `q`, which has `log_prob(x)` or is such a function: a distribution if `q` is a target of one."""
+    """What stands for `q`, which has `log_prob(x)` or is such a function: a distribution if `q` is a target of one.
+
+    A distribution of half precision becomes one of full precision.
+    """
     its = getattr(q, "distribution", None)
     q = its if isinstance(its, Distribution) else q
     if not (q is None or hasattr(q, "log_prob") or callable(q)):
         raise TypeError(f"A density must have `log_prob(x)` or be a function of x. Received: {type(q).__name__}")
-    return q
+    if not isinstance(q, Distribution) or q.dtype not in HALF:
+        return q
+    return keras.tree.map_structure(lambda x: ops.cast(x, "float32") if shapes.dtype_of(x) in HALF else x, q)
 
 
 def log_density(q, x, dtype=None):

@@ -77,7 +77,7 @@ def reverse_kl_loss(q, log_prob, num_samples=500, seed=None, estimator="score"):
         raise TypeError(f"`q` must be a Distribution. Received: {type(q).__name__}")
     if estimator not in ("score", "pathwise"):
         raise ValueError(f'`estimator` must be "score" or "pathwise". Received: estimator={estimator!r}')
-    p = as_density(log_prob)
+    q, p = as_density(q), as_density(log_prob)
     if estimator == "score":
         check_count(2, num_samples=num_samples)
         return _by_score(q, p, num_samples, seed)

@@ -180,6 +180,19 @@ def test_nearly_singular_covariances():
         assert np.isfinite(bound)
 
 
+@pytest.mark.parametrize("kind", ["diag", "full"])
+def test_half_precision(kind):
+    p = random_mixture(kind, dtype="float16")
+    wide = keras.tree.map_structure(lambda x: ops.cast(x, "float32"), p)
+    np.testing.assert_array_equal(divergences.entropy_bounds(p), divergences.entropy_bounds(wide))
+
+
+def test_targets_of_mixtures():
+    target = kg.targets.GaussianMixture.create_tutorial()
+    want = divergences.entropy_bounds(pair_of("2d-tutorial-to-mode")[0])
+    np.testing.assert_allclose(divergences.entropy_bounds(target), want, rtol=1e-9)
+
+
 # Errors.
 
 

@@ -170,6 +170,24 @@ def test_a_single_sample_has_no_standard_error():
     assert np.isnan(divergences.kl_divergence(p, q.log_prob, 1, chunk_size=10)[1])
 
 
+def test_half_precision():
+    p = pair_of("1d-identical", dtype="float32")[0]
+    half = keras.tree.map_structure(lambda x: ops.cast(x, "float16"), p)
+    value, error = divergences.entropy(half, 2000, seed=0)
+    assert value.dtype == "float32"
+    assert abs(value - PAIRS["1d-identical"]["expected"]["entropy_p"]) <= 4 * error
+
+
+def test_estimates_in_a_function_of_the_user():
+    """Loops too, and a generator goes on at each call."""
+    p = pair_of("1d-identical", dtype="float32")[0]
+    generator = keras.random.SeedGenerator(0)
+    estimate = tf.function(lambda p: divergences.entropy(p, 100, seed=generator, chunk_size=30))
+    (first, error), (second, _) = estimate(p), estimate(p)
+    assert first != second
+    assert abs(first - second) < 6 * error
+
+
 # Gradients.
 
 
