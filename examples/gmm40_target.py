@@ -10,6 +10,7 @@ from kgdists import divergences
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--samples", type=int, default=20_000, help="in the training set")
+parser.add_argument("--components", type=int, default=40, help="of the fits")
 parser.add_argument("--iterations", type=int, default=5000, help="of reverse KL")
 parser.add_argument("--figure", default="gmm40_target.png")
 options = parser.parse_args()
@@ -27,10 +28,12 @@ stream = target.load_dataset("train", options.samples).as_tf_dataset(batch_size=
 print(f"the endless stream of the training sequence, for model.fit: {stream.element_spec}")
 
 fits = {
-    "expectation maximisation": kg.mixtures.fit(train, 40, method="em", covariance="diag", restarts=4, seed=0),
+    "expectation maximisation": kg.mixtures.fit(
+        train, options.components, method="em", covariance="diag", restarts=4, seed=0
+    ),
     "reverse KL": kg.mixtures.fit(
         target,
-        40,
+        options.components,
         divergence="reverse",
         covariance="diag",
         iterations=options.iterations,
