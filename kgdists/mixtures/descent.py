@@ -87,9 +87,10 @@ def descend(loss, draw, start, form, optimizer, iterations, min_stddev, rng, on_
         descent.prepare(tensors)
         for first in range(0, iterations, block_size):
             steps = min(block_size, iterations - first)
-            x = None if draw is None else tf.constant(draw(block_size), "float32")
+            x = tf.zeros((block_size, 0)) if draw is None else tf.constant(draw(block_size), "float32")
             key = tf.constant(rng.integers(2**31, size=2, dtype="int32"))
-            losses.append(np.array(descent.block(x, key, tf.constant(steps), tf.constant(tail - first)))[:steps])
+            block_losses = descent.block(x, key, tf.constant(steps), tf.constant(tail - first))
+            losses.append(np.array(block_losses)[:steps])
             on_progress(first + steps, losses[-1][-1])
         tensors = [np.array(total) / (iterations - tail) for total in descent.totals]
     losses = np.concatenate(losses).astype("float64")
@@ -119,7 +120,7 @@ class _Descent:
         self.optimizer = keras.optimizers.deserialize(optimizer)
         self.optimizer.build(self.variables)
         self.fresh = [np.array(variable) for variable in self.optimizer.variables]
-        self.block = tf.function(self._block, jit_compile=True, autograph=False)
+        self.compiled = {}
 
     def prepare(self, tensors):
         """Start from these parameters with a fresh optimizer."""
@@ -128,13 +129,20 @@ class _Descent:
         for total in self.totals:
             total.assign(np.zeros(total.shape, "float32"))
 
+    def block(self, x, *inputs):
+        """The losses of `steps` iterations, the first ones of so many that x has samples for."""
+        if x.shape not in self.compiled:
+            function = tf.function(self._block, jit_compile=True, autograph=False)
+            # Its concrete function, because TensorFlow warns of functions that it traces one after the other.
+            self.compiled[x.shape] = function.get_concrete_function(x, *inputs)
+        return self.compiled[x.shape](x, *inputs)
+
     def _block(self, x, key, steps, tail):
         def body(i, losses):
             tensors = [tf.convert_to_tensor(variable.value) for variable in self.variables]
-            samples = None if x is None else x[i]
             with tf.GradientTape() as tape:
                 tape.watch(tensors)
-                loss = self.loss(mixture(self.form, tensors, self.min_stddev), samples, key + tf.stack([0, i]))
+                loss = self.loss(mixture(self.form, tensors, self.min_stddev), x[i], key + tf.stack([0, i]))
                 # The restarts do not meet: the gradient of the sum is that of each.
                 overall = tf.reduce_sum(loss)
             self.optimizer.apply(tape.gradient(overall, tensors), self.variables)

@@ -1,5 +1,6 @@
 """Expectation maximisation (Dempster et al. 1977) of several mixtures at once, over chunks of rows."""
 
+import functools
 import math
 
 import numpy as np
@@ -116,13 +117,20 @@ def _expect(x, center, scale, coefficients, covariance):
         count = len(chunk)
         if count < rows:
             chunk = np.concatenate([chunk, np.tile(chunk[:1], (rows - count, 1))])
-        parts = _expect_chunk(chunk, tf.constant(count), center, scale, coefficients, covariance)
+        inputs = [tf.constant(values) for values in (chunk, count, center, scale, coefficients)]
+        parts = _compiled(covariance, *(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in inputs))(*inputs)
         total, sums = total + np.array(parts[0]), sums + np.array(parts[1])
     return -total / len(x), sums
 
 
-@tf.function(jit_compile=True, autograph=False)
-def _expect_chunk(x, count, center, scale, coefficients, covariance):
+@functools.lru_cache(maxsize=32)
+def _compiled(covariance, *specs):
+    # A concrete function, because TensorFlow warns of functions that it traces one after the other.
+    function = functools.partial(_expect_chunk, covariance)
+    return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
+
+
+def _expect_chunk(covariance, x, count, center, scale, coefficients):
     # Features by rows: what is summed over runs over the long axis, which is the one in memory.
     x = ops.transpose((ops.cast(x, "float64") - center) / scale)
     products = [x * x] if covariance == "diag" else [x[i : i + 1] * x[i:] for i in range(x.shape[0])]
