@@ -42,7 +42,7 @@ for divergence, restarts in (("forward", 1), ("reverse", options.restarts)):
         )
         covered = kg.divergences.kl_divergence(target, fit.distribution, **budget)
         sought = kg.divergences.kl_divergence(fit.distribution, target, **budget)
-        print(f"{name}, {num_components} components: {shown('KL(P‖Q)', covered)}, {shown('KL(Q‖P)', sought)} nats")
+        print(f"{name}, K = {num_components}: {shown('KL(P‖Q)', covered)}, {shown('KL(Q‖P)', sought)} nats")
         captions[name].append(f"KL(P‖Q) = {float(covered[0]):z.2f}\nKL(Q‖P) = {float(sought[0]):z.2f}")
         mixtures[name].append(fit.distribution)
         histories[name].append(fit)
