@@ -123,6 +123,8 @@ def choice_of_bits(bits, thresholds):
 def choice_thresholds(logits):
     """Integers that divide the uniform numbers by the weights of K choices, filled up to a power of two less one.
 
+    Weights are rounded to 2^-40 of the largest.
+
     Parameters
     ----------
     logits : float64 array, shape [K]
