@@ -37,7 +37,8 @@ def entropy(p, num_samples=1, seed=None, *, chunk_size=None):
     value : float tensor, shape [B...], of the dtype of what draws; float32 for half precision
         Unbiased, and so is its gradient: pathwise if `p` is reparameterised, else by the score function.
     standard_error : float tensor, shape [B...]
-        NaN for a single sample.
+        NaN for a single sample. It is that of the draws seen: too small where rare ones that are not among them have
+        the largest terms.
 
     Examples
     --------
