@@ -133,8 +133,8 @@ def _compiled(covariance, *specs):
 def _expect_chunk(covariance, x, count, center, scale, coefficients):
     # Features by rows: what is summed over runs over the long axis, which is the one in memory.
     x = ops.transpose((ops.cast(x, "float64") - center) / scale)
-    products = [x * x] if covariance == "diag" else [x[i : i + 1] * x[i:] for i in range(x.shape[0])]
-    features = ops.concatenate([ops.ones_like(x[:1]), x, *products])
+    rows, columns = _pairs(x.shape[0], covariance)
+    features = ops.concatenate([ops.ones_like(x[:1]), x, ops.take(x, rows, axis=0) * ops.take(x, columns, axis=0)])
     restarts, num_components, width = coefficients.shape
     joint = ops.reshape(coefficients, (-1, width)) @ features
     joint = ops.reshape(joint, (restarts, num_components, -1))
