@@ -144,8 +144,8 @@ class RelaxedOneHotCategorical(Distribution):
     @in_full_precision
     def sample_and_log_proba(self, sample_shape=(), seed=None):
         """A sample and its log-density, finite at any temperature: it is that of the logarithm of the sample."""
-        log_y = self.sample_log(sample_shape, seed)
-        return ops.exp(log_y), self.log_proba(log_x=log_y)
+        scores = self._scores(sample_shape, seed)
+        return choices.gumbel_softmax(scores), self.log_proba(log_x=ops.log_softmax(scores, axis=-1))
 
     @draws
     @in_full_precision
@@ -203,7 +203,7 @@ class RelaxedOneHotCategorical(Distribution):
             off_face = out & (log_y > -INF)
         log_y = ops.where(out, 0.0, log_y)
         scores, total = choices.shifted(self.logits - self.temperature[..., None] * log_y)
-        terms = ops.where(out, ops.where(off_face, -INF, 0.0), scores - log_y)
+        terms = ops.where(off_face, -INF, ops.where(out, 0.0, scores - log_y))
         count = ops.sum(ops.cast(~out, self.dtype), axis=-1)
         log_factorials = ops.convert_to_tensor([math.lgamma(max(k, 1)) for k in range(n + 1)], self.dtype)
         constant = ops.take(log_factorials, ops.cast(count, "int32")) + (count - 1.0) * ops.log(self.temperature)
