@@ -3,7 +3,6 @@
 import functools
 import math
 
-import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -138,11 +137,12 @@ class Mixture:
         if not tf.executing_eagerly():
             return self._rows(seed, stream, start, num_rows)
         seed, stream = procedural.as_word(seed), procedural.as_word(stream)
-        return in_blocks(
+        rows = in_blocks(
             lambda at, size: self._compiled_rows(seed, stream, tf.constant(start + at, "int64"), size),
             num_rows,
             self.dim,
         )
+        return tf.convert_to_tensor(rows)
 
     def _rows(self, seed, stream, start, num_rows):
         bits = procedural.procedural_bits(seed, stream, start, num_rows, 1 + self.dim)
@@ -182,21 +182,27 @@ class Mixture:
         return self._evaluate(self._responsibilities, x)
 
     def _evaluate(self, function, x):
-        is_array = not tf.is_tensor(x) and not isinstance(x, (tf.Variable, keras.Variable))
-        if is_array and not hasattr(x, "dtype"):
+        if not hasattr(x, "dtype"):
             x = np.asarray(x, self.means.dtype)
-        x = shapes.as_float(x, "x")
-        if x.shape.rank == 0 or x.shape[-1] not in (None, self.dim):
+        is_array = tf.executing_eagerly() and isinstance(x, np.ndarray)
+        if is_array:  # not made a tensor whole, which would copy it
+            x = x.astype(shapes.dtype_of(shapes.as_float(x.flat[:0], "x")), copy=False)
+        else:
+            x = shapes.as_float(x, "x")
+        if len(x.shape) == 0 or x.shape[-1] not in (None, self.dim):
             raise ValueError(f"`x` must have shape [..., {self.dim}]. Received: x of shape {tuple(x.shape)}")
         shapes.check_not_nan(x=x)
-        rows = tf.reshape(x, (-1, self.dim))
-        narrow = rows.dtype in (tf.float16, tf.bfloat16)
+        rows = x.reshape(-1, self.dim) if is_array else tf.reshape(x, (-1, self.dim))
+        if x.dtype in ("float16", "bfloat16"):
+            rows = rows.astype("float32") if is_array else tf.cast(rows, "float32")
 
         def shaped(result):
-            result = tf.cast(tf.reshape(result, (*ops.shape(x)[:-1], *result.shape[1:])), x.dtype)
-            return result.numpy() if is_array else result
+            shape = (*ops.shape(x)[:-1], *result.shape[1:])
+            if is_array:
+                return result.reshape(shape).astype(x.dtype, copy=False)[()]
+            return tf.cast(tf.reshape(result, shape), x.dtype)
 
-        return tf.nest.map_structure(shaped, function(tf.cast(rows, tf.float32) if narrow else rows))
+        return tf.nest.map_structure(shaped, function(rows))
 
 
 def _score(params, x):

@@ -1,5 +1,6 @@
 """What has many rows, computed in blocks of fixed sizes: compiled once, in constant memory."""
 
+import numpy as np
 import tensorflow as tf
 
 __all__ = ["ByRows", "in_blocks"]
@@ -9,7 +10,7 @@ NUMBERS = 1 << 20  # at most, in a block of many rows
 
 
 def in_blocks(compute, num_rows, width):
-    """Tensors of `num_rows` rows, put together from `compute(start, size)` for blocks of two sizes.
+    """Arrays of `num_rows` rows, filled by `compute(start, size)` for blocks of two sizes.
 
     Parameters
     ----------
@@ -19,19 +20,23 @@ def in_blocks(compute, num_rows, width):
         Size of the largest tensor.
     """
     many = max(FEW, min(MANY, NUMBERS // width))
-    results, start = [], 0
-    while start < num_rows or not results:
+    results, start = None, 0
+    while start < num_rows or results is None:
         size = many if num_rows - start > many // 4 else FEW
-        used = min(size, num_rows - start)
-        results.append(tf.nest.map_structure(lambda y, used=used: y[:used], compute(start, size)))
+        block = compute(start, size)
+        if results is None:
+            results = tf.nest.map_structure(lambda y: np.empty((num_rows, *y.shape[1:]), y.dtype.as_numpy_dtype), block)
+        for whole, part in zip(tf.nest.flatten(results), tf.nest.flatten(block), strict=True):
+            whole[start : start + size] = part[: min(size, num_rows - start)]
         start += size
-    return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *results)
+    return results
 
 
 class ByRows:
-    """A function of a tensor [N, D] whose results have a row for each of its rows.
+    """A function of a tensor or array [N, D] whose results have a row for each of its rows.
 
-    Eagerly it runs compiled, block by block; in a `tf.function` it becomes part of that.
+    Eagerly it runs compiled, block by block; in a `tf.function` it becomes part of that. Arrays give arrays, and then
+    nothing else of their size is held.
 
     Parameters
     ----------
@@ -44,7 +49,9 @@ class ByRows:
         self._compiled = tf.function(formula, jit_compile=True)
 
     def __call__(self, x):
-        return self._eagerly(x) if tf.executing_eagerly() else self._formula(x)
+        if not tf.executing_eagerly():
+            return self._formula(x)
+        return self._eagerly(x) if tf.is_tensor(x) else self._in_blocks(x)
 
     def _eagerly(self, x):
         @tf.custom_gradient
@@ -55,11 +62,14 @@ class ByRows:
                     results = tf.nest.flatten(self._formula(x))
                 return tape.gradient(results, x, upstream)
 
-            return in_blocks(lambda start, size: self._block(tf.stop_gradient(x), start, size), *x.shape), gradient
+            return tf.nest.map_structure(tf.convert_to_tensor, self._in_blocks(tf.stop_gradient(x))), gradient
 
         return apply(x)
 
+    def _in_blocks(self, x):
+        return in_blocks(lambda start, size: self._block(x, start, size), *x.shape)
+
     def _block(self, x, start, size):
-        block = x[start : start + size]
+        block = tf.convert_to_tensor(x[start : start + size])
         missing = size - block.shape[0]
         return self._compiled(tf.pad(block, [[0, missing], [0, 0]]) if missing else block)
