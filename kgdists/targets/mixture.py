@@ -197,10 +197,9 @@ class Mixture:
             rows = rows.astype("float32") if is_array else tf.cast(rows, "float32")
 
         def shaped(result):
-            shape = (*ops.shape(x)[:-1], *result.shape[1:])
             if is_array:
-                return result.reshape(shape).astype(x.dtype, copy=False)[()]
-            return tf.cast(tf.reshape(result, shape), x.dtype)
+                return result.reshape((*x.shape[:-1], *result.shape[1:])).astype(x.dtype, copy=False)[()]
+            return tf.cast(tf.reshape(result, (*ops.shape(x)[:-1], *result.shape[1:])), x.dtype)
 
         return tf.nest.map_structure(shaped, function(rows))
 
