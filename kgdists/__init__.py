@@ -24,7 +24,7 @@ from kgdists.distributions import (
 from kgdists.policy import Policy
 
 if TYPE_CHECKING:
-    from kgdists import agents, mixtures, plotting, spaces, targets
+    from kgdists import agents, evolution, mixtures, plotting, spaces, targets
     from kgdists.spaces import decode_action, encode_action, head_for
 
 __version__ = "0.1.0"
@@ -51,6 +51,7 @@ __all__ = [
     "distributions",
     "divergences",
     "encode_action",
+    "evolution",
     "head_for",
     "layers",
     "losses",
@@ -65,7 +66,7 @@ __all__ = [
 
 def __getattr__(name):
     # What needs Gymnasium or Matplotlib is imported at first use (PEP 562): `import kgdists` costs no more than Keras.
-    if name in ("agents", "mixtures", "plotting", "spaces", "targets"):
+    if name in ("agents", "evolution", "mixtures", "plotting", "spaces", "targets"):
         return importlib.import_module(f"kgdists.{name}")
     if name in ("decode_action", "encode_action", "head_for"):
         return getattr(importlib.import_module("kgdists.spaces"), name)

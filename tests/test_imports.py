@@ -13,7 +13,7 @@ ROOT = Path(kgdists.__file__).parent
 
 # From the ground up: a module imports only from the rows below its own. A package stands above its modules.
 ROWS = [
-    {"procedural"},
+    {"evaluation", "procedural"},
     {"compiled", "numerics", "pytree", "random", "symbolic"},
     {"bounds", "shapes"},
     {"distribution", "losses", "returns"},
@@ -55,6 +55,11 @@ ROWS = [
     {"mixtures.descent", "mixtures.expectation_maximisation"},
     {"mixtures.fitting"},
     {"mixtures"},
+    {"evolution.noise", "evolution.ranking"},
+    {"evolution.search_distribution"},
+    {"evolution.exp_gaussian", "evolution.exp_separable_gaussian", "evolution.separable_gaussian"},
+    {"evolution.symmetric_separable_gaussian"},
+    {"evolution"},
     {"interop.tfp.classes", "interop.tfp.evaluate"},
     {"interop.tfp.encoding"},
     {"interop.tfp.tfp_dist"},
@@ -84,7 +89,7 @@ ROWS = [
     {"spaces"},
     {"policy", "plotting.curves", "plotting.densities"},
     {"plotting"},
-    {"agents.callbacks", "agents.checkpoint", "agents.masks", "agents.ppo_config"},
+    {"agents.callbacks", "agents.checkpoint", "agents.masks", "agents.networks", "agents.ppo_config"},
     {"agents.rollout"},
     {"agents.ppo"},
     {"agents.tuned"},
