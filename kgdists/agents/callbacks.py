@@ -30,5 +30,5 @@ class ProgressBar(keras.callbacks.Callback):
         self.bar = keras.utils.Progbar(total_steps, stateful_metrics=["return"], interval=interval, unit_name="step")
 
     def on_epoch_end(self, epoch, logs=None):
-        steps = self.bar.target * (epoch + 1) // self.params["epochs"]
+        steps = min(int(logs["steps"]) - self.params["first_step"], self.bar.target)
         self.bar.update(steps, [("return", logs["return"])], finalize=steps == self.bar.target)

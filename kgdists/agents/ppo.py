@@ -7,13 +7,13 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-from gymnasium.spaces import Dict
 from gymnasium.vector.utils import create_empty_array
 from keras import ops, tree
 from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists import divergences, losses, random
 from kgdists.agents import checkpoint
+from kgdists.agents.networks import mlp
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.rollout import Rollouts, copied, evaluate, make_envs
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
@@ -107,7 +107,9 @@ class PPO:
         per_update = self.config.n_steps * self.config.num_envs
         updates = -(-total_steps // per_update)
         history = keras.callbacks.History()
-        callbacks = keras.callbacks.CallbackList([*(callbacks or ()), history], model=self.policy, epochs=updates)
+        callbacks = keras.callbacks.CallbackList(
+            [*(callbacks or ()), history], model=self.policy, epochs=updates, first_step=self.steps
+        )
         self.policy.stop_training = False
         callbacks.on_train_begin()
         try:
@@ -385,23 +387,6 @@ def _check_fits(pi, space):
         )
 
 
-def _mlp(envs, config, salt):
-    space = envs.single_observation_space
-    shape = (space["observation"] if isinstance(space, Dict) else space).shape
-    layers = [keras.Input(shape)]
-    if config.normalize_observations:
-        layers.append(RunningNormalization())
-    if len(shape) != 1:
-        layers.append(keras.layers.Flatten())
-    if not config.hidden_units:
-        layers.append(keras.layers.Identity())
-    for i, units in enumerate(config.hidden_units):
-        seed = None if config.seed is None else config.seed + 1000 * i + salt
-        initializer = keras.initializers.Orthogonal(math.sqrt(2.0), seed=seed)
-        layers.append(keras.layers.Dense(units, "tanh", kernel_initializer=initializer))
-    return layers
-
-
 def _default_policy(envs, config):
     space = envs.single_action_space
     options = {"initial_stddev": config.initial_stddev, "random_seed": config.seed}
@@ -414,9 +399,9 @@ def _default_policy(envs, config):
                 f"`sde_sample_freq` must be None unless the action space is a Box of floats. Received: {space}"
             )
         head = StateDependentNormalHead(normal.num_dims, center=normal.center, scale=normal.scale, **options)
-    return Policy(keras.Sequential(_mlp(envs, config, salt=1)), head)
+    return Policy(keras.Sequential(mlp(envs, config, salt=1)), head)
 
 
 def _default_value(envs, config):
     initializer = keras.initializers.Orthogonal(1.0, seed=config.seed)
-    return keras.Sequential([*_mlp(envs, config, salt=2), keras.layers.Dense(1, kernel_initializer=initializer)])
+    return keras.Sequential([*mlp(envs, config, salt=2), keras.layers.Dense(1, kernel_initializer=initializer)])

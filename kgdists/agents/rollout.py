@@ -1,6 +1,5 @@
 """Stepping environments: vector environments with same-step autoreset, rollouts and evaluation episodes."""
 
-import dataclasses
 import functools
 from collections import deque
 
@@ -11,6 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from keras import tree
 
 from kgdists.agents.masks import ActionMask, observes_mask
+from kgdists.evaluation import Evaluation
 from kgdists.spaces import decode_action
 
 __all__ = ["Evaluation", "Rollouts", "copied", "evaluate", "make_envs"]
@@ -156,27 +156,6 @@ def _with_final(observations, ended, info):
         for x, final in zip(tree.flatten(observations), tree.flatten(info["final_obs"][i]), strict=True):
             x[i] = final
     return observations
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """Undiscounted returns and lengths of whole episodes."""
-
-    returns: tuple[float, ...]
-    lengths: tuple[int, ...]
-
-    @property
-    def mean(self):
-        """Mean return."""
-        return float(np.mean(self.returns))
-
-    @property
-    def std(self):
-        """Standard deviation of the return over the episodes."""
-        return float(np.std(self.returns))
-
-    def __str__(self):
-        return f"return {self.mean:.1f} +- {self.std:.1f} over {len(self.returns)} episodes"
 
 
 def evaluate(envs, act, episodes, seed=None):

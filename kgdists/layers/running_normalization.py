@@ -43,8 +43,11 @@ class RunningNormalization(keras.layers.Layer):
     def update(self, x):
         """Take a batch `x`, shape [B..., *shape], into the statistics (Chan et al. 1979, parallel variance)."""
         x = ops.reshape(ops.cast(x, "float32"), (-1, *self.mean.shape))
-        n = ops.cast(ops.shape(x)[0], "float32")
-        mean, variance = ops.mean(x, axis=0), ops.var(x, axis=0)
+        self.update_moments(ops.shape(x)[0], ops.mean(x, axis=0), ops.var(x, axis=0))
+
+    def update_moments(self, count, mean, variance):
+        """Take a batch into the statistics by its size, and its mean and variance, arrays of shape [*shape]."""
+        n, mean, variance = (ops.cast(x, "float32") for x in (count, mean, variance))
         total = self.count + n
         delta = mean - self.mean
         squares = self.variance * self.count + variance * n + delta**2 * self.count * n / total

@@ -1,0 +1,237 @@
+"""Whole episodes of all members of a population, played side by side."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+import tensorflow as tf
+from gymnasium.spaces import Box, Dict
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space, create_empty_array, iterate
+from keras import tree
+
+from kgdists.spaces import decode_action
+
+__all__ = ["Episodes", "Moments", "Played"]
+
+
+class Moments(NamedTuple):
+    """How many observations there were, their mean and variance: float64 arrays of an observation's shape."""
+
+    count: int
+    mean: Any
+    variance: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Played:
+    """Undiscounted returns and lengths of the episodes, arrays [N, E], and the moments of what was observed."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    moments: Moments | None
+
+
+class Episodes:
+    """Environments in which the members of a population each play whole episodes, none of them left out.
+
+    All environments start together; one whose episode has ended waits, masked, until the last has. An id with a vector
+    environment of its own is stepped as that, other environments one by one, the ended ones no more.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment that resets those that end by itself.
+    num_envs : int, >= 1
+        Of a vector environment that is given, its own number counts.
+    max_steps : None or int, >= 1
+        Steps after which an episode is cut off.
+    """
+
+    def __init__(self, env, num_envs, max_steps=None):
+        if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 1):
+            raise ValueError(f"`max_steps` must be None or an int >= 1. Received: max_steps={max_steps!r}")
+        self.max_steps = max_steps
+        self._is_given = isinstance(env, VectorEnv)
+        self.envs = _vector_env(env, num_envs)
+        space = self.envs.single_observation_space
+        parts = space.values() if isinstance(space, Dict) else [space]
+        if isinstance(space, Dict) and "observation" not in space.keys() or not isinstance(next(iter(parts)), Box):
+            raise ValueError(
+                f"A VectorEnv must observe a Box, or a dict as `kgdists.agents.ActionMask` makes it. Received: {space}"
+            )
+        self.num_envs = self.envs.num_envs
+
+    def example(self):
+        """One observation of ones, behind a batch axis."""
+        return _float32(create_empty_array(self.envs.single_observation_space, 1, np.ones))
+
+    def play(self, members, rows, episodes, seed, *, samples_actions=False, with_moments=False):
+        """Let each member play so many episodes.
+
+        Parameters
+        ----------
+        members : Members
+        rows : array, shape [N, D]
+            Their weights.
+        episodes : int
+            Of each member, E; a divisor of `num_envs`.
+        seed : sequence of int, >= 0
+            Of the environments and the actions.
+        samples_actions : bool
+            Draw actions instead of taking the most probable ones.
+        with_moments : bool
+            Also take the moments of the observations.
+
+        Returns
+        -------
+        Played
+        """
+        if self.num_envs % episodes:
+            raise ValueError(
+                "The number of environments must be a multiple of the episodes of a member. "
+                f"Received: {self.num_envs} environments, episodes={episodes}"
+            )
+        rows = np.asarray(rows, "float32")
+        size = self.num_envs // episodes
+        returns, lengths = np.zeros((len(rows), episodes)), np.zeros((len(rows), episodes), int)
+        sums = _Sums() if with_moments else None
+        for first in range(0, len(rows), size):
+            wave = rows[first : first + size]
+            total, length = self._wave(members, wave, episodes, (*seed, first), samples_actions, sums)
+            returns[first : first + size], lengths[first : first + size] = total, length
+        return Played(returns, lengths, sums.moments() if with_moments else None)
+
+    def _wave(self, members, rows, episodes, seed, samples_actions, sums):
+        size = self.num_envs // episodes
+        active = np.repeat(np.arange(size) < len(rows), episodes)
+        rows = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])  # one compiled program for all
+        env_seed, noise_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
+        observations, _ = self.envs.reset(seed=env_seed % 2**31)
+        returns, lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
+        lanes = (size, episodes)
+        act, weights = None, tf.constant(rows)
+        while active.any():
+            observations = _float32(observations)
+            if sums is not None:
+                sums.add(observations, active)
+            inputs = tree.map_structure(lambda x: x.reshape(*lanes, *x.shape[1:]), observations)
+            act = act or members.actor(rows, inputs, samples_actions)
+            key = np.array([noise_seed, lengths.max()], "int64")
+            actions = act(weights, tree.map_structure(tf.constant, inputs), tf.constant(key))
+            actions = tree.map_structure(lambda x: x.numpy().reshape(-1, *x.shape[2:]), actions)
+            actions = decode_action(self.envs.single_action_space, actions)
+            observations, rewards, terminated, truncated, _ = self._step(actions, active)
+            returns[active] += rewards[active]
+            lengths[active] += 1
+            active = active & ~(terminated | truncated)
+            if self.max_steps is not None:
+                active &= lengths < self.max_steps
+        used = lengths > 0
+        filled = used.sum() // episodes
+        return returns.reshape(lanes)[:filled], lengths.reshape(lanes)[:filled]
+
+    def _step(self, actions, active):
+        return self.envs.step(actions, active) if isinstance(self.envs, _Separate) else self.envs.step(actions)
+
+    def close(self):
+        """Close the environments, unless they were given."""
+        if not self._is_given:
+            self.envs.close()
+
+
+class _Sums:
+    """Sums of observations and of their squares, about a point near them."""
+
+    def __init__(self):
+        self.count = 0
+
+    def add(self, observations, active):
+        x = observations["observation"] if isinstance(observations, dict) else observations
+        x = x[active].astype("float64")
+        if not self.count:
+            self.point = x.mean(axis=0)
+            self.sum, self.squares = np.zeros_like(self.point), np.zeros_like(self.point)
+        x -= self.point
+        self.count += len(x)
+        self.sum += x.sum(axis=0)
+        self.squares += np.square(x).sum(axis=0)
+
+    def moments(self):
+        mean = self.sum / self.count
+        return Moments(self.count, self.point + mean, np.maximum(self.squares / self.count - mean**2, 0.0))
+
+
+class _Separate:
+    """Environments that are stepped one by one, and only while they are active."""
+
+    def __init__(self, env, num_envs):
+        self.num_envs = num_envs
+        self.envs = [_single_env(env, i) for i in range(num_envs)]
+        self.single_observation_space = self.envs[0].observation_space
+        self.single_action_space = self.envs[0].action_space
+        self._actions = batch_space(self.single_action_space, num_envs)
+        self._observations = create_empty_array(self.single_observation_space, num_envs, np.zeros)
+
+    def reset(self, seed):
+        for i, env in enumerate(self.envs):
+            self._keep(i, env.reset(seed=(seed + i) % 2**31)[0])
+        return self._observations, {}
+
+    def step(self, actions, active):
+        rewards = np.zeros(self.num_envs)
+        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        for i, action in enumerate(iterate(self._actions, actions)):
+            if active[i]:
+                observation, rewards[i], terminated[i], truncated[i], _ = self.envs[i].step(action)
+                self._keep(i, observation)
+        return self._observations, rewards, terminated, truncated, {}
+
+    def _keep(self, i, observation):
+        for all_of_them, x in zip(tree.flatten(self._observations), tree.flatten(observation), strict=True):
+            all_of_them[i] = x
+
+    def close(self):
+        for env in self.envs:
+            env.close()
+
+
+def _vector_env(env, num_envs):
+    if isinstance(env, VectorEnv):
+        mode = env.metadata.get("autoreset_mode")
+        if mode not in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
+            raise ValueError(f"A VectorEnv must reset environments whose episode has ended. Received: {mode}")
+        return env
+    if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
+        raise ValueError(
+            f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}"
+        )
+    if not isinstance(num_envs, int) or num_envs < 1:
+        raise ValueError(f"`num_envs` must be an int >= 1. Received: num_envs={num_envs!r}")
+    return _native(env, num_envs) or _Separate(env, num_envs)
+
+
+def _native(env, num_envs):
+    """The vector environment that an id has of its own, None if it has none."""
+    if not isinstance(env, str):
+        return None
+    spec = gymnasium.spec(env)
+    if spec.vector_entry_point is None or spec.additional_wrappers:
+        return None
+    return gymnasium.make_vec(env, num_envs, vectorization_mode="vector_entry_point")
+
+
+def _single_env(env, i):
+    # Gymnasium's checks of an environment cost time at each step: one of the copies is enough.
+    single = gymnasium.make(env, disable_env_checker=i > 0) if isinstance(env, str) else env()
+    space = single.observation_space
+    if isinstance(space, Dict) and "action_mask" in space.keys():
+        return single
+    return single if isinstance(space, Box) else gymnasium.wrappers.FlattenObservation(single)
+
+
+def _float32(observations):
+    if not isinstance(observations, dict):
+        return observations.astype("float32")
+    return observations | {"observation": observations["observation"].astype("float32")}
