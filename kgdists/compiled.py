@@ -9,7 +9,7 @@ if keras.backend.backend() == "tensorflow":
 
     def compiled(function):
         """`function` under XLA, compiled once for each structure and shape of its arguments."""
-        return tf.function(function, jit_compile=True)
+        return tf.function(function, jit_compile=True, autograph=False)
 
 else:
 

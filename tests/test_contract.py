@@ -102,8 +102,8 @@ def flat(tree):
 
 def traced_and_compiled(function):
     """A function as a graph and under XLA, which is handed the same graph: nothing is traced twice."""
-    traced = tf.function(function)
-    return traced, tf.function(traced, jit_compile=True)
+    traced = tf.function(function, autograph=False)  # converting the sources takes as long as all else
+    return traced, tf.function(traced, jit_compile=True, autograph=False)
 
 
 def same_tree(assertion, got, want, **options):

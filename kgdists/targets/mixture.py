@@ -39,7 +39,7 @@ class Mixture:
         offsets = _log_softmax(logits.astype("float64")) - half_log_dets - 0.5 * self.dim * LOG_2PI
         params = {"offsets": offsets, "means": means.astype("float64"), **factors}
         self._thresholds = procedural.choice_thresholds(logits.astype("float64"))
-        self._compiled_rows = tf.function(self._rows, jit_compile=True)
+        self._compiled_rows = tf.function(self._rows, jit_compile=True, autograph=False)
         self._log_prob, self._score, self._log_prob_and_score, self._responsibilities = (
             ByRows(functools.partial(formula, params))
             for formula in (density.log_prob, _score, density.log_prob_and_score, density.responsibilities)

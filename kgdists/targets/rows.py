@@ -46,7 +46,7 @@ class ByRows:
 
     def __init__(self, formula):
         self._formula = formula
-        self._compiled = tf.function(formula, jit_compile=True)
+        self._compiled = tf.function(formula, jit_compile=True, autograph=False)
 
     def __call__(self, x):
         if not tf.executing_eagerly():

@@ -117,7 +117,7 @@ def all_answers(kind, dtype, jit_compile):
         if kind == "full":
             arrays["scale_tril"] = np.array(case["expected"]["scale_tril"], dtype)
         inputs[case["id"]] = arrays
-    return tf.function(answer_all, jit_compile=True)(inputs) if jit_compile else answer_all(inputs)
+    return tf.function(answer_all, jit_compile=True, autograph=False)(inputs) if jit_compile else answer_all(inputs)
 
 
 GOLDEN = [

@@ -65,7 +65,7 @@ def all_answers(dtype, jit_compile):
         for kind in ("logits", "probs")
         for case in cases("relaxed_one_hot", kind, dtype)
     }
-    return tf.function(answer_all, jit_compile=True)(inputs) if jit_compile else answer_all(inputs)
+    return tf.function(answer_all, jit_compile=True, autograph=False)(inputs) if jit_compile else answer_all(inputs)
 
 
 GOLDEN = [

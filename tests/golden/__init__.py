@@ -74,7 +74,7 @@ def reference_test(name, **answer):
             }
             for case in found
         }
-        return tf.function(answer_all, jit_compile=True)(inputs) if jit_compile else answer_all(inputs)
+        return tf.function(answer_all, jit_compile=True, autograph=False)(inputs) if jit_compile else answer_all(inputs)
 
     table = [
         pytest.param(case, dtype, id=f"{case['id'].removeprefix(f'{name}/')}-{dtype}")
