@@ -1,0 +1,70 @@
+"""Objectives: three kinds of functions that give solutions their fitnesses."""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["EVALUATIONS", "Objective"]
+
+EVALUATIONS = ("tensorflow", "numpy", "solution")
+
+
+class Objective:
+    """A user's function as one from solutions [B..., N, D] to fitnesses [B..., N], which are checked.
+
+    Parameters
+    ----------
+    function : callable
+    evaluation : {"tensorflow", "numpy", "solution"}
+        "tensorflow": tensor [B..., N, D] -> tensor [B..., N], traced and compiled together with the search.
+        "numpy": the same of arrays, called once per generation.
+        "solution": array [D] -> number, called once per solution through `map`.
+    map : callable
+        For "solution": Python's `map`, or the `map` of a pool of processes or of an executor.
+    """
+
+    def __init__(self, function, evaluation="tensorflow", map=map):
+        if evaluation not in EVALUATIONS:
+            raise ValueError(f"`evaluation` must be one of {EVALUATIONS}. Received: evaluation={evaluation!r}")
+        if not callable(function):
+            raise ValueError(f"`objective` must be callable. Received: objective={function!r}")
+        self.function = function
+        self.evaluation = evaluation
+        self.map = map
+
+    @property
+    def is_compiled(self):
+        """Whether the function is traced, rather than called on values."""
+        return self.evaluation == "tensorflow"
+
+    def __call__(self, solutions):
+        """The fitnesses of `solutions`, a tensor, of their dtype."""
+        if self.is_compiled:
+            fitnesses = tf.convert_to_tensor(self.function(solutions))
+            _check(tuple(fitnesses.shape), fitnesses.dtype.name, tuple(solutions.shape[:-1]))
+            return tf.cast(fitnesses, solutions.dtype)
+        values = solutions.numpy()
+        if self.evaluation == "numpy":
+            fitnesses = np.asarray(self.function(values))
+            _check(fitnesses.shape, fitnesses.dtype.name, values.shape[:-1])
+        else:
+            rows = list(self.map(self.function, list(values.reshape(-1, values.shape[-1]))))
+            fitnesses = np.asarray([_number(row) for row in rows])
+            _check(fitnesses.shape, fitnesses.dtype.name, (len(values.reshape(-1, values.shape[-1])),))
+            fitnesses = fitnesses.reshape(values.shape[:-1])
+        return tf.constant(fitnesses.astype(values.dtype))
+
+
+def _number(fitness):
+    array = np.asarray(fitness)
+    if array.size != 1 or array.dtype.kind not in "fiu":
+        raise ValueError(f"An objective of one solution must return a number. Received: {fitness!r}")
+    return array.item()
+
+
+def _check(shape, dtype, expected):
+    if shape != expected:
+        raise ValueError(
+            f"An objective must return one fitness for each solution, of shape {expected}. Received: shape {shape}"
+        )
+    if "float" not in dtype and "int" not in dtype:
+        raise ValueError(f"An objective must return real numbers. Received: dtype {dtype}")
