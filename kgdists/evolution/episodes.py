@@ -1,5 +1,6 @@
 """Whole episodes of all members of a population, played side by side."""
 
+import contextlib
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 from keras import tree
 
-from kgdists.spaces import decode_action
+from kgdists.spaces import decode_action, encode_mask
 
 __all__ = ["Episodes", "Moments", "Played"]
 
@@ -56,10 +57,9 @@ class Episodes:
         self._is_given = isinstance(env, VectorEnv)
         self.envs = _vector_env(env, num_envs)
         space = self.envs.single_observation_space
-        parts = space.values() if isinstance(space, Dict) else [space]
-        if isinstance(space, Dict) and "observation" not in space.keys() or not isinstance(next(iter(parts)), Box):
+        if not isinstance(space, Box) and not _observes_mask(space, self.envs.single_action_space):
             raise ValueError(
-                f"A VectorEnv must observe a Box, or a dict as `kgdists.agents.ActionMask` makes it. Received: {space}"
+                f"Environments must observe a Box, or a dict as `kgdists.agents.ActionMask` makes it. Received: {space}"
             )
         self.num_envs = self.envs.num_envs
 
@@ -67,7 +67,7 @@ class Episodes:
         """One observation of ones, behind a batch axis."""
         return _float32(create_empty_array(self.envs.single_observation_space, 1, np.ones))
 
-    def play(self, members, rows, episodes, seed, *, samples_actions=False, with_moments=False):
+    def play(self, members, rows, episodes, seed, *, sample_actions=False, with_moments=False):
         """Let each member play so many episodes.
 
         Parameters
@@ -79,7 +79,7 @@ class Episodes:
             Of each member, E; a divisor of `num_envs`.
         seed : sequence of int, >= 0
             Of the environments and the actions.
-        samples_actions : bool
+        sample_actions : bool
             Draw actions instead of taking the most probable ones.
         with_moments : bool
             Also take the moments of the observations.
@@ -99,14 +99,14 @@ class Episodes:
         sums = _Sums() if with_moments else None
         for first in range(0, len(rows), size):
             wave = rows[first : first + size]
-            total, length = self._wave(members, wave, episodes, (*seed, first), samples_actions, sums)
+            total, length = self._wave(members, wave, episodes, (*seed, first), sample_actions, sums)
             returns[first : first + size], lengths[first : first + size] = total, length
         return Played(returns, lengths, sums.moments() if with_moments else None)
 
-    def _wave(self, members, rows, episodes, seed, samples_actions, sums):
-        size = self.num_envs // episodes
-        active = np.repeat(np.arange(size) < len(rows), episodes)
-        rows = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])  # one compiled program for all
+    def _wave(self, members, rows, episodes, seed, sample_actions, sums):
+        size, num_rows = self.num_envs // episodes, len(rows)
+        active = np.repeat(np.arange(size) < num_rows, episodes)
+        rows = np.concatenate([rows, np.repeat(rows[-1:], size - num_rows, axis=0)])  # one compiled program for all
         env_seed, noise_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
         observations, _ = self.envs.reset(seed=env_seed % 2**31)
         returns, lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
@@ -117,7 +117,7 @@ class Episodes:
             if sums is not None:
                 sums.add(observations, active)
             inputs = tree.map_structure(lambda x: x.reshape(*lanes, *x.shape[1:]), observations)
-            act = act or members.actor(rows, inputs, samples_actions)
+            act = act or members.actor(rows, inputs, sample_actions)
             key = np.array([noise_seed, lengths.max()], "int64")
             actions = act(weights, tree.map_structure(tf.constant, inputs), tf.constant(key))
             actions = tree.map_structure(lambda x: x.numpy().reshape(-1, *x.shape[2:]), actions)
@@ -128,9 +128,7 @@ class Episodes:
             active = active & ~(terminated | truncated)
             if self.max_steps is not None:
                 active &= lengths < self.max_steps
-        used = lengths > 0
-        filled = used.sum() // episodes
-        return returns.reshape(lanes)[:filled], lengths.reshape(lanes)[:filled]
+        return returns.reshape(lanes)[:num_rows], lengths.reshape(lanes)[:num_rows]
 
     def _step(self, actions, active):
         return self.envs.step(actions, active) if isinstance(self.envs, _Separate) else self.envs.step(actions)
@@ -216,9 +214,10 @@ def _native(env, num_envs):
     """The vector environment that an id has of its own, None if it has none."""
     if not isinstance(env, str):
         return None
-    spec = gymnasium.spec(env)
-    if spec.vector_entry_point is None or spec.additional_wrappers:
-        return None
+    with contextlib.closing(gymnasium.make(env)) as single:
+        space = single.observation_space
+        if single.spec.vector_entry_point is None or single.spec.additional_wrappers or not isinstance(space, Box):
+            return None
     return gymnasium.make_vec(env, num_envs, vectorization_mode="vector_entry_point")
 
 
@@ -229,6 +228,18 @@ def _single_env(env, i):
     if isinstance(space, Dict) and "action_mask" in space.keys():
         return single
     return single if isinstance(space, Box) else gymnasium.wrappers.FlattenObservation(single)
+
+
+def _observes_mask(space, action_space):
+    if not isinstance(space, Dict) or space.keys() != {"observation", "action_mask"}:
+        return False
+
+    def form(mask):
+        return tree.map_structure(lambda x: (x.shape, str(x.dtype)), mask)
+
+    mask = create_empty_array(space["action_mask"], 1, np.zeros)
+    unbatched = tree.map_structure(lambda x: x[0], mask)
+    return isinstance(space["observation"], Box) and form(unbatched) == form(encode_mask(action_space, None))
 
 
 def _float32(observations):

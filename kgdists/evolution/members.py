@@ -57,24 +57,24 @@ class Members:
         leaves = tf.vectorized_map(parameters, (rows, observations))
         return keras.tree.pack_sequence_as(structure, leaves)
 
-    def actor(self, rows, observations, samples_actions):
+    def actor(self, rows, observations, sample_actions):
         """A compiled function of rows, observations and a key to actions, (nested) tensors [N, E, ...].
 
         Parameters
         ----------
         rows, observations : (nested) arrays
             Of the shapes that the function is for.
-        samples_actions : bool
+        sample_actions : bool
             Whether actions are drawn by the key, an int64 tensor of shape [2], or are the most probable ones.
         """
 
         def act(rows, observations, key):
             pi = self.distribution(rows, observations)
-            return pi.sample_action(seed=key) if samples_actions else pi.mode_action()
+            return pi.sample_action(seed=key) if sample_actions else pi.mode_action()
 
         arguments = [rows, observations, np.zeros(2, "int64")]
         signature = keras.tree.map_structure(lambda x: tf.TensorSpec(np.shape(x), x.dtype), arguments)
-        known = (samples_actions, *(tuple(spec.shape) for spec in keras.tree.flatten(signature)))
+        known = (sample_actions, *(tuple(spec.shape) for spec in keras.tree.flatten(signature)))
         if known not in self._actors:
             function = tf.function(act, jit_compile=True, autograph=False)
             self._actors[known] = function.get_concrete_function(*signature)
