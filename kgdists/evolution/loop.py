@@ -49,21 +49,24 @@ class Generations:
         self.objective = objective
         self.start = start
         self.sign = 1.0 if searcher.objective_sense == "max" else -1.0
-        leaves = [tf.TensorSpec(x.shape, x.dtype) for x in tf.nest.flatten(start)]
         self.columns = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in self._described(start).items()}
         self.columns |= {name: self.columns["stdev"] for name in ("best", "mean")}
         width = sum(spec.shape.num_elements() for spec in self.columns.values())
         self.block_size = max(1, min(BLOCK_SIZE, RECORD_SIZE // width))
-        if objective.is_compiled:
+        self._compile([tf.TensorSpec(x.shape, x.dtype) for x in tf.nest.flatten(start)])
+
+    def _compile(self, leaves):
+        if self.objective.is_compiled:
             try:
                 self._block = _compiled(self._loop, tf.TensorSpec((), "int32"), *leaves)
             except UNTRACEABLE as error:
                 raise _uncompiled(error) from error
         else:
-            *batch, length = start.best.shape
-            samples = tf.TensorSpec((*batch, searcher.popsize, length), searcher.dtype)
+            *batch, length = self.start.best.shape
+            samples = tf.TensorSpec((*batch, self.searcher.popsize, length), self.searcher.dtype)
+            fitnesses = tf.TensorSpec(samples.shape[:-1], samples.dtype)
             self._ask = _compiled(self._asked, *leaves)
-            self._tell = _compiled(self._told, samples, tf.TensorSpec(samples.shape[:-1], searcher.dtype), *leaves)
+            self._tell = _compiled(self._told, samples, fitnesses, *leaves)
 
     def run(self, progress, number):
         """Up to `number` generations, a block at most, fewer once the search has converged.
@@ -75,24 +78,30 @@ class Generations:
             With a leading axis of generations.
         is_converged : bool
         """
-        leaves = tf.nest.flatten(progress)
-        if self.objective.is_compiled:
-            try:
-                done, is_converged, rows, leaves = self._block(tf.constant(number, "int32"), *leaves)
-            except tf.errors.OpError as error:
-                raise _uncompiled(error) from error
-            done = int(done)
-            rows = {name: row.numpy()[:done] for name, row in rows.items()}
-        else:
-            records = []
-            for _ in range(number):
-                samples, solutions = self._ask(*leaves)
-                is_converged, row, leaves = self._tell(samples, self.objective(solutions), *leaves)
-                records.append({name: x.numpy() for name, x in row.items()})
-                if is_converged:
-                    break
-            rows = {name: np.stack([record[name] for record in records]) for name in self.columns}
+        together = self._at_once if self.objective.is_compiled else self._one_by_one
+        leaves, rows, is_converged = together(tf.nest.flatten(progress), number)
         return self._packed(leaves), rows, bool(is_converged)
+
+    def _at_once(self, leaves, number):
+        try:
+            done, is_converged, rows, leaves = self._block(tf.constant(number, "int32"), *leaves)
+        except tf.errors.OpError as error:
+            raise _uncompiled(error) from error
+        done = int(done)
+        return leaves, {name: row.numpy()[:done] for name, row in rows.items()}, is_converged
+
+    def _one_by_one(self, leaves, number):
+        records = []
+        for _ in range(number):
+            is_converged, row, leaves = self._generation(leaves)
+            records.append({name: x.numpy() for name, x in row.items()})
+            if is_converged:
+                break
+        return leaves, {name: np.stack([record[name] for record in records]) for name in self.columns}, is_converged
+
+    def _generation(self, leaves):
+        samples, solutions = self._ask(*leaves)
+        return self._tell(samples, self.objective(solutions), *leaves)
 
     def _loop(self, number, *leaves):
         def body(i, is_converged, rows, leaves):
@@ -125,12 +134,22 @@ class Generations:
     def _advanced(self, progress, samples, fitnesses):
         """The progress after a generation, and what its history says of it."""
         batch_rank = fitnesses.shape.rank - 1
+        state = self.searcher.tell(progress.state, samples, fitnesses)
+
+        def sample_at(index):
+            return tf.gather(samples, index, axis=batch_rank, batch_dims=batch_rank)
+
+        return self._recorded(progress, state, fitnesses, sample_at)
+
+    def _recorded(self, progress, state, fitnesses, sample_at):
+        """The same of a generation that led to `state`; `sample_at` gives each search one row of its population."""
+        batch_rank = fitnesses.shape.rank - 1
         missing = tf.math.is_nan(fitnesses)
         # Any number is better than none.
         worth = tf.where(missing, -np.inf, tf.maximum(self.sign * fitnesses, fitnesses.dtype.min))
         index = tf.argmax(worth, axis=-1, output_type="int32")
         found = tf.gather(fitnesses, index, axis=batch_rank, batch_dims=batch_rank)
-        solution = self.searcher.decode(tf.gather(samples, index, axis=batch_rank, batch_dims=batch_rank))
+        solution = self.searcher.decode(sample_at(index))
 
         def is_better(old):
             return (self.sign * found > self.sign * old) | (tf.math.is_nan(old) & ~tf.math.is_nan(found))
@@ -142,7 +161,7 @@ class Generations:
             "mean": tf.reduce_sum(tf.where(missing, 0.0, fitnesses), axis=-1) / valid,
         }
         progress = Progress(
-            state=self.searcher.tell(progress.state, samples, fitnesses),
+            state=state,
             best=tf.where(is_best[..., None], solution, progress.best),
             best_fitness=tf.where(is_best, found, progress.best_fitness),
             run_fitness=tf.where(is_improved, found, progress.run_fitness),

@@ -6,6 +6,7 @@ import numbers
 import sys
 import time
 import zlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -111,6 +112,8 @@ class Searcher:
     is_converged : bool
         Whether the search has converged and will not be started again.
     """
+
+    engine: Callable[..., Any] = loop.Generations  # runs the generations; another one spreads them over machines
 
     def __new__(cls, *args, **kwargs):
         searcher = super().__new__(cls)
@@ -411,7 +414,7 @@ class Searcher:
         """Up to so many generations; their rows of the history."""
         progress = self._current()
         if self._generations is None:
-            self._generations = loop.Generations(self, self.objective, progress)
+            self._generations = self.engine(self, self.objective, progress)
         progress, rows, is_converged = self._generations.run(progress, min(number, self._generations.block_size))
         missing = np.isnan(rows["best"].reshape(len(rows["best"]), -1)).any(axis=1)
         if missing.any():
