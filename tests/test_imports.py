@@ -59,6 +59,8 @@ ROWS = [
     {"evolution.search_distribution"},
     {"evolution.exp_gaussian", "evolution.exp_separable_gaussian", "evolution.separable_gaussian"},
     {"evolution.symmetric_separable_gaussian"},
+    {"evolution.bounds", "evolution.loop", "evolution.objective", "evolution.run_file"},
+    {"evolution.searcher"},
     {"evolution"},
     {"interop.tfp.classes", "interop.tfp.evaluate"},
     {"interop.tfp.encoding"},

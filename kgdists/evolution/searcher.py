@@ -73,7 +73,8 @@ class Searcher:
     stdev_init, radius_init : None, float or float array, shape [D] or [B..., D]
         The first standard deviation of each dimension; or sqrt(D) times that. One of the two is given.
     stdev_min, stdev_max, stdev_max_change : None, float or float array
-        Limits of the standard deviations, and of their relative change in one generation.
+        Limits of the standard deviations, and of their relative change in one generation. Within bounds that reflect,
+        `stdev_max` is half of their distance unless it is given.
     bounds : None or pair of float or of sequences of D floats
         `(low, high)`; infinite where there is none. See `bounds_method`.
     bounds_method : {"reflect", "transform"}
@@ -94,9 +95,8 @@ class Searcher:
     restarts : None or int
         None runs on whatever happens. With an int, a search ends once it has converged: when the standard deviation
         (root mean square over the dimensions) is below `tol_stdev` times the first one, or when for `patience`
-        generations none has had a new best fitness. It is begun afresh so many times, each time at a point drawn
-        uniformly within the bounds or, where there are none, from the first search distribution. Of a batch of searches
-        all must have converged.
+        generations none has had a new best fitness. Until then it is begun afresh so many times, each time at a point
+        drawn from the first search distribution. Of a batch of searches all must have converged.
     double_popsize : bool
         Whether a restart doubles the population (Auger and Hansen 2005).
     tol_stdev : float
@@ -161,6 +161,8 @@ class Searcher:
         self.seed = tf.cast(random.key(seed), "int64")
         self.stdev_min, self.stdev_max, self.stdev_max_change = stdev_min, stdev_max, stdev_max_change
         self.bounds = None if bounds is None else Bounds(*bounds, bounds_method, self.solution_length, dtype)
+        if self.bounds is not None and stdev_max is None:
+            self.stdev_max = self.bounds.stdev_max
         self.center_init, self.stdev_init = self._begin(center_init, stdev_init, radius_init)
         self.restarts = restarts
         self.double_popsize = double_popsize
