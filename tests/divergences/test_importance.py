@@ -23,9 +23,9 @@ class Unnormalised:
 
 def test_bounds_are_off_by_the_divergences():
     value, error = divergences.elbo(Q, Unnormalised(), 4000, seed=0)
-    assert abs(value - (LOG_Z - Q.kl_divergence(P))) <= 4 * error < 0.1
+    assert abs(value - (LOG_Z - Q.kl_divergence(P))) <= 3 * error < 0.1
     value, error = divergences.eubo(Q, Unnormalised(), 4000, seed=0)
-    assert abs(value - (LOG_Z + P.kl_divergence(Q))) <= 4 * error < 0.1
+    assert abs(value - (LOG_Z + P.kl_divergence(Q))) <= 3 * error < 0.1
 
 
 @pytest.mark.parametrize("chunk_size", [None, 900])
@@ -34,12 +34,12 @@ def test_normalisers_by_importance(drawn_from, chunk_size):
     value, error = divergences.log_normaliser(
         Q, Unnormalised(), 4000, seed=0, drawn_from=drawn_from, chunk_size=chunk_size
     )
-    assert abs(value - LOG_Z) <= 4 * error < 0.1
+    assert abs(value - LOG_Z) <= 3 * error < 0.1
 
 
 def test_normalisers_in_compiled_loops():
     value, error = divergences.log_normaliser(Q, P, 4000, seed=0, chunk_size=900)
-    assert abs(value) <= 4 * error < 0.1
+    assert abs(value) <= 3 * error < 0.1
 
 
 def test_normalisers_of_any_size():

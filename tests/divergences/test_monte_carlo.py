@@ -44,7 +44,7 @@ def test_estimates_are_those_of_quadrature(name, quantity):
     n, expected = 20_000, PAIRS[name]["expected"]
     value, error = ESTIMATES[quantity](*pair_of(name), n, seed=0)
     want = expected[f"{quantity}_std"] / np.sqrt(n)
-    assert abs(value - expected[quantity]) <= 4 * want
+    assert abs(value - expected[quantity]) <= 3 * want
     if (name, quantity) != ("1d-missed-mode", "kl_q_p"):  # whose spread is that of draws one in ten thousand
         np.testing.assert_allclose(error, want, rtol=0.1)
 
@@ -54,7 +54,7 @@ def test_streamed_estimates_are_those_of_quadrature():
     p, q = pair_of("2d-tutorial-to-standard", dtype="float32")
     value, error = divergences.kl_divergence(p, q, n, seed=0, chunk_size=7919)
     want = expected["kl_p_q_std"] / np.sqrt(n)
-    assert abs(value - expected["kl_p_q"]) <= 4 * want
+    assert abs(value - expected["kl_p_q"]) <= 3 * want
     np.testing.assert_allclose(error, want, rtol=0.05)
 
 
@@ -175,7 +175,7 @@ def test_half_precision():
     half = keras.tree.map_structure(lambda x: ops.cast(x, "float16"), p)
     value, error = divergences.entropy(half, 2000, seed=0)
     assert value.dtype == "float32"
-    assert abs(value - PAIRS["1d-identical"]["expected"]["entropy_p"]) <= 4 * error
+    assert abs(value - PAIRS["1d-identical"]["expected"]["entropy_p"]) <= 3 * error
 
 
 def test_estimates_in_a_function_of_the_user():
@@ -227,7 +227,7 @@ def test_targets_and_functions_stand_for_distributions(chunk_size):
     want = PAIRS["1d-three-to-two"]["expected"]
     for a, b in ((Target(p), q), (p, q.log_prob), (Target(p), Target(q)), (p, Target(q))):
         value, error = divergences.kl_divergence(a, b, 1000, seed=0, chunk_size=chunk_size)
-        assert abs(value - want["kl_p_q"]) <= 4 * error < 0.1
+        assert abs(value - want["kl_p_q"]) <= 3 * error < 0.1
 
 
 def test_a_target_of_a_distribution_is_that_distribution():
@@ -247,7 +247,7 @@ def test_targets_of_the_library():
         (*divergences.entropy(target, 2000, seed=0), expected["entropy_p"]),
         (*divergences.log_normaliser(q, target, 2000, seed=0), target.logZ),
     ):
-        assert abs(value - truth) <= 4 * error < 0.6
+        assert abs(value - truth) <= 3 * error < 0.6
     assert divergences.jensen_shannon_divergence(target, q, 10, seed=0)[0].dtype == "float64"
     for estimator in ("score", "pathwise"):
         loss = divergences.reverse_kl_loss(q, target, 2000, seed=0, estimator=estimator)
