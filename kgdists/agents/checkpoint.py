@@ -5,7 +5,6 @@ import dataclasses
 import json
 import os
 import zipfile
-from collections import deque
 from pathlib import Path
 
 import keras
@@ -18,21 +17,21 @@ __all__ = ["load", "read_config", "save"]
 
 
 def save(agent, path):
-    """Write an agent to the folder `path`: `config.json`, `policy.keras`, `value.keras`, `state.npz`."""
+    """Write an agent to the folder `path`: `config.json`, its models such as `policy.keras`, `state.npz`."""
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
     config = {
-        "agent": type(agent).__name__.lower(),
+        "agent": agent.name,
         "env": agent.env if isinstance(agent.env, str) else None,
         "config": config_to_json(agent.config),
     }
     with _aside(path / "config.json") as file:
         file.write_text(json.dumps(config, indent=2) + "\n")
-    for name, model in (("policy", agent.policy), ("value", agent.value)):
+    for name in agent.MODELS:
         with _aside(path / f"{name}.keras") as file:
-            model.save(file)
+            getattr(agent, name).save(file)
     with _aside(path / "state.npz") as file:
-        np.savez(file, **{name: np.asarray(x) for name, x in _state(agent).items()}, **_progress(agent))
+        np.savez(file, **agent.arrays())
 
 
 def load(cls, path, env=None):
@@ -42,7 +41,7 @@ def load(cls, path, env=None):
     env = env or config["env"]
     if env is None:
         raise ValueError("`env` must be given for an agent that was not made with an environment's id. Received: None")
-    models = {name: load_model(path / f"{name}.keras") for name in ("policy", "value")}
+    models = {name: load_model(path / f"{name}.keras") for name in cls.MODELS}
     with _damage(path / "config.json"):
         settings = config_from_json(config["config"])
         unknown = settings.keys() - {field.name for field in dataclasses.fields(cls.Config)}
@@ -59,13 +58,7 @@ def load(cls, path, env=None):
         reason = " ".join(str(error).split())
         raise ValueError(f"A run's networks must fit its environment. Received: {path}, env {env}: {reason}") from error
     with _damage(path / "state.npz"), (path / "state.npz").open("rb") as file, np.load(file) as arrays:
-        for name, variable in _state(agent).items():
-            variable.assign(arrays[name])
-        agent.steps, agent.seed = int(arrays["steps"]), int(arrays["seed"])
-        if agent.config.seed is not None:
-            agent.rollouts.seed = agent.config.seed + agent.steps  # not the episodes of the start again
-        for name in ("recent_returns", "recent_lengths"):
-            setattr(agent.rollouts, name, deque(arrays[name].tolist(), maxlen=100))
+        agent.restore(arrays)
     return agent
 
 
@@ -103,27 +96,6 @@ def config_from_json(fields):
         return tuple(x) if isinstance(x, list) else x
 
     return {name: value(x) for name, x in fields.items()}
-
-
-def _state(agent):
-    """Name -> variable of all that training changes and the models' files do not hold; Keras restores no generators."""
-    generators = [agent.generator.state, *(v for v in agent.policy.variables if v.name == "seed_generator_state")]
-    return (
-        {f"optimizer_{i}": variable for i, variable in enumerate(agent.optimizer.variables)}
-        | {f"generator_{i}": state for i, state in enumerate(generators)}
-        | {f"return_statistics_{i}": variable for i, variable in enumerate(agent.return_statistics.variables)}
-        | {"discounted_return": agent.discounted_return}
-    )
-
-
-def _progress(agent):
-    rollouts = agent.rollouts
-    return {
-        "steps": agent.steps,
-        "seed": agent.seed,
-        "recent_returns": list(rollouts.recent_returns),
-        "recent_lengths": list(rollouts.recent_lengths),
-    }
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import time
+from collections import deque
 
 import keras
 import numpy as np
@@ -48,7 +49,9 @@ class PPO:
     [64.0, 128.0]
     """
 
+    name = "ppo"
     Config = PPOConfig
+    MODELS = ("policy", "value")
 
     def __init__(self, env, *, policy=None, value=None, **config):
         self.env = env
@@ -297,6 +300,35 @@ class PPO:
         A folder that exists is replaced file by file, each written aside and then renamed.
         """
         checkpoint.save(self, path)
+
+    def arrays(self):
+        """Name -> array of all that training changes and the models' files do not hold."""
+        return {name: np.asarray(variable) for name, variable in self._state().items()} | {
+            "steps": np.asarray(self.steps),
+            "seed": np.asarray(self.seed),
+            "recent_returns": np.asarray(self.rollouts.recent_returns),
+            "recent_lengths": np.asarray(self.rollouts.recent_lengths),
+        }
+
+    def restore(self, arrays):
+        """Go on from the arrays of an agent whose models this one has."""
+        for name, variable in self._state().items():
+            variable.assign(arrays[name])
+        self.steps, self.seed = int(arrays["steps"]), int(arrays["seed"])
+        if self.config.seed is not None:
+            self.rollouts.seed = self.config.seed + self.steps  # not the episodes of the start again
+        for name in ("recent_returns", "recent_lengths"):
+            setattr(self.rollouts, name, deque(arrays[name].tolist(), maxlen=100))
+
+    def _state(self):
+        # Keras restores no generators.
+        generators = [self.generator.state, *(v for v in self.policy.variables if v.name == "seed_generator_state")]
+        return (
+            {f"optimizer_{i}": variable for i, variable in enumerate(self.optimizer.variables)}
+            | {f"generator_{i}": state for i, state in enumerate(generators)}
+            | {f"return_statistics_{i}": variable for i, variable in enumerate(self.return_statistics.variables)}
+            | {"discounted_return": self.discounted_return}
+        )
 
     @classmethod
     def load(cls, path, env=None):
