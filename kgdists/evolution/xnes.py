@@ -1,0 +1,79 @@
+"""`XNES`: exponential natural evolution strategies."""
+
+import math
+
+from kgdists.evolution.exp_gaussian import ExpGaussian
+from kgdists.evolution.gaussian_searcher import GaussianSearcher
+from kgdists.evolution.snes import default_popsize
+
+__all__ = ["XNES"]
+
+
+class XNES(GaussianSearcher):
+    """Search with a full covariance matrix by natural gradients, the same in any coordinates (Glasmachers et al. 2010).
+
+    A generation takes time of the order of D^3.
+
+    Parameters
+    ----------
+    objective, objective_sense, solution_length, **kwargs
+        See `Searcher`; there are no limits of standard deviations.
+    popsize : None or int
+        None is `4 + floor(3 log D)`.
+    center_learning_rate : float
+    stdev_learning_rate : None or float
+        None is `0.6 (3 + log D) / (D sqrt(D))`; a number is multiplied by that, unless
+    scale_learning_rate : bool
+        is False.
+    optimizer : None, "clipup", ClipUp or keras.optimizers.Optimizer
+        See `GaussianSearcher`. Its steps are those of the coordinates in which the distribution is a standard normal.
+    ranking_method : str
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> from kgdists.evolution import XNES
+    >>> def rosenbrock(x):
+    ...     return tf.reduce_sum(100.0 * (x[..., 1:] - x[..., :-1] ** 2) ** 2 + (1.0 - x[..., :-1]) ** 2, axis=-1)
+    >>> searcher = XNES(rosenbrock, objective_sense="min", solution_length=2, stdev_init=0.3, seed=0)
+    >>> history = searcher.run(300, progress=False)
+    >>> bool(searcher.best.fitness < 1e-6)
+    True
+    """
+
+    def __init__(
+        self,
+        objective,
+        *,
+        objective_sense,
+        solution_length,
+        popsize=None,
+        center_learning_rate=1.0,
+        stdev_learning_rate=None,
+        scale_learning_rate=True,
+        optimizer=None,
+        ranking_method="nes",
+        **kwargs,
+    ):
+        natural = 0.6 * (3.0 + math.log(solution_length)) / (solution_length * math.sqrt(solution_length))
+        if stdev_learning_rate is None:
+            stdev_learning_rate = natural
+        elif scale_learning_rate:
+            stdev_learning_rate *= natural
+        super().__init__(
+            objective,
+            objective_sense=objective_sense,
+            solution_length=solution_length,
+            popsize=default_popsize(solution_length) if popsize is None else popsize,
+            distribution=ExpGaussian,
+            center_learning_rate=center_learning_rate,
+            stdev_learning_rate=stdev_learning_rate,
+            optimizer=optimizer,
+            ranking_method=ranking_method,
+            **kwargs,
+        )
+        if self._is_limited():
+            raise ValueError(
+                "XNES has no limits of standard deviations. Received: "
+                f"stdev_min={self.stdev_min}, stdev_max={self.stdev_max}, stdev_max_change={self.stdev_max_change}"
+            )
