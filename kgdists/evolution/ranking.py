@@ -65,7 +65,7 @@ def share(fitnesses, utilities):
     -------
     tensor like `fitnesses`; 0 where all are alike.
     """
-    fitnesses = tf.where(tf.math.is_nan(fitnesses), -np.inf, fitnesses)
+    fitnesses = tf.where(~tf.math.is_nan(fitnesses), fitnesses, -np.inf)
     ordered = tf.sort(fitnesses, axis=-1)
     below, up_to = _count(ordered, fitnesses, tf.less), _count(ordered, fitnesses, tf.less_equal)
     sums = tf.constant(np.concatenate([[0.0], np.cumsum(utilities)]))
@@ -100,7 +100,7 @@ def _standardised(fitnesses):
     deviations = tf.math.divide_no_nan(deviations, tf.reduce_max(tf.abs(deviations), axis=-1, keepdims=True))
     variance = tf.reduce_sum(deviations**2, axis=-1, keepdims=True) / max(length - 1, 1)
     alike = tf.reduce_max(fitnesses, -1, keepdims=True) == tf.reduce_min(fitnesses, -1, keepdims=True)
-    return tf.where(alike, 0.0, tf.math.divide_no_nan(deviations, tf.sqrt(variance)))
+    return tf.where(~alike, tf.math.divide_no_nan(deviations, tf.sqrt(variance)), 0.0)
 
 
 @functools.cache

@@ -256,7 +256,7 @@ class SearchDistribution:
         fitnesses = tf.cast(_tensor(fitnesses, "fitnesses"), self.dtype)
         utilities = rank(fitnesses, method, objective_sense == "max")
         alike = tf.reduce_max(utilities, -1, keepdims=True) == tf.reduce_min(utilities, -1, keepdims=True)
-        return tf.where(alike, 0.0, self._weights(utilities, method))
+        return tf.where(~alike, self._weights(utilities, method), 0.0)
 
     def _weights(self, utilities, method):
         """Weights of sum 0: no utility that is common to all moves anything."""
