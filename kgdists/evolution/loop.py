@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Generations", "Progress", "stdev"]
+__all__ = ["Generations", "Progress", "compiled", "stdev"]
 
 BLOCK_SIZE = 1000  # generations in one call
 RECORD_SIZE = 10**6  # numbers that one call records
@@ -58,15 +58,15 @@ class Generations:
     def _compile(self, leaves):
         if self.objective.is_compiled:
             try:
-                self._block = _compiled(self._loop, tf.TensorSpec((), "int32"), *leaves)
+                self._block = compiled(self._loop, tf.TensorSpec((), "int32"), *leaves)
             except UNTRACEABLE as error:
                 raise _uncompiled(error) from error
         else:
             *batch, length = self.start.best.shape
             samples = tf.TensorSpec((*batch, self.searcher.popsize, length), self.searcher.dtype)
             fitnesses = tf.TensorSpec(samples.shape[:-1], samples.dtype)
-            self._ask = _compiled(self._asked, *leaves)
-            self._tell = _compiled(self._told, samples, fitnesses, *leaves)
+            self._ask = compiled(self._asked, *leaves)
+            self._tell = compiled(self._told, samples, fitnesses, *leaves)
 
     def run(self, progress, number):
         """Up to `number` generations, a block at most, fewer once the search has converged.
@@ -145,8 +145,8 @@ class Generations:
         """The same of a generation that led to `state`; `sample_at` gives each search one row of its population."""
         batch_rank = fitnesses.shape.rank - 1
         missing = tf.math.is_nan(fitnesses)
-        # Any number is better than none.
-        worth = tf.where(missing, -np.inf, tf.maximum(self.sign * fitnesses, fitnesses.dtype.min))
+        # Any number is better than none, and argmax finds no number that is as low as can be.
+        worth = tf.where(~missing, tf.maximum(self.sign * fitnesses, 0.5 * fitnesses.dtype.min), -np.inf)
         index = tf.argmax(worth, axis=-1, output_type="int32")
         found = tf.gather(fitnesses, index, axis=batch_rank, batch_dims=batch_rank)
         solution = self.searcher.decode(sample_at(index))
@@ -158,7 +158,7 @@ class Generations:
         valid = tf.reduce_sum(tf.cast(~missing, fitnesses.dtype), axis=-1)
         row = self._described(progress) | {
             "best": found,
-            "mean": tf.reduce_sum(tf.where(missing, 0.0, fitnesses), axis=-1) / valid,
+            "mean": tf.reduce_sum(tf.where(~missing, fitnesses, 0.0), axis=-1) / valid,
         }
         progress = Progress(
             state=state,
@@ -187,7 +187,8 @@ class Generations:
         return tf.nest.pack_sequence_as(self.start, list(leaves))
 
 
-def _compiled(function, *specs):
+def compiled(function, *specs):
+    """A function of tensors under XLA, compiled for arguments like `specs`."""
     # Its concrete function, which is called in a third of the time.
     return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
 

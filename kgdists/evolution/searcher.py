@@ -336,7 +336,7 @@ class Searcher:
             raise ValueError("A searcher without an objective is run by its `ask` and `tell`. Received: objective=None")
         result = keras.callbacks.History()
         model = keras.Model()
-        model.searcher, model.stop_training = self, False
+        model.searcher, model.stop_training, model.optimizer = self, False, None
         each = keras.callbacks.CallbackList([*callbacks, result], model=model, epochs=num_generations)
         bar = keras.utils.Progbar(
             num_generations,
@@ -346,21 +346,23 @@ class Searcher:
             unit_name="generation",
         )
         each.on_train_begin()
-        done, number = 0, 1
-        while done < num_generations and not self.is_converged and not model.stop_training:
-            start = time.perf_counter()
-            if callbacks:
-                each.on_epoch_begin(done)
-            rows = self._summary(self._advance(min(number, num_generations - done)))
-            for row in zip(*rows.values(), strict=True):
-                each.on_epoch_end(done, dict(zip(rows, row, strict=True)))
-                done += 1
-            bar.update(done, [("best", float(np.ravel(self._current().best_fitness)[0]))], finalize=False)
-            if not callbacks:
-                seconds = (time.perf_counter() - start) / len(rows["best"])
-                number = min(10 * number, max(1, int(CALL_SECONDS / seconds)))
-        bar.update(done, finalize=True)
-        each.on_train_end()
+        try:
+            done, number = 0, 1
+            while done < num_generations and not self.is_converged and not model.stop_training:
+                start = time.perf_counter()
+                if callbacks:
+                    each.on_epoch_begin(done)
+                rows = self._summary(self._advance(min(number, num_generations - done)))
+                for row in zip(*rows.values(), strict=True):
+                    each.on_epoch_end(done, dict(zip(rows, row, strict=True)))
+                    done += 1
+                bar.update(done, [("best", float(np.ravel(self._current().best_fitness)[0]))], finalize=False)
+                if not callbacks:
+                    seconds = (time.perf_counter() - start) / len(rows["best"])
+                    number = min(10 * number, max(1, int(CALL_SECONDS / seconds)))
+            bar.update(done, finalize=True)
+        finally:
+            each.on_train_end()
         return result
 
     def save(self, path):
