@@ -3,8 +3,10 @@
 from kgdists.evolution import noise
 from kgdists.evolution.cem import CEM
 from kgdists.evolution.clip_up import ClipUp
+from kgdists.evolution.cmaes import CMAES
 from kgdists.evolution.exp_gaussian import ExpGaussian
 from kgdists.evolution.exp_separable_gaussian import ExpSeparableGaussian
+from kgdists.evolution.full_gaussian import FullGaussian
 from kgdists.evolution.pgpe import PGPE
 from kgdists.evolution.ranking import rank
 from kgdists.evolution.search_distribution import SearchDistribution
@@ -16,9 +18,11 @@ from kgdists.evolution.xnes import XNES
 
 __all__ = [
     "CEM",
+    "CMAES",
     "ClipUp",
     "ExpGaussian",
     "ExpSeparableGaussian",
+    "FullGaussian",
     "PGPE",
     "SNES",
     "SearchDistribution",
