@@ -65,21 +65,45 @@ def share(fitnesses, utilities):
     -------
     tensor like `fitnesses`; 0 where all are alike.
     """
-    fitnesses = tf.where(~tf.math.is_nan(fitnesses), fitnesses, -np.inf)
-    ordered = tf.sort(fitnesses, axis=-1)
-    below, up_to = _count(ordered, fitnesses, tf.less), _count(ordered, fitnesses, tf.less_equal)
+    keys = _as_integers(fitnesses)
+    ordered = _sorted(keys)
+    below = _count(ordered, keys, tf.less)
+    tied = tf.reduce_any(ordered[..., 1:] == ordered[..., :-1])
+    up_to = tf.cond(tied, lambda: _count(ordered, keys, tf.less_equal), lambda: below + 1)
     sums = tf.constant(np.concatenate([[0.0], np.cumsum(utilities)]))
     shared = (tf.gather(sums, up_to) - tf.gather(sums, below)) / tf.cast(up_to - below, "float64")
     return tf.where(ordered[..., :1] < ordered[..., -1:], tf.cast(shared, fitnesses.dtype), 0.0)
 
 
+def _as_integers(x):
+    """Integers in the order of floats, whose bits they are; NaN is `-inf`, and both zeros are one."""
+    x = tf.where(tf.math.is_nan(x), tf.constant(-np.inf, x.dtype), tf.where(x != 0.0, x, 0.0))
+    kind = tf.int32 if x.dtype == tf.float32 else tf.int64
+    bits = tf.bitcast(x, kind)
+    return tf.where(bits < 0, tf.bitwise.bitwise_xor(bits, tf.constant(kind.max, kind)), bits)
+
+
+def _sorted(keys):
+    return tf.sort(keys, axis=-1) if tf.executing_eagerly() else _compiled_sorted(keys)
+
+
+@functools.partial(tf.function, jit_compile=True, autograph=False)
+def _compiled_sorted(keys):
+    # XLA's own operation, which TensorFlow's functions do not reach: theirs sort several times more slowly.
+    return keys.graph.create_op("XlaSort", [keys], [keys.dtype], name="sort").outputs[0]
+
+
 def _count(ordered, values, precedes):
     """How many of `ordered` precede each of `values`, both [B..., N]: a binary search."""
-    length = ordered.shape[-1]
+    length, batch = ordered.shape[-1], len(ordered.shape) - 1
+    step = 1 << length.bit_length() - 1
+    beyond = [[0, 0]] * batch + [[0, 2 * step - 1 - length]]
+    ordered = tf.pad(ordered, beyond, constant_values=ordered.dtype.max)
     count = tf.zeros_like(values, "int32")
-    for step in (1 << i for i in reversed(range(length.bit_length()))):
-        last = tf.gather(ordered, tf.minimum(count + step, length) - 1, batch_dims=len(values.shape) - 1)
-        count += tf.where((count + step <= length) & precedes(last, values), step, 0)
+    while step:
+        last = tf.gather(ordered, count + (step - 1), batch_dims=batch)
+        count += step * tf.cast(precedes(last, values), "int32")
+        step //= 2
     return count
 
 
