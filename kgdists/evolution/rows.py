@@ -1,0 +1,160 @@
+"""`Rows`: what one process does for a population that is spread over many."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from kgdists.evolution.exact_sums import in_units
+from kgdists.evolution.loop import compiled
+
+__all__ = ["Rows", "sum_bounds"]
+
+LARGEST = {"float32": 7.0, "float64": 10.0}  # more than any standard normal number of `noise.normal`
+POWERS = {"mu": 1, "sigma": 2, "d": 1, "M": 2}  # of normal numbers, which the sums are made of
+
+
+class Rows:
+    """Fitnesses of some rows of a population, and their part of its sums.
+
+    Rows go in blocks of one size, by programs that are the same whoever runs them: a block's numbers do not depend on
+    which process has it.
+
+    Parameters
+    ----------
+    like : SearchDistribution
+        Of the type, shape and dtype of those that are searched; its tensors may be `tf.TensorSpec`s.
+    objective : Objective
+    bounds : None or Bounds
+    popsize : int
+    block_size : int
+        Rows of a block; even where rows come in pairs.
+    """
+
+    def __init__(self, like, objective, bounds, popsize, block_size):
+        self.like = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), like)
+        self.objective, self.bounds = objective, bounds
+        self.popsize, self.block_size = popsize, block_size
+
+    def __reduce__(self):
+        return type(self), (self.like, self.objective, self.bounds, self.popsize, self.block_size)
+
+    @property
+    def num_blocks(self):
+        return -(-self.popsize // self.block_size)
+
+    def fitnesses(self, blocks, key, leaves):
+        """The fitnesses of the solutions of some blocks.
+
+        Parameters
+        ----------
+        blocks : range
+        key : int64 array, shape [2]
+            Of the generation.
+        leaves : list of array
+            The tensors of the distribution.
+
+        Returns
+        -------
+        array, shape [B..., n].
+        """
+        return np.concatenate([self._block_fitnesses(block, key, leaves) for block in blocks], axis=-1)
+
+    def sums(self, blocks, key, weights, total):
+        """The sums of some blocks, in units.
+
+        Parameters
+        ----------
+        blocks : range
+        key : int64 array, shape [2]
+        weights : array, shape [B..., n]
+            Of the rows of these blocks.
+        total : array, shape [B...]
+            The sum of the magnitudes of all weights of the population.
+
+        Returns
+        -------
+        dict of int32 or int64 array
+            Those of `weighted_sums` of the distribution.
+        """
+        missing = len(blocks) * self.block_size - weights.shape[-1]
+        weights = np.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(0, missing)])
+        totals = None
+        for block, part in zip(blocks, np.split(weights, len(blocks), axis=-1), strict=True):
+            sums = self._sums(self._first(block), tf.constant(key), tf.constant(part), tf.constant(total))
+            totals = sums if totals is None else {name: totals[name] + sums[name] for name in sums}
+        return {name: x.numpy() for name, x in totals.items()}
+
+    def _first(self, block):
+        return tf.constant(block * self.block_size, tf.int64)
+
+    def _block_fitnesses(self, block, key, leaves):
+        count = min(self.block_size, self.popsize - block * self.block_size)
+        results = self._solutions(self._first(block), tf.constant(key), *map(tf.constant, leaves))
+        if not self.objective.is_compiled:
+            results = self.objective(results[..., :count, :])
+        return results.numpy()[..., :count]
+
+    @functools.cached_property
+    def _solutions(self):
+        """Compiled: the solutions of a block, or at once their fitnesses."""
+
+        def solutions(first, key, *leaves):
+            distribution = tf.nest.pack_sequence_as(self.like, list(leaves))
+            solutions = distribution.sample_rows(key, first, self.block_size)
+            if self.bounds is not None:
+                solutions = self.bounds.decode(solutions)
+            return self.objective(solutions) if self.objective.is_compiled else solutions
+
+        return compiled(solutions, FIRST, KEY, *tf.nest.flatten(self.like))
+
+    @property
+    def sum_specs(self):
+        """The shapes and dtypes of the sums: a dict of `tf.TensorSpec`."""
+        return {name: tf.TensorSpec(x.shape, x.dtype) for name, x in self._sums.structured_outputs.items()}
+
+    @functools.cached_property
+    def _sums(self):
+        """Compiled: the sums of a block, in units.
+
+        They are made of the standard normal numbers, not of the samples again: they need no parameters, and have bounds
+        that depend on the weights alone.
+        """
+
+        def sums(first, key, weights, total):
+            shape = self.like.mu.shape
+            normal = {"mu": tf.zeros(shape, self.like.dtype), "sigma": tf.ones(shape, self.like.dtype)}
+            static = {name: x for name, x in self.like.parameters.items() if name not in self.like.TENSORS}
+            standard = type(self.like)(static | normal)
+            terms = standard.weighted_sums(standard.sample_rows(key, first, self.block_size), weights)
+            bounds = sum_bounds(terms, total)
+            return {name: in_units(terms[name], bounds[name]) for name in terms}
+
+        total = tf.TensorSpec(self.like.batch_shape, self.like.dtype)
+        weights = tf.TensorSpec((*self.like.batch_shape, self.block_size), self.like.dtype)
+        return compiled(sums, FIRST, KEY, weights, total)
+
+
+FIRST = tf.TensorSpec((), tf.int64)
+KEY = tf.TensorSpec((2,), tf.int64)
+
+
+def sum_bounds(sums, total):
+    """Bounds of the sums of the standard normal numbers of a population, of whose weights `total` is the magnitude.
+
+    Parameters
+    ----------
+    sums : dict of tensor
+        For their names and shapes.
+    total : tensor, shape [B...]
+
+    Returns
+    -------
+    dict of tensor, each of shape [B..., 1] or [B..., 1, 1].
+    """
+    return {
+        name: tf.reshape(
+            total * LARGEST[total.dtype.name] ** POWERS[name], (*total.shape, *[1] * (x.shape.rank - total.shape.rank))
+        )
+        for name, x in sums.items()
+    }
