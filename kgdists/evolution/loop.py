@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from kgdists.evolution.objective import uncompiled
+
 __all__ = ["Generations", "Progress", "compiled", "stdev"]
 
 BLOCK_SIZE = 1000  # generations in one call
 RECORD_SIZE = 10**6  # numbers that one call records
-
-# What a function raises that is written for values, not for tensors of a graph.
-UNTRACEABLE = (AttributeError, NotImplementedError, tf.errors.OperatorNotAllowedInGraphError)
 
 
 class Progress(NamedTuple):
@@ -57,10 +56,7 @@ class Generations:
 
     def _compile(self, leaves):
         if self.objective.is_compiled:
-            try:
-                self._block = compiled(self._loop, tf.TensorSpec((), "int32"), *leaves)
-            except UNTRACEABLE as error:
-                raise _uncompiled(error) from error
+            self._block = compiled(self._loop, tf.TensorSpec((), "int32"), *leaves)
         else:
             *batch, length = self.start.best.shape
             samples = tf.TensorSpec((*batch, self.searcher.popsize, length), self.searcher.dtype)
@@ -86,7 +82,7 @@ class Generations:
         try:
             done, is_converged, rows, leaves = self._block(tf.constant(number, "int32"), *leaves)
         except tf.errors.OpError as error:
-            raise _uncompiled(error) from error
+            raise uncompiled(error) from error
         done = int(done)
         return leaves, {name: row.numpy()[:done] for name, row in rows.items()}, is_converged
 
@@ -191,11 +187,3 @@ def compiled(function, *specs):
     """A function of tensors under XLA, compiled for arguments like `specs`."""
     # Its concrete function, which is called in a third of the time.
     return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
-
-
-def _uncompiled(error):
-    reason = str(error).strip().splitlines()[0]
-    return ValueError(
-        'An objective must be a function of tensors that XLA compiles; others need `evaluation="numpy"` or '
-        f'`evaluation="solution"`. Received: {type(error).__name__}: {reason}'
-    )

@@ -3,9 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["EVALUATIONS", "Objective"]
+__all__ = ["EVALUATIONS", "Objective", "uncompiled"]
 
 EVALUATIONS = ("tensorflow", "numpy", "solution")
+
+# What a function raises that is written for values, not for tensors of a graph.
+UNTRACEABLE = (AttributeError, NotImplementedError, tf.errors.OperatorNotAllowedInGraphError)
 
 
 class Objective:
@@ -39,7 +42,10 @@ class Objective:
     def __call__(self, solutions):
         """The fitnesses of `solutions`, a tensor, of their dtype."""
         if self.is_compiled:
-            fitnesses = tf.convert_to_tensor(self.function(solutions))
+            try:
+                fitnesses = tf.convert_to_tensor(self.function(solutions))
+            except UNTRACEABLE as error:
+                raise uncompiled(error) from error
             _check(tuple(fitnesses.shape), fitnesses.dtype.name, tuple(solutions.shape[:-1]))
             return tf.cast(fitnesses, solutions.dtype)
         values = solutions.numpy()
@@ -52,6 +58,15 @@ class Objective:
             _check(fitnesses.shape, fitnesses.dtype.name, (len(values.reshape(-1, values.shape[-1])),))
             fitnesses = fitnesses.reshape(values.shape[:-1])
         return tf.constant(fitnesses.astype(values.dtype))
+
+
+def uncompiled(error):
+    """What to raise for an objective that cannot be compiled."""
+    reason = str(error).strip().splitlines()[0].partition(". ")[0]
+    return ValueError(
+        'An objective must be a function of tensors that XLA compiles; others need `evaluation="numpy"` or '
+        f'`evaluation="solution"`. Received: {type(error).__name__}: {reason}'
+    )
 
 
 def _number(fitness):

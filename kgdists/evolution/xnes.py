@@ -41,6 +41,8 @@ class XNES(GaussianSearcher):
     True
     """
 
+    has_limits = False
+
     def __init__(
         self,
         objective,
