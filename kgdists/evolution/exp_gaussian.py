@@ -15,9 +15,9 @@ LARGEST_NORM = 0.5  # of its argument
 
 
 class ExpGaussian(SearchDistribution):
-    """A Gaussian `mu + A z` of standard normal `z`, whose square root `A` of the covariance is searched multiplicatively.
+    """A Gaussian `mu + A z` of standard normal z, whose square root A of the covariance is searched multiplicatively.
 
-    Steps are taken in the coordinates `z`: `mu + A d` and `A exp(M / 2)` (Glasmachers et al. 2010).
+    Steps are taken in the coordinates z: `mu + A d` and `A exp(M / 2)` (Glasmachers et al. 2010).
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ class ExpGaussian(SearchDistribution):
         return tf.matmul(samples - self.mu[..., None, :], self.sigma_inv, transpose_b=True)
 
     def modified_copy(self, *, dtype=None, device=None, **parameters):
-        if "sigma" in parameters:
-            parameters = {"sigma_inv": None} | parameters  # that of the old one does not fit
+        if "sigma" in parameters or dtype not in (None, self.dtype):
+            parameters = {"sigma_inv": None} | parameters  # the old one does not fit
         return super().modified_copy(dtype=dtype, device=device, **parameters)
 
     def weighted_sums(self, samples, weights):
@@ -101,7 +101,7 @@ class ExpGaussian(SearchDistribution):
         """The distribution a step further, as in `SearchDistribution`.
 
         Learning rates and optimizers are those of `d` and `M`, which may also be called `mu` and `sigma`. Without them
-        `d` has the rate 1 and `M` that of `natural_learning_rate`.
+        the rate of `d` is 1 and that of `M` is `0.6 (3 + log D) / (D sqrt(D))` (Glasmachers et al. 2010).
         """
         d, change = self._steps(gradients, learning_rates, optimizers)
         growth, shrinkage = exponentials(0.5 * change)
@@ -120,11 +120,14 @@ class ExpGaussian(SearchDistribution):
 
     def relative_entropy(self, other):
         self._check_other(other)
-        ratio = tf.matmul(other.sigma_inv, self.sigma)
         shift = tf.linalg.matvec(other.sigma_inv, self.mu - other.mu)
-        _, log_det = tf.linalg.slogdet(ratio)
-        trace = tf.reduce_sum(ratio**2, axis=(-2, -1)) - self.solution_length
-        return tf.maximum(0.5 * (trace + tf.reduce_sum(shift**2, axis=-1)) - log_det, 0.0)
+        # Of the ratio of the square roots only the triangular factor counts. Each of its terms is >= 0, as those of the
+        # trace and of the determinant are not.
+        _, ratio = tf.linalg.qr(tf.matmul(other.sigma_inv, self.sigma))
+        diagonal = tf.linalg.diag_part(ratio)
+        spread = tf.reduce_sum(numerics.expm1_minus(2.0 * tf.math.log(tf.abs(diagonal))), axis=-1)
+        skew = tf.reduce_sum(tf.linalg.set_diag(ratio, tf.zeros_like(diagonal)) ** 2, axis=(-2, -1))
+        return 0.5 * (spread + skew + tf.reduce_sum(shift**2, axis=-1))
 
 
 def exponentials(x):

@@ -44,6 +44,8 @@ def rank(fitnesses, method, higher_is_better=True):
         raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: method={method!r}")
     fitnesses = shapes.as_float(fitnesses, "fitnesses")
     shapes.check_vector(fitnesses=fitnesses)
+    if fitnesses.dtype not in (tf.float32, tf.float64):
+        raise ValueError(f"`fitnesses` must be of float32 or float64. Received: {fitnesses.dtype.name}")
     fitnesses = fitnesses if higher_is_better else -fitnesses
     if method == "raw":
         return _finite(fitnesses)

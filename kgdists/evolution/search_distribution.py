@@ -247,7 +247,7 @@ class SearchDistribution:
         return self.gradients(self.weighted_sums(samples, weights), weights)
 
     def weights(self, fitnesses, *, objective_sense, ranking_method=None):
-        """What each sample counts, shape [B..., N]; 0 if all fitnesses are alike. Arguments as in `compute_gradients`."""
+        """What each sample counts, shape [B..., N]: nothing if all are alike. Arguments as in `compute_gradients`."""
         if objective_sense not in SENSES:
             raise ValueError(f"`objective_sense` must be one of {_list(SENSES)}. Received: {objective_sense!r}")
         method = "raw" if ranking_method is None else ranking_method
@@ -319,6 +319,11 @@ class SearchDistribution:
             )
         return given
 
+    @staticmethod
+    def _positive(sigma):
+        """Standard deviations that have not underflowed: where samples differ by less than rounding they never grow."""
+        return tf.maximum(sigma, np.finfo(sigma.dtype.as_numpy_dtype).tiny)
+
     def _learning_rate(self, name):
         return 1.0
 
@@ -362,4 +367,4 @@ def _dtype(mu):
 
 
 def _list(names):
-    return ", ".join(f"'{name}'" for name in sorted(names))
+    return ", ".join(map(repr, sorted(names)))
