@@ -62,7 +62,7 @@ class ClipUp:
         velocity = self.momentum * tf.convert_to_tensor(velocity) + self.stepsize * _direction(gradient)
         # Like `_direction`, of numbers that do not overflow.
         speed = tf.norm(velocity, axis=-1, keepdims=True)
-        velocity *= tf.minimum(1.0, tf.math.divide_no_nan(tf.cast(self.max_speed, speed.dtype), speed))
+        velocity *= tf.minimum(tf.math.divide_no_nan(tf.cast(self.max_speed, speed.dtype), speed), 1.0)
         velocity = tf.where(speed > 0.0, velocity, 0.0)
         return velocity, velocity
 

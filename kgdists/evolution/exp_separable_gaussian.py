@@ -31,4 +31,4 @@ class ExpSeparableGaussian(SearchDistribution):
 
     def update_parameters(self, gradients, *, learning_rates=None, optimizers=None):
         mu_step, sigma_step = self._steps(gradients, learning_rates, optimizers)
-        return self._with(mu=self.mu + mu_step, sigma=self.sigma * tf.exp(0.5 * sigma_step))
+        return self._with(mu=self.mu + mu_step, sigma=self._positive(self.sigma * tf.exp(0.5 * sigma_step)))

@@ -90,7 +90,7 @@ class SeparableGaussian(SearchDistribution):
     def update_parameters(self, gradients, *, learning_rates=None, optimizers=None):
         mu_step, sigma_step = self._steps(gradients, learning_rates, optimizers)
         sigma = tf.maximum(self.sigma + sigma_step, SIGMA_FLOOR * self.sigma)
-        return self._with(mu=self.mu + mu_step, sigma=sigma)
+        return self._with(mu=self.mu + mu_step, sigma=self._positive(sigma))
 
 
 def _divided(gradient, weights, by):

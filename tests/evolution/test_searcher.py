@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgdists.evolution import ExpSeparableGaussian, Searcher, State, loop
+from kgdists.evolution import ExpSeparableGaussian, Searcher, SeparableGaussian, State, loop
 
 TARGET = np.array([1.0, -2.0, 0.5])
 COMPILED = {}
@@ -455,3 +455,13 @@ def test_a_searcher_without_an_objective_does_not_run():
 def test_generations_are_counted():
     with pytest.raises(ValueError, match="`num_generations` must be an int >= 1"):
         NaturalSearch(sphere).run(0)
+
+
+@pytest.mark.parametrize("kind", [SeparableGaussian, ExpSeparableGaussian])
+def test_standard_deviations_do_not_underflow(kind):
+    distribution = kind({"mu": [1.0], "sigma": [1e-37]}, dtype="float32")
+    for _ in range(3):
+        distribution = distribution.update_parameters({"mu": [0.0], "sigma": [-300.0]})
+    assert distribution.sigma > 0.0
+    gradients = distribution.compute_gradients([[1.0], [1.0]], [0.0, 1.0], objective_sense="max")
+    assert np.isfinite([gradients["mu"], gradients["sigma"]]).all()
