@@ -1,6 +1,7 @@
 """Gymnasium action spaces: which head acts in a space, and actions and masks in and out of it.
 
-All four functions dispatch on the type of the space: `head_for.register(MySpace)` and the like add one.
+`head_for` and those of actions and masks dispatch on the type of the space: `head_for.register(MySpace)` and the like
+add one.
 """
 
 import copy
@@ -24,8 +25,9 @@ from kgdists.layers import (
     SquashedNormalHead,
 )
 from kgdists.random import split
+from kgdists.shapes import dtype_of
 
-__all__ = ["BOX_FAMILIES", "decode_action", "encode_action", "encode_mask", "head_for"]
+__all__ = ["BOX_FAMILIES", "check_fits", "decode_action", "encode_action", "encode_mask", "head_for"]
 
 BOX_FAMILIES = {
     "squashed": SquashedNormalHead,
@@ -394,6 +396,26 @@ def _zeros(space):
     """Zeros of the form of an encoded action."""
     example = copy.deepcopy(space).sample()  # a copy, because drawing moves on the generator of the space
     return keras.tree.map_structure(np.zeros_like, encode_action(space, example))
+
+
+# What policies must be.
+
+
+def check_fits(pi, space):
+    """Raise unless the distribution `pi` has events and actions of the form that the space's own head gives."""
+
+    def form(dist):
+        kinds = keras.tree.map_structure(
+            lambda x: "integers" if "int" in dtype_of(x) else "floats", dist.sample_action(seed=0)
+        )
+        return dist.event_shape, kinds
+
+    own = head_for(space, random_seed=0)(keras.ops.zeros((1, 1)))
+    if form(pi) != form(own):
+        raise ValueError(
+            f"`policy` must act in the action space {space}: events and actions of the form {form(own)}. "
+            f"Received: {form(pi)}"
+        )
 
 
 # What several have in common.

@@ -20,8 +20,7 @@ from kgdists.agents.rollout import Rollouts, copied, evaluate, make_envs
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
 from kgdists.policy import Policy, split_mask
 from kgdists.returns import gae
-from kgdists.shapes import dtype_of
-from kgdists.spaces import decode_action, head_for
+from kgdists.spaces import check_fits, decode_action, head_for
 
 __all__ = ["PPO"]
 
@@ -71,7 +70,7 @@ class PPO:
 
     def _build(self):
         self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
-        _check_fits(self.policy(self._example), self.envs.single_action_space)
+        check_fits(self.policy(self._example), self.envs.single_action_space)
         values = self.value(split_mask(self._example)[0])
         if tuple(values.shape) != (1, 1):
             raise ValueError(f"`value` must map observations [B, ...] to [B, 1]. Received: shape {tuple(values.shape)}")
@@ -400,23 +399,6 @@ def _entropy(pi, seed):
         return pi.entropy()
     except NotImplementedError:
         return divergences.entropy(pi, seed=seed)[0]
-
-
-def _check_fits(pi, space):
-    """Raise unless the distribution `pi` has events and actions of the form that the space's own head gives."""
-
-    def form(dist):
-        kinds = tree.map_structure(
-            lambda x: "integers" if "int" in dtype_of(x) else "floats", dist.sample_action(seed=0)
-        )
-        return dist.event_shape, kinds
-
-    own = head_for(space, random_seed=0)(tf.zeros((1, 1)))
-    if form(pi) != form(own):
-        raise ValueError(
-            f"`policy` must act in the action space {space}: events and actions of the form {form(own)}. "
-            f"Received: {form(pi)}"
-        )
 
 
 def _default_policy(envs, config):

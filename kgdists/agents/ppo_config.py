@@ -1,88 +1,77 @@
 """The settings of proximal policy optimisation."""
 
 import dataclasses
-import math
 
 from keras.optimizers.schedules import LearningRateSchedule
 
+from kgdists.agents.settings import check, is_count, is_number, is_positive, setting
 from kgdists.spaces import BOX_FAMILIES
 
 __all__ = ["PPOConfig"]
-
-
-def _setting(default, help_text):
-    return dataclasses.field(default=default, metadata={"help": help_text})
 
 
 @dataclasses.dataclass(frozen=True)
 class PPOConfig:
     """Hyperparameters of `PPO`. A schedule is a function of the number of gradient steps taken."""
 
-    num_envs: int = _setting(8, "environments stepped together, N")
-    n_steps: int = _setting(256, "steps of each environment between two updates, T")
-    batch_size: int = _setting(64, "steps per gradient step; divides N T")
-    n_epochs: int = _setting(10, "passes over the N T steps in an update")
-    learning_rate: float | LearningRateSchedule = _setting(3e-4, "of Adam")
-    clip_range: float | LearningRateSchedule = _setting(0.2, "bound of the policy ratio's distance from 1")
-    clip_range_value: float | None = _setting(None, "bound of the change of a value in its loss; none by default")
-    gamma: float = _setting(0.99, "discount factor")
-    gae_lambda: float = _setting(0.95, "0: one-step advantages, 1: returns less values")
-    ent_coef: float = _setting(0.0, "weight of the entropy bonus")
-    vf_coef: float = _setting(0.5, "weight of the value loss")
-    max_grad_norm: float | None = _setting(0.5, "bound of the norm of the gradient of all weights together")
-    target_kl: float | None = _setting(
+    num_envs: int = setting(8, "environments stepped together, N")
+    n_steps: int = setting(256, "steps of each environment between two updates, T")
+    batch_size: int = setting(64, "steps per gradient step; divides N T")
+    n_epochs: int = setting(10, "passes over the N T steps in an update")
+    learning_rate: float | LearningRateSchedule = setting(3e-4, "of Adam")
+    clip_range: float | LearningRateSchedule = setting(0.2, "bound of the policy ratio's distance from 1")
+    clip_range_value: float | None = setting(None, "bound of the change of a value in its loss; none by default")
+    gamma: float = setting(0.99, "discount factor")
+    gae_lambda: float = setting(0.95, "0: one-step advantages, 1: returns less values")
+    ent_coef: float = setting(0.0, "weight of the entropy bonus")
+    vf_coef: float = setting(0.5, "weight of the value loss")
+    max_grad_norm: float | None = setting(0.5, "bound of the norm of the gradient of all weights together")
+    target_kl: float | None = setting(
         None, "end an update once the KL divergence exceeds 1.5 times this; never by default"
     )
-    normalize_advantages: bool = _setting(True, "standardise the advantages of each batch")
-    normalize_observations: bool = _setting(
+    normalize_advantages: bool = setting(True, "standardise the advantages of each batch")
+    normalize_observations: bool = setting(
         False, "standardise observations of the default networks by running statistics, saved with them"
     )
-    normalize_rewards: bool = _setting(False, "divide rewards by the running deviation of the discounted return")
-    hidden_units: tuple[int, ...] = _setting((64, 64), "widths of the tanh layers of the default networks")
-    initial_stddev: float = _setting(
+    normalize_rewards: bool = setting(False, "divide rewards by the running deviation of the discounted return")
+    hidden_units: tuple[int, ...] = setting((64, 64), "widths of the tanh layers of the default networks")
+    initial_stddev: float = setting(
         1.0, "of the default policy for a Box, in units of half its width or, if squashed, before that; not of beta"
     )
-    box_family: str = _setting("squashed", f"of the default policy for a Box: {', '.join(BOX_FAMILIES)}")
-    sde_sample_freq: int | None = _setting(
+    box_family: str = setting("squashed", f"of the default policy for a Box: {', '.join(BOX_FAMILIES)}")
+    sde_sample_freq: int | None = setting(
         None, "steps between two draws of a state-dependent exploration of a Box, by a normal policy; none by default"
     )
-    seed: int | None = _setting(None, "of the initial weights, the actions, the minibatches and the environments")
+    seed: int | None = setting(None, "of the initial weights, the actions, the minibatches and the environments")
 
     def __post_init__(self):
         for name in ("num_envs", "n_steps", "batch_size", "n_epochs"):
-            self._check(name, "an int >= 1", lambda x: isinstance(x, int) and x >= 1)
+            check(self, name, "an int >= 1", is_count)
         for name in ("gamma", "gae_lambda"):
-            self._check(name, "in [0, 1]", lambda x: _is_number(x) and 0.0 <= x <= 1.0)
+            check(self, name, "in [0, 1]", lambda x: is_number(x) and 0.0 <= x <= 1.0)
         for name in ("ent_coef", "vf_coef"):
-            self._check(name, "a finite number >= 0", lambda x: _is_number(x) and x >= 0.0)
+            check(self, name, "a finite number >= 0", lambda x: is_number(x) and x >= 0.0)
         for name in ("learning_rate", "clip_range"):
-            self._check(
+            check(
+                self,
                 name,
                 "a finite number > 0 or a LearningRateSchedule",
-                lambda x: isinstance(x, LearningRateSchedule) or (_is_number(x) and x > 0.0),
+                lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
             )
         for name in ("clip_range_value", "max_grad_norm", "target_kl"):
-            self._check(name, "None or a finite number > 0", lambda x: x is None or (_is_number(x) and x > 0.0))
-        self._check("initial_stddev", "a finite number > 0", lambda x: _is_number(x) and x > 0.0)
-        self._check("box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))
-        self._check("sde_sample_freq", "None or an int >= 1", lambda x: x is None or (isinstance(x, int) and x >= 1))
-        self._check("seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
-        self._check(
+            check(self, name, "None or a finite number > 0", lambda x: x is None or is_positive(x))
+        check(self, "initial_stddev", "a finite number > 0", is_positive)
+        check(self, "box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))
+        check(self, "sde_sample_freq", "None or an int >= 1", lambda x: x is None or is_count(x))
+        check(self, "seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
+        check(
+            self,
             "hidden_units",
             "a tuple of ints >= 1",
-            lambda x: isinstance(x, tuple) and all(isinstance(units, int) and units >= 1 for units in x),
+            lambda x: isinstance(x, tuple) and all(map(is_count, x)),
         )
         if self.n_steps * self.num_envs % self.batch_size:
             raise ValueError(
                 "`batch_size` must divide `n_steps * num_envs`. "
                 f"Received: batch_size={self.batch_size}, n_steps * num_envs={self.n_steps * self.num_envs}"
             )
-
-    def _check(self, name, rule, is_good):
-        value = getattr(self, name)
-        if isinstance(value, bool) or not is_good(value):
-            raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
-
-
-def _is_number(x):
-    return isinstance(x, (int, float)) and math.isfinite(x)

@@ -13,7 +13,7 @@ from kgdists.agents.masks import ActionMask, observes_mask
 from kgdists.evaluation import Evaluation
 from kgdists.spaces import decode_action
 
-__all__ = ["Evaluation", "Rollouts", "copied", "evaluate", "make_envs"]
+__all__ = ["Evaluation", "Rollouts", "copied", "evaluate", "make_env", "make_envs"]
 
 
 def make_envs(env, num_envs):
@@ -47,17 +47,30 @@ def make_envs(env, num_envs):
     if not isinstance(num_envs, int) or num_envs < 1:
         raise ValueError(f"`num_envs` must be an int >= 1. Received: num_envs={num_envs!r}")
 
-    def make(i):
-        # Gymnasium's checks of an environment cost time at each step: one of the copies is enough.
-        single = gymnasium.make(env, disable_env_checker=i > 0) if isinstance(env, str) else env()
-        space = single.observation_space
-        if isinstance(space, Box) or observes_mask(space, single.action_space):
-            return single
-        has_mask = isinstance(space, Dict) and "action_mask" in space.keys()
-        return ActionMask(single) if has_mask else gymnasium.wrappers.FlattenObservation(single)
-
-    makers = [functools.partial(make, i) for i in range(num_envs)]
+    # Gymnasium's checks of an environment cost time at each step: one of the copies is enough.
+    makers = [functools.partial(make_env, env, is_checked=i == 0) for i in range(num_envs)]
     return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def make_env(env, is_checked=False):
+    """Make one environment as those of `make_envs`, of an id or a function that makes one.
+
+    Parameters
+    ----------
+    env : str or callable
+    is_checked : bool
+        Whether Gymnasium checks what an environment of an id does.
+
+    Returns
+    -------
+    gymnasium.Env
+    """
+    single = gymnasium.make(env, disable_env_checker=not is_checked) if isinstance(env, str) else env()
+    space = single.observation_space
+    if isinstance(space, Box) or observes_mask(space, single.action_space):
+        return single
+    has_mask = isinstance(space, Dict) and "action_mask" in space.keys()
+    return ActionMask(single) if has_mask else gymnasium.wrappers.FlattenObservation(single)
 
 
 def _check_vector_env(envs):

@@ -1,0 +1,108 @@
+"""Evolution strategies as agents: a search for the weights of a policy."""
+
+import functools
+
+import keras
+from gymnasium.spaces import Box
+
+from kgdists.agents import checkpoint
+from kgdists.agents.es_config import ESConfig
+from kgdists.agents.networks import mlp
+from kgdists.agents.rollout import make_env, make_envs
+from kgdists.evolution.gym import PolicySearch
+from kgdists.policy import Policy
+from kgdists.spaces import head_for
+
+__all__ = ["ES"]
+
+SEARCH_SETTINGS = (
+    "searcher",
+    "popsize",
+    "episodes",
+    "max_steps",
+    "num_interactions",
+    "popsize_max",
+    "sample_actions",
+    "seed",
+    "stdev_init",
+)
+PARENTHOOD_RATIO = 0.2  # of CEM, which has no default of its own
+SEARCHER_SETTINGS = ("center_learning_rate", "stdev_learning_rate", "parenthood_ratio")
+
+
+class ES(PolicySearch):
+    """An agent that searches for the weights of a policy with an evolution strategy.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment with same-step autoreset.
+    policy : None or kgdists.Policy
+        Observations -> distribution over actions; None makes tanh layers and the head for the action space.
+    **config
+        Fields of `ESConfig`.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> agent = kg.agents.ES("CartPole-v1", searcher="snes", popsize=10, stdev_init=0.5, seed=0)
+    >>> history = agent.learn(500)
+    >>> agent.evaluate(episodes=10).mean > 0.0
+    True
+    """
+
+    Config = ESConfig
+    MODELS = ("policy",)
+
+    def __init__(self, env, *, policy=None, **config):
+        self.config = ESConfig(**config)
+        envs = make_envs(env, 1)
+        is_masked = not isinstance(envs.single_observation_space, Box) and envs is not env
+        options = {name: getattr(self.config, name) for name in SEARCH_SETTINGS}
+        optional = {name: getattr(self.config, name) for name in SEARCHER_SETTINGS}
+        super().__init__(
+            policy or _default_policy(envs, self.config),
+            functools.partial(make_env, env) if is_masked else env,
+            **options,
+            **({"parenthood_ratio": PARENTHOOD_RATIO} if self.config.searcher == "cem" else {})
+            | {name: x for name, x in optional.items() if x is not None},
+        )
+        self.env = env
+
+    @property
+    def name(self):
+        """That of the searcher."""
+        return self.config.searcher
+
+    def save(self, path):
+        """Save the agent to a folder: `policy.keras`, `config.json`, `state.npz`.
+
+        A folder that exists is replaced file by file, each written aside and then renamed.
+        """
+        checkpoint.save(self, path)
+
+    @classmethod
+    def load(cls, path, env=None):
+        """Load an agent that `save` wrote, which goes on bit for bit as the saved one would have.
+
+        Parameters
+        ----------
+        path : str or path
+        env : None, str, callable or gymnasium.vector.VectorEnv
+            May be left out if the agent was made with an id.
+
+        Returns
+        -------
+        ES
+        """
+        return checkpoint.load(cls, path, env)
+
+
+def _default_policy(envs, config):
+    head = head_for(
+        envs.single_action_space,
+        family=config.box_family,
+        initial_stddev=config.initial_stddev,
+        random_seed=config.seed,
+    )
+    return Policy(keras.Sequential(mlp(envs, config, salt=1)), head)

@@ -1,0 +1,54 @@
+"""The settings of evolution strategies."""
+
+import dataclasses
+
+from kgdists.agents.settings import check, is_count, is_number, is_positive, setting
+from kgdists.evolution.gym import SEARCHERS
+from kgdists.spaces import BOX_FAMILIES
+
+__all__ = ["ESConfig"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ESConfig:
+    """Hyperparameters of `ES`. What is None is as the searcher has it by default."""
+
+    searcher: str = setting("pgpe", "pgpe, snes, cem, xnes or cmaes")
+    popsize: int = setting(100, "solutions of a generation, or at a time with `num_interactions`")
+    episodes: int = setting(1, "episodes of each solution, whose fitness is their mean return")
+    max_steps: int | None = setting(None, "steps after which an episode is cut off in the search; never by default")
+    num_interactions: int | None = setting(
+        None, "draw more solutions until a generation has so many environment steps; one population by default"
+    )
+    popsize_max: int | None = setting(None, "the most solutions of a generation then; any number by default")
+    stdev_init: float = setting(0.1, "standard deviation of the weights at the start")
+    center_learning_rate: float | None = setting(None, "of the center; of pgpe the step of ClipUp, its length")
+    stdev_learning_rate: float | None = setting(None, "of the standard deviations")
+    parenthood_ratio: float | None = setting(
+        None, "of cem: the part of a population that the next is drawn about; default 0.2"
+    )
+    sample_actions: bool = setting(False, "draw actions instead of taking the most probable ones")
+    normalize_observations: bool = setting(
+        False, "standardise observations of the default network by the statistics of all solutions, saved with it"
+    )
+    hidden_units: tuple[int, ...] = setting((16,), "widths of the tanh layers of the default network")
+    initial_stddev: float = setting(1.0, "of the default policy for a Box, if actions are drawn")
+    box_family: str = setting("squashed", f"of the default policy for a Box: {', '.join(BOX_FAMILIES)}")
+    seed: int | None = setting(None, "of the initial weights, the populations and the environments")
+
+    def __post_init__(self):
+        check(self, "searcher", f"one of {', '.join(SEARCHERS)}", lambda x: x in tuple(SEARCHERS))
+        for name in ("popsize", "episodes"):
+            check(self, name, "an int >= 1", is_count)
+        for name in ("max_steps", "num_interactions", "popsize_max"):
+            check(self, name, "None or an int >= 1", lambda x: x is None or is_count(x))
+        for name in ("stdev_init", "initial_stddev"):
+            check(self, name, "a finite number > 0", is_positive)
+        for name in ("center_learning_rate", "stdev_learning_rate"):
+            check(self, name, "None or a finite number > 0", lambda x: x is None or is_positive(x))
+        check(self, "parenthood_ratio", "None or in (0, 1]", lambda x: x is None or (is_number(x) and 0.0 < x <= 1.0))
+        check(self, "box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))
+        check(self, "seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
+        check(self, "hidden_units", "a tuple of ints >= 1", lambda x: isinstance(x, tuple) and all(map(is_count, x)))
+        if self.parenthood_ratio is not None and self.searcher != "cem":
+            raise ValueError(f"`parenthood_ratio` is a setting of cem alone. Received: searcher={self.searcher!r}")

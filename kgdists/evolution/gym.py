@@ -1,0 +1,304 @@
+"""Search for the weights of a policy on a Gymnasium environment."""
+
+import contextlib
+import time
+from collections import deque
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kgdists.evaluation import Evaluation
+from kgdists.evolution import loop
+from kgdists.evolution.cem import CEM
+from kgdists.evolution.episodes import Episodes
+from kgdists.evolution.members import Members
+from kgdists.evolution.pgpe import PGPE
+from kgdists.evolution.snes import SNES
+from kgdists.evolution.xnes import XNES
+from kgdists.spaces import check_fits
+
+__all__ = ["SEARCHERS", "PolicySearch"]
+
+SEARCHERS = {"cem": CEM, "pgpe": PGPE, "snes": SNES, "xnes": XNES}
+
+
+class PolicySearch:
+    """A search for the weights of a policy whose episodes have the highest return.
+
+    The weights of each member of a population are a vector; the whole population acts in one compiled call, and its
+    environments are stepped together. Layers of the trunk that normalise what is observed, and have a method
+    `update_moments` such as `kgdists.layers.RunningNormalization`, get the statistics of all members' observations
+    between two generations: within one, all act on the same.
+
+    After each generation the policy has the weights of the center.
+
+    Parameters
+    ----------
+    policy : kgdists.Policy
+        Its trainable weights are where the search starts.
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment that resets by itself.
+    searcher : str or class
+        One of `"cem"`, `"cmaes"`, `"pgpe"`, `"snes"` and `"xnes"`, or a subclass of `Searcher`.
+    popsize : int
+        Solutions of a generation or, with `num_interactions`, so many at a time.
+    episodes : int, >= 1
+        Of each solution, whose fitness is their mean return.
+    max_steps : None or int, >= 1
+        Steps after which an episode is cut off.
+    num_interactions : None or int
+        More solutions are drawn until the steps of a generation are so many: short episodes make large populations.
+    popsize_max : None or int
+        The most solutions of a generation then.
+    sample_actions : bool
+        Draw actions instead of taking the most probable ones.
+    num_envs : None or int
+        Environments stepped together, a multiple of `episodes`; None is as many as a population has episodes.
+    seed : None or int, >= 0
+        Of the populations, the environments and the actions.
+    **options
+        Further arguments of the searcher, such as `stdev_init`.
+
+    Examples
+    --------
+    >>> import gymnasium, keras, kgdists as kg
+    >>> from kgdists.evolution.gym import PolicySearch
+    >>> trunk = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, "tanh")])
+    >>> policy = kg.Policy(trunk, kg.layers.CategoricalHead(2))
+    >>> search = PolicySearch(policy, "CartPole-v1", "snes", popsize=10, stdev_init=0.5, seed=0)
+    >>> history = search.run(2)
+    >>> search.evaluate(episodes=10, seed=0)
+    Evaluation(returns=..., lengths=...)
+    """
+
+    def __init__(
+        self,
+        policy,
+        env,
+        searcher="pgpe",
+        *,
+        popsize=100,
+        episodes=1,
+        max_steps=None,
+        num_interactions=None,
+        popsize_max=None,
+        sample_actions=False,
+        num_envs=None,
+        seed=None,
+        **options,
+    ):
+        for name, number in (("popsize", popsize), ("episodes", episodes)):
+            _check_count(name, number)
+        for name, number in (("num_interactions", num_interactions), ("popsize_max", popsize_max)):
+            if number is not None:
+                _check_count(name, number)
+        if num_interactions is None and popsize_max is not None:
+            raise ValueError(f"`popsize_max` goes with `num_interactions`. Received: popsize_max={popsize_max} alone")
+        if popsize_max is not None and popsize_max < popsize:
+            raise ValueError(
+                f"`popsize_max` must be at least `popsize`. Received: popsize_max={popsize_max}, popsize={popsize}"
+            )
+        if seed is not None and (not isinstance(seed, int) or seed < 0):
+            raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+        if isinstance(searcher, str) and searcher not in SEARCHERS:
+            raise ValueError(f"`searcher` must be one of {', '.join(SEARCHERS)}. Received: searcher={searcher!r}")
+        self.env = self._played_env = env
+        self.policy = policy
+        self.popsize, self.popsize_max, self.num_interactions = popsize, popsize_max, num_interactions
+        self.num_episodes, self.sample_actions = episodes, sample_actions
+        self.seed = np.random.default_rng(seed).integers(2**31).item() if seed is None else seed
+        self._episodes = Episodes(env, popsize * episodes if num_envs is None else num_envs, max_steps)
+        check_fits(policy(self._episodes.example()), self._episodes.envs.single_action_space)
+        self._members = Members(policy)
+        self._normalizations = _normalizations(policy.trunk)
+        make = SEARCHERS[searcher] if isinstance(searcher, str) else searcher
+        self.searcher = make(
+            None,
+            objective_sense="max",
+            solution_length=self._members.length,
+            popsize=popsize,
+            center_init=self._members.weights(),
+            seed=self.seed,
+            **options,
+        )
+        self.state = self.searcher.init()
+        self.steps = 0
+        self.recent_returns, self.recent_lengths = deque(maxlen=100), deque(maxlen=100)
+        self._compiled_ask = tf.function(self._ask, jit_compile=True, autograph=False)
+        self._compiled_tell = tf.function(self._tell, jit_compile=True, autograph=False)
+
+    def run(self, num_generations, callbacks=None):
+        """Search for a number of generations; see `learn`."""
+        _check_count("num_generations", num_generations)
+        return self._search(lambda generations, steps: generations < num_generations, callbacks)
+
+    def learn(self, total_steps, callbacks=None):
+        """Search until so many environment steps are taken, rounded up to whole generations.
+
+        Parameters
+        ----------
+        total_steps : int, >= 1
+            Steps of all environments together, on top of those already taken.
+        callbacks : None or list of keras.callbacks.Callback
+            An epoch is one generation; `callback.model` is the policy.
+
+        Returns
+        -------
+        keras.callbacks.History
+            One entry per generation of `return` and `length` (means of the last 100 episodes), `steps`, the number of
+            solutions `popsize`, their best and mean fitness, and the `stdev` of the weights (root mean square).
+
+        Raises
+        ------
+        FloatingPointError
+            If no fitness of a generation is a number.
+        """
+        _check_count("total_steps", total_steps)
+        return self._search(lambda generations, steps: steps < total_steps, callbacks)
+
+    def _search(self, goes_on, callbacks):
+        history = keras.callbacks.History()
+        callbacks = keras.callbacks.CallbackList(
+            [*(callbacks or ()), history], model=self.policy, epochs=None, first_step=self.steps
+        )
+        self.policy.stop_training = False
+        first_step, generation = self.steps, 0
+        callbacks.on_train_begin()
+        try:
+            while goes_on(generation, self.steps - first_step) and not self.policy.stop_training:
+                callbacks.on_epoch_begin(generation)
+                callbacks.on_epoch_end(generation, self.step())
+                generation += 1
+        finally:
+            callbacks.on_train_end()
+        return history
+
+    def step(self):
+        """One generation: play the episodes of a population, and move the center to the better solutions.
+
+        Returns
+        -------
+        dict of name -> number, as in the history of `learn`.
+        """
+        start = time.perf_counter()
+        samples, played = self._population()
+        fitnesses = np.concatenate([block.returns.mean(axis=1) for block in played])
+        lengths = np.concatenate([block.lengths for block in played])
+        if not np.isfinite(fitnesses).any():
+            raise FloatingPointError(f"The search diverged after {self.steps} steps: no return is a finite number")
+        fitness_tensor = tf.constant(fitnesses, samples.dtype)
+        self.state, center, stdev = self._compiled_tell(self.state, samples, fitness_tensor)
+        self._members.assign(center)
+        for layer in self._normalizations:
+            for block in played:
+                layer.update_moments(*block.moments)
+        self.steps += int(lengths.sum())
+        for block in played:
+            self.recent_returns.extend(block.returns.ravel().tolist())
+            self.recent_lengths.extend(block.lengths.ravel().tolist())
+        return {
+            "steps": self.steps,
+            "return": float(np.mean(self.recent_returns)),
+            "length": float(np.mean(self.recent_lengths)),
+            "popsize": len(fitnesses),
+            "best_fitness": float(np.nanmax(fitnesses)),
+            "mean_fitness": float(np.nanmean(fitnesses)),
+            "stdev": float(stdev),
+            "steps_per_second": int(lengths.sum()) / (time.perf_counter() - start),
+        }
+
+    def _population(self):
+        """The samples of this generation, and the episodes of each block of them."""
+        generation, played, blocks, interactions = int(self.state.generation), [], [], 0
+        while True:
+            first = self.popsize * len(blocks)
+            samples, rows = self._compiled_ask(self.state, tf.constant(first, "int64"))
+            blocks.append(samples)
+            played.append(
+                self._episodes.play(
+                    self._members,
+                    rows,
+                    self.num_episodes,
+                    (self.seed, generation, first),
+                    sample_actions=self.sample_actions,
+                    with_moments=bool(self._normalizations),
+                )
+            )
+            interactions += played[-1].lengths.sum()
+            if self.num_interactions is None or interactions >= self.num_interactions:
+                break
+            if self.popsize_max is not None and first + 2 * self.popsize > self.popsize_max:
+                break
+        return tf.concat(blocks, axis=0), played
+
+    def _ask(self, state, first_row):
+        samples = self.searcher.ask(state, self.popsize, first_row)
+        return samples, self.searcher.decode(samples)
+
+    def _tell(self, state, samples, fitnesses):
+        state = self.searcher.tell(state, samples, fitnesses)
+        return state, self.searcher.decode(state.distribution.mu), loop.stdev(state.distribution)
+
+    def evaluate(self, episodes=100, deterministic=True, seed=None):
+        """Play whole episodes with the center's weights, without searching.
+
+        Parameters
+        ----------
+        episodes : int, >= 1
+        deterministic : bool
+            Take the most probable action, or draw one.
+        seed : None or int, >= 0
+            Of the environments and the drawn actions.
+
+        Returns
+        -------
+        Evaluation, with `mean`, `std`, `returns` and `lengths`.
+        """
+        _check_count("episodes", episodes)
+        if seed is not None and (not isinstance(seed, int) or seed < 0):
+            raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+        seed = np.random.default_rng().integers(2**31).item() if seed is None else seed
+        with contextlib.closing(Episodes(self._played_env, min(episodes, 100))) as played:
+            # Each environment plays the same number, so that short episodes are not favoured.
+            rows = np.tile(self._members.weights(), (-(-episodes // played.num_envs), 1))
+            played = played.play(self._members, rows, played.num_envs, (seed,), sample_actions=not deterministic)
+        returns, lengths = (x.ravel()[:episodes].tolist() for x in (played.returns, played.lengths))
+        return Evaluation(tuple(returns), tuple(lengths))
+
+    def arrays(self):
+        """All that a search remembers beside its policy, a dict of arrays."""
+        leaves = tf.nest.flatten(self.state)
+        return {f"state_{i}": np.array(x) for i, x in enumerate(leaves)} | {
+            "steps": np.array(self.steps),
+            "search_seed": np.array(self.seed),
+            "recent_returns": np.array(self.recent_returns),
+            "recent_lengths": np.array(self.recent_lengths),
+        }
+
+    def restore(self, arrays):
+        """Go on from the arrays of a search of the same arguments, whose policy this one has."""
+        leaves = tf.nest.flatten(self.state)
+        for i, x in enumerate(leaves):
+            if np.shape(arrays[f"state_{i}"]) != tuple(x.shape):
+                raise ValueError(
+                    f"A search goes on from a state of its own shapes, {tuple(x.shape)}. "
+                    f"Received: {np.shape(arrays[f'state_{i}'])}"
+                )
+        leaves = [tf.constant(arrays[f"state_{i}"], x.dtype) for i, x in enumerate(leaves)]
+        self.state = tf.nest.pack_sequence_as(self.state, leaves)
+        self.steps, self.seed = int(arrays["steps"]), int(arrays["search_seed"])
+        self.recent_returns = deque(arrays["recent_returns"].tolist(), maxlen=100)
+        self.recent_lengths = deque(arrays["recent_lengths"].tolist(), maxlen=100)
+
+
+def _check_count(name, number):
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={number!r}")
+
+
+def _normalizations(layer):
+    """All layers in `layer` that take the moments of observations."""
+    if hasattr(layer, "update_moments"):
+        return [layer]
+    return [found for part in getattr(layer, "layers", ()) for found in _normalizations(part)]
