@@ -91,7 +91,7 @@ ROWS = [
     },
     {"layers"},
     {"spaces"},
-    {"policy", "plotting.curves", "plotting.densities"},
+    {"policy", "plotting.curves", "plotting.densities", "plotting.searches"},
     {"plotting"},
     {"agents.callbacks", "agents.checkpoint", "agents.masks", "agents.networks", "agents.ppo_config"},
     {"agents.rollout"},
