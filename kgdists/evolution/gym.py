@@ -11,6 +11,7 @@ import tensorflow as tf
 from kgdists.evaluation import Evaluation
 from kgdists.evolution import loop
 from kgdists.evolution.cem import CEM
+from kgdists.evolution.cmaes import CMAES
 from kgdists.evolution.episodes import Episodes
 from kgdists.evolution.members import Members
 from kgdists.evolution.pgpe import PGPE
@@ -20,7 +21,7 @@ from kgdists.spaces import check_fits
 
 __all__ = ["SEARCHERS", "PolicySearch"]
 
-SEARCHERS = {"cem": CEM, "pgpe": PGPE, "snes": SNES, "xnes": XNES}
+SEARCHERS = {"cem": CEM, "cmaes": CMAES, "pgpe": PGPE, "snes": SNES, "xnes": XNES}
 
 
 class PolicySearch:
