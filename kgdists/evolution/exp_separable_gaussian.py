@@ -20,7 +20,7 @@ class ExpSeparableGaussian(SearchDistribution):
         See `SearchDistribution`.
     """
 
-    def _weights(self, utilities, method):
+    def _balanced(self, utilities, method):
         if method == "nes":
             return utilities
         return tf.math.divide_no_nan(utilities, tf.reduce_sum(tf.abs(utilities), axis=-1, keepdims=True))

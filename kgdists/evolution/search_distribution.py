@@ -254,11 +254,14 @@ class SearchDistribution:
         if method not in METHODS:
             raise ValueError(f"`ranking_method` must be one of {', '.join(METHODS)}. Received: {ranking_method!r}")
         fitnesses = tf.cast(_tensor(fitnesses, "fitnesses"), self.dtype)
-        utilities = rank(fitnesses, method, objective_sense == "max")
-        alike = tf.reduce_max(utilities, -1, keepdims=True) == tf.reduce_min(utilities, -1, keepdims=True)
-        return tf.where(~alike, self._weights(utilities, method), 0.0)
+        return self._weights(fitnesses, method, objective_sense == "max")
 
-    def _weights(self, utilities, method):
+    def _weights(self, fitnesses, method, higher_is_better):
+        utilities = rank(fitnesses, method, higher_is_better)
+        alike = tf.reduce_max(utilities, -1, keepdims=True) == tf.reduce_min(utilities, -1, keepdims=True)
+        return tf.where(~alike, self._balanced(utilities, method), 0.0)
+
+    def _balanced(self, utilities, method):
         """Weights of sum 0: no utility that is common to all moves anything."""
         if method in ("centered", "normalized"):
             return utilities

@@ -53,15 +53,13 @@ class SeparableGaussian(SearchDistribution):
             raise ValueError(f"`parenthood_ratio` must be a number in (0, 1]. Received: {ratio!r}")
         return super()._checked(fields)
 
-    def weights(self, fitnesses, *, objective_sense, ranking_method=None):
-        weights = super().weights(fitnesses, objective_sense=objective_sense, ranking_method=ranking_method)
+    def _weights(self, fitnesses, method, higher_is_better):
         if self.parenthood_ratio is None:
-            return weights
-        length = weights.shape[-1]
+            return super()._weights(fitnesses, method, higher_is_better)
+        length = fitnesses.shape[-1]
         elites = self._num_elites(length)
         elite = np.where(np.arange(length) < length - elites, 0.0, 1.0 / elites)
-        fitnesses = tf.cast(fitnesses, self.dtype)
-        return share(fitnesses if objective_sense == "max" else -fitnesses, elite)
+        return share(fitnesses if higher_is_better else -fitnesses, elite)
 
     def _num_elites(self, num_solutions):
         elites = math.floor(num_solutions * self.parenthood_ratio)

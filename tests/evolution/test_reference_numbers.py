@@ -14,13 +14,11 @@ TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 CLASSES = ["SeparableGaussian", "SymmetricSeparableGaussian", "ExpSeparableGaussian", "ExpGaussian"]
 # Compiled are as many as there are paths through the formulas.
 COMPILED = (
-    "SeparableGaussian-raw-max",
     "SeparableGaussian-divide-total_weight-weight_stdev",
     "SeparableGaussian-parenthood-0.5-min",
-    "SymmetricSeparableGaussian-divide-num_directions-num_solutions",
-    "ExpSeparableGaussian-raw-min",
+    "SymmetricSeparableGaussian-raw-max",
     "ExpSeparableGaussian-nes-max",
-    "ExpGaussian-normalized-min",
+    "ExpGaussian-linear-min",
 )
 # Where the reference lets sigma become negative, it stays positive.
 FLOORED = ("SeparableGaussian-raw-min", "SeparableGaussian-negative-sigma")
