@@ -13,13 +13,14 @@ import keras
 import tensorflow as tf
 
 from kgdists import plotting
-from kgdists.agents import PPO, PPOConfig, checkpoint
+from kgdists.agents import ES, PPO, ESConfig, PPOConfig, checkpoint
 from kgdists.agents.callbacks import MetricsFile, ProgressBar
-from kgdists.agents.tuned import TUNED, tuned_config
+from kgdists.agents.tuned import TUNED, TUNED_SEARCHES, tuned_config, tuned_search
 
 __all__ = ["main"]
 
-AGENTS = {"ppo": PPO}
+SEARCHES = ("pgpe", "snes", "cem")
+AGENTS = {"ppo": PPO} | dict.fromkeys(SEARCHES, ES)
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,21 +58,40 @@ def _parser():
     train = commands.add_parser(
         "train",
         help="train an agent on an environment",
+        usage="%(prog)s ENV [--agent NAME] [--steps N] [--seed N] [--out DIR] [SETTINGS]",
         description="Train an agent, evaluate it over 100 episodes and write a run folder.",
     )
     train.add_argument("env", metavar="ENV", help="a Gymnasium id, for instance CartPole-v1; `kgdists list` shows some")
-    train.add_argument("--agent", choices=sorted(AGENTS), default="ppo", help="default: %(default)s")
+    train.add_argument(
+        "--agent",
+        choices=list(AGENTS),
+        default="ppo",
+        help="policy gradients (ppo), or a search for the weights by an evolution strategy; default: %(default)s",
+    )
     train.add_argument("--steps", type=int, metavar="N", help="environment steps; default: tuned for ENV")
     train.add_argument("--out", type=Path, metavar="DIR", help="run folder; default: a new one under runs/")
     train.add_argument(
         "--threads", type=int, default=1, metavar="N", help="threads of TensorFlow; default: 1, best for small networks"
     )
     train.set_defaults(command=_train)
-    settings = train.add_argument_group(
-        "settings of the agent", "By default as `kgdists list` shows for ENV, else those of `kgdists.agents.PPOConfig`."
+    of_ppo, of_searches = _settings(PPOConfig), _settings(ESConfig)
+    common = train.add_argument_group(
+        "settings of all agents",
+        "By default as `kgdists list` shows for ENV, else as in `PPOConfig` and `ESConfig` of `kgdists.agents`.",
     )
-    for field in dataclasses.fields(PPOConfig):
-        _add_setting(settings, field)
+    groups = (
+        (common, of_ppo, of_ppo.keys() & of_searches.keys()),
+        (train.add_argument_group("settings of ppo"), of_ppo, of_ppo.keys() - of_searches.keys()),
+        (
+            train.add_argument_group("settings of " + ", ".join(SEARCHES)),
+            of_searches,
+            of_searches.keys() - of_ppo.keys(),
+        ),
+    )
+    for group, fields, names in groups:
+        for name in fields:
+            if name in names:
+                _add_setting(group, fields[name])
 
     evaluate = commands.add_parser("evaluate", help="play episodes with a trained policy")
     evaluate.add_argument("run", type=Path, metavar="RUN", help="a run folder")
@@ -92,6 +112,11 @@ def _parser():
     return parser
 
 
+def _settings(config):
+    """Name -> field of those settings of a config that are options."""
+    return {field.name: field for field in dataclasses.fields(config) if field.name != "searcher"}
+
+
 def _add_setting(group, field):
     option, text = f"--{field.name.replace('_', '-')}", field.metadata["help"]
     if field.type is bool:
@@ -110,14 +135,11 @@ def _add_setting(group, field):
 def _train(options):
     if options.threads < 1:
         raise ValueError(f"`--threads` must be at least 1. Received: {options.threads}")
-    names = [field.name for field in dataclasses.fields(PPOConfig)]
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    if "hidden_units" in given:
-        given["hidden_units"] = tuple(given["hidden_units"])
-    total_steps, config = tuned_config(options.env, options.steps, **given)
+    total_steps, config = _config(options)
     _set_threads(options.threads)
     start = time.perf_counter()
-    agent = AGENTS[options.agent](options.env, **{name: getattr(config, name) for name in names})
+    settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    agent = AGENTS[options.agent](options.env, **settings)
     run = _new_folder(options.out, f"{options.env.replace('/', '-')}-{options.agent}-seed{config.seed}")
     agent.save(run)
     print(f"{options.agent} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
@@ -137,6 +159,20 @@ def _train(options):
         plotting.learning_curve([run]).savefig(run / "learning_curve.png", dpi=120)
     print(f"{options.env}: {evaluation} after {agent.steps} steps, {time.perf_counter() - start:.1f} s; saved in {run}")
     return 0
+
+
+def _config(options):
+    """Total steps and settings of the agent: those given, else the tuned ones."""
+    own = _settings(AGENTS[options.agent].Config)
+    given = {name: getattr(options, name) for name in (_settings(PPOConfig) | _settings(ESConfig))}
+    given = {name: tuple(x) if isinstance(x, list) else x for name, x in given.items() if x is not None}
+    for name in given:
+        if name not in own:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"`{option}` must go with an agent that has it. Received: --agent {options.agent}")
+    if options.agent == "ppo":
+        return tuned_config(options.env, options.steps, **given)
+    return tuned_search(options.env, options.agent, options.steps, **given)
 
 
 def _set_threads(threads):
@@ -176,9 +212,11 @@ def _plot(options):
 
 
 def _list(options):
-    for env, known in TUNED.items():
-        settings = ", ".join(
-            f"{name}={value}{' -> 0' if name in known.decay else ''}" for name, value in known.settings.items()
-        )
-        print(f"{env}\n  ppo, {known.total_steps} steps: {settings}")
+    for env in TUNED:
+        print(env)
+        for agent, known in ({"ppo": TUNED[env]} | TUNED_SEARCHES.get(env, {})).items():
+            settings = ", ".join(
+                f"{name}={value}{' -> 0' if name in known.decay else ''}" for name, value in known.settings.items()
+            )
+            print(f"  {agent}, {known.total_steps} steps: {settings}")
     return 0

@@ -5,9 +5,10 @@ from types import MappingProxyType
 
 from keras.optimizers.schedules import PolynomialDecay
 
+from kgdists.agents.es_config import ESConfig
 from kgdists.agents.ppo_config import PPOConfig
 
-__all__ = ["TUNED", "Tuned", "tuned_config"]
+__all__ = ["TUNED", "TUNED_SEARCHES", "Tuned", "tuned_config", "tuned_search"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +89,16 @@ TUNED = {
 
 DEFAULT = _tuned(100_000)
 
+TUNED_SEARCHES = {
+    "CartPole-v1": {
+        "pgpe": _tuned(600_000, stdev_init=0.3, center_learning_rate=0.2),
+        "snes": _tuned(600_000, stdev_init=0.5),
+        "cem": _tuned(600_000, stdev_init=0.5),
+    },
+}
+
+DEFAULT_SEARCH = _tuned(1_000_000)
+
 
 def tuned_config(env, total_steps=None, **settings):
     """The settings for an environment as total steps and arguments of an agent.
@@ -107,9 +118,7 @@ def tuned_config(env, total_steps=None, **settings):
     config : PPOConfig
     """
     known = TUNED.get(env, DEFAULT)
-    total_steps = known.total_steps if total_steps is None else total_steps
-    if total_steps < 1:
-        raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps}")
+    total_steps = _total_steps(known, total_steps)
     config = PPOConfig(**{**known.settings, **settings})
     per_update = config.n_steps * config.num_envs
     gradient_steps = -(-total_steps // per_update) * config.n_epochs * (per_update // config.batch_size)
@@ -119,3 +128,32 @@ def tuned_config(env, total_steps=None, **settings):
         if name not in settings
     }
     return total_steps, dataclasses.replace(config, **decayed)
+
+
+def tuned_search(env, searcher, total_steps=None, **settings):
+    """The settings of a searcher for an environment as total steps and arguments of `ES`.
+
+    Parameters
+    ----------
+    env : str
+        An id; one that is not in `TUNED_SEARCHES` gets the defaults of `ESConfig`.
+    searcher : str
+    total_steps : None or int
+        Instead of the known number of steps.
+    **settings
+        Fields of `ESConfig` that differ from the known ones.
+
+    Returns
+    -------
+    total_steps : int
+    config : ESConfig
+    """
+    known = TUNED_SEARCHES.get(env, {}).get(searcher, DEFAULT_SEARCH)
+    return _total_steps(known, total_steps), ESConfig(searcher=searcher, **{**known.settings, **settings})
+
+
+def _total_steps(known, total_steps):
+    total_steps = known.total_steps if total_steps is None else total_steps
+    if total_steps < 1:
+        raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps}")
+    return total_steps

@@ -112,6 +112,7 @@ class PolicySearch:
         self._episodes = Episodes(env, popsize * episodes if num_envs is None else num_envs, max_steps)
         check_fits(policy(self._episodes.example()), self._episodes.envs.single_action_space)
         self._members = Members(policy)
+        policy.optimizer = getattr(policy, "optimizer", None)  # where Keras' callbacks look for it
         self._normalizations = _normalizations(policy.trunk)
         make = SEARCHERS[searcher] if isinstance(searcher, str) else searcher
         self.searcher = make(
