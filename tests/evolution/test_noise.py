@@ -1,0 +1,101 @@
+import functools
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+
+from kgdists import random
+from kgdists.evolution import noise
+from kgdists.random import procedural_bits
+
+KEY = random.key(7)
+DTYPES = ("float32", "float64")
+COUNT, LENGTH = 1500, 201
+
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+@functools.cache
+def compiled_table(dtype):
+    draw = tf.function(lambda key: noise.normal(key, 0, COUNT, LENGTH, dtype), jit_compile=True, autograph=False)
+    return draw(KEY).numpy()
+
+
+@functools.cache
+def table(dtype):
+    return noise.normal(KEY, 0, COUNT, LENGTH, dtype).numpy()
+
+
+@each_dtype
+def test_numbers_are_standard_normal(dtype):
+    numbers = table(dtype).ravel().astype("float64")
+    assert scipy.stats.kstest(numbers, "norm").pvalue > 1e-3
+    for power, moment, variance in ((1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)):
+        assert abs(np.mean(numbers**power) - moment) < 4.0 * np.sqrt(variance / numbers.size)
+
+
+def test_tails_are_those_of_a_normal():
+    numbers = np.abs(table("float32").ravel())
+    for bound in (3.0, 3.5, 4.0):
+        want = numbers.size * 2.0 * scipy.stats.norm.sf(bound)
+        assert abs(np.sum(numbers > bound) - want) < 4.0 * np.sqrt(want)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_rows_and_columns_are_independent(power):
+    x = table("float64") ** power
+    x = (x - x.mean()) / x.std()
+    for other in (x[1:], x[2:], x[4:], x[64:], x[:, 1:], x[:, 2:], x[:, 64:], x[1:, 1:]):
+        one = x[: other.shape[0], : other.shape[1]]
+        assert abs(np.mean(one * other)) < 4.0 / np.sqrt(other.size)
+    np.testing.assert_array_less(np.abs(x.mean(0)), 4.5 / np.sqrt(COUNT))
+    np.testing.assert_array_less(np.abs(x.mean(1)), 4.5 / np.sqrt(LENGTH))
+
+
+@each_dtype
+def test_eagerly_and_compiled_numbers_are_the_same(dtype):
+    np.testing.assert_allclose(table(dtype), compiled_table(dtype), rtol=1e-5, atol=2e-6)
+
+
+@each_dtype
+def test_a_slice_has_the_same_bits(dtype):
+    for first, count in ((0, 1), (3, 40), (COUNT - 1, 1)):
+        some = noise.normal(KEY, tf.constant(first), count, LENGTH, dtype)
+        np.testing.assert_array_equal(some, table(dtype)[first : first + count])
+
+
+def test_a_compiled_slice_has_the_same_bits():
+    rows = tf.function(lambda key, first: noise.normal(key, first, 10, LENGTH), jit_compile=True, autograph=False)
+    for first in (0, 4, 1490):
+        np.testing.assert_array_equal(
+            rows(KEY, tf.constant(first, tf.int64)), compiled_table("float32")[first : first + 10]
+        )
+
+
+def test_rows_go_on_beyond_32_bits():
+    far = noise.normal(KEY, 2**40 + 5, 2, 10)
+    np.testing.assert_array_equal(noise.normal(KEY, 2**40 + 6, 1, 10)[0], far[1])
+    assert not np.isclose(far, noise.normal(KEY, 5, 2, 10)).any()
+
+
+def test_keys_and_generations_have_tables_of_their_own():
+    keys = [noise.generation_key(random.key(seed), generation) for seed in range(8) for generation in range(8)]
+    keys += [noise.generation_key(tf.constant([seed, 1], tf.int64), 0) for seed in range(8)]
+    assert len({tuple(key.numpy()) for key in keys}) == len(keys)
+    x = np.stack([noise.normal(key, 0, 1, 400)[0] for key in keys])
+    correlations = np.corrcoef(x)[np.triu_indices(len(x), 1)]
+    assert np.abs(correlations).max() < 5.0 / np.sqrt(400)
+    assert abs(correlations.std() * np.sqrt(400) - 1.0) < 0.05
+
+
+def test_the_key_of_a_generation_is_the_same_compiled():
+    compiled = tf.function(noise.generation_key, jit_compile=True, autograph=False)
+    for generation in (0, 3, 2**40):
+        generation = tf.constant(generation, tf.int64)
+        np.testing.assert_array_equal(noise.generation_key(KEY, generation), compiled(KEY, generation))
+
+
+def test_the_key_of_a_generation_is_no_other_draw_of_its_seed():
+    drawn = procedural_bits(7, 0, 0, 1, 2).numpy().view("int64")
+    assert not (noise.generation_key(KEY, 0).numpy() == drawn).any()
