@@ -12,6 +12,7 @@ BUDGET = {
     "pendulum_ppo.py": ["--steps", "1024", "--episodes", "2"],
     "custom_loop.py": ["--steps", "512"],
     "dict_actions.py": ["--steps", "512", "--episodes", "2"],
+    "es_ray.py": ["--workers", "0", "--generations", "2", "--popsize", "8", "--episodes", "1"],
     "gmm40_target.py": ["--samples", "1000", "--components", "3", "--iterations", "20"],
     "gmm_divergences.py": ["--iterations", "20", "--components", "1", "--samples", "1000"],
     "gumbel_softmax_vae.py": ["--epochs", "1"],
