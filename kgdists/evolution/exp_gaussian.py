@@ -32,7 +32,7 @@ class ExpGaussian(SearchDistribution):
     """
 
     OPTIONAL_PARAMETERS = frozenset({"sigma_inv"})
-    TENSORS = ("mu", "sigma", "sigma_inv")
+    TENSORS: tuple[str, ...] = ("mu", "sigma", "sigma_inv")
     GRADIENTS = ("d", "M")
 
     def _checked(self, fields):
