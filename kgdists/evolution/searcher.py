@@ -162,7 +162,12 @@ class Searcher:
         self.seed = tf.cast(random.key(seed), "int64")
         self.stdev_min, self.stdev_max, self.stdev_max_change = stdev_min, stdev_max, stdev_max_change
         self.bounds = None if bounds is None else Bounds(*bounds, bounds_method, self.solution_length, dtype)
-        if self.has_limits and stdev_max is None and self.bounds is not None and np.isfinite(self.bounds.stdev_max).any():
+        if (
+            self.has_limits
+            and stdev_max is None
+            and self.bounds is not None
+            and np.isfinite(self.bounds.stdev_max).any()
+        ):
             self.stdev_max = self.bounds.stdev_max
         self.center_init, self.stdev_init = self._begin(center_init, stdev_init, radius_init)
         self.restarts = restarts
@@ -423,9 +428,15 @@ class Searcher:
         progress, rows, is_converged = self._generations.run(progress, min(number, self._generations.block_size))
         missing = np.isnan(rows["best"].reshape(len(rows["best"]), -1)).any(axis=1)
         if missing.any():
+            generation = len(self.history["best"]) + int(np.argmax(missing)) + 1
+            if not np.isfinite(rows["stdev"]).all():
+                raise ValueError(
+                    "Standard deviations must stay finite: lower the learning rates, or set bounds. "
+                    f"Received: a search without any fitness but NaN in generation {generation}"
+                )
             raise ValueError(
                 "An objective must give some solution of each generation a fitness that is not NaN. "
-                f"Received: only NaN, in generation {len(self.history['best']) + int(np.argmax(missing)) + 1}"
+                f"Received: only NaN, in generation {generation}"
             )
         self._progress = progress
         self._rows.append(rows)

@@ -32,8 +32,10 @@ def search_path(
         Ranges of the first and the second dimension.
     resolution : int
         Cells of the landscape in each dimension.
-    cmap, color : str
-        Of the landscape, and of the paths, as matplotlib names them.
+    cmap : str
+        Of the landscape.
+    color : str or list of str
+        Of the paths, one for each search of a batch.
     every : None or int
         An ellipse for every so many generations; None makes some ten.
 
@@ -64,7 +66,8 @@ def search_path(
     angles = np.linspace(0.0, 2.0 * np.pi, 60)
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     every = max(1, len(centers) // 10) if every is None else every
-    for i in range(centers.shape[1]):
+    colors = [color] * centers.shape[1] if isinstance(color, str) else color
+    for i, color in enumerate(colors):
         path = centers[:, i]
         for center, factor in zip(path[::every], factors[::every, i], strict=True):
             axes.plot(*(center + circle @ factor.T).T, color=color, alpha=0.5, linewidth=0.8)

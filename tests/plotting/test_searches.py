@@ -41,8 +41,9 @@ def test_an_ellipse_is_one_standard_deviation_wide():
 
 def test_each_search_of_a_batch_has_a_path():
     history = {"center": np.stack([CENTERS, -CENTERS], axis=1), "sigma": np.stack([SIGMAS, SIGMAS], axis=1)}
-    figure = search_path(landscape, history, resolution=4, every=3)
+    figure = search_path(landscape, history, resolution=4, every=3, color=["white", "red"])
     _, first, *_, second, _, _ = lines(figure)
+    assert [line.get_color() for line in figure.axes[0].get_lines()[1::4]] == ["white", "red"]
     np.testing.assert_allclose(first, CENTERS)
     np.testing.assert_allclose(second, -CENTERS)
 
