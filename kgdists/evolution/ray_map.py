@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import importlib.util
 import math
 import numbers
 
@@ -14,10 +15,9 @@ from kgdists.evolution.objective import Objective
 from kgdists.evolution.rows import Rows, sum_bounds
 from kgdists.evolution.searcher import Searcher
 
-try:
+HAS_RAY = importlib.util.find_spec("ray") is not None  # an extra, without which there is one process
+if HAS_RAY:
     import ray
-except ImportError:  # an extra, without which there is one process
-    ray = None
 
 __all__ = ["RaySearch"]
 
@@ -75,7 +75,7 @@ class RaySearch:
             block_size = max(2, min(BLOCK_SIZE, BLOCK_NUMBERS // searcher.solution_length // 2 * 2))
         if not _is_count(block_size, 1):
             raise ValueError(f"`block_size` must be None or an int >= 1. Received: block_size={block_size!r}")
-        if ray is None and num_workers != 0:
+        if num_workers != 0 and not HAS_RAY:
             raise ValueError(
                 "Workers need Ray: `pip install 'kgdists[evolution]'`. Without it `num_workers` must be 0. "
                 f"Received: num_workers={num_workers}"
@@ -238,18 +238,29 @@ class _Workers:
 
     def fitnesses(self, tasks, parameters):
         parameters = ray.put(parameters)  # once for all workers of a machine
-        return ray.get(self._done("fitnesses", [(*task, parameters) for task in tasks]))
+        tasks = [(*task, parameters) for task in tasks]
+        return self._kept(lambda: ray.get(self._done("fitnesses", tasks)))
 
     def sums(self, tasks):
-        parts = self._done("sums", tasks)
-        while len(parts) > FAN_IN:
-            parts = self._done("add", [parts[i : i + FAN_IN] for i in range(0, len(parts), FAN_IN)])
-        return _added(ray.get(parts))
+        def added():
+            parts = self._done("sums", tasks)
+            while len(parts) > FAN_IN:
+                parts = self._done("add", [parts[i : i + FAN_IN] for i in range(0, len(parts), FAN_IN)])
+            return _added(ray.get(parts))
+
+        return self._kept(added)
 
     def close(self):
         for worker in self._workers:
             ray.kill(worker)
         self._workers, self._idle, self._busy = set(), [], {}
+
+    def _kept(self, compute):
+        """What `compute` returns; once more if a machine is lost after it has done its tasks."""
+        for _ in range(LOSSES - 1):
+            with contextlib.suppress(ray.exceptions.ObjectLostError):
+                return compute()
+        return compute()
 
     def _done(self, method, tasks):
         """References to the results of a method, in the order of its tasks."""

@@ -1,6 +1,5 @@
 """A search on many processes is the same as on one, whatever happens to them."""
 
-import importlib.util
 import pickle
 
 import numpy as np
@@ -11,7 +10,7 @@ from kgdists.evolution import CEM, CMAES, PGPE, SNES, XNES, loop, noise, ray_map
 from kgdists.evolution.ray_map import RaySearch
 from tests.processes import run_python
 
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
+needs_ray = pytest.mark.skipif(not ray_map.HAS_RAY, reason="Ray is not installed")
 
 LENGTH = 6
 
@@ -154,7 +153,7 @@ def test_a_searcher_without_objective_is_refused():
 
 
 def test_workers_without_ray_are_refused(monkeypatch):
-    monkeypatch.setattr(ray_map, "ray", None)
+    monkeypatch.setattr(ray_map, "HAS_RAY", False)
     with pytest.raises(ValueError, match="Workers need Ray"):
         RaySearch(searcher_of(), num_workers=2)
 
