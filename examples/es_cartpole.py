@@ -1,4 +1,4 @@
-"""Solve CartPole by evolution: PGPE and SNES search for the weights of a small policy, without any gradient of it."""
+"""Solve CartPole by evolution: a search for the weights of a small policy, without any gradient of it."""
 
 import argparse
 
@@ -8,22 +8,24 @@ import keras
 import kgdists as kg
 from kgdists.evolution.gym import PolicySearch
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--steps", type=int, default=400_000)
-parser.add_argument("--popsize", type=int, default=100)
-parser.add_argument("--episodes", type=int, default=100)
-options = parser.parse_args()
-
-SEARCHERS = {
+SETTINGS = {
     "pgpe": {"stdev_init": 0.3, "center_learning_rate": 0.2},
     "snes": {"stdev_init": 0.5},
 }
 
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--searcher", choices=SETTINGS, default="pgpe")
+parser.add_argument("--steps", type=int, default=600_000)
+parser.add_argument("--popsize", type=int, default=100)
+parser.add_argument("--episodes", type=int, default=100)
+options = parser.parse_args()
 
-def small_policy():
-    initializer = keras.initializers.Orthogonal(seed=0)
-    trunk = keras.Sequential([keras.Input((4,)), keras.layers.Dense(16, "tanh", kernel_initializer=initializer)])
-    return kg.Policy(trunk, kg.head_for(gymnasium.spaces.Discrete(2), random_seed=0))
+initializer = keras.initializers.Orthogonal(seed=0)
+trunk = keras.Sequential([keras.Input((4,)), keras.layers.Dense(16, "tanh", kernel_initializer=initializer)])
+policy = kg.Policy(trunk, kg.head_for(gymnasium.spaces.Discrete(2), random_seed=0))
+
+settings = SETTINGS[options.searcher]
+search = PolicySearch(policy, "CartPole-v1", options.searcher, popsize=options.popsize, seed=0, **settings)
 
 
 def report(epoch, logs):
@@ -31,9 +33,6 @@ def report(epoch, logs):
         print(f"{logs['steps']:7.0f} steps: return {logs['return']:6.1f}, best solution {logs['best_fitness']:6.1f}")
 
 
-for searcher, settings in SEARCHERS.items():
-    print(searcher)
-    search = PolicySearch(small_policy(), "CartPole-v1", searcher, popsize=options.popsize, seed=0, **settings)
-    search.learn(options.steps, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)])
-    search.policy.save(f"cartpole_{searcher}.keras")  # the center of the search
-    print(search.evaluate(options.episodes, seed=0))
+search.learn(options.steps, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)])
+policy.save("cartpole.keras")  # with the weights of the search's center
+print(search.evaluate(options.episodes, seed=0))

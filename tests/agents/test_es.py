@@ -1,0 +1,128 @@
+import json
+
+import gymnasium
+import keras
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Dict, Discrete
+
+import kgdists as kg
+from kgdists.agents import ES, ESConfig, checkpoint
+from tests.agents.helpers import Bandit, Counter, Noise, Trap
+
+pytestmark = pytest.mark.usefixtures("eagerly")
+
+
+def small(env=Noise, **config):
+    return ES(env, **{"popsize": 4, "hidden_units": (3,), "stdev_init": 0.5, "seed": 0} | config)
+
+
+def weights(agent):
+    return np.concatenate([np.ravel(variable) for variable in agent.policy.variables])
+
+
+def test_a_folder_holds_these_files_and_no_others(tmp_path):
+    small().save(tmp_path / "run")
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["config.json", "policy.keras", "state.npz"]
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["agent"] == "pgpe"
+
+
+def test_a_loaded_agent_goes_on_bit_for_bit(tmp_path):
+    config = {"searcher": "snes", "normalize_observations": True}
+    whole, first = small(**config), small(**config)
+    whole.learn(100)
+    first.learn(50)
+    first.save(tmp_path)
+    rest = ES.load(tmp_path, Noise)
+    assert rest.config == first.config and rest.steps == first.steps
+    rest.learn(whole.steps - first.steps)
+    np.testing.assert_array_equal(weights(rest), weights(whole))
+    assert rest.recent_returns == whole.recent_returns
+
+
+def test_a_state_of_another_search_is_refused(tmp_path):
+    small().save(tmp_path / "a")
+    small(hidden_units=(5,)).save(tmp_path / "b")
+    (tmp_path / "a" / "state.npz").write_bytes((tmp_path / "b" / "state.npz").read_bytes())
+    with pytest.raises(ValueError, match="damaged"):
+        ES.load(tmp_path / "a", Noise)
+
+
+@pytest.mark.parametrize("space", [Discrete(4), Box(0.0, 1.0, (2,)), Dict(a=Discrete(4), b=Box(0.0, 1.0, (1,)))])
+def test_a_default_policy_acts_in_the_action_space(space):
+    agent = small(lambda: Bandit(space), popsize=6)
+    agent.learn(12)
+    assert agent.steps == 12 and len(agent.evaluate(2).returns) == 2
+
+
+def test_the_default_policy_has_the_settings():
+    agent = small(hidden_units=(5, 3), normalize_observations=True)
+    kinds = [type(layer).__name__ for layer in agent.policy.trunk.layers]
+    assert kinds == ["RunningNormalization", "Dense", "Dense"]
+    assert [layer.units for layer in agent.policy.trunk.layers[1:]] == [5, 3]
+    linear = small(hidden_units=())
+    assert linear.state.distribution.solution_length == 2 * 2 + 2
+
+
+def test_settings_reach_the_searcher():
+    agent = small(center_learning_rate=0.3, stdev_learning_rate=0.2)
+    assert (agent.searcher.center_learning_rate, agent.searcher.stdev_learning_rate) == (0.3, 0.2)
+    assert small(searcher="cem", parenthood_ratio=0.5).state.distribution.parameters["parenthood_ratio"] == 0.5
+    assert small(searcher="cem").state.distribution.parameters["parenthood_ratio"] == 0.2
+
+
+def test_masks_rule_actions_out():
+    agent = small(Trap)
+    agent.learn(1)
+    assert agent.steps == 20 and agent.evaluate(3).lengths == (5, 5, 5)
+    assert agent.env is Trap
+
+
+def test_a_policy_of_one_s_own_is_searched():
+    policy = kg.Policy(keras.layers.Dense(3, "tanh"), kg.layers.CategoricalHead(2))
+    agent = small(lambda: Counter(3), policy=policy)
+    agent.learn(1)
+    assert agent.policy is policy
+
+
+def test_a_vector_environment_is_used_as_it_is():
+    mode = gymnasium.vector.AutoresetMode.SAME_STEP
+    envs = gymnasium.vector.SyncVectorEnv([lambda: Counter(3)] * 2, autoreset_mode=mode)
+    agent = small(envs)
+    agent.learn(1)
+    assert agent.steps == 12 and agent.evaluate(3).returns == (6.0, 6.0, 6.0)
+
+
+WRONG = {
+    "searcher": ("adam", "one of"),
+    "popsize": (0, "an int >= 1"),
+    "episodes": (True, "an int >= 1"),
+    "max_steps": (0, "None or an int >= 1"),
+    "num_interactions": (1.5, "None or an int >= 1"),
+    "popsize_max": (-1, "None or an int >= 1"),
+    "stdev_init": (0.0, "a finite number > 0"),
+    "initial_stddev": (float("inf"), "a finite number > 0"),
+    "center_learning_rate": (-1.0, "None or a finite number > 0"),
+    "stdev_learning_rate": (float("nan"), "None or a finite number > 0"),
+    "box_family": ("gaussian", "one of"),
+    "hidden_units": ((0,), "a tuple of ints >= 1"),
+    "seed": (-1, "None or an int >= 0"),
+    "parenthood_ratio": (1.5, r"None or in \(0, 1\]"),
+}
+
+
+@pytest.mark.parametrize("name, value, rule", [(name, *wrong) for name, wrong in WRONG.items()], ids=WRONG)
+def test_wrong_settings(name, value, rule):
+    with pytest.raises(ValueError, match=f"`{name}` must be {rule}.* Received: {name}={value!r}".replace("(0,)", ".*")):
+        ESConfig(**{name: value})
+
+
+def test_a_parenthood_ratio_is_that_of_cem():
+    with pytest.raises(ValueError, match="`parenthood_ratio` is a setting of cem alone. Received: searcher='pgpe'"):
+        ESConfig(parenthood_ratio=0.5)
+
+
+def test_settings_come_back_from_json():
+    config = ESConfig(hidden_units=(8, 4), num_interactions=100)
+    text = json.dumps(checkpoint.config_to_json(config))
+    assert ESConfig(**checkpoint.config_from_json(json.loads(text))) == config
