@@ -180,7 +180,8 @@ class SearchDistribution:
         if out is None:
             return self.sample_rows(key, 0, num_solutions)
         self._check_population(out, "out")
-        return out.assign(self.sample_rows(key, 0, out.shape[-2]))
+        out.assign(self.sample_rows(key, 0, out.shape[-2]))
+        return out
 
     def sample_rows(self, key, first_row, num_rows):
         """Some rows of the population that `sample` draws with a key, made without what comes before them.
