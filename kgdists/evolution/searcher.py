@@ -311,8 +311,9 @@ class Searcher:
         }
 
     def step(self):
-        """Run one generation."""
-        self.run(1, progress=False)
+        """Run one generation, unless the search has converged for good."""
+        if not self.is_converged:
+            self._advance(1)
 
     def run(self, num_generations, callbacks=(), progress=True):
         """Run so many generations on top of those that have been; fewer once the search has converged for good.
@@ -338,12 +339,11 @@ class Searcher:
             If the fitnesses of a generation are all NaN.
         """
         _check_count(1, num_generations=num_generations)
-        if self.objective is None:
-            raise ValueError("A searcher without an objective is run by its `ask` and `tell`. Received: objective=None")
         result = keras.callbacks.History()
         model = keras.Model()
         model.searcher, model.stop_training, model.optimizer = self, False, None
-        each = keras.callbacks.CallbackList([*callbacks, result], model=model, epochs=num_generations)
+        callbacks = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=num_generations)
+        one_by_one = bool(callbacks.callbacks)
         bar = keras.utils.Progbar(
             num_generations,
             stateful_metrics=["best"],
@@ -351,24 +351,27 @@ class Searcher:
             verbose=int(progress),
             unit_name="generation",
         )
-        each.on_train_begin()
+        done, number = 0, 1
+        callbacks.on_train_begin()
         try:
-            done, number = 0, 1
             while done < num_generations and not self.is_converged and not model.stop_training:
                 start = time.perf_counter()
-                if callbacks:
-                    each.on_epoch_begin(done)
+                if one_by_one:
+                    callbacks.on_epoch_begin(done)
                 rows = self._summary(self._advance(min(number, num_generations - done)))
-                for row in zip(*rows.values(), strict=True):
-                    each.on_epoch_end(done, dict(zip(rows, row, strict=True)))
-                    done += 1
-                bar.update(done, [("best", float(np.ravel(self._current().best_fitness)[0]))], finalize=False)
-                if not callbacks:
+                for name, column in rows.items():
+                    result.history.setdefault(name, []).extend(column)
+                if one_by_one:
+                    callbacks.on_epoch_end(done, {name: column[0] for name, column in rows.items()})
+                else:
                     seconds = (time.perf_counter() - start) / len(rows["best"])
                     number = min(10 * number, max(1, int(CALL_SECONDS / seconds)))
+                done += len(rows["best"])
+                bar.update(done, [("best", float(np.ravel(self._current().best_fitness)[0]))], finalize=False)
             bar.update(done, finalize=True)
         finally:
-            each.on_train_end()
+            result.epoch = list(range(done))
+            callbacks.on_train_end()
         return result
 
     def save(self, path):
@@ -422,6 +425,8 @@ class Searcher:
 
     def _advance(self, number):
         """Up to so many generations; their rows of the history."""
+        if self.objective is None:
+            raise ValueError("A searcher without an objective is run by its `ask` and `tell`. Received: objective=None")
         progress = self._current()
         if self._generations is None:
             self._generations = self.engine(self, self.objective, progress)
