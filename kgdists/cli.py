@@ -58,7 +58,7 @@ def _parser():
     train = commands.add_parser(
         "train",
         help="train an agent on an environment",
-        usage="%(prog)s ENV [--agent NAME] [--steps N] [--seed N] [--out DIR] [SETTINGS]",
+        usage="%(prog)s ENV [--agent NAME] [--steps N] [--out DIR] [SETTINGS]",
         description="Train an agent, evaluate it over 100 episodes and write a run folder.",
     )
     train.add_argument("env", metavar="ENV", help="a Gymnasium id, for instance CartPole-v1; `kgdists list` shows some")

@@ -16,11 +16,13 @@ import tensorflow as tf
 from gymnasium.spaces import Text
 
 import kgdists as kg
-from kgdists.agents import PPO, PPOConfig, checkpoint
-from kgdists.cli import main
+from kgdists.agents import ES, PPO, ESConfig, PPOConfig, checkpoint
+from kgdists.agents.tuned import TUNED_SEARCHES
+from kgdists.cli import SEARCHES, _config, _parser, main
 from tests.agents.helpers import Bandit, Broken, Counter
 
 TINY = ["--num-envs", "2", "--n-steps", "16", "--batch-size", "16", "--n-epochs", "1", "--hidden-units", "8"]
+TINY_SEARCH = ["--popsize", "10", "--hidden-units", "4"]
 eager = pytest.mark.usefixtures("eagerly")
 
 
@@ -188,6 +190,66 @@ def test_every_setting_of_the_agent_is_an_option(tmp_path):
     assert set(config) == {field.name for field in dataclasses.fields(PPOConfig)}
 
 
+@eager
+@pytest.mark.parametrize("agent", SEARCHES)
+def test_a_search_writes_a_run_that_is_evaluated_and_plotted(agent, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert kgdists("train", "CartPole-v1", "--agent", agent, "--steps", 300, *TINY_SEARCH, "--out", folder) == 0
+    out = capsys.readouterr().out
+    last = re.match(r"(CartPole-v1: return .* over 100 episodes) after (\d+) steps", out.splitlines()[-1])
+    assert "300/300" in out and int(last[2]) >= 300
+    files = {file.name for file in folder.iterdir()}
+    assert files == {
+        "config.json",
+        "evaluation.json",
+        "learning_curve.png",
+        "metrics.csv",
+        "policy.keras",
+        "state.npz",
+        "tensorboard",
+    }
+    assert kgdists("evaluate", folder, "--seed", 0) == 0
+    assert capsys.readouterr().out.strip() == last[1]
+    (folder / "learning_curve.png").unlink()
+    assert kgdists("plot", folder) == 0 and (folder / "learning_curve.png").is_file()
+    loaded = ES.load(folder)
+    assert loaded.config.searcher == agent and loaded.config.popsize == 10 and loaded.steps == int(last[2])
+
+
+def test_a_search_has_the_tuned_settings():
+    options = _parser().parse_args(["train", "CartPole-v1", "--agent", "pgpe", "--popsize", "10"])
+    total_steps, config = _config(options)
+    known = TUNED_SEARCHES["CartPole-v1"]["pgpe"]
+    assert total_steps == known.total_steps and config.popsize == 10
+    assert config == ESConfig(popsize=10, seed=0, **known.settings)
+
+
+@eager
+def test_every_setting_of_a_search_is_an_option(tmp_path):
+    settings = {
+        "popsize": 4,
+        "episodes": 2,
+        "max_steps": 20,
+        "num_interactions": 30,
+        "popsize_max": 12,
+        "stdev_init": 0.2,
+        "center_learning_rate": 0.9,
+        "stdev_learning_rate": 0.8,
+        "parenthood_ratio": 0.5,
+        "initial_stddev": 0.7,
+        "box_family": "normal",
+        "seed": 5,
+    }
+    options = [text for name, value in settings.items() for text in (f"--{name.replace('_', '-')}", value)]
+    switches = ["--hidden-units", 4, 3, "--sample-actions", "--normalize-observations"]
+    arguments = ["--agent", "cem", "--steps", 20, *options, *switches, "--out", tmp_path / "run"]
+    assert kgdists("train", "Pendulum-v1", *arguments) == 0
+    config = checkpoint.read_config(tmp_path / "run")["config"]
+    switched = {"searcher": "cem", "sample_actions": True, "normalize_observations": True, "hidden_units": [4, 3]}
+    assert config == settings | switched
+    assert set(config) == {field.name for field in dataclasses.fields(ESConfig)}
+
+
 # Looking at runs
 
 
@@ -225,7 +287,9 @@ def test_runs_can_be_plotted_together(run, trained, tmp_path):
 
 def test_list_names_the_tuned_environments(capsys):
     assert kgdists("list") == 0
-    assert {"CartPole-v1", "Pendulum-v1"} <= set(capsys.readouterr().out.split())
+    out = capsys.readouterr().out
+    assert {"CartPole-v1", "Pendulum-v1"} <= set(out.split())
+    assert [line.split()[0] for line in out.splitlines()[:5]] == ["CartPole-v1", "ppo,", "pgpe,", "snes,", "cem,"]
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["plot"], ["list"]], ids=str)
@@ -243,7 +307,17 @@ def test_the_help_names_every_command(capsys):
 def test_the_help_of_train_names_every_setting(capsys):
     kgdists("train", "--help")
     out = capsys.readouterr().out
-    assert all(f"--{field.name.replace('_', '-')}" in out for field in dataclasses.fields(PPOConfig))
+    fields = {field.name for config in (PPOConfig, ESConfig) for field in dataclasses.fields(config)} - {"searcher"}
+    assert all(f"--{name.replace('_', '-')} " in out or f"--{name.replace('_', '-')}," in out for name in fields)
+
+
+def test_the_help_of_train_says_whose_settings_are_whose(capsys):
+    kgdists("train", "--help")
+    usage, *groups = re.split(r"\n\n(?=\S.*:\n)", capsys.readouterr().out)
+    titles = [group.splitlines()[0] for group in groups[2:]]
+    assert titles == ["settings of all agents:", "settings of ppo:", "settings of pgpe, snes, cem:"]
+    assert "--seed" in groups[2] and "--gamma" in groups[3] and "--popsize" in groups[4]
+    assert len(usage.splitlines()[0]) < 80 and "{ppo,pgpe,snes,cem}" in groups[1]
 
 
 # Wrong input
@@ -283,6 +357,13 @@ WRONG = {
     "negative seed": (["train", "CartPole-v1", "--seed", -1], "seed"),
     "entropy weight of nan": (["train", "CartPole-v1", "--ent-coef", "nan"], "ent_coef"),
     "learning rate of 0": (["train", "CartPole-v1", "--learning-rate", 0], "learning_rate"),
+    "setting of another agent": (["train", "CartPole-v1", "--agent", "snes", "--gamma", 0.5], "--gamma.*agent snes"),
+    "setting of a search": (["train", "CartPole-v1", "--popsize", 10], "--popsize.*agent ppo"),
+    "ratio of another search": (["train", "CartPole-v1", "--agent", "snes", "--parenthood-ratio", 0.5], "cem alone"),
+    "odd population of pairs": (["train", "CartPole-v1", "--agent", "pgpe", "--popsize", 9], "popsize.*even"),
+    "no elite": (["train", "CartPole-v1", "--agent", "cem", "--popsize", 9], "at least two.*popsize=9"),
+    "no population": (["train", "CartPole-v1", "--agent", "cem", "--popsize", 0], "popsize.*0"),
+    "unknown environment of a search": (["train", "NoSuchEnv-v0", "--agent", "snes"], "NoSuchEnv"),
     "no run": (["evaluate"], "RUN"),
     "missing run": (["evaluate", "nowhere"], "nowhere"),
     "no runs": (["plot"], "RUN"),

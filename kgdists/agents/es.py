@@ -15,7 +15,7 @@ from kgdists.spaces import head_for
 
 __all__ = ["ES"]
 
-SEARCH_SETTINGS = (
+SETTINGS = (
     "searcher",
     "popsize",
     "episodes",
@@ -26,8 +26,6 @@ SEARCH_SETTINGS = (
     "seed",
     "stdev_init",
 )
-PARENTHOOD_RATIO = 0.2  # of CEM, which has no default of its own
-SEARCHER_SETTINGS = ("center_learning_rate", "stdev_learning_rate", "parenthood_ratio")
 
 
 class ES(PolicySearch):
@@ -58,14 +56,16 @@ class ES(PolicySearch):
         self.config = ESConfig(**config)
         envs = make_envs(env, 1)
         is_masked = not isinstance(envs.single_observation_space, Box) and envs is not env
-        options = {name: getattr(self.config, name) for name in SEARCH_SETTINGS}
-        optional = {name: getattr(self.config, name) for name in SEARCHER_SETTINGS}
+        options = {name: getattr(self.config, name) for name in SETTINGS}
+        if self.config.searcher == "cem":
+            options["parenthood_ratio"] = self.config.elite
+        for name in ("center_learning_rate", "stdev_learning_rate"):
+            if getattr(self.config, name) is not None:
+                options[name] = getattr(self.config, name)
         super().__init__(
             policy or _default_policy(envs, self.config),
             functools.partial(make_env, env) if is_masked else env,
             **options,
-            **({"parenthood_ratio": PARENTHOOD_RATIO} if self.config.searcher == "cem" else {})
-            | {name: x for name, x in optional.items() if x is not None},
         )
         self.env = env
 

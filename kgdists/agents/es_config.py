@@ -52,3 +52,13 @@ class ESConfig:
         check(self, "hidden_units", "a tuple of ints >= 1", lambda x: isinstance(x, tuple) and all(map(is_count, x)))
         if self.parenthood_ratio is not None and self.searcher != "cem":
             raise ValueError(f"`parenthood_ratio` is a setting of cem alone. Received: searcher={self.searcher!r}")
+        if self.searcher == "cem" and self.popsize * self.elite < 2.0:
+            raise ValueError(
+                "cem needs at least two solutions of which the next population is drawn about. "
+                f"Received: popsize={self.popsize}, parenthood_ratio={self.elite}"
+            )
+
+    @property
+    def elite(self):
+        """The parenthood ratio, of which cem itself has no default."""
+        return 0.2 if self.parenthood_ratio is None else self.parenthood_ratio

@@ -68,7 +68,7 @@ def test_settings_reach_the_searcher():
     agent = small(center_learning_rate=0.3, stdev_learning_rate=0.2)
     assert (agent.searcher.center_learning_rate, agent.searcher.stdev_learning_rate) == (0.3, 0.2)
     assert small(searcher="cem", parenthood_ratio=0.5).state.distribution.parameters["parenthood_ratio"] == 0.5
-    assert small(searcher="cem").state.distribution.parameters["parenthood_ratio"] == 0.2
+    assert small(searcher="cem", popsize=10).state.distribution.parameters["parenthood_ratio"] == 0.2
 
 
 def test_masks_rule_actions_out():
