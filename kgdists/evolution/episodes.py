@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -17,12 +16,13 @@ from kgdists.spaces import decode_action, encode_mask
 __all__ = ["Episodes", "Moments", "Played"]
 
 
-class Moments(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Moments:
     """How many observations there were, their mean and variance: float64 arrays of an observation's shape."""
 
     count: int
-    mean: Any
-    variance: Any
+    mean: np.ndarray
+    variance: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)

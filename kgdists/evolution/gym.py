@@ -194,7 +194,7 @@ class PolicySearch:
         self._members.assign(center)
         for layer in self._normalizations:
             for block in played:
-                layer.update_moments(*block.moments)
+                layer.update_moments(**vars(block.moments))
         self.steps += int(lengths.sum())
         for block in played:
             self.recent_returns.extend(block.returns.ravel().tolist())

@@ -4,8 +4,8 @@ import gymnasium
 import pytest
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists.agents import PPOConfig
-from kgdists.agents.tuned import TUNED, tuned_config
+from kgdists.agents import ESConfig, PPOConfig
+from kgdists.agents.tuned import TUNED, TUNED_SEARCHES, tuned_config, tuned_search
 
 each_env = pytest.mark.parametrize("env", TUNED)
 
@@ -62,3 +62,21 @@ def test_an_unknown_environment_gets_the_defaults():
 def test_a_wrong_number_of_steps_is_refused(total_steps):
     with pytest.raises(ValueError, match="`total_steps` .* Received: "):
         tuned_config("CartPole-v1", total_steps)
+
+
+@pytest.mark.parametrize("env, searcher", [(env, name) for env, known in TUNED_SEARCHES.items() for name in known])
+def test_tuned_searches_make_a_configuration(env, searcher):
+    known = TUNED_SEARCHES[env][searcher]
+    assert tuned_search(env, searcher) == (known.total_steps, ESConfig(searcher=searcher, **known.settings))
+    assert tuned_search(env, searcher, 7, stdev_init=3.0, seed=2)[0] == 7
+    assert tuned_search(env, searcher, 7, stdev_init=3.0, seed=2)[1].stdev_init == 3.0
+
+
+def test_other_environments_are_searched_with_the_defaults():
+    total_steps, config = tuned_search("MountainCar-v0", "snes", seed=3)
+    assert total_steps >= 1 and config == ESConfig(searcher="snes", seed=3)
+
+
+def test_a_search_of_no_steps_is_refused():
+    with pytest.raises(ValueError, match="`total_steps` must be an int >= 1. Received: total_steps=0"):
+        tuned_search("CartPole-v1", "snes", 0)
