@@ -196,7 +196,11 @@ class SearchDistribution:
         -------
         tensor, shape [B..., num_rows, D].
         """
-        return self._from_noise(self._noise(key, first_row, num_rows))
+        return self._from_noise(self.noise_rows(key, first_row, num_rows))
+
+    def noise_rows(self, key, first_row, num_rows):
+        """The standard normal numbers that `sample_rows` makes those rows of, for `noise_sums`."""
+        return self._noise(key, first_row, num_rows)
 
     def _noise(self, key, first_row, num_rows):
         """Standard normal numbers [B..., num_rows, D]: different ones for each search."""
@@ -270,8 +274,15 @@ class SearchDistribution:
 
     def weighted_sums(self, samples, weights):
         """Sums over samples, of rows of a population [B..., n, D] and their weights [B..., n]: a dict of tensors."""
-        z = self._to_noise(samples)
-        return {"mu": _weighted(weights, z), "sigma": _weighted(weights, z * z)}
+        return self.noise_sums(self._to_noise(samples), weights)
+
+    def noise_sums(self, noise, weights):
+        """The same of the standard normal numbers of samples.
+
+        A searcher that draws them again, by `noise_rows`, knows them exactly. Those of samples that differ by little
+        more than rounding do not tell what was drawn.
+        """
+        return {"mu": _weighted(weights, noise), "sigma": _weighted(weights, noise**2)}
 
     def gradients(self, sums, weights):
         """The gradients of a population: of its sums and of all its weights."""

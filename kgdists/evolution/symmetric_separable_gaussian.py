@@ -14,36 +14,34 @@ class SymmetricSeparableGaussian(SeparableGaussian):
     an even number of rows. Parameters are those of `SeparableGaussian`.
     """
 
-    def sample_rows(self, key, first_row, num_rows):
+    def noise_rows(self, key, first_row, num_rows):
         _check_even(num_rows, "num_rows")
         if isinstance(first_row, int):
             _check_even(first_row, "first_row")
-        shift = self.sigma[..., None, :] * self._noise(key, first_row // 2, num_rows // 2)
-        mu = self.mu[..., None, :]
+        return self._noise(key, first_row // 2, num_rows // 2)  # one for a pair
+
+    def _from_noise(self, z):
+        shift, mu = self.sigma[..., None, :] * z, self.mu[..., None, :]
         pairs = tf.stack([mu + shift, mu - shift], axis=-2)
-        return tf.reshape(pairs, (*self.batch_shape, num_rows, self.solution_length))
+        return tf.reshape(pairs, (*shift.shape[:-2], 2 * shift.shape[-2], shift.shape[-1]))
+
+    def _to_noise(self, samples):
+        return super()._to_noise(samples[..., 0::2, :])
 
     def weights(self, fitnesses, *, objective_sense, ranking_method=None):
         _check_even(fitnesses.shape[-1], "num_solutions")
         return super().weights(fitnesses, objective_sense=objective_sense, ranking_method=ranking_method)
 
-    def weighted_sums(self, samples, weights):
-        if self.parenthood_ratio is not None:
-            return super().weighted_sums(samples, weights)
+    def noise_sums(self, noise, weights):
         plus, minus = weights[..., 0::2], weights[..., 1::2]
-        one_side = samples[..., 0::2, :]
-        odd, even = (
-            super().weighted_sums(one_side, 0.5 * (plus - minus)),
-            super().weighted_sums(one_side, 0.5 * (plus + minus)),
-        )
-        return {"mu": odd["mu"], "sigma": even["sigma"]}
+        return {
+            "mu": super().noise_sums(noise, plus - minus)["mu"],
+            "sigma": super().noise_sums(noise, plus + minus)["sigma"],
+        }
 
-    def gradients(self, sums, weights):
-        if self.parenthood_ratio is not None:
-            return super().gradients(sums, weights)
+    def _divided(self, mu_gradient, sigma_gradient, weights):
         # A pair is one direction, which counts the mean of its two weights.
-        total = 0.5 * tf.reduce_sum(weights, axis=-1, keepdims=True)
-        return self._divided(self.sigma * sums["mu"], self.sigma * (sums["sigma"] - total), weights)
+        return super()._divided(0.5 * mu_gradient, 0.5 * sigma_gradient, weights)
 
 
 def _check_even(number, name):
