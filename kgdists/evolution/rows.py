@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kgdists.evolution.exact_sums import in_units
 from kgdists.evolution.loop import compiled
+from kgdists.evolution.objective import uncompiled
 
 __all__ = ["Rows", "sum_bounds"]
 
@@ -90,7 +91,10 @@ class Rows:
 
     def _block_fitnesses(self, block, key, leaves):
         count = min(self.block_size, self.popsize - block * self.block_size)
-        results = self._solutions(self._first(block), tf.constant(key), *map(tf.constant, leaves))
+        try:
+            results = self._solutions(self._first(block), tf.constant(key), *map(tf.constant, leaves))
+        except tf.errors.OpError as error:
+            raise uncompiled(error) from error
         if not self.objective.is_compiled:
             results = self.objective(results[..., :count, :])
         return results.numpy()[..., :count]

@@ -172,7 +172,7 @@ CLUSTER = """
     from kgdists.evolution.ray_map import RaySearch
 
     marks = Path(sys.argv[1])
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
 
 
     def sphere(x):
