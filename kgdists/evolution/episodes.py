@@ -78,7 +78,7 @@ class Episodes:
         episodes : int
             Of each member, E; a divisor of `num_envs`.
         seed : sequence of int, >= 0
-            Of the environments and the actions.
+            Of the environments and the actions: a seed, and further numbers for streams of their own.
         sample_actions : bool
             Draw actions instead of taking the most probable ones.
         with_moments : bool
@@ -107,7 +107,8 @@ class Episodes:
         size, num_rows = self.num_envs // episodes, len(rows)
         active = np.repeat(np.arange(size) < num_rows, episodes)
         rows = np.concatenate([rows, np.repeat(rows[-1:], size - num_rows, axis=0)])  # one compiled program for all
-        env_seed, noise_seed = np.random.SeedSequence(seed).generate_state(2).tolist()
+        first, *path = seed  # which, as a spawn key, tells paths apart that differ by zeros at their ends
+        env_seed, noise_seed = np.random.SeedSequence(first, spawn_key=path).generate_state(2).tolist()
         observations, _ = self.envs.reset(seed=env_seed % 2**31)
         returns, lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
         lanes = (size, episodes)

@@ -49,7 +49,8 @@ class PolicySearch:
     max_steps : None or int, >= 1
         Steps after which an episode is cut off.
     num_interactions : None or int
-        More solutions are drawn until the steps of a generation are so many: short episodes make large populations.
+        More solutions are drawn until the steps of a generation are so many: short episodes make large populations. The
+        update is compiled anew for each size of a population, a multiple of `popsize`.
     popsize_max : None or int
         The most solutions of a generation then.
     sample_actions : bool

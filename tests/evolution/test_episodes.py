@@ -77,6 +77,15 @@ def test_the_seed_decides_everything(members):
     assert (a.returns != b.returns).all() and len(np.unique(a.returns)) == 3
 
 
+def test_streams_of_one_seed_are_different(members):
+    env = Noise()
+    observed = []
+    for seed in ((5,), (5, 0), (5, 0, 0), (0, 5)):
+        Episodes(lambda: env, 1).play(members, rows_of(members, 1), 1, seed)
+        observed.append(env.np_random_seed)
+    assert len(set(observed)) == 4
+
+
 def test_moments_are_those_of_the_observations_acted_on(members):
     result = played(members, counters(2, 5), 2, 2, with_moments=True)
     seen = np.array([[1, count] for length in (2, 5) for count in range(length)])
