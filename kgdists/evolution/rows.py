@@ -13,6 +13,8 @@ __all__ = ["Rows", "sum_bounds"]
 
 LARGEST = {"float32": 7.0, "float64": 10.0}  # more than any standard normal number of `noise.normal`
 POWERS = {"mu": 1, "sigma": 2, "d": 1, "M": 2}  # of normal numbers, which the sums are made of
+FIRST = tf.TensorSpec((), tf.int64)
+KEY = tf.TensorSpec((2,), tf.int64)
 
 
 class Rows:
@@ -76,7 +78,7 @@ class Rows:
         Returns
         -------
         dict of int32 or int64 array
-            Those of `weighted_sums` of the distribution.
+            Those of `noise_sums` of the distribution.
         """
         missing = len(blocks) * self.block_size - weights.shape[-1]
         weights = np.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(0, missing)])
@@ -121,26 +123,17 @@ class Rows:
     def _sums(self):
         """Compiled: the sums of a block, in units.
 
-        They are made of the standard normal numbers, not of the samples again: they need no parameters, and have bounds
-        that depend on the weights alone.
+        They need no parameters of the distribution, and have bounds that depend on the weights alone.
         """
 
         def sums(first, key, weights, total):
-            shape = self.like.mu.shape
-            normal = {"mu": tf.zeros(shape, self.like.dtype), "sigma": tf.ones(shape, self.like.dtype)}
-            static = {name: x for name, x in self.like.parameters.items() if name not in self.like.TENSORS}
-            standard = type(self.like)(static | normal)
-            terms = standard.weighted_sums(standard.sample_rows(key, first, self.block_size), weights)
+            terms = self.like.noise_sums(self.like.noise_rows(key, first, self.block_size), weights)
             bounds = sum_bounds(terms, total)
             return {name: in_units(terms[name], bounds[name]) for name in terms}
 
         total = tf.TensorSpec(self.like.batch_shape, self.like.dtype)
         weights = tf.TensorSpec((*self.like.batch_shape, self.block_size), self.like.dtype)
         return compiled(sums, FIRST, KEY, weights, total)
-
-
-FIRST = tf.TensorSpec((), tf.int64)
-KEY = tf.TensorSpec((2,), tf.int64)
 
 
 def sum_bounds(sums, total):
