@@ -15,11 +15,11 @@ LIBRARIES = ("kgdists", "evotorch", "evosax")
 # Method, dimensions, population, generations of a timed run and of a search for quality.
 ROWS = (
     ("snes", 100, 1000, 100, 300),
-    ("snes", 10_000, 200, 10, 100),
+    ("snes", 10_000, 200, 10, 50),
     ("pgpe", 100, 1000, 100, 300),
-    ("pgpe", 10_000, 200, 10, 100),
+    ("pgpe", 10_000, 200, 10, 50),
     ("cem", 100, 1000, 100, 100),
-    ("cem", 10_000, 200, 10, 100),
+    ("cem", 10_000, 200, 10, 50),
     ("xnes", 50, 200, 100, 300),
 )
 OBJECTIVES = ("fast", "cosine")  # a polynomial, and the library's own cosine

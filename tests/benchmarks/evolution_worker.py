@@ -126,7 +126,12 @@ class EvoTorch:
         kind, settings = options[method]
         center = torch.tensor(first_center(dimensions))
         searcher = kind(problem, popsize=popsize, center_init=center, stdev_init=STDEV, **settings)
-        return searcher.run, lambda: searcher.status["center"].numpy()
+
+        def center():
+            searcher.step()  # a generation begins with the update by the last one
+            return searcher.status["center"].numpy()
+
+        return searcher.run, center
 
 
 class Evosax:
