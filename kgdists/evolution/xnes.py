@@ -2,6 +2,7 @@
 
 import math
 
+from kgdists.evolution import noise
 from kgdists.evolution.exp_gaussian import ExpGaussian
 from kgdists.evolution.gaussian_searcher import GaussianSearcher
 from kgdists.evolution.snes import default_popsize
@@ -79,3 +80,16 @@ class XNES(GaussianSearcher):
                 "XNES has no limits of standard deviations. Received: "
                 f"stdev_min={self.stdev_min}, stdev_max={self.stdev_max}, stdev_max_change={self.stdev_max_change}"
             )
+
+    def tell(self, state, samples, fitnesses):
+        """The next state, by the fitnesses [B..., N] of the samples [B..., N, D] that `ask` returned, in their order.
+
+        The samples' coordinates z are drawn again: once a direction is as thin as the samples' rounding, they do not
+        follow from the samples.
+        """
+        distribution = state.distribution
+        z = distribution.noise_rows(noise.generation_key(state.seed, state.generation), 0, fitnesses.shape[-1])
+        weights = distribution.weights(
+            fitnesses, objective_sense=self.objective_sense, ranking_method=self.ranking_method
+        )
+        return self.update(state, distribution.gradients(distribution.noise_sums(z, weights), weights))

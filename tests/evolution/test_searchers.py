@@ -98,6 +98,14 @@ def test_xnes_learns_the_covariance_of_a_rotated_quadratic():
     assert searcher.best.fitness < 1e-8
 
 
+def test_xnes_goes_on_where_solutions_differ_by_less_than_their_rounding():
+    searcher = XNES(rosenbrock, objective_sense="min", solution_length=6, stdev_init=1.0, seed=1)
+    searcher.run(2500, progress=False)
+    assert searcher.best.fitness < 1e-9
+    sizes = np.linalg.svd(searcher.state.distribution.A, compute_uv=False)
+    assert 1e-10 < sizes.min() < sizes.max() < 1e-6
+
+
 def test_cem_gets_through_the_valley_of_rosenbrock():
     searcher = CEM(
         rosenbrock,
