@@ -40,7 +40,9 @@ class Bounds:
         self._box = bounds.box(self.low, self.high, dtype)
         self.center = np.broadcast_to(self._middle(), (solution_length,))
         # A reflected population of a larger standard deviation is uniform whatever its center is.
-        self.stdev_max = np.where(self._box.both & (method == "reflect"), self._box.half, np.inf)
+        self.stdev_max = None
+        if method == "reflect" and np.any(self._box.both):
+            self.stdev_max = np.where(self._box.both, self._box.half, np.inf)
 
     def _middle(self):
         """A point inside: the middle of two bounds, 1 away from a single one, else 0."""

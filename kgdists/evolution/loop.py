@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kgdists.evolution.objective import uncompiled
 
-__all__ = ["Generations", "Progress", "compiled", "stdev"]
+__all__ = ["Generations", "Progress", "begin", "compiled", "stdev"]
 
 BLOCK_SIZE = 1000  # generations in one call
 RECORD_SIZE = 10**6  # numbers that one call records
@@ -22,6 +22,20 @@ class Progress(NamedTuple):
     run_fitness: tf.Tensor  # the best fitness since the last restart
     idle: tf.Tensor  # generations since it was found
     first_stdev: tf.Tensor  # since the last restart
+
+
+def begin(state):
+    """The progress of searches that begin at a state."""
+    mu = state.distribution.mu
+    nowhere = tf.fill(mu.shape, tf.constant(np.nan, mu.dtype))
+    return Progress(
+        state=state,
+        best=nowhere,
+        best_fitness=nowhere[..., 0],
+        run_fitness=nowhere[..., 0],
+        idle=tf.zeros(mu.shape[:-1], "int32"),
+        first_stdev=stdev(state.distribution),
+    )
 
 
 def stdev(distribution):

@@ -1,5 +1,6 @@
 """Searches on disk: one file of arrays and JSON, nothing that can run code."""
 
+import inspect
 import json
 import os
 import zipfile
@@ -9,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["read", "write"]
+__all__ = ["arguments", "defaults", "plain", "read", "write"]
 
 FORMAT = 1
+SCALARS = (str, bool, int, float)
 DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
@@ -91,3 +93,38 @@ def read(path, searcher, settings, progress_of):
 
 def _damage(path):
     return ValueError(f"A file of a search must be as it was written; this one is damaged. Received: {path}")
+
+
+def arguments(function, args, kwargs):
+    """All arguments of a call of a constructor by name, also those that are not given."""
+    signature = inspect.signature(function)
+    bound = signature.bind(None, *args, **kwargs)
+    bound.apply_defaults()
+    named = dict(list(bound.arguments.items())[1:])
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            named |= named.pop(parameter.name)
+    return named
+
+
+def defaults(function):
+    """The arguments of a function that have defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty}
+
+
+def plain(x):
+    """What JSON keeps of an argument, enough to tell two of them apart."""
+    if x is None or isinstance(x, SCALARS):
+        return x
+    if isinstance(x, dict):
+        return {name: plain(value) for name, value in x.items() if name != "name"}  # Keras counts its objects
+    if isinstance(x, list | tuple) and len(x) <= 2:
+        return [plain(value) for value in x]
+    if isinstance(x, np.ndarray | np.number | tf.Tensor | list | tuple):
+        array = np.asarray(x, "float64")
+        return [list(array.shape), zlib.crc32(array.tobytes())] if array.ndim else array.item()
+    if hasattr(x, "get_config"):
+        return [type(x).__name__, plain(x.get_config())]
+    fields = getattr(x, "__dict__", {})
+    return [type(x).__name__, {name: value for name, value in fields.items() if isinstance(value, SCALARS)}]

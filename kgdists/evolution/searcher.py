@@ -1,11 +1,9 @@
 """`Searcher`: what is the same for all searchers, as pure functions of states and as an object that runs."""
 
-import inspect
 import math
 import numbers
 import sys
 import time
-import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,7 +18,7 @@ from kgdists.evolution.objective import Objective
 
 __all__ = ["Best", "Searcher", "State"]
 
-SENSES = ("max", "min")
+BETTER = {"max": np.max, "min": np.min}
 CALL_SECONDS = 0.3  # of compiled generations between two looks at the progress bar
 NOT_SAVED = ("objective", "map", "seed")
 
@@ -118,7 +116,7 @@ class Searcher:
 
     def __new__(cls, *args, **kwargs):
         searcher = super().__new__(cls)
-        searcher._arguments = _arguments(cls.__init__, args, kwargs)
+        searcher._arguments = run_file.arguments(cls.__init__, args, kwargs)
         return searcher
 
     def __init__(
@@ -147,8 +145,8 @@ class Searcher:
         patience=None,
         track=False,
     ):
-        if objective_sense not in SENSES:
-            raise ValueError(f"`objective_sense` must be one of {SENSES}. Received: {objective_sense!r}")
+        if objective_sense not in BETTER:
+            raise ValueError(f"`objective_sense` must be one of {tuple(BETTER)}. Received: {objective_sense!r}")
         _check_count(1, solution_length=solution_length, popsize=popsize)
         _check_count(0, restarts=0 if restarts is None else restarts, patience=0 if patience is None else patience)
         if dtype not in ("float32", "float64"):
@@ -162,12 +160,7 @@ class Searcher:
         self.seed = tf.cast(random.key(seed), "int64")
         self.stdev_min, self.stdev_max, self.stdev_max_change = stdev_min, stdev_max, stdev_max_change
         self.bounds = None if bounds is None else Bounds(*bounds, bounds_method, self.solution_length, dtype)
-        if (
-            self.has_limits
-            and stdev_max is None
-            and self.bounds is not None
-            and np.isfinite(self.bounds.stdev_max).any()
-        ):
+        if self.has_limits and self.bounds is not None and stdev_max is None:
             self.stdev_max = self.bounds.stdev_max
         self.center_init, self.stdev_init = self._begin(center_init, stdev_init, radius_init)
         self.restarts = restarts
@@ -284,9 +277,9 @@ class Searcher:
     def history(self):
         """What each generation was like, a dict of arrays with a leading axis of generations.
 
-        `best` and `mean` are fitnesses, of the solutions whose fitness is not NaN; `stdev` is the root mean square over
-        the dimensions of the standard deviations that the population was drawn with. `center` and `sigma` are there if
-        the searcher tracks them.
+        `best` and `mean` are fitnesses of the generation, without those that are NaN; `stdev` is the root mean square
+        over the dimensions of the standard deviations that it was drawn with. `center` and `sigma` are there if the
+        searcher tracks them.
         """
         if not self._rows:
             return {name: np.zeros(0, self.dtype) for name in ("stdev", "best", "mean")}
@@ -367,7 +360,8 @@ class Searcher:
                     seconds = (time.perf_counter() - start) / len(rows["best"])
                     number = min(10 * number, max(1, int(CALL_SECONDS / seconds)))
                 done += len(rows["best"])
-                bar.update(done, [("best", float(np.ravel(self._current().best_fitness)[0]))], finalize=False)
+                best = BETTER[self.objective_sense](self.best.fitness)
+                bar.update(done, [("best", best)], finalize=False)
             bar.update(done, finalize=True)
         finally:
             result.epoch = list(range(done))
@@ -392,7 +386,7 @@ class Searcher:
 
         def start(facts):
             self._resize(facts["popsize"])
-            return self._progress_at(self.init())
+            return loop.begin(self.init())
 
         popsize = self.popsize
         try:
@@ -407,21 +401,8 @@ class Searcher:
 
     def _current(self):
         if self._progress is None:
-            self._progress = self._progress_at(self.init())
+            self._progress = loop.begin(self.init())
         return self._progress
-
-    def _progress_at(self, state, best=None, best_fitness=None):
-        """The progress of a run that begins at a state."""
-        mu = state.distribution.mu
-        nowhere = tf.fill(mu.shape, tf.constant(np.nan, mu.dtype))
-        return loop.Progress(
-            state=state,
-            best=nowhere if best is None else best,
-            best_fitness=nowhere[..., 0] if best_fitness is None else best_fitness,
-            run_fitness=nowhere[..., 0],
-            idle=tf.zeros(mu.shape[:-1], "int32"),
-            first_stdev=loop.stdev(state.distribution),
-        )
 
     def _advance(self, number):
         """Up to so many generations; their rows of the history."""
@@ -460,7 +441,8 @@ class Searcher:
         state = self.init(tf.constant(rng.integers(2**63, size=2)))
         center = self.center_init + self.stdev_init * tf.constant(rng.normal(size=self.center_init.shape), self.dtype)
         state = state._replace(distribution=state.distribution.modified_copy(mu=center))
-        self._progress = self._progress_at(state, self._progress.best, self._progress.best_fitness)
+        found = {"best": self._progress.best, "best_fitness": self._progress.best_fitness}
+        self._progress = loop.begin(state)._replace(**found)
 
     def _resize(self, popsize):
         """Make all anew that depends on the size of the population, and keep where the search stands."""
@@ -472,45 +454,16 @@ class Searcher:
             self.__dict__.update(kept)
 
     def _settings(self):
-        base = inspect.signature(Searcher.__init__).parameters.values()
-        arguments = {x.name: x.default for x in base if x.default is not x.empty} | self._arguments
-        return {name: _plain(value) for name, value in arguments.items() if name not in NOT_SAVED}
+        arguments = run_file.defaults(Searcher.__init__) | self._arguments
+        return {name: run_file.plain(value) for name, value in arguments.items() if name not in NOT_SAVED}
 
     def _summary(self, rows):
         """Of a batch of searches the best fitness, and the means."""
-        best = {"max": np.max, "min": np.min}[self.objective_sense]
-        columns = {name: rows[name].reshape(len(rows[name]), -1) for name in ("best", "mean", "stdev")}
-        return {name: (best if name == "best" else np.mean)(x, axis=1).tolist() for name, x in columns.items()}
-
-
-def _arguments(function, args, kwargs):
-    """All arguments of a call of a constructor by name, also those that are not given."""
-    signature = inspect.signature(function)
-    bound = signature.bind(None, *args, **kwargs)
-    bound.apply_defaults()
-    arguments = dict(list(bound.arguments.items())[1:])
-    for parameter in signature.parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            arguments |= arguments.pop(parameter.name)
-    return arguments
+        of_batch = {"best": BETTER[self.objective_sense], "mean": np.mean, "stdev": np.mean}
+        return {name: of(rows[name].reshape(len(rows[name]), -1), axis=1).tolist() for name, of in of_batch.items()}
 
 
 def _check_count(least, **counts):
     for name, count in counts.items():
         if not isinstance(count, numbers.Integral) or isinstance(count, bool) or count < least:
             raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={count!r}")
-
-
-def _plain(x):
-    """What JSON keeps of an argument, enough to tell two of them apart."""
-    if x is None or isinstance(x, str | bool | int | float):
-        return x
-    if isinstance(x, dict):
-        return {name: _plain(value) for name, value in x.items() if name != "name"}  # Keras counts its objects
-    if isinstance(x, list | tuple) and len(x) <= 2:
-        return [_plain(value) for value in x]
-    if isinstance(x, np.ndarray | np.number | tf.Tensor | list | tuple):
-        array = np.asarray(x)
-        return [list(array.shape), zlib.crc32(array.tobytes())] if array.ndim else array.item()
-    config = x.get_config() if hasattr(x, "get_config") else vars(x) if hasattr(x, "__dict__") else {}
-    return [type(x).__name__, _plain(config)]
