@@ -38,7 +38,7 @@ def test_every_searcher_finds_the_action_that_pays(searcher):
     options = {"popsize": 20, "stdev_init": 3.0} | OPTIONS.get(searcher, {})
     search = made(Bandit, searcher, policy, **options)
     assert policy(observation).mode_action() == 0
-    search.run(12)
+    search.run(6)
     assert policy(observation).mode_action() == 2
 
 
