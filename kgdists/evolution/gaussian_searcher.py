@@ -63,8 +63,11 @@ class GaussianSearcher(Searcher):
             learning_rates={center: 1.0, stdev: self.stdev_learning_rate},
         )
         if self._is_limited():
-            new = new.modified_copy(sigma=self._limited(new.sigma, old.sigma))
+            new = self._within_limits(new, old)
         return state._replace(generation=state.generation + 1, distribution=new, extra=memory)
+
+    def _within_limits(self, new, old):
+        return new.modified_copy(sigma=self._limited(new.sigma, old.sigma))
 
     def _is_limited(self):
         return not (self.stdev_min is None and self.stdev_max is None and self.stdev_max_change is None)

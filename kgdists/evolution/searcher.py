@@ -111,7 +111,6 @@ class Searcher:
         Whether the search has converged and will not be started again.
     """
 
-    has_limits = True  # of standard deviations
     engine: Callable[..., Any] = loop.Generations  # runs the generations; another one spreads them over machines
 
     def __new__(cls, *args, **kwargs):
@@ -160,7 +159,7 @@ class Searcher:
         self.seed = tf.cast(random.key(seed), "int64")
         self.stdev_min, self.stdev_max, self.stdev_max_change = stdev_min, stdev_max, stdev_max_change
         self.bounds = None if bounds is None else Bounds(*bounds, bounds_method, self.solution_length, dtype)
-        if self.has_limits and self.bounds is not None and stdev_max is None:
+        if self.bounds is not None and stdev_max is None:
             self.stdev_max = self.bounds.stdev_max
         self.center_init, self.stdev_init = self._begin(center_init, stdev_init, radius_init)
         self.restarts = restarts

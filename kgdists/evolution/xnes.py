@@ -2,6 +2,8 @@
 
 import math
 
+import tensorflow as tf
+
 from kgdists.evolution import noise
 from kgdists.evolution.exp_gaussian import ExpGaussian
 from kgdists.evolution.gaussian_searcher import GaussianSearcher
@@ -18,7 +20,7 @@ class XNES(GaussianSearcher):
     Parameters
     ----------
     objective, objective_sense, solution_length, **kwargs
-        See `Searcher`; there are no limits of standard deviations.
+        See `Searcher`. Limits of standard deviations are those of the axes of the space.
     popsize : None or int
         None is `4 + floor(3 log D)`.
     center_learning_rate : float
@@ -41,8 +43,6 @@ class XNES(GaussianSearcher):
     >>> bool(searcher.best.fitness < 1e-6)
     True
     """
-
-    has_limits = False
 
     def __init__(
         self,
@@ -75,11 +75,6 @@ class XNES(GaussianSearcher):
             ranking_method=ranking_method,
             **kwargs,
         )
-        if self._is_limited():
-            raise ValueError(
-                "XNES has no limits of standard deviations. Received: "
-                f"stdev_min={self.stdev_min}, stdev_max={self.stdev_max}, stdev_max_change={self.stdev_max_change}"
-            )
 
     def tell(self, state, samples, fitnesses):
         """The next state, by the fitnesses [B..., N] of the samples [B..., N, D] that `ask` returned, in their order.
@@ -93,3 +88,9 @@ class XNES(GaussianSearcher):
             fitnesses, objective_sense=self.objective_sense, ranking_method=self.ranking_method
         )
         return self.update(state, distribution.gradients(distribution.noise_sums(z, weights), weights))
+
+    def _within_limits(self, new, old):
+        # Dimensions are scaled, which leaves their correlations.
+        stdev = tf.norm(new.sigma, axis=-1)
+        scale = self._limited(stdev, tf.norm(old.sigma, axis=-1)) / stdev
+        return new.modified_copy(sigma=scale[..., None] * new.sigma, sigma_inv=new.sigma_inv / scale[..., None, :])
