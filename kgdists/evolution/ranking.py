@@ -69,9 +69,9 @@ def share(fitnesses, utilities):
     """
     keys = _as_integers(fitnesses)
     ordered = _sorted(keys)
-    below = _count(ordered, keys, tf.less)
+    below = _count(ordered, keys, "left")
     tied = tf.reduce_any(ordered[..., 1:] == ordered[..., :-1])
-    up_to = tf.cond(tied, lambda: _count(ordered, keys, tf.less_equal), lambda: below + 1)
+    up_to = tf.cond(tied, lambda: _count(ordered, keys, "right"), lambda: below + 1)
     sums = tf.constant(np.concatenate([[0.0], np.cumsum(utilities)]))
     shared = (tf.gather(sums, up_to) - tf.gather(sums, below)) / tf.cast(up_to - below, "float64")
     return tf.where(ordered[..., :1] < ordered[..., -1:], tf.cast(shared, fitnesses.dtype), 0.0)
@@ -95,8 +95,12 @@ def _compiled_sorted(keys):
     return keys.graph.create_op("XlaSort", [keys], [keys.dtype], name="sort").outputs[0]
 
 
-def _count(ordered, values, precedes):
-    """How many of `ordered` precede each of `values`, both [B..., N]: a binary search."""
+def _count(ordered, values, side):
+    """How many of `ordered` come before ("left") or do not come after each of `values`, both [B..., N]."""
+    if tf.executing_eagerly():
+        return tf.searchsorted(ordered, values, side)
+    # A binary search, because XLA makes of TensorFlow's a comparison of each with each.
+    precedes = tf.less if side == "left" else tf.less_equal
     length, batch = ordered.shape[-1], len(ordered.shape) - 1
     step = 1 << length.bit_length() - 1
     beyond = [[0, 0]] * batch + [[0, 2 * step - 1 - length]]
