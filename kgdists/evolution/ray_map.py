@@ -90,7 +90,7 @@ class RaySearch:
         return self.searcher.run(num_generations, callbacks, progress)
 
     def close(self):
-        """Stop the workers. The searcher then runs in this process, as it would without."""
+        """Stop the workers. From then on the searcher runs by itself."""
         if self._processes is not None:
             self._processes.close()
         self.searcher.__dict__.pop("engine", None)
@@ -158,13 +158,13 @@ class _Generations(loop.Generations):
         fitnesses = tf.constant(np.concatenate(self.processes.fitnesses(tasks, parameters), axis=-1))
         if not self.adds_up:
             return self._tell(fitnesses, *leaves)
-        weights, total = self._weigh(fitnesses, *leaves)
+        weights, total = (x.numpy() for x in self._weigh(fitnesses, *leaves))
         tasks = []
         for blocks in self._divided(self.processes.num_parts):
             rows = slice(blocks.start * self.rows.block_size, blocks.stop * self.rows.block_size)
-            tasks.append((blocks, key, weights[..., rows].numpy(), total.numpy()))
+            tasks.append((blocks, key, weights[..., rows], total))
         sums = {name: tf.constant(x) for name, x in self.processes.sums(tasks).items()}
-        return self._tell(fitnesses, weights, total, sums, *leaves)
+        return self._tell(fitnesses, tf.constant(weights), tf.constant(total), sums, *leaves)
 
     def _divided(self, parts):
         """The blocks of the population in so many parts, fewer if there are not enough."""
@@ -230,7 +230,7 @@ class _Workers:
         options = {"num_cpus": 1} | options
         cpus = options["num_cpus"]
         if num_workers is None:
-            num_workers = max(1, int(ray.cluster_resources()["CPU"] // max(cpus, 1)))
+            num_workers = max(1, int(ray.cluster_resources().get("CPU", 0) / (cpus or 1)))
         self.num_parts = num_workers
         self._actor = ray.remote(_Worker).options(**options)
         self._arguments = ray.put(ray.cloudpickle.dumps(rows)), max(1, int(cpus))
