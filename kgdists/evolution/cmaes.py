@@ -128,7 +128,7 @@ class CMAES(Searcher):
             raise ValueError(f"There must be `popsize` samples, {self.popsize}. Received: {samples.shape[-2]}")
         old, rates, length = state.distribution, self.rates, self.solution_length
         step_path, path = state.extra
-        z = old._noise(noise.generation_key(state.seed, state.generation), 0, self.popsize)
+        z = old.noise_rows(noise.generation_key(state.seed, state.generation), 0, self.popsize)
         weights = share(fitnesses if self.objective_sense == "max" else -fitnesses, rates.weights[::-1])
         positive = tf.maximum(weights, 0.0)
 
