@@ -106,8 +106,11 @@ class ExpGaussian(SearchDistribution):
         growth, shrinkage = exponentials(0.5 * change)
         sigma = tf.matmul(self.sigma, growth)
         inverse = tf.matmul(shrinkage, self.sigma_inv)
-        # One step of Newton's method (Schulz 1933), so that the rounding of many updates does not add up.
-        inverse = 2.0 * inverse - tf.matmul(inverse, tf.matmul(sigma, inverse))
+        # One step of Newton's method (Schulz 1933), so that the rounding of many updates does not add up. It converges
+        # from nearby only.
+        residual = tf.eye(self.solution_length, dtype=self.dtype) - tf.matmul(sigma, inverse)
+        is_near = tf.norm(residual, axis=(-2, -1), keepdims=True) < 0.5
+        inverse += tf.matmul(inverse, tf.where(is_near, residual, 0.0))
         return self._with(mu=self.mu + tf.linalg.matvec(self.sigma, d), sigma=sigma, sigma_inv=inverse)
 
     def _by_gradient(self, given):

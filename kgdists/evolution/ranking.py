@@ -37,8 +37,8 @@ def rank(fitnesses, method, higher_is_better=True):
     Examples
     --------
     >>> from kgdists.evolution import rank
-    >>> rank([3.0, 1.0, 3.0, 2.0], "centered").numpy()
-    array([ 0.3333333 , -0.5       ,  0.3333333 , -0.16666667], dtype=float32)
+    >>> rank([3.0, 1.0, 3.0, 2.0, 0.0], "centered").numpy()
+    array([ 0.375, -0.25 ,  0.375,  0.   , -0.5  ], dtype=float32)
     """
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: method={method!r}")
