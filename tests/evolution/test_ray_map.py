@@ -9,6 +9,7 @@ import tensorflow as tf
 from kgdists.evolution import CEM, CMAES, PGPE, SNES, XNES, loop, noise, ray_map, rows
 from kgdists.evolution.ray_map import RaySearch
 from tests.processes import run_python
+from tests.test_readme import snippets
 
 needs_ray = pytest.mark.skipif(not ray_map.HAS_RAY, reason="Ray is not installed")
 
@@ -133,6 +134,14 @@ def test_a_closed_search_runs_in_the_searcher_again(uncompiled):
     ran(searcher, 1)
     searcher.run(2, progress=False)
     assert len(searcher.history["best"]) == 3
+
+
+def test_the_snippet_of_the_page_runs(uncompiled):
+    [snippet] = snippets("docs/many_machines.md")
+    assert "RaySearch(searcher)" in snippet
+    names = {}
+    exec(compile(snippet.replace("RaySearch(searcher)", "RaySearch(searcher, 0)"), "page", "exec"), names)
+    assert names["searcher"].best.fitness < names["searcher"].history["best"][0]
 
 
 @pytest.mark.parametrize(
