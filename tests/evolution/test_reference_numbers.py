@@ -13,13 +13,16 @@ from tests.golden import assert_close, cases
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 CLASSES = ["SeparableGaussian", "SymmetricSeparableGaussian", "ExpSeparableGaussian", "ExpGaussian"]
 # Compiled are as many as there are paths through the formulas.
-COMPILED = (
-    "SeparableGaussian-divide-total_weight-weight_stdev",
-    "SeparableGaussian-parenthood-0.5-min",
-    "SymmetricSeparableGaussian-raw-max",
-    "ExpSeparableGaussian-nes-max",
-    "ExpGaussian-linear-min",
-)
+COMPILED = {
+    "float64": (
+        "SeparableGaussian-divide-total_weight-weight_stdev",
+        "SeparableGaussian-parenthood-0.5-min",
+        "SymmetricSeparableGaussian-raw-max",
+        "ExpSeparableGaussian-nes-max",
+        "ExpGaussian-linear-min",
+    ),
+    "float32": ("SymmetricSeparableGaussian-centered-min", "ExpGaussian-normalized-max"),
+}
 # Where the reference lets sigma become negative, it stays positive.
 FLOORED = ("SeparableGaussian-raw-min", "SeparableGaussian-negative-sigma")
 
@@ -93,8 +96,7 @@ def test_a_step(case, dtype):
 
 @functools.cache
 def compiled_steps(dtype):
-    found = {name_of(case): case for case in contract("step", dtype) if name_of(case) in COMPILED}
-    assert len(found) == len(COMPILED)
+    found = {name_of(case): case for case in contract("step", dtype) if name_of(case) in COMPILED[dtype]}
     # One function for all cases, so that XLA compiles only once.
     function = tf.function(
         lambda tensors: {name: step(found[name]["inputs"], x) for name, x in tensors.items()},
@@ -104,9 +106,8 @@ def compiled_steps(dtype):
     return found, function({name: tensors_of(case, dtype) for name, case in found.items()})
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("name", COMPILED)
-def test_a_compiled_step(name, dtype):
+@pytest.mark.parametrize("dtype, name", [(dtype, name) for dtype, names in COMPILED.items() for name in names])
+def test_a_compiled_step(dtype, name):
     found, steps = compiled_steps(dtype)
     check_step(found[name], dtype, steps[name])
 
