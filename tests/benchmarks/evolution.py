@@ -30,7 +30,7 @@ def main():
     parser.add_argument("--peers", type=Path, required=True, help="interpreter with evotorch and evosax")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, help="processors for each library; default: all")
-    parser.add_argument("--seeds", type=int, default=5, help="searches for quality")
+    parser.add_argument("--seeds", type=int, default=5, help="searches for quality; 0: only speed")
     parser.add_argument("--out", type=Path, help="JSON file for all measurements")
     options = parser.parse_args()
 
@@ -43,8 +43,9 @@ def main():
         title += f"\n- {workers[name].answer()}"
     print(f"{title}\n", flush=True)
     results = {"title": title, "speed": speed(workers, options.rounds)}
-    print(flush=True)
-    results["quality"] = quality(workers, options.seeds)
+    if options.seeds:
+        print(flush=True)
+        results["quality"] = quality(workers, options.seeds)
     print(f"\n{machine()} after")
     if options.out:
         options.out.write_text(json.dumps(results, indent=1) + "\n")
