@@ -32,14 +32,14 @@ def test_the_snippets_of_mixtures_run_one_after_the_other(tmp_path, monkeypatch)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one_component.png", "target.png"]
 
 
-def test_the_snippets_of_evolution_run_one_after_the_other():
+def test_the_snippets_of_evolution_run_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = {}
     for snippet in snippets("docs/evolution.md"):
         exec(compile(snippet, "docs/evolution.md", "exec"), names)
     mu, sigma = names["distribution"].mu, names["distribution"].sigma
     assert abs(mu.numpy()).max() < 1e-3
     assert 3.0 < sigma[0] / sigma[1] < 30.0  # 10 is the best
-    assert names["searcher"].best.fitness < 1e-6
 
 
 @pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
