@@ -61,6 +61,7 @@ class Rows:
         -------
         array, shape [B..., n].
         """
+        key, *leaves = map(tf.constant, [key, *leaves])
         return np.concatenate([self._block_fitnesses(block, key, leaves) for block in blocks], axis=-1)
 
     def sums(self, blocks, key, weights, total):
@@ -82,9 +83,10 @@ class Rows:
         """
         missing = len(blocks) * self.block_size - weights.shape[-1]
         weights = np.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(0, missing)])
+        key, total, *parts = map(tf.constant, [key, total, *np.split(weights, len(blocks), axis=-1)])
         totals = None
-        for block, part in zip(blocks, np.split(weights, len(blocks), axis=-1), strict=True):
-            sums = self._sums(self._first(block), tf.constant(key), tf.constant(part), tf.constant(total))
+        for block, part in zip(blocks, parts, strict=True):
+            sums = self._sums(self._first(block), key, part, total)
             totals = sums if totals is None else {name: totals[name] + sums[name] for name in sums}
         return {name: x.numpy() for name, x in totals.items()}
 
@@ -94,7 +96,7 @@ class Rows:
     def _block_fitnesses(self, block, key, leaves):
         count = min(self.block_size, self.popsize - block * self.block_size)
         try:
-            results = self._solutions(self._first(block), tf.constant(key), *map(tf.constant, leaves))
+            results = self._solutions(self._first(block), key, *leaves)
         except tf.errors.OpError as error:
             raise uncompiled(error) from error
         if not self.objective.is_compiled:
