@@ -14,7 +14,7 @@ from kgdists.evolution import CEM, CMAES, PGPE, SNES, XNES
 SEARCHERS = {
     "PGPE": (PGPE, {"optimizer": None, "center_learning_rate": 1.0, "stdev_learning_rate": 0.4}),
     "SNES": (SNES, {}),
-    "XNES": (XNES, {"stdev_learning_rate": 0.2, "scale_learning_rate": False}),
+    "XNES": (XNES, {"stdev_learning_rate": 0.15, "scale_learning_rate": False}),
     "CEM": (CEM, {"parenthood_ratio": 0.25, "stdev_learning_rate": 0.5}),
     "CMAES": (CMAES, {}),
 }

@@ -284,12 +284,6 @@ def test_a_search_that_has_converged_starts_again():
     assert searcher.run(3, progress=False).history == {}
 
 
-def test_a_restart_may_double_the_population(uncompiled):
-    searcher = NaturalSearch(sphere_of_arrays, restarts=2, double_popsize=True, tol_stdev=0.5, evaluation="numpy")
-    assert run(searcher, 1000).popsize == 32
-    assert searcher.ask(searcher.state).shape == (32, 3)
-
-
 def test_a_search_that_finds_nothing_better_has_converged(uncompiled):
     searcher = run(NaturalSearch(lambda x: np.zeros(8), restarts=0, patience=4, evaluation="numpy"), 50)
     assert searcher.is_converged and len(searcher.history["best"]) == 5
@@ -336,6 +330,7 @@ def test_a_resumed_search_ends_where_an_uninterrupted_one_ends(tmp_path, finishe
 def test_a_search_is_resumed_after_its_restarts(tmp_path, uncompiled):
     options = {"evaluation": "numpy", "restarts": 2, "double_popsize": True, "tol_stdev": 0.5}
     through = run(NaturalSearch(sphere_of_arrays, **options), 1000)
+    assert through.ask(through.state).shape == (32, 3)
     searcher = NaturalSearch(sphere_of_arrays, **options)
     while searcher.num_restarts == 0:
         searcher.step()
