@@ -95,7 +95,7 @@ class Generations:
     def _at_once(self, leaves, number):
         try:
             done, is_converged, rows, leaves = self._block(tf.constant(number, "int32"), *leaves)
-        except tf.errors.OpError as error:
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             raise uncompiled(error) from error
         done = int(done)
         return leaves, {name: row.numpy()[:done] for name, row in rows.items()}, is_converged

@@ -158,7 +158,7 @@ class Searcher:
         self.dtype = dtype
         self.seed = tf.cast(random.key(seed), "int64")
         self.stdev_min, self.stdev_max, self.stdev_max_change = stdev_min, stdev_max, stdev_max_change
-        self.bounds = None if bounds is None else Bounds(*bounds, bounds_method, self.solution_length, dtype)
+        self.bounds = None if bounds is None else Bounds(*_pair(bounds), bounds_method, self.solution_length, dtype)
         if self.bounds is not None and stdev_max is None:
             self.stdev_max = self.bounds.stdev_max
         self.center_init, self.stdev_init = self._begin(center_init, stdev_init, radius_init)
@@ -307,13 +307,13 @@ class Searcher:
         if not self.is_converged:
             self._advance(1)
 
-    def run(self, num_generations, callbacks=(), progress=True):
+    def run(self, num_generations, callbacks=None, progress=True):
         """Run so many generations on top of those that have been; fewer once the search has converged for good.
 
         Parameters
         ----------
         num_generations : int, >= 1
-        callbacks : sequence of keras.callbacks.Callback
+        callbacks : None or sequence of keras.callbacks.Callback
             An epoch is a generation, and a compiled call of its own; without callbacks many generations are one call.
             `callback.model.searcher` is this searcher.
         progress : bool
@@ -334,7 +334,7 @@ class Searcher:
         result = keras.callbacks.History()
         model = keras.Model()
         model.searcher, model.stop_training, model.optimizer = self, False, None
-        callbacks = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=num_generations)
+        callbacks = keras.callbacks.CallbackList(list(callbacks or ()), model=model, epochs=num_generations)
         one_by_one = bool(callbacks.callbacks)
         bar = keras.utils.Progbar(
             num_generations,
@@ -460,6 +460,14 @@ class Searcher:
         """Of a batch of searches the best fitness, and the means."""
         of_batch = {"best": BETTER[self.objective_sense], "mean": np.mean, "stdev": np.mean}
         return {name: of(rows[name].reshape(len(rows[name]), -1), axis=1).tolist() for name, of in of_batch.items()}
+
+
+def _pair(bounds):
+    try:
+        low, high = bounds
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`bounds` must be a pair, low and high. Received: bounds={bounds!r}") from error
+    return low, high
 
 
 def _check_count(least, **counts):

@@ -425,6 +425,7 @@ def test_a_file_must_exist(tmp_path):
         ({"dtype": "float16"}, "`dtype` must be"),
         ({"evaluation": "torch"}, "`evaluation` must be one of"),
         ({"restarts": -1}, "`restarts` must be an int >= 0"),
+        ({"bounds": 1.0}, "`bounds` must be a pair"),
         ({"bounds": (1.0, 0.0)}, "`low` must be <= `high`"),
         ({"bounds": (0.0, 0.0)}, "low < high"),
         ({"bounds": (0.0, 1.0), "bounds_method": "clip"}, "`bounds_method` must be one of"),
