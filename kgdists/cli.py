@@ -16,11 +16,11 @@ from kgdists import plotting
 from kgdists.agents import ES, PPO, ESConfig, PPOConfig, checkpoint
 from kgdists.agents.callbacks import MetricsFile, ProgressBar
 from kgdists.agents.tuned import TUNED, TUNED_SEARCHES, tuned_config, tuned_search
+from kgdists.evolution.gym import SEARCHERS
 
 __all__ = ["main"]
 
-SEARCHES = ("pgpe", "snes", "cem")
-AGENTS = {"ppo": PPO} | dict.fromkeys(SEARCHES, ES)
+AGENTS = {"ppo": PPO} | dict.fromkeys(SEARCHERS, ES)
 
 
 class Parser(argparse.ArgumentParser):
@@ -83,7 +83,7 @@ def _parser():
         (common, of_ppo, of_ppo.keys() & of_searches.keys()),
         (train.add_argument_group("settings of ppo"), of_ppo, of_ppo.keys() - of_searches.keys()),
         (
-            train.add_argument_group("settings of " + ", ".join(SEARCHES)),
+            train.add_argument_group("settings of " + ", ".join(SEARCHERS)),
             of_searches,
             of_searches.keys() - of_ppo.keys(),
         ),

@@ -308,9 +308,9 @@ def test_the_help_of_train_says_whose_settings_are_whose(capsys):
     kgdists("train", "--help")
     usage, *groups = re.split(r"\n\n(?=\S.*:\n)", capsys.readouterr().out)
     titles = [group.splitlines()[0] for group in groups[2:]]
-    assert titles == ["settings of all agents:", "settings of ppo:", "settings of pgpe, snes, cem:"]
+    assert titles == ["settings of all agents:", "settings of ppo:", "settings of pgpe, snes, cem, xnes, cmaes:"]
     assert "--seed" in groups[2] and "--gamma" in groups[3] and "--popsize" in groups[4]
-    assert len(usage.splitlines()[0]) < 80 and "{ppo,pgpe,snes,cem}" in groups[1]
+    assert len(usage.splitlines()[0]) < 80 and "{ppo,pgpe,snes,cem,xnes,cmaes}" in groups[1]
 
 
 # Wrong input

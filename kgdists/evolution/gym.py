@@ -21,7 +21,7 @@ from kgdists.spaces import check_fits
 
 __all__ = ["SEARCHERS", "PolicySearch"]
 
-SEARCHERS = {"cem": CEM, "cmaes": CMAES, "pgpe": PGPE, "snes": SNES, "xnes": XNES}
+SEARCHERS = {"pgpe": PGPE, "snes": SNES, "cem": CEM, "xnes": XNES, "cmaes": CMAES}
 
 
 class PolicySearch:
@@ -41,7 +41,7 @@ class PolicySearch:
     env : str, callable or gymnasium.vector.VectorEnv
         An id, a function that makes one environment, or a vector environment that resets by itself.
     searcher : str or class
-        One of `"cem"`, `"cmaes"`, `"pgpe"`, `"snes"` and `"xnes"`, or a subclass of `Searcher`.
+        One of `"pgpe"`, `"snes"`, `"cem"`, `"xnes"` and `"cmaes"`, or a subclass of `Searcher`.
     popsize : int
         Solutions of a generation or, with `num_interactions`, so many at a time.
     episodes : int, >= 1

@@ -171,7 +171,7 @@ WRONG = {
     "interactions": ({"num_interactions": 0}, "`num_interactions` must be an int >= 1"),
     "largest population alone": ({"popsize_max": 8}, "`popsize_max` goes with `num_interactions`"),
     "largest population": ({"num_interactions": 9, "popsize_max": 3}, "`popsize_max` must be at least `popsize`"),
-    "searcher": ({"searcher": "adam"}, "`searcher` must be one of cem, cmaes, pgpe, snes, xnes. Received: .*adam"),
+    "searcher": ({"searcher": "adam"}, "`searcher` must be one of pgpe, snes, cem, xnes, cmaes. Received: .*adam"),
     "seed": ({"seed": -1}, "`seed` must be None or an int >= 0"),
     "policy": ({"policy": policy_for(2, 3)}, "`policy` must act in the action space"),
 }
