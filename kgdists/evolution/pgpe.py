@@ -1,6 +1,7 @@
 """`PGPE`: policy gradients with parameter-based exploration."""
 
 import math
+import numbers
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class PGPE(GaussianSearcher):
         symmetric=True,
         **kwargs,
     ):
-        if symmetric and popsize % 2:
+        if symmetric and isinstance(popsize, numbers.Integral) and popsize % 2:
             raise ValueError(f"Solutions come in pairs: `popsize` must be even. Received: popsize={popsize}")
         if center_learning_rate is None:
             center_learning_rate = _radius(stdev_init, radius_init, solution_length) / 30.0
