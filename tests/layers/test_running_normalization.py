@@ -33,6 +33,15 @@ def test_far_offsets_cost_no_more_than_their_rounding():
     np.testing.assert_allclose(layer.variance, everything.var(axis=0), rtol=1e-3)
 
 
+def test_a_batch_may_be_given_by_its_moments():
+    seen = batches(5, 17)
+    layer = made()
+    for x in seen:
+        layer.update_moments(len(x), x.mean(axis=0), x.var(axis=0))
+    for mine, theirs in zip(layer.variables, made(*seen).variables, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
 def test_many_batches():
     seen = batches(*[8] * 200)
     layer, everything = made(*seen), np.concatenate(seen).astype("float64")
