@@ -68,7 +68,9 @@ def normal(key, first_row, num_rows, num_columns, dtype="float32"):
     more = tf.bitcast(_finish(_start(columns + keys[:, 2:3]) + keys[:, 3:4]), "int32")
     high, low = (tf.cast(tf.bitwise.right_shift(x, _int(y)), "float64") for x, y in ((words, 0), (more, 11)))
     # An odd multiple of 2^-53 within (-1, 1), exact.
-    return math.sqrt(2.0) * tf.math.erfinv((high + (low + 0.5) * 2.0**-21 + 0.5) * 2.0**-31)
+    uniform = (high + ((low + 0.5) * 2.0**-21 + 0.5)) * 2.0**-31
+    # Of negative numbers, because TensorFlow's `erfinv` has fewer digits next to 1, and is infinite at the last one.
+    return -math.sqrt(2.0) * tf.sign(uniform) * tf.math.erfinv(-tf.abs(uniform))
 
 
 def generation_key(seed_key, generation):

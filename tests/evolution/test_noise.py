@@ -2,6 +2,7 @@ import functools
 
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import tensorflow as tf
 
@@ -40,6 +41,15 @@ def test_tails_are_those_of_a_normal():
     for bound in (3.0, 3.5, 4.0):
         want = numbers.size * 2.0 * scipy.stats.norm.sf(bound)
         assert abs(np.sum(numbers > bound) - want) < 4.0 * np.sqrt(want)
+
+
+def test_float64_numbers_have_their_digits_in_both_tails(monkeypatch):
+    for word in (2**32 - 1, 2**31 - 1, 2**31, 0):  # all bits of a number
+        monkeypatch.setattr(noise, "_finish", lambda x, word=word: tf.fill(tf.shape(x), tf.constant(word, "uint32")))
+        (number,) = noise.normal(KEY, 0, 1, 1, "float64").numpy()[0]
+        signed = word - 2**32 if word >= 2**31 else word
+        uniform = (signed + ((signed // 2**11 + 0.5) * 2.0**-21 + 0.5)) * 2.0**-31
+        np.testing.assert_allclose(number, np.sqrt(2.0) * scipy.special.erfinv(uniform), rtol=1e-12)
 
 
 @pytest.mark.parametrize("power", [1, 2])
