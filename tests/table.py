@@ -62,7 +62,8 @@ def composite(batch, dtype, rng, **fields):
 
 def one_of(batch, dtype, rng, **fields):
     choice = kg.CategoricalDist(noise(dtype, rng, *batch, 3))
-    parts = (categorical(batch, dtype, rng), normal(batch, dtype, rng), composite(batch, dtype, rng))
+    nested = kg.CompositeDist((normal(batch, dtype, rng), bernoulli(batch, dtype, rng)))
+    parts = (categorical(batch, dtype, rng), normal(batch, dtype, rng), nested)
     return kg.OneOfDist((choice, parts), **fields)
 
 

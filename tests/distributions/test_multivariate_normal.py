@@ -1,6 +1,5 @@
 """`MultivariateNormalDist` against reference numbers, scipy's density, and the hard points."""
 
-import functools
 import inspect
 
 import keras
@@ -12,7 +11,7 @@ from keras import ops
 
 import kgdists as kg
 from kgdists import MultivariateNormalDist
-from tests.golden import TOLERANCE, assert_close, cases
+from tests.golden import reference_test
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
@@ -49,34 +48,7 @@ def answer_pair(p_mu, p_scale_tril, q_mu, q_scale_tril):
     return {"kl_divergence": p.kl_divergence(q), "cross_entropy": p.cross_entropy(q)}
 
 
-@functools.cache
-def all_answers(kind, dtype, jit_compile):
-    answer = {"single": answer_single, "pair": answer_pair}[kind]
-
-    def answer_all(inputs):
-        return {key: answer(**arrays) for key, arrays in inputs.items()}
-
-    inputs = {
-        case["id"]: {name: np.array(x, dtype) for name, x in case["inputs"].items()}
-        for case in cases("multivariate_normal", kind, dtype)
-    }
-    return tf.function(answer_all, jit_compile=True, autograph=False)(inputs) if jit_compile else answer_all(inputs)
-
-
-GOLDEN = [
-    pytest.param(case, dtype, id=f"{case['id'].removeprefix('multivariate_normal/')}-{dtype}")
-    for kind in ("single", "pair")
-    for dtype in TOLERANCE
-    for case in cases("multivariate_normal", kind, dtype)
-]
-
-
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
-@pytest.mark.parametrize("case, dtype", GOLDEN)
-def test_reference_numbers(case, dtype, jit_compile):
-    got = all_answers(case["kind"], dtype, jit_compile)[case["id"]]
-    for name, want in case["expected"].items():
-        assert_close(got[name], want, TOLERANCE[dtype], case.get("scale", {}).get(name, 0.0))
+test_reference_numbers = reference_test("multivariate_normal", single=answer_single, pair=answer_pair)
 
 
 # scipy's density.

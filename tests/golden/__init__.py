@@ -1,6 +1,5 @@
 """Reference numbers made by other means than kgdists, and how they are compared."""
 
-import functools
 import json
 from pathlib import Path
 
@@ -24,16 +23,16 @@ def cases(name, kind, dtype="float64"):
     return [case for case in found if case["kind"] == kind and (dtype == "float64" or case[dtype])]
 
 
-def assert_close(got, want, tolerance, scale=0.0):
+def assert_close(got, want, tolerance, scale=0.0, name=""):
     """Assert |got - want| <= tolerance * max(1, |want|, scale); infinities must be equal, NaN wanted says nothing."""
     got, want, scale = (np.asarray(x, "float64") for x in (got, want, scale))
-    assert got.shape == want.shape
+    assert got.shape == want.shape, name
     exact = np.isinf(want)
-    np.testing.assert_array_equal(got[exact], want[exact])
+    np.testing.assert_array_equal(got[exact], want[exact], name)
     compared = np.isfinite(want)
     bound = tolerance * np.maximum(np.maximum(1.0, np.abs(want)), scale)
     error = np.abs(got[compared] - want[compared]) / np.broadcast_to(bound, want.shape)[compared]
-    assert (error <= 1.0).all(), f"error is {np.max(error):.3g} times what is allowed\ngot {got}\nwant {want}"
+    assert (error <= 1.0).all(), f"{name}: error is {np.max(error):.3g} times what is allowed\ngot {got}\nwant {want}"
 
 
 def gradient_of(function, *xs):
@@ -58,37 +57,38 @@ def reference_test(name, **answer):
     tensors, and returns the quantities expected.
     """
 
-    @functools.cache
     def all_answers(kind, dtype, jit_compile):
-        found = cases(name, kind, dtype)
-        static = {case["id"]: {key: x for key, x in case["inputs"].items() if key in STATIC} for case in found}
-
-        def answer_all(inputs):  # one function for all cases, so that XLA compiles only once
-            return {key: answer[kind](**static[key], **arrays) for key, arrays in inputs.items()}
-
-        inputs = {
-            case["id"]: {
-                key: ops.convert_to_tensor(np.array(x, "int32" if key in INTEGERS else dtype))
+        static, inputs, groups = {}, {}, {}
+        for case in cases(name, kind, dtype):
+            fixed = {key: x for key, x in case["inputs"].items() if key in STATIC}
+            arrays = {
+                key: np.array(x, "int32" if key in INTEGERS else dtype)
                 for key, x in case["inputs"].items()
                 if key not in STATIC
             }
-            for case in found
-        }
-        return tf.function(answer_all, jit_compile=True, autograph=False)(inputs) if jit_compile else answer_all(inputs)
+            group = str((fixed, {key: x.shape for key, x in arrays.items()})) if jit_compile else case["id"]
+            static[group] = fixed
+            inputs.setdefault(group, []).append(arrays)
+            groups[case["id"]] = group, len(inputs[group]) - 1
 
-    table = [
-        pytest.param(case, dtype, id=f"{case['id'].removeprefix(f'{name}/')}-{dtype}")
-        for kind in answer
-        for dtype in TOLERANCE
-        for case in cases(name, kind, dtype)
-    ]
+        def answer_all(inputs):  # one function for all cases, so that XLA compiles only once
+            return {group: answer[kind](**static[group], **arrays) for group, arrays in inputs.items()}
+
+        # Cases that are alike but for their numbers are a batch.
+        inputs = {group: keras.tree.map_structure(lambda *x: ops.stack(x), *many) for group, many in inputs.items()}
+        run = tf.function(answer_all, jit_compile=True, autograph=False) if jit_compile else answer_all
+        answers = keras.tree.map_structure(np.array, run(inputs))
+        return {case: {key: x[place] for key, x in answers[group].items()} for case, (group, place) in groups.items()}
 
     @pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
-    @pytest.mark.parametrize("case, dtype", table)
-    def test_reference_numbers(case, dtype, jit_compile):
-        got = all_answers(case["kind"], dtype, jit_compile)[case["id"]]
-        for key, want in case["expected"].items():
-            assert_close(got[key], want, TOLERANCE[dtype], case.get("scale", {}).get(key, 0.0))
+    @pytest.mark.parametrize("dtype", TOLERANCE)
+    @pytest.mark.parametrize("kind", answer)
+    def test_reference_numbers(kind, dtype, jit_compile):
+        got = all_answers(kind, dtype, jit_compile)
+        for case in cases(name, kind, dtype):
+            for key, want in case["expected"].items():
+                scale = case.get("scale", {}).get(key, 0.0)
+                assert_close(got[case["id"]][key], want, TOLERANCE[dtype], scale, f"{case['id']}: {key}")
 
     return test_reference_numbers
 
