@@ -13,7 +13,7 @@ METHODS = ("reflect", "transform")
 class Bounds:
     """The map from the unbounded space of the samples to the box of the solutions.
 
-    Both maps are the identity to first order where a box is wide. Search distributions, gradients and standard
+    Both maps have slope 1 in the middle of a box. Search distributions, gradients and standard
     deviations are those of the unbounded space.
 
     Parameters
@@ -72,7 +72,9 @@ class Bounds:
             return solutions, np.ones_like(solutions)
         box = self._box
         if not np.all((solutions > self.low) & (solutions < self.high)):
-            raise ValueError(f"`center_init` must lie inside `bounds`. Received: center_init={solutions}")
+            raise ValueError(
+                f"Where bounds transform, `center_init` must lie strictly inside `bounds`. Received: {solutions}"
+            )
         with np.errstate(all="ignore"):  # of the kinds that a dimension is not of
             place = (solutions - box.center) / box.half
             both = (box.center + box.half * np.arctanh(place), 1.0 - place * place)

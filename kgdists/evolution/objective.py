@@ -53,9 +53,9 @@ class Objective:
             fitnesses = np.asarray(self.function(values))
             _check(fitnesses.shape, fitnesses.dtype.name, values.shape[:-1])
         else:
-            rows = list(self.map(self.function, list(values.reshape(-1, values.shape[-1]))))
-            fitnesses = np.asarray([_number(row) for row in rows])
-            _check(fitnesses.shape, fitnesses.dtype.name, (len(values.reshape(-1, values.shape[-1])),))
+            rows = list(values.reshape(-1, values.shape[-1]))
+            fitnesses = np.asarray([_number(fitness) for fitness in self.map(self.function, rows)])
+            _check(fitnesses.shape, fitnesses.dtype.name, (len(rows),))
             fitnesses = fitnesses.reshape(values.shape[:-1])
         return tf.constant(fitnesses.astype(values.dtype))
 
