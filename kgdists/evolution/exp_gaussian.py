@@ -86,10 +86,10 @@ class ExpGaussian(SearchDistribution):
             parameters = {"sigma_inv": None} | parameters  # the old one does not fit
         return super().modified_copy(dtype=dtype, device=device, **parameters)
 
-    def noise_sums(self, noise, weights):
+    def noise_sums(self, z, weights):
         return {
-            "d": tf.linalg.matvec(noise, weights, transpose_a=True),
-            "M": tf.matmul(noise, weights[..., None] * noise, transpose_a=True),
+            "d": tf.linalg.matvec(z, weights, transpose_a=True),
+            "M": tf.matmul(z, weights[..., None] * z, transpose_a=True),
         }
 
     def gradients(self, sums, weights):

@@ -50,7 +50,7 @@ class SearchDistribution:
         with tf.device(device):
             for name in self.TENSORS:
                 if fields[name] is not None:
-                    fields[name] = tf.identity(tf.cast(_tensor(fields[name], name), dtype))
+                    fields[name] = tf.identity(_tensor(fields[name], dtype))
             mu = fields["mu"]
             shapes.check_vector(mu=mu)
             if solution_length not in (None, mu.shape[-1]):
@@ -240,8 +240,8 @@ class SearchDistribution:
         dict
             What `update_parameters` takes.
         """
-        samples = tf.cast(_tensor(samples, "samples"), self.dtype)
-        fitnesses = tf.cast(_tensor(fitnesses, "fitnesses"), self.dtype)
+        samples = _tensor(samples, self.dtype)
+        fitnesses = _tensor(fitnesses, self.dtype)
         self._check_population(samples, "samples")
         if fitnesses.shape != samples.shape[:-1]:
             raise ValueError(
@@ -258,7 +258,7 @@ class SearchDistribution:
         method = "raw" if ranking_method is None else ranking_method
         if method not in METHODS:
             raise ValueError(f"`ranking_method` must be one of {', '.join(METHODS)}. Received: {ranking_method!r}")
-        fitnesses = tf.cast(_tensor(fitnesses, "fitnesses"), self.dtype)
+        fitnesses = _tensor(fitnesses, self.dtype)
         return self._weights(fitnesses, method, objective_sense == "max")
 
     def _weights(self, fitnesses, method, higher_is_better):
@@ -276,13 +276,13 @@ class SearchDistribution:
         """Sums over samples, of rows of a population [B..., n, D] and their weights [B..., n]: a dict of tensors."""
         return self.noise_sums(self._to_noise(samples), weights)
 
-    def noise_sums(self, noise, weights):
+    def noise_sums(self, z, weights):
         """The same of the standard normal numbers of samples.
 
         A searcher that draws them again, by `noise_rows`, knows them exactly. Those of samples that differ by little
         more than rounding do not tell what was drawn.
         """
-        return {"mu": _weighted(weights, noise), "sigma": _weighted(weights, noise**2)}
+        return {"mu": _weighted(weights, z), "sigma": _weighted(weights, z**2)}
 
     def gradients(self, sums, weights):
         """The gradients of a population: of its sums and of all its weights."""
@@ -316,11 +316,11 @@ class SearchDistribution:
             raise ValueError(f"A gradient has a learning rate or an optimizer, not both. Received both: {_list(both)}")
         steps = []
         for name in self.GRADIENTS:
-            gradient = tf.cast(_tensor(gradients[name], name), self.dtype)
+            gradient = _tensor(gradients[name], self.dtype)
             if name in optimizers:
                 gradient = optimizers[name].ascent(gradient)
             else:
-                gradient *= tf.cast(learning_rates.get(name, self._learning_rate(name)), self.dtype)
+                gradient *= _tensor(learning_rates.get(name, self._learning_rate(name)), self.dtype)
             steps.append(gradient)
         return steps
 
@@ -369,10 +369,9 @@ def _weighted(weights, x):
     return tf.linalg.matvec(x, weights, transpose_a=True)
 
 
-def _tensor(x, name):
-    if isinstance(x, (list, tuple, int, float)):
-        x = np.asarray(x, keras.config.floatx())
-    return tf.convert_to_tensor(x)
+def _tensor(x, dtype):
+    # Of plain numbers TensorFlow's `cast` makes float32 first.
+    return tf.cast(np.asarray(x, "float64") if isinstance(x, list | tuple | float | int) else x, dtype)
 
 
 def _dtype(mu):

@@ -32,11 +32,11 @@ class SymmetricSeparableGaussian(SeparableGaussian):
         _check_even(fitnesses.shape[-1], "num_solutions")
         return super().weights(fitnesses, objective_sense=objective_sense, ranking_method=ranking_method)
 
-    def noise_sums(self, noise, weights):
+    def noise_sums(self, z, weights):
         plus, minus = weights[..., 0::2], weights[..., 1::2]
         return {
-            "mu": super().noise_sums(noise, plus - minus)["mu"],
-            "sigma": super().noise_sums(noise, plus + minus)["sigma"],
+            "mu": super().noise_sums(z, plus - minus)["mu"],
+            "sigma": super().noise_sums(z, plus + minus)["sigma"],
         }
 
     def _divided(self, mu_gradient, sigma_gradient, weights):

@@ -116,6 +116,18 @@ def test_dtypes():
     assert SeparableGaussian({"mu": np.zeros(2), "sigma": [1, 1]}, dtype="float32").dtype == "float32"
 
 
+@each_class
+def test_plain_numbers_keep_their_digits(kind):
+    distribution = kind({"mu": [0.1, 0.2], "sigma": [0.3, 0.7]}, dtype="float64")
+    np.testing.assert_array_equal(distribution.mu, [0.1, 0.2])
+    gradients = (
+        {"d": np.ones(2), "M": np.zeros((2, 2))} if kind is ExpGaussian else {"mu": np.ones(2), "sigma": np.ones(2)}
+    )
+    moved = distribution.update_parameters(gradients, learning_rates={"mu": 0.1, "sigma": 0.1})
+    want = [0.13, 0.27] if kind is ExpGaussian else [0.2, 0.3]
+    np.testing.assert_allclose(moved.mu, want, rtol=1e-15)
+
+
 def test_repr_is_short():
     distribution = make(SeparableGaussian, parenthood_ratio=0.5)
     assert repr(distribution) == "SeparableGaussian(mu=<float64 (3,)>, sigma=<float64 (3,)>, parenthood_ratio=0.5)"
