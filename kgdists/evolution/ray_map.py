@@ -14,6 +14,7 @@ from kgdists.evolution.exact_sums import from_units
 from kgdists.evolution.objective import Objective
 from kgdists.evolution.rows import Rows, sum_bounds
 from kgdists.evolution.searcher import Searcher
+from kgdists.evolution.xnes import XNES
 
 HAS_RAY = importlib.util.find_spec("ray") is not None  # an extra, without which there is one process
 if HAS_RAY:
@@ -335,7 +336,7 @@ def _added(parts):
 
 def _adds_up(searcher):
     """Whether the searcher moves by sums over its population, rather than by the population itself."""
-    return type(searcher).tell is Searcher.tell
+    return type(searcher).tell in (Searcher.tell, XNES.tell)
 
 
 def _is_count(number, least):

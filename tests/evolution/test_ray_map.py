@@ -108,6 +108,11 @@ def test_the_traffic_is_that_of_the_arrays_that_are_passed(monkeypatch, uncompil
     assert passed == search.traffic == {"parameters": 8 * LENGTH, "sums": 8 * LENGTH, "rows": 8 * 20}
 
 
+@pytest.mark.parametrize(("name", "sums"), [("pgpe", 2 * LENGTH), ("xnes", LENGTH + LENGTH**2), ("cmaes", 0)])
+def test_who_moves_by_sums_gets_them_of_the_workers(name, sums):
+    assert RaySearch(SEARCHERS[name](), num_workers=0).traffic["sums"] == 4 * sums
+
+
 def test_rows_are_the_same_after_pickling(uncompiled):
     searcher = searcher_of(bounds=(-1.0, 1.0), evaluation="solution", objective=np.sum)
     state = searcher.state
