@@ -344,9 +344,10 @@ class Searcher:
             unit_name="generation",
         )
         done, number = 0, 1
+        goes_on = not self.is_converged
         callbacks.on_train_begin()
         try:
-            while done < num_generations and not self.is_converged and not model.stop_training:
+            while goes_on:
                 start = time.perf_counter()
                 if one_by_one:
                     callbacks.on_epoch_begin(done)
@@ -360,8 +361,8 @@ class Searcher:
                     number = min(10 * number, max(1, int(CALL_SECONDS / seconds)))
                 done += len(rows["best"])
                 best = BETTER[self.objective_sense](self.best.fitness)
-                bar.update(done, [("best", best)], finalize=False)
-            bar.update(done, finalize=True)
+                goes_on = done < num_generations and not self.is_converged and not model.stop_training
+                bar.update(done, [("best", best)], finalize=not goes_on)
         finally:
             result.epoch = list(range(done))
             callbacks.on_train_end()
