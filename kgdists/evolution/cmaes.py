@@ -129,6 +129,7 @@ class CMAES(Searcher):
         old, rates, length = state.distribution, self.rates, self.solution_length
         step_path, path = state.extra
         z = old.noise_rows(noise.generation_key(state.seed, state.generation), 0, self.popsize)
+        fitnesses = tf.cast(fitnesses, self.dtype)
         weights = share(fitnesses if self.objective_sense == "max" else -fitnesses, rates.weights[::-1])
         positive = tf.maximum(weights, 0.0)
 
