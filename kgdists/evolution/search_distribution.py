@@ -8,9 +8,8 @@ from kgdists import numerics, pytree, random, shapes
 from kgdists.evolution import noise
 from kgdists.evolution.ranking import METHODS, rank
 
-__all__ = ["SIGMA_FLOOR", "SearchDistribution"]
+__all__ = ["SearchDistribution"]
 
-SIGMA_FLOOR = 1e-3  # of the old sigma: no additive update leaves less
 SENSES = ("min", "max")
 
 
@@ -282,7 +281,10 @@ class SearchDistribution:
         A searcher that draws them again, by `noise_rows`, knows them exactly. Those of samples that differ by little
         more than rounding do not tell what was drawn.
         """
-        return {"mu": _weighted(weights, z), "sigma": _weighted(weights, z**2)}
+        return {
+            "mu": tf.linalg.matvec(z, weights, transpose_a=True),
+            "sigma": tf.linalg.matvec(z**2, weights, transpose_a=True),
+        }
 
     def gradients(self, sums, weights):
         """The gradients of a population: of its sums and of all its weights."""
@@ -362,11 +364,6 @@ class SearchDistribution:
         if len(shape) != len(batch) + 2 or shape[:-2] != batch or shape[-1] != self.solution_length:
             wanted = ", ".join(map(str, (*batch, "N", self.solution_length)))
             raise ValueError(f"`{name}` must have shape ({wanted}). Received: {name} of shape {shape}")
-
-
-def _weighted(weights, x):
-    """The sum of x [B..., n, D] over n, weighted."""
-    return tf.linalg.matvec(x, weights, transpose_a=True)
 
 
 def _tensor(x, dtype):

@@ -7,15 +7,18 @@ import numpy as np
 import tensorflow as tf
 
 from kgdists.evolution.ranking import share
-from kgdists.evolution.search_distribution import SIGMA_FLOOR, SearchDistribution
+from kgdists.evolution.search_distribution import SearchDistribution
 
 __all__ = ["DIVISORS", "SeparableGaussian"]
 
+SIGMA_FLOOR = 1e-3  # of the old sigma: no update leaves less
 DIVISORS = ("num_solutions", "num_directions", "total_weight", "weight_stdev")
 
 
 class SeparableGaussian(SearchDistribution):
     """A Gaussian of independent dimensions, whose standard deviations are searched additively (Sehnke et al. 2010).
+
+    An update leaves at least a thousandth of each of them.
 
     Parameters
     ----------

@@ -35,8 +35,8 @@ class SymmetricSeparableGaussian(SeparableGaussian):
     def noise_sums(self, z, weights):
         plus, minus = weights[..., 0::2], weights[..., 1::2]
         return {
-            "mu": super().noise_sums(z, plus - minus)["mu"],
-            "sigma": super().noise_sums(z, plus + minus)["sigma"],
+            "mu": tf.linalg.matvec(z, plus - minus, transpose_a=True),
+            "sigma": tf.linalg.matvec(z**2, plus + minus, transpose_a=True),
         }
 
     def _divided(self, mu_gradient, sigma_gradient, weights):
