@@ -1,11 +1,13 @@
-"""Objectives: three kinds of functions that give solutions their fitnesses."""
+"""Objectives: four kinds of functions that give solutions their fitnesses."""
+
+import functools
 
 import numpy as np
 import tensorflow as tf
 
 __all__ = ["EVALUATIONS", "Objective", "uncompiled"]
 
-EVALUATIONS = ("tensorflow", "numpy", "solution")
+EVALUATIONS = ("tensorflow", "graph", "numpy", "solution")
 
 # What a function raises that is written for values, not for tensors of a graph.
 UNTRACEABLE = (AttributeError, NotImplementedError, tf.errors.OperatorNotAllowedInGraphError)
@@ -17,9 +19,9 @@ class Objective:
     Parameters
     ----------
     function : callable
-    evaluation : {"tensorflow", "numpy", "solution"}
+    evaluation : {"tensorflow", "graph", "numpy", "solution"}
         "tensorflow": tensor [B..., N, D] -> tensor [B..., N], traced and compiled together with the search.
-        "numpy": the same of arrays, called once per generation.
+        "graph": the same, traced but not compiled, called once per generation. "numpy": the same of arrays.
         "solution": array [D] -> number, called once per solution through `map`.
     map : callable
         For "solution": Python's `map`, or the `map` of a pool of processes or of an executor.
@@ -36,14 +38,14 @@ class Objective:
 
     @property
     def is_compiled(self):
-        """Whether the function is traced, rather than called on values."""
+        """Whether the function is part of the compiled search, rather than called between its parts."""
         return self.evaluation == "tensorflow"
 
     def __call__(self, solutions):
         """The fitnesses of `solutions`, a tensor, of their dtype."""
-        if self.is_compiled:
+        if self.evaluation in ("tensorflow", "graph"):
             try:
-                fitnesses = tf.convert_to_tensor(self.function(solutions))
+                fitnesses = tf.convert_to_tensor((self.function if self.is_compiled else self._graph)(solutions))
             except UNTRACEABLE as error:
                 raise uncompiled(error) from error
             _check(tuple(fitnesses.shape), fitnesses.dtype.name, tuple(solutions.shape[:-1]))
@@ -59,13 +61,17 @@ class Objective:
             fitnesses = fitnesses.reshape(values.shape[:-1])
         return tf.constant(fitnesses.astype(values.dtype))
 
+    @functools.cached_property
+    def _graph(self):
+        return tf.function(self.function)
+
 
 def uncompiled(error):
     """What to raise for an objective that cannot be compiled."""
     reason = str(error).strip().splitlines()[0].partition(". ")[0]
     return ValueError(
-        'An objective must be a function of tensors that XLA compiles; others need `evaluation="numpy"` or '
-        f'`evaluation="solution"`. Received: {type(error).__name__}: {reason}'
+        'An objective must be a function of tensors that XLA compiles; others need `evaluation="graph"`, "numpy" or '
+        f'"solution". Received: {type(error).__name__}: {reason}'
     )
 
 

@@ -84,9 +84,10 @@ class Searcher:
     seed : None or int
         An int makes the whole search reproducible.
     dtype : {"float32", "float64"}
-    evaluation : {"tensorflow", "numpy", "solution"}
+    evaluation : {"tensorflow", "graph", "numpy", "solution"}
         "tensorflow": the objective maps tensors [B..., N, D] -> [B..., N], and is compiled together with the search:
-        many generations are one call. "numpy": the same of arrays, once per generation. "solution": array [D] ->
+        many generations are one call. "graph": the same, outside XLA, once per generation: for what XLA cannot compile
+        or is slow at, such as sines and cosines of many numbers. "numpy": the same of arrays. "solution": array [D] ->
         number, once per solution, through `map`.
     map : callable
         For "solution": Python's `map`, or that of a pool of processes or of an executor.

@@ -81,6 +81,8 @@ class KGDists:
             center_init=first_center(dimensions),
             stdev_init=STDEV,
             seed=seed,
+            # XLA's cosine is slower than TensorFlow's own, and in long generations a call more costs little.
+            evaluation="graph" if objective == "cosine" and dimensions * popsize > 10**6 else "tensorflow",
             **settings,
         )
         return lambda generations: searcher.run(generations, progress=False), lambda: searcher.center
