@@ -71,6 +71,7 @@ def test_the_last_line_has_the_mean_and_spread_of_the_evaluation(trained):
         out.splitlines()[-1],
     )
     returns = json.loads((folder / "evaluation.json").read_text())["returns"]
+    # One decimal is printed.
     assert float(last[1]) == pytest.approx(np.mean(returns), abs=0.051)
     assert float(last[2]) == pytest.approx(np.std(returns), abs=0.051)
     assert last[3] == str(folder)

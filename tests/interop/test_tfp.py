@@ -548,7 +548,8 @@ def test_symbolic_draws_differ_from_call_to_call():
 def test_draws_are_distributed_as_told():
     dist = TFPDist("Gamma", {"concentration": [2.0, 5.0], "rate": [1.0, 3.0]})
     x = dist.sample(100_000, seed=0).numpy()
-    np.testing.assert_allclose(x.mean(axis=0), dist.mean(), rtol=0.02)
+    # Four standard errors.
+    np.testing.assert_allclose(x.mean(axis=0), dist.mean(), rtol=0.01)
     np.testing.assert_allclose(x.var(axis=0), dist.variance(), rtol=0.03)
     assert abs(np.corrcoef(x.T)[0, 1]) < 0.02
 
@@ -644,6 +645,7 @@ def test_a_gamma_head_recovers_its_parameters():
     model.compile(keras.optimizers.Adam(0.1))
     model.fit(x, y, epochs=60, batch_size=1000, verbose=0)
     pi = model.predict(np.array([[0.0], [1.0]], "float32"), verbose=0)
+    # Four standard errors of maximum likelihood from 2,500 numbers each.
     np.testing.assert_allclose(pi.concentration, [[2, 3], [6, 2]], rtol=0.12)
     np.testing.assert_allclose(np.exp(pi.log_rate), [[1, 2], [2, 1]], rtol=0.12)
 
