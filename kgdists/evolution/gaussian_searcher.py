@@ -47,12 +47,11 @@ class GaussianSearcher(Searcher):
                 raise ValueError(f"`{name}` must be a number > 0. Received: {name}={rate!r}")
         self.center_learning_rate = center_learning_rate
         self.stdev_learning_rate = stdev_learning_rate
-        self._distribution = distribution
+        self._first_distribution = distribution({"mu": self.center_init, "sigma": self.stdev_init})
         self._ascent = ascent(optimizer, center_learning_rate, self.center_init)
 
     def init(self, seed=None):
-        distribution = self._distribution({"mu": self.center_init, "sigma": self.stdev_init})
-        return self._first(distribution, self._ascent.init(self.center_init), seed)
+        return self._first(self._first_distribution, self._ascent.init(self.center_init), seed)
 
     def update(self, state, gradients):
         old = state.distribution

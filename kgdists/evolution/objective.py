@@ -47,7 +47,7 @@ class Objective:
             try:
                 fitnesses = tf.convert_to_tensor((self.function if self.is_compiled else self._graph)(solutions))
             except UNTRACEABLE as error:
-                raise uncompiled(error) from error
+                raise (uncompiled(error) if self.is_compiled else _untraced(error)) from error
             _check(tuple(fitnesses.shape), fitnesses.dtype.name, tuple(solutions.shape[:-1]))
             return tf.cast(fitnesses, solutions.dtype)
         values = solutions.numpy()
@@ -68,11 +68,21 @@ class Objective:
 
 def uncompiled(error):
     """What to raise for an objective that cannot be compiled."""
-    reason = str(error).strip().splitlines()[0].partition(". ")[0]
     return ValueError(
         'An objective must be a function of tensors that XLA compiles; others need `evaluation="graph"`, "numpy" or '
-        f'"solution". Received: {type(error).__name__}: {reason}'
+        f'"solution". Received: {_reason(error)}'
     )
+
+
+def _untraced(error):
+    return ValueError(
+        'An objective of `evaluation="graph"` must be a function of tensors; others need "numpy" or "solution". '
+        f"Received: {_reason(error)}"
+    )
+
+
+def _reason(error):
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0].partition('. ')[0]}"
 
 
 def _number(fitness):

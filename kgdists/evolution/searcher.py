@@ -15,6 +15,7 @@ from kgdists import random
 from kgdists.evolution import loop, noise, run_file
 from kgdists.evolution.bounds import Bounds
 from kgdists.evolution.objective import Objective
+from kgdists.evolution.ranking import METHODS
 
 __all__ = ["Best", "Searcher", "State"]
 
@@ -151,6 +152,10 @@ class Searcher:
         _check_count(0, restarts=0 if restarts is None else restarts, patience=0 if patience is None else patience)
         if dtype not in ("float32", "float64"):
             raise ValueError(f"`dtype` must be 'float32' or 'float64'. Received: dtype={dtype!r}")
+        if ranking_method not in METHODS:
+            raise ValueError(
+                f"`ranking_method` must be one of {', '.join(METHODS)}. Received: ranking_method={ranking_method!r}"
+            )
         self.objective = None if objective is None else Objective(objective, evaluation, map)
         self.objective_sense = objective_sense
         self.solution_length = int(solution_length)

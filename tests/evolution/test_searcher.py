@@ -222,6 +222,11 @@ def test_an_objective_that_cannot_be_compiled_is_told_what_to_do(objective):
         NaturalSearch(objective).step()
 
 
+def test_an_objective_that_cannot_be_traced_is_told_what_to_do():
+    with pytest.raises(ValueError, match='`evaluation="graph"` must be a function of tensors; others need "numpy"'):
+        NaturalSearch(lambda x: sphere_of_arrays(x.numpy()), evaluation="graph").step()
+
+
 @pytest.mark.parametrize("evaluation", ["tensorflow", "numpy"])
 @pytest.mark.parametrize(
     ("objective", "message"),

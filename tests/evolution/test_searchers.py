@@ -238,7 +238,9 @@ def test_standard_deviations_stay_within_their_limits(name):
         (PGPE, {"popsize": 7}, "must be even"),
         (SNES, {"center_learning_rate": 0.0}, "`center_learning_rate`"),
         (SNES, {"optimizer": "adamant"}, "`optimizer`"),
+        (SNES, {"ranking_method": "best"}, "`ranking_method` must be one of raw"),
         (CMAES, {"popsize": 3}, "`popsize` must be >= 4"),
+        (CEM, {"popsize": 10, "parenthood_ratio": 2.0}, "`parenthood_ratio`"),
         (CMAES, {"ranking_method": "nes"}, "`ranking_method`"),
     ],
 )
