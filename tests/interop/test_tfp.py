@@ -548,7 +548,7 @@ def test_symbolic_draws_differ_from_call_to_call():
 def test_draws_are_distributed_as_told():
     dist = TFPDist("Gamma", {"concentration": [2.0, 5.0], "rate": [1.0, 3.0]})
     x = dist.sample(100_000, seed=0).numpy()
-    # Four standard errors.
+    # At least four standard errors.
     np.testing.assert_allclose(x.mean(axis=0), dist.mean(), rtol=0.01)
     np.testing.assert_allclose(x.var(axis=0), dist.variance(), rtol=0.03)
     assert abs(np.corrcoef(x.T)[0, 1]) < 0.02
