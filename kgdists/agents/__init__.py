@@ -1,10 +1,11 @@
 """Agents: policies that learn on Gymnasium environments."""
 
+from kgdists.agents.envs import make_envs
 from kgdists.agents.es import ES
 from kgdists.agents.es_config import ESConfig
 from kgdists.agents.masks import ActionMask
 from kgdists.agents.ppo import PPO
 from kgdists.agents.ppo_config import PPOConfig
-from kgdists.agents.rollout import Evaluation, evaluate, make_envs
+from kgdists.agents.rollout import Evaluation, evaluate
 
 __all__ = ["ES", "PPO", "ActionMask", "ESConfig", "Evaluation", "PPOConfig", "evaluate", "make_envs"]

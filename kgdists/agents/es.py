@@ -2,16 +2,13 @@
 
 import functools
 
-import keras
 from gymnasium.spaces import Box
 
 from kgdists.agents import checkpoint
+from kgdists.agents.envs import make_env, make_envs
 from kgdists.agents.es_config import ESConfig
-from kgdists.agents.networks import mlp
-from kgdists.agents.rollout import make_env, make_envs
+from kgdists.agents.networks import policy_network
 from kgdists.evolution.gym import PolicySearch
-from kgdists.policy import Policy
-from kgdists.spaces import head_for
 
 __all__ = ["ES"]
 
@@ -63,7 +60,7 @@ class ES(PolicySearch):
             if getattr(self.config, name) is not None:
                 options[name] = getattr(self.config, name)
         super().__init__(
-            policy or _default_policy(envs, self.config),
+            policy or policy_network(envs, self.config),
             functools.partial(make_env, env) if is_masked else env,
             **options,
         )
@@ -96,13 +93,3 @@ class ES(PolicySearch):
         ES
         """
         return checkpoint.load(cls, path, env)
-
-
-def _default_policy(envs, config):
-    head = head_for(
-        envs.single_action_space,
-        family=config.box_family,
-        initial_stddev=config.initial_stddev,
-        random_seed=config.seed,
-    )
-    return Policy(keras.Sequential(mlp(envs, config, salt=1)), head)

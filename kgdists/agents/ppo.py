@@ -14,9 +14,10 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists import divergences, losses, random
 from kgdists.agents import checkpoint
+from kgdists.agents.envs import make_envs
 from kgdists.agents.networks import mlp
 from kgdists.agents.ppo_config import PPOConfig
-from kgdists.agents.rollout import Rollouts, copied, evaluate, make_envs
+from kgdists.agents.rollout import Rollouts, copied, evaluate
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
 from kgdists.policy import Policy, split_mask
 from kgdists.returns import gae

@@ -1,0 +1,83 @@
+"""Environments as agents step them: several at once, which reset in the step in which an episode ends."""
+
+import functools
+
+import gymnasium
+from gymnasium.spaces import Box, Dict
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+
+from kgdists.agents.masks import ActionMask, observes_mask
+
+__all__ = ["make_env", "make_envs"]
+
+
+def make_envs(env, num_envs):
+    """Make `num_envs` copies of an environment, stepped together, whose observations are arrays of numbers.
+
+    They reset in the very step in which an episode ends and hand out its final observation in the info, so that no
+    reset step ever counts as a step of the environment. Where they observe an action mask, `ActionMask` keeps it apart.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one `gymnasium.Env`, or a vector environment of that autoreset mode.
+    num_envs : int, >= 1
+
+    Returns
+    -------
+    gymnasium.vector.VectorEnv
+
+    Raises
+    ------
+    ValueError
+        For a single environment or a vector environment of another autoreset mode.
+    """
+    if isinstance(env, VectorEnv):
+        _check_vector_env(env)
+        return env
+    if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
+        raise ValueError(
+            f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}"
+        )
+    if not isinstance(num_envs, int) or num_envs < 1:
+        raise ValueError(f"`num_envs` must be an int >= 1. Received: num_envs={num_envs!r}")
+
+    # Gymnasium's checks of an environment cost time at each step: one of the copies is enough.
+    makers = [functools.partial(make_env, env, is_checked=i == 0) for i in range(num_envs)]
+    return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def make_env(env, is_checked=False):
+    """Make one environment as those of `make_envs`, of an id or a function that makes one.
+
+    Parameters
+    ----------
+    env : str or callable
+    is_checked : bool
+        Whether Gymnasium checks what an environment of an id does.
+
+    Returns
+    -------
+    gymnasium.Env
+    """
+    single = gymnasium.make(env, disable_env_checker=not is_checked) if isinstance(env, str) else env()
+    space = single.observation_space
+    if isinstance(space, Box) or observes_mask(space, single.action_space):
+        return single
+    has_mask = isinstance(space, Dict) and "action_mask" in space.keys()
+    return ActionMask(single) if has_mask else gymnasium.wrappers.FlattenObservation(single)
+
+
+def _check_vector_env(envs):
+    mode = envs.metadata.get("autoreset_mode")
+    if mode != AutoresetMode.SAME_STEP:
+        raise ValueError(
+            "A VectorEnv must reset in the step in which an episode ends: make it with "
+            f"`autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP`. Received: {mode}"
+        )
+    space = envs.single_observation_space
+    if not isinstance(space, Box) and not observes_mask(space, envs.single_action_space):
+        raise ValueError(
+            "A VectorEnv must observe a Box: wrap its environments in `gymnasium.wrappers.FlattenObservation`, or in "
+            f"`kgdists.agents.ActionMask`. Received: {space}"
+        )
