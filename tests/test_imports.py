@@ -16,6 +16,14 @@ ROWS = [
     {"evaluation", "procedural"},
     {"compiled", "numerics", "pytree", "random", "symbolic"},
     {"bounds", "shapes"},
+    {
+        "losses.entropies",
+        "losses.imitation",
+        "losses.policy_gradients",
+        "losses.proximal",
+        "losses.soft_actor_critic",
+        "losses.values",
+    },
     {"distribution", "losses", "returns"},
     {"testing.values"},
     {"testing.requirements"},
@@ -99,9 +107,11 @@ ROWS = [
     {"plotting"},
     {"evolution.episodes", "evolution.members"},
     {"evolution.gym"},
-    {"agents.callbacks", "agents.checkpoint", "agents.masks", "agents.networks", "agents.settings"},
+    {"agents.acting", "agents.callbacks", "agents.checkpoint", "agents.masks", "agents.networks"},
+    {"agents.reward_scaling", "agents.settings"},
     {"agents.envs", "agents.es_config", "agents.ppo_config", "agents.rollout"},
-    {"agents.es", "agents.ppo"},
+    {"agents.agent", "agents.es"},
+    {"agents.ppo"},
     {"agents.tuned"},
     {"agents"},
     {"cli.agents", "cli.settings", "cli.known", "cli.plot"},
@@ -179,7 +189,7 @@ def test_formulas_are_written_in_keras_ops(name):
         assert not [full for full in imports(TREES[name]) if full.split(".")[0] in ("tensorflow", "jax", "torch")]
 
 
-@pytest.mark.parametrize("package", ["distributions", "layers", "agents", "plotting", "targets"])
+@pytest.mark.parametrize("package", ["distributions", "layers", "losses", "agents", "plotting", "targets"])
 def test_a_package_only_names_what_is_in_it(package):
     assert all(other.startswith(f"{package}.") for other in own_imports(TREES[package]))
     assert not [node for node in TREES[package].body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]

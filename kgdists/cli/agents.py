@@ -1,0 +1,33 @@
+"""The agents of the command line, by name."""
+
+import dataclasses
+from collections.abc import Callable
+
+from kgdists.agents import ES, PPO, checkpoint
+from kgdists.agents.tuned import tuned_config, tuned_search
+from kgdists.evolution.gym import SEARCHERS
+
+__all__ = ["AGENTS", "agent_of"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """An agent's class, and its settings for an environment: (env, total steps or None, **settings) -> both of them."""
+
+    agent: type
+    tuned: Callable
+
+
+def _search(searcher):
+    return Entry(ES, lambda env, total_steps, **settings: tuned_search(env, searcher, total_steps, **settings))
+
+
+AGENTS = {"ppo": Entry(PPO, tuned_config)} | {searcher: _search(searcher) for searcher in SEARCHERS}
+
+
+def agent_of(run):
+    """The class of the agent that was trained in a run folder."""
+    name = checkpoint.read_config(run)["agent"]
+    if name not in list(AGENTS):
+        raise ValueError(f"The run's agent must be one of {', '.join(sorted(AGENTS))}. Received: {name}")
+    return AGENTS[name].agent

@@ -1,0 +1,93 @@
+"""`kgdists train`."""
+
+import contextlib
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from kgdists import plotting
+from kgdists.agents.callbacks import MetricsFile, ProgressBar
+from kgdists.cli.agents import AGENTS
+from kgdists.cli.settings import add_settings, given_settings
+
+__all__ = ["add_to", "train"]
+
+CLASSES = {name: entry.agent for name, entry in AGENTS.items()}
+
+
+def add_to(commands):
+    """Add the command to argparse's subparsers."""
+    parser = commands.add_parser(
+        "train",
+        help="train an agent on an environment",
+        usage="%(prog)s ENV [--agent NAME] [--steps N] [--out DIR] [SETTINGS]",
+        description="Train an agent, evaluate it over 100 episodes and write a run folder.",
+    )
+    parser.add_argument(
+        "env", metavar="ENV", help="a Gymnasium id, for instance CartPole-v1; `kgdists list` shows some"
+    )
+    parser.add_argument(
+        "--agent",
+        choices=list(AGENTS),
+        default="ppo",
+        help="policy gradients (ppo), or a search for the weights by an evolution strategy; default: %(default)s",
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="environment steps; default: tuned for ENV")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder; default: a new one under runs/")
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="threads of TensorFlow; default: 1, best for small networks"
+    )
+    parser.set_defaults(command=train)
+    add_settings(parser, CLASSES)
+
+
+def train(options):
+    """Train an agent and write its run folder."""
+    if options.threads < 1:
+        raise ValueError(f"`--threads` must be at least 1. Received: {options.threads}")
+    settings = given_settings(options, options.agent, CLASSES)
+    total_steps, config = AGENTS[options.agent].tuned(options.env, options.steps, **settings)
+    _set_threads(options.threads)
+    start = time.perf_counter()
+    settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    agent = CLASSES[options.agent](options.env, **settings)
+    run = _new_folder(options.out, f"{options.env.replace('/', '-')}-{options.agent}-seed{config.seed}")
+    agent.save(run)
+    print(f"{options.agent} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
+    logs = [
+        ProgressBar(total_steps),
+        MetricsFile(run / "metrics.csv"),
+        keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False),
+    ]
+    try:
+        agent.learn(total_steps, logs)
+    except KeyboardInterrupt:
+        print(f"\nstopped after {agent.steps} steps")
+    agent.save(run)
+    evaluation = agent.evaluate(100, seed=config.seed)
+    (run / "evaluation.json").write_text(json.dumps(dataclasses.asdict(evaluation)) + "\n")
+    if agent.steps:
+        plotting.learning_curve([run]).savefig(run / "learning_curve.png", dpi=120)
+    print(f"{options.env}: {evaluation} after {agent.steps} steps, {time.perf_counter() - start:.1f} s; saved in {run}")
+    return 0
+
+
+def _set_threads(threads):
+    # A thread handing over to another costs more than a small network does.
+    with contextlib.suppress(RuntimeError):  # TensorFlow runs already, within a process of the caller's
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+def _new_folder(folder, name):
+    """`folder` if it is new or empty; a new numbered one under `runs` if it is None."""
+    if folder is None:
+        number = 1
+        while (folder := Path("runs") / f"{name}-{number}").exists():
+            number += 1
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"`--out` must be a new or empty folder. Received: {folder}")
+    return folder
