@@ -76,6 +76,10 @@ def loses_digits(space):
     return any(map(loses_digits, parts.values() if isinstance(parts, dict) else parts))
 
 
+def joined(join, *nested):
+    return keras.tree.map_structure(lambda *x: join([np.asarray(leaf) for leaf in x]), *nested)
+
+
 def same(x, y, rtol):
     keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol), x, y)
 
@@ -89,19 +93,20 @@ def test_a_thousand_spaces(part):
 
 def check(space: gymnasium.Space):
     pi = head_for(space, random_seed=0)(FEATURES)
-    rounds = loses_digits(space)
-    for drawn in (pi.sample_action(), pi.mode_action()):
-        actions = decode_action(space, drawn)
-        for row in iterate(batch_space(space, ROWS), actions):
-            assert space.contains(row), row
-        encoded = encode_action(space, actions)
-        again = encode_action(space, decode_action(space, encoded))
-        keras.tree.map_structure(np.testing.assert_array_equal, again, encoded)
-        log_proba = np.asarray(pi.log_proba(encoded))
-        assert log_proba.shape == (ROWS,) and np.isfinite(log_proba).all()
-        if not rounds:
-            same(encoded, keras.tree.map_structure(np.asarray, drawn), 1e-6)
-            np.testing.assert_allclose(log_proba, pi.log_proba(drawn), rtol=1e-5, atol=1e-5)
+    drawn = joined(np.concatenate, pi.sample_action(), pi.mode_action())
+    actions = decode_action(space, drawn)
+    for row in iterate(batch_space(space, 2 * ROWS), actions):
+        assert space.contains(row), row
+    encoded = encode_action(space, actions)
+    again = encode_action(space, decode_action(space, encoded))
+    keras.tree.map_structure(np.testing.assert_array_equal, again, encoded)
+    both = joined(np.stack, encoded, drawn)  # one call, which takes as long as that of a single row
+    both = keras.tree.map_structure(lambda x: x.reshape(2, 2, ROWS, *x.shape[2:]), both)
+    log_proba, log_proba_of_drawn = np.asarray(pi.log_proba(both))
+    assert log_proba.shape == (2, ROWS) and np.isfinite(log_proba).all()
+    if not loses_digits(space):
+        same(encoded, drawn, 1e-6)
+        np.testing.assert_allclose(log_proba, log_proba_of_drawn, rtol=1e-5, atol=1e-5)
     space.seed(0)
     action = space.sample()
     assert repr(decode_action(space, encode_action(space, action))) == repr(action)
