@@ -4,7 +4,119 @@ from keras import ops
 
 from kgdists.shapes import check_same, dtype_of
 
-__all__ = ["gae"]
+__all__ = ["discounted", "gae", "lambda_returns", "n_step", "vtrace"]
+
+
+def discounted(rewards, next_values, terminated, truncated, gamma):
+    r"""Discounted sums of the rewards up to the end of the episode: :math:`R_t = r_t + \gamma R_{t+1}`.
+
+    Where an episode is cut off, or the sequence ends within it, :math:`V'_t` stands for what is left.
+
+    Parameters
+    ----------
+    rewards : float tensor, shape [T, B...]
+    next_values : float tensor, shape [T, B...]
+        As for `gae`; only those of truncated steps and of the last step count, and zeros leave the sums unestimated.
+    terminated, truncated : bool tensors, shape [T, B...]
+        As for `gae`.
+    gamma : float in [0, 1]
+        Discount factor.
+
+    Returns
+    -------
+    float tensor, shape [T, B...].
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or `gamma` is outside [0, 1].
+
+    Examples
+    --------
+    >>> import keras, kgdists as kg
+    >>> ones, no = keras.ops.ones((3,)), keras.ops.zeros((3,), "bool")
+    >>> kg.returns.discounted(ones, 0.0 * ones, no, no, gamma=0.5).numpy().tolist()
+    [1.75, 1.5, 1.0]
+    """
+    return lambda_returns(rewards, next_values, terminated, truncated, gamma, 1.0)
+
+
+def lambda_returns(rewards, next_values, terminated, truncated, gamma, lambda_):
+    r"""Mixtures of the n-step returns: :math:`G_t = r_t + \gamma ((1 - \lambda) V'_t + \lambda G_{t+1})`.
+
+    Sutton and Barto 2018, eq. 12.20. A terminated step has nothing after it; at a truncated one and at the last,
+    :math:`V'_t` takes the place of :math:`G_{t+1}`.
+
+    Parameters
+    ----------
+    rewards, next_values : float tensors, shape [T, B...]
+        As for `gae`.
+    terminated, truncated : bool tensors, shape [T, B...]
+        As for `gae`.
+    gamma : float in [0, 1]
+        Discount factor.
+    lambda_ : float in [0, 1]
+        0 gives one-step returns, 1 discounted sums.
+
+    Returns
+    -------
+    float tensor, shape [T, B...].
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a factor is outside [0, 1].
+    """
+    _check_factors(gamma=gamma, lambda_=lambda_)
+    goes_on, same_episode = _ends(terminated, truncated, rewards=rewards, next_values=next_values)
+    # The last step has no successor: its excess over V' is 0, as it is behind every end of an episode.
+    bootstrapped = rewards + gamma * goes_on * next_values
+    decays = gamma * lambda_ * same_episode
+
+    def step(following, at_t):
+        bootstrapped, decay, next_value = at_t
+        total = bootstrapped + decay * (following - next_value)
+        return total, total
+
+    _, totals = ops.scan(step, next_values[-1], (bootstrapped, decays, next_values), reverse=True)
+    return totals
+
+
+def n_step(rewards, next_values, terminated, truncated, gamma, n):
+    r"""Sums of n discounted rewards and the value after them: :math:`\sum_{k<n} \gamma^k r_{t+k} + \gamma^n V'_{t+n-1}`.
+
+    The sum ends sooner where the episode or the sequence ends, with the value there; a terminated step has none.
+
+    Parameters
+    ----------
+    rewards, next_values : float tensors, shape [T, B...]
+        As for `gae`.
+    terminated, truncated : bool tensors, shape [T, B...]
+        As for `gae`.
+    gamma : float in [0, 1]
+        Discount factor.
+    n : int, >= 1
+
+    Returns
+    -------
+    float tensor, shape [T, B...].
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, `gamma` is outside [0, 1] or `n` is not an int >= 1.
+    """
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ValueError(f"`n` must be an int >= 1. Received: n={n!r}")
+    _check_factors(gamma=gamma)
+    goes_on, same_episode = _ends(terminated, truncated, rewards=rewards, next_values=next_values)
+    bootstraps = gamma * goes_on * next_values
+
+    def longer(_, totals):
+        following = ops.where(same_episode[:-1] > 0, gamma * totals[1:], bootstraps[:-1])
+        return rewards + ops.concatenate([following, bootstraps[-1:]])
+
+    return ops.fori_loop(1, n, longer, rewards + bootstraps)
 
 
 def gae(rewards, values, next_values, terminated, truncated, gamma, gae_lambda):
@@ -44,13 +156,8 @@ def gae(rewards, values, next_values, terminated, truncated, gamma, gae_lambda):
     >>> kg.returns.gae(x, x, x, no, no, gamma=1.0, gae_lambda=1.0)[0][:, 0].numpy().tolist()
     [3.0, 2.0, 1.0]
     """
-    for name, factor in (("gamma", gamma), ("gae_lambda", gae_lambda)):
-        if not 0.0 <= factor <= 1.0:
-            raise ValueError(f"`{name}` must lie in [0, 1]. Received: {name}={factor}")
-    terminated, truncated = (ops.cast(x, dtype_of(values)) for x in (terminated, truncated))
-    check_same(rewards=rewards, values=values, next_values=next_values, terminated=terminated, truncated=truncated)
-    goes_on = 1.0 - terminated
-    same_episode = goes_on * (1.0 - truncated)
+    _check_factors(gamma=gamma, gae_lambda=gae_lambda)
+    goes_on, same_episode = _ends(terminated, truncated, rewards=rewards, values=values, next_values=next_values)
     deltas = rewards + gamma * goes_on * next_values - values
     decays = gamma * gae_lambda * same_episode
 
@@ -61,3 +168,87 @@ def gae(rewards, values, next_values, terminated, truncated, gamma, gae_lambda):
 
     _, advantages = ops.scan(step, ops.zeros_like(deltas[0]), (deltas, decays), reverse=True)
     return advantages, advantages + values
+
+
+def vtrace(
+    rewards, values, next_values, terminated, truncated, log_ratios, gamma, lambda_=1.0, clip_rho=1.0, clip_trace=1.0
+):
+    r"""V-trace: advantages and returns of a policy from the steps of another (Espeholt et al. 2018, eq. 1).
+
+    With the one-step errors :math:`\delta_t` of `gae` and the ratio :math:`r_t = \pi(a_t) / \pi_\mathrm{old}(a_t)`,
+    the returns are :math:`v_t = V_t + E_t`, :math:`E_t = \min(\bar\rho, r_t) \delta_t + \gamma \lambda
+    \min(\bar c, r_t) E_{t+1}`, and the advantages :math:`A_t = \delta_t + \gamma \lambda E_{t+1}`. Ends of episodes
+    are as in `gae`, which this is if all ratios are 1.
+
+    The advantages hold no weight of their own step's action: `kgdists.losses.vtrace_policy_gradient` gives it, and so
+    do the ratios of PPO's losses.
+
+    Parameters
+    ----------
+    rewards, values, next_values : float tensors, shape [T, B...]
+        As for `gae`.
+    terminated, truncated : bool tensors, shape [T, B...]
+        As for `gae`.
+    log_ratios : float tensor, shape [T, B...]
+        Log-probabilities of the actions under the policy less those under the one that took them.
+    gamma : float in [0, 1]
+        Discount factor.
+    lambda_ : float in [0, 1]
+        As `gae_lambda` of `gae`.
+    clip_rho : float, > 0
+        Bound of the errors' weights; infinite, the values are those of the policy, else between those of the two.
+    clip_trace : float, > 0
+        Bound of the weights of what comes later, which bounds the variance.
+
+    Returns
+    -------
+    advantages, returns : float tensors, shape [T, B...]
+        Unlike those of `gae` they differ by more than the values.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a factor is outside its range.
+
+    Examples
+    --------
+    >>> import keras, kgdists as kg
+    >>> x, no = keras.ops.ones((2,)), keras.ops.zeros((2,), "bool")
+    >>> advantages, returns = kg.returns.vtrace(x, x, x, no, no, keras.ops.log([0.5, 0.5]), gamma=1.0)
+    >>> advantages.numpy().tolist(), returns.numpy().tolist()
+    ([1.5, 1.0], [1.75, 1.5])
+    """
+    _check_factors(gamma=gamma, lambda_=lambda_)
+    for name, bound in (("clip_rho", clip_rho), ("clip_trace", clip_trace)):
+        if not bound > 0.0:
+            raise ValueError(f"`{name}` must be > 0. Received: {name}={bound}")
+    goes_on, same_episode = _ends(
+        terminated, truncated, rewards=rewards, values=values, next_values=next_values, log_ratios=log_ratios
+    )
+    deltas = rewards + gamma * goes_on * next_values - values
+    decays = gamma * lambda_ * same_episode
+    ratios = ops.exp(log_ratios)
+
+    def step(error, at_t):
+        delta, decay = at_t
+        error = delta + decay * error
+        return error, error
+
+    scaled = ops.minimum(ratios, clip_rho) * deltas, ops.minimum(ratios, clip_trace) * decays
+    _, errors = ops.scan(step, ops.zeros_like(deltas[0]), scaled, reverse=True)
+    later = ops.concatenate([errors[1:], ops.zeros_like(errors[:1])])
+    return deltas + decays * later, values + errors
+
+
+def _check_factors(**factors):
+    for name, factor in factors.items():
+        if not 0.0 <= factor <= 1.0:
+            raise ValueError(f"`{name}` must lie in [0, 1]. Received: {name}={factor}")
+
+
+def _ends(terminated, truncated, **floats):
+    """Where something comes after a step, and where that is a step of the same episode, as 0 and 1."""
+    dtype = dtype_of(next(iter(floats.values())))
+    terminated, truncated = (ops.cast(x, dtype) for x in (terminated, truncated))
+    check_same(**floats, terminated=terminated, truncated=truncated)
+    return 1.0 - terminated, (1.0 - terminated) * (1.0 - truncated)

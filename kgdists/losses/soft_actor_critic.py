@@ -1,0 +1,121 @@
+"""Losses of the soft actor-critic."""
+
+from keras import ops
+
+from kgdists.shapes import check_same
+
+__all__ = ["sac_actor", "sac_actor_discrete", "sac_critic", "sac_temperature"]
+
+
+def sac_critic(values_1, values_2, targets):
+    r"""Loss of twin critics: :math:`\frac12 \mathrm{mean}((Q_1 - y)^2) + \frac12 \mathrm{mean}((Q_2 - y)^2)`.
+
+    Haarnoja et al. 2018, eq. 5.
+
+    Parameters
+    ----------
+    values_1, values_2 : float tensors, shape [B...]
+        What the critics think of the actions taken.
+    targets : float tensor, shape [B...]
+        Taken as constants: the rewards, and the discounted :math:`\min(Q_1, Q_2) - \alpha \log\pi` of the target
+        critics at the observation that came after, unless the episode terminated.
+
+    Returns
+    -------
+    float scalar, >= 0.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    check_same(values_1=values_1, values_2=values_2, targets=targets)
+    targets = ops.stop_gradient(targets)
+    return 0.5 * (ops.mean(ops.square(values_1 - targets)) + ops.mean(ops.square(values_2 - targets)))
+
+
+def sac_actor(log_proba, values, alpha):
+    r"""Loss of the policy by its own draws: :math:`\mathrm{mean}(\alpha \log\pi(a) - Q(a))`.
+
+    Haarnoja et al. 2018, eq. 9. The actions are reparameterised samples, and the gradient goes through them into both.
+
+    Parameters
+    ----------
+    log_proba : float tensor, shape [B...]
+        Log-probabilities of actions drawn from the policy.
+    values : float tensor, shape [B...]
+        What the critics think of these actions; the lower of two.
+    alpha : float or scalar tensor, >= 0
+        Temperature, a constant.
+
+    Returns
+    -------
+    float scalar.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    check_same(log_proba=log_proba, values=values)
+    return ops.mean(ops.stop_gradient(alpha) * log_proba - values)
+
+
+def sac_actor_discrete(log_probs, values, alpha):
+    r"""Loss of a policy over choices, its expectation: :math:`\mathrm{mean} \sum_i \pi_i (\alpha \log\pi_i - Q_i)`.
+
+    Christodoulou 2019, eq. 12. It is least at :math:`\pi = \mathrm{softmax}(Q / \alpha)`.
+
+    Parameters
+    ----------
+    log_probs : float tensor, shape [B..., n]
+        Log-probabilities of all choices, `CategoricalDist.log_probs`; `-inf` where ruled out.
+    values : float tensor, shape [B..., n]
+        What the critics think of each, a constant; those of choices that are ruled out do not count.
+    alpha : float or scalar tensor, >= 0
+        Temperature, a constant.
+
+    Returns
+    -------
+    float scalar.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    check_same(log_probs=log_probs, values=values)
+    # 0 * log 0 = 0, guarded before the product so that gradients are finite too.
+    is_possible = ops.isfinite(log_probs)
+    log_probs = ops.where(is_possible, log_probs, 0.0)
+    probs = ops.where(is_possible, ops.exp(log_probs), 0.0)
+    costs = ops.stop_gradient(alpha) * log_probs - ops.where(is_possible, ops.stop_gradient(values), 0.0)
+    return ops.mean(ops.sum(probs * costs, axis=-1))
+
+
+def sac_temperature(log_alpha, entropy, target_entropy):
+    r"""Loss of the temperature: :math:`\log\alpha \cdot \mathrm{mean}(H - \bar H)`.
+
+    It raises the temperature while the entropy is below its target and lowers it above. Haarnoja et al. 2018b, eq. 18,
+    has :math:`\alpha` in front, which has the same sign and the same zero, but slows down where it is small.
+
+    Parameters
+    ----------
+    log_alpha : scalar float tensor or variable
+        The gradient goes through it.
+    entropy : float tensor, shape [B...]
+        Entropies of the policy, or :math:`-\log\pi(a)` of its draws; a constant.
+    target_entropy : float or scalar tensor
+
+    Returns
+    -------
+    float scalar.
+
+    Raises
+    ------
+    ValueError
+        If `log_alpha` is no scalar.
+    """
+    if len(log_alpha.shape) != 0:
+        raise ValueError(f"`log_alpha` must be a scalar. Received: log_alpha of shape {tuple(log_alpha.shape)}")
+    return log_alpha * ops.mean(ops.stop_gradient(entropy) - target_entropy)
