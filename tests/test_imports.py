@@ -107,7 +107,7 @@ ROWS = [
     {"plotting"},
     {"evolution.episodes", "evolution.members"},
     {"evolution.gym"},
-    {"agents.acting", "agents.callbacks", "agents.checkpoint", "agents.masks", "agents.networks"},
+    {"agents.acting", "agents.callbacks", "agents.checkpoint", "agents.diagnostics", "agents.masks", "agents.networks"},
     {"agents.reward_scaling", "agents.settings"},
     {"agents.envs", "agents.es_config", "agents.ppo_config", "agents.rollout"},
     {"agents.agent", "agents.es"},
