@@ -83,7 +83,7 @@ def lambda_returns(rewards, next_values, terminated, truncated, gamma, lambda_):
 
 
 def n_step(rewards, next_values, terminated, truncated, gamma, n):
-    r"""Sums of n discounted rewards and the value after them: :math:`\sum_{k<n} \gamma^k r_{t+k} + \gamma^n V'_{t+n-1}`.
+    r"""Sums of n rewards and the value after them, :math:`\sum_{k<n} \gamma^k r_{t+k} + \gamma^n V'_{t+n-1}`.
 
     The sum ends sooner where the episode or the sequence ends, with the value there; a terminated step has none.
 

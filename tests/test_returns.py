@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from kgdists.returns import gae
+from kgdists.returns import discounted, gae, lambda_returns, n_step, vtrace
 from tests.golden import TOLERANCE, assert_close, cases
 
 GAMMA, LAMBDA = 0.5, 0.5
@@ -141,3 +141,164 @@ def test_dtypes_that_differ_are_an_error():
 def test_a_factor_outside_0_to_1_is_an_error(name, factor):
     with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}={factor}"):
         run(*random_inputs(3), **{name: factor})
+
+
+def ends_at(*places):
+    return np.isin(np.arange(5), places)
+
+
+SEQUENCE = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.array([10.0, 20.0, 30.0, 40.0, 50.0])
+EVERY_END = ends_at(1), ends_at(3)
+NO_END = ends_at(), ends_at()
+
+
+@pytest.mark.parametrize(
+    "ends, expected", [(NO_END, [5.125, 8.25, 12.5, 19.0, 30.0]), (EVERY_END, [2.0, 2.0, 15.0, 24.0, 30.0])]
+)
+def test_discounted_by_hand(ends, expected):
+    assert_close(discounted(*SEQUENCE, *ends, gamma=0.5), expected, 1e-15)
+
+
+def test_discounted_of_a_whole_episode_needs_no_values():
+    rewards, _ = SEQUENCE
+    totals = discounted(rewards, np.zeros(5), ends_at(4), ends_at(), gamma=1.0)
+    assert_close(totals, np.cumsum(rewards[::-1])[::-1], 1e-15)
+
+
+def test_lambda_returns_by_hand():
+    # The first: 1 + 0.5 (0.5 * 10 + 0.5 * 2), of which the second terminates.
+    assert_close(lambda_returns(*SEQUENCE, *EVERY_END, 0.5, 0.5), [4.0, 2.0, 16.5, 24.0, 30.0], 1e-15)
+
+
+def test_lambda_returns_are_those_of_gae():
+    rewards, values, next_values = random_inputs(9, 2)
+    next_values[:-1] = values[1:]
+    ends = np.random.default_rng(1).random((2, 9, 2)) < 0.3
+    next_values[ends[1]] = 7.0
+    _, expected = run(rewards, values, next_values, *ends)
+    assert_close(lambda_returns(rewards, next_values, *ends, GAMMA, LAMBDA), expected, 1e-13)
+
+
+@pytest.mark.parametrize(
+    "n, ends, expected",
+    [
+        (1, NO_END, [6.0, 12.0, 18.0, 24.0, 30.0]),
+        (2, NO_END, [1.0 + 1.0 + 5.0, 2.0 + 1.5 + 7.5, 3.0 + 2.0 + 10.0, 4.0 + 2.5 + 12.5, 30.0]),
+        (2, EVERY_END, [2.0, 2.0, 15.0, 24.0, 30.0]),
+        (5, NO_END, [5.125, 8.25, 12.5, 19.0, 30.0]),
+        (100, EVERY_END, [2.0, 2.0, 15.0, 24.0, 30.0]),
+    ],
+)
+def test_n_step_by_hand(n, ends, expected):
+    assert_close(n_step(*SEQUENCE, *ends, gamma=0.5, n=n), expected, 1e-15)
+
+
+def test_vtrace_by_hand():
+    # Ratios 0.5 and 4, of which the second counts as 1 and, for what comes later, as 1: the last error is 2,
+    # the one before 0.5 * 1 + 0.5 * 0.25 * 2.
+    inputs = [ops.convert_to_tensor(x, "float64") for x in ([1.0, 2.0], [2.0, 4.0], [4.0, 8.0])]
+    ratios = ops.convert_to_tensor(np.log([0.5, 4.0]))
+    advantages, returns = vtrace(*inputs, [False] * 2, [False] * 2, ratios, GAMMA, LAMBDA)
+    assert_close(advantages, [1.0 + 0.25 * 2.0, 2.0], 1e-15)
+    assert_close(returns, [2.0 + 0.75, 4.0 + 2.0], 1e-15)
+
+
+def test_vtrace_of_the_policys_own_steps_is_gae():
+    inputs, ends = random_inputs(9, 2), np.random.default_rng(1).random((2, 9, 2)) < 0.3
+    got = vtrace(*inputs, *ends, np.zeros((9, 2)), GAMMA, LAMBDA)
+    for x, expected in zip(got, run(*inputs, *ends), strict=True):
+        assert_close(x, expected, 1e-14)
+
+
+def test_vtrace_of_actions_the_policy_never_takes_learns_nothing():
+    inputs = random_inputs(4)
+    advantages, returns = vtrace(*inputs, np.zeros(4), np.zeros(4), np.full(4, -np.inf), GAMMA)
+    assert_close(returns, inputs[1], 1e-15)
+    assert np.isfinite(advantages).all()
+
+
+def test_vtrace_without_bounds_has_the_values_of_the_policy():
+    # A bandit whose arms pay 0 and 1: drawn evenly, but taken with 0.2 and 0.8.
+    rewards, no = np.array([[0.0, 1.0]]), np.zeros((1, 2), bool)
+    log_ratios = np.log([[0.2 / 0.5, 0.8 / 0.5]])
+    values = np.zeros((1, 2))
+    for _ in range(50):
+        _, returns = vtrace(rewards, values, values, ~no, no, log_ratios, 0.9, clip_rho=np.inf)
+        values = values + 0.5 * np.mean(returns - values)
+    assert_close(values, np.full((1, 2), 0.8), 1e-8)
+
+
+def reference(kind):
+    """Each case of a kind, in each dtype: its inputs, the ends that its discounts hold, and what is expected."""
+    for dtype in ("float64", "float32"):
+        for case in cases("gae", kind, dtype):
+            inputs = case["inputs"]
+            floats = {name: ops.convert_to_tensor(x, dtype) for name, x in inputs.items() if isinstance(x, list)}
+            floats["gamma"], terminated = max(inputs["discounts"]), np.equal(inputs["discounts"], 0.0)
+            yield case, inputs | floats, (terminated, np.zeros_like(terminated)), TOLERANCE[dtype]
+
+
+def test_lambda_returns_golden():
+    for case, inputs, ends, tolerance in reference("lambda_return"):
+        got = lambda_returns(inputs["rewards"], inputs["next_values"], *ends, inputs["gamma"], inputs["lambda"])
+        assert_close(got, case["expected"]["returns"], tolerance, case["scale"]["returns"], case["id"])
+
+
+def test_n_step_golden():
+    for case, inputs, ends, tolerance in reference("n_step"):
+        if inputs["lambda"] == 1.0:  # else they are mixtures
+            got = n_step(inputs["rewards"], inputs["next_values"], *ends, inputs["gamma"], inputs["n"])
+            assert_close(got, case["expected"]["returns"], tolerance, case["scale"]["returns"], case["id"])
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
+def test_vtrace_golden(jit_compile):
+    def answers():  # one function for all cases, so that XLA compiles only once
+        return [_vtrace_answer(inputs, ends) for _, inputs, ends, _ in reference("vtrace")]
+
+    got = tf.function(answers, jit_compile=True, autograph=False)() if jit_compile else answers()
+    for answer, (case, _, _, tolerance) in zip(got, reference("vtrace"), strict=True):
+        for name, want in case["expected"].items():
+            assert_close(answer[name], want, tolerance, case["scale"][name], f"{case['id']}: {name}")
+
+
+def _vtrace_answer(inputs, ends):
+    values = inputs["values"]
+    next_values = ops.append(values[1:], ops.reshape(ops.cast(inputs["last_value"], values.dtype), (1,)))
+    factors = {"gamma": inputs["gamma"], "lambda_": inputs["lambda"], "clip_rho": inputs["clip_rho_threshold"]}
+    advantages, returns = vtrace(inputs["rewards"], values, next_values, *ends, inputs["log_rhos"], **factors)
+    weights = ops.minimum(inputs["rhos"], inputs["clip_pg_rho_threshold"])
+    return {
+        "targets": returns,
+        "errors": returns - values,
+        "q_estimates": advantages + values,
+        "pg_advantages": weights * advantages,
+    }
+
+
+@pytest.mark.parametrize("name, bound", [("clip_rho", 0.0), ("clip_trace", -1.0), ("clip_rho", np.nan)])
+def test_a_bound_of_ratios_that_is_not_positive_is_an_error(name, bound):
+    with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}={bound}"):
+        vtrace(*random_inputs(3), np.zeros(3), np.zeros(3), np.zeros(3), GAMMA, **{name: bound})
+
+
+@pytest.mark.parametrize("n", [0, 1.5, True])
+def test_n_must_be_a_count(n):
+    with pytest.raises(ValueError, match=f"`n` must be.*Received: n={n}"):
+        n_step(*SEQUENCE, *NO_END, gamma=0.5, n=n)
+
+
+@pytest.mark.parametrize(
+    "call", [discounted, functools.partial(lambda_returns, lambda_=0.9), functools.partial(n_step, n=2)]
+)
+def test_returns_broadcast_nothing(call):
+    rewards, values = SEQUENCE
+    with pytest.raises(ValueError, match=r"`next_values`.*Received: .*\(5,\), next_values of shape \(5, 1\)"):
+        call(rewards, values[:, None], *NO_END, gamma=0.5)
+    with pytest.raises(ValueError, match="`gamma`.*Received: gamma=1.5"):
+        call(rewards, values, *NO_END, gamma=1.5)
+
+
+def test_vtrace_broadcasts_nothing():
+    with pytest.raises(ValueError, match=r"`log_ratios`.*Received: .*\(3,\), log_ratios of shape \(3, 1\)"):
+        vtrace(*random_inputs(3), np.zeros(3), np.zeros(3), np.zeros((3, 1)), GAMMA)

@@ -37,7 +37,7 @@ def policy_gradient(log_proba, advantages):
 
 
 def vtrace_policy_gradient(log_proba, old_log_proba, advantages, clip_ratio=1.0):
-    r"""Policy-gradient loss of actions that another policy took: :math:`-\mathrm{mean}(\min(r, \bar\rho) A \log\pi(a))`.
+    r"""Policy-gradient loss of another policy's actions: :math:`-\mathrm{mean}(\min(r, \bar\rho) A \log\pi(a))`.
 
     Espeholt et al. 2018, section 4.2, with :math:`r = \pi(a) / \pi_\mathrm{old}(a)` as a constant weight. With
     `log_proba = old_log_proba` it is `policy_gradient`.

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from kgdists.shapes import check_same
+from kgdists.shapes import check_same, dtype_of
 
 __all__ = ["sac_actor", "sac_actor_discrete", "sac_critic", "sac_temperature"]
 
@@ -58,7 +58,7 @@ def sac_actor(log_proba, values, alpha):
         If the shapes differ.
     """
     check_same(log_proba=log_proba, values=values)
-    return ops.mean(ops.stop_gradient(alpha) * log_proba - values)
+    return ops.mean(_constant(alpha, log_proba) * log_proba - values)
 
 
 def sac_actor_discrete(log_probs, values, alpha):
@@ -89,7 +89,7 @@ def sac_actor_discrete(log_probs, values, alpha):
     is_possible = ops.isfinite(log_probs)
     log_probs = ops.where(is_possible, log_probs, 0.0)
     probs = ops.where(is_possible, ops.exp(log_probs), 0.0)
-    costs = ops.stop_gradient(alpha) * log_probs - ops.where(is_possible, ops.stop_gradient(values), 0.0)
+    costs = _constant(alpha, log_probs) * log_probs - ops.where(is_possible, ops.stop_gradient(values), 0.0)
     return ops.mean(ops.sum(probs * costs, axis=-1))
 
 
@@ -119,3 +119,7 @@ def sac_temperature(log_alpha, entropy, target_entropy):
     if len(log_alpha.shape) != 0:
         raise ValueError(f"`log_alpha` must be a scalar. Received: log_alpha of shape {tuple(log_alpha.shape)}")
     return log_alpha * ops.mean(ops.stop_gradient(entropy) - target_entropy)
+
+
+def _constant(x, like):
+    return ops.stop_gradient(ops.convert_to_tensor(x, dtype_of(like)))

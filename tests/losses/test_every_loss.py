@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from kgdists import losses
+from tests.losses import close, gradients, tensors
+
+# Name -> loss, how many tensors it takes, and which of them are trained.
+CALLS = {
+    "policy_gradient": (losses.policy_gradient, 2, {0}),
+    "ppo_clip": (losses.ppo_clip, 3, {0}),
+    "ppo_kl_penalty": (lambda *tensors: losses.ppo_kl_penalty(*tensors, kl_coef=0.5), 4, {0, 3}),
+    "vtrace_policy_gradient": (losses.vtrace_policy_gradient, 3, {0}),
+    "value": (losses.value, 2, {0}),
+    "value_clip": (lambda *tensors: losses.value(*tensors, clip_range=0.2), 3, {0}),
+    "entropy_bonus": (losses.entropy_bonus, 1, {0}),
+    "sac_actor": (lambda *tensors: losses.sac_actor(*tensors, alpha=0.5), 2, {0, 1}),
+    "sac_critic": (losses.sac_critic, 3, {0, 1}),
+}
+each_loss = pytest.mark.parametrize("loss, number, trained", CALLS.values(), ids=CALLS)
+
+
+@each_loss
+def test_only_what_is_trained_gets_a_gradient(loss, number, trained):
+    found = gradients(loss, *np.random.default_rng(0).normal(size=(number, 5)))
+    assert {i for i, gradient in enumerate(found) if gradient is not None and np.any(gradient)} == trained
+    assert all(gradient is None for i, gradient in enumerate(found) if i not in trained)
+
+
+def test_eager_is_xla():
+    inputs = tensors(*np.random.default_rng(0).normal(size=(4, 5)))
+
+    def all_losses(inputs):
+        return [loss(*inputs[:number]) for loss, number, _ in CALLS.values()]
+
+    for xla, eager in zip(tf.function(all_losses, jit_compile=True)(inputs), all_losses(inputs), strict=True):
+        close(xla, eager)
+
+
+@each_loss
+@pytest.mark.parametrize("shape", [(), (4,), (4, 3)])
+def test_a_scalar_for_every_batch_shape(loss, number, trained, shape):
+    assert loss(*[ops.ones(shape)] * number).shape == ()
+
+
+@each_loss
+def test_nothing_is_broadcast(loss, number, trained):
+    for wrong in range(1, number):
+        inputs = [ops.zeros((4, 1) if i == wrong else (4,)) for i in range(number)]
+        with pytest.raises(ValueError, match=r"must have the same shape.*Received: .*\(4,\), .* of shape \(4, 1\)"):
+            loss(*inputs)
+
+
+def test_shapes_are_checked_in_a_graph_too():
+    @tf.function
+    def graph(log_proba, advantages):
+        return losses.policy_gradient(log_proba, advantages)
+
+    with pytest.raises(ValueError, match="Received:"):
+        graph(ops.zeros(4), ops.zeros((4, 1)))
+
+
+def test_dtypes_that_differ_are_an_error():
+    with pytest.raises(ValueError, match="`advantages`.*Received: .*float32.*float64"):
+        losses.policy_gradient(ops.zeros(4, "float32"), ops.zeros(4, "float64"))
