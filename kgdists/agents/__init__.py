@@ -1,5 +1,6 @@
 """Agents: policies that learn on Gymnasium environments."""
 
+from kgdists.agents.callbacks import EvaluateAndKeepBest
 from kgdists.agents.envs import make_envs
 from kgdists.agents.es import ES
 from kgdists.agents.es_config import ESConfig
@@ -8,4 +9,14 @@ from kgdists.agents.ppo import PPO
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.rollout import Evaluation, evaluate
 
-__all__ = ["ES", "PPO", "ActionMask", "ESConfig", "Evaluation", "PPOConfig", "evaluate", "make_envs"]
+__all__ = [
+    "ES",
+    "PPO",
+    "ActionMask",
+    "ESConfig",
+    "EvaluateAndKeepBest",
+    "Evaluation",
+    "PPOConfig",
+    "evaluate",
+    "make_envs",
+]

@@ -1,9 +1,18 @@
 import csv
+import json
+import re
 
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
+from gymnasium.spaces import Box
+from tensorflow.core.util import event_pb2
 
-from kgdists.agents.callbacks import MetricsFile, ProgressBar
-from tests.agents.helpers import counters, small
+import kgdists as kg
+from kgdists.agents.callbacks import EvaluateAndKeepBest, MetricsFile, ProgressBar
+from kgdists.evaluation import Evaluation
+from tests.agents.helpers import Bandit, Counter, Noise, counters, small, weights
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -30,3 +39,177 @@ def test_a_metrics_file_has_a_column_per_log_in_their_order(tmp_path):
     assert reader.fieldnames[:3] == ["epoch", "steps", "return"]
     assert set(reader.fieldnames) == {"epoch", *history}
     assert [float(row["steps"]) for row in rows] == [16.0, 32.0]
+
+
+# The best policy
+
+
+def keeping(path, env=lambda: Counter(4), **options):
+    return EvaluateAndKeepBest(env, path / "best.keras", **{"episodes": 4, "every_steps": None} | options)
+
+
+class Scripted(EvaluateAndKeepBest):
+    """As if evaluations gave these returns."""
+
+    def __init__(self, path, *returns, **options):
+        super().__init__(Noise, path / "best.keras", **{"every_steps": None} | options)
+        self.returns = list(returns)
+
+    def _evaluate(self):
+        return Evaluation((self.returns.pop(0),), (1,))
+
+
+def test_the_evaluation_is_in_the_logs_of_every_epoch(tmp_path):
+    history = small(Noise).learn(64, [keeping(tmp_path)]).history
+    assert history["evaluation_return"] == 4 * [10.0]
+
+
+def test_it_is_played_every_so_many_steps_first_and_last(tmp_path):
+    callback = Scripted(tmp_path, 1.0, 2.0, 3.0, 4.0, every_steps=40)
+    history = small(Noise).learn(112, [callback]).history
+    assert history["steps"] == [16, 32, 48, 64, 80, 96, 112]
+    assert history["evaluation_return"] == [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0]
+
+
+def test_the_best_policy_is_kept(tmp_path):
+    class Weights(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen = [*getattr(self, "seen", []), self.model.get_weights()]
+
+    callback, weights = Scripted(tmp_path, 1.0, 5.0, 5.0, 2.0), Weights()
+    small(Noise).learn(64, [callback, weights])
+    assert (callback.best_return, callback.best_steps) == (5.0, 32)
+    kept = keras.models.load_model(tmp_path / "best.keras").get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(kept, weights.seen[1], strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(kept, weights.seen[3], strict=True))
+    assert json.loads((tmp_path / "best.json").read_text()) == {"steps": 32, "return": 5.0}
+    assert {file.name for file in tmp_path.iterdir()} == {"best.keras", "best.json"}
+
+
+def test_where_training_goes_on_the_best_policy_stays(tmp_path):
+    agent = small(Noise)
+    agent.learn(32, [Scripted(tmp_path, 1.0, 5.0)])
+    before = (tmp_path / "best.keras").read_bytes()
+    callback = Scripted(tmp_path, 3.0, 4.0)
+    agent.learn(32, [callback])
+    assert (tmp_path / "best.keras").read_bytes() == before and callback.best_steps == 32
+    agent.learn(16, [Scripted(tmp_path, 6.0)])
+    assert json.loads((tmp_path / "best.json").read_text()) == {"steps": 80, "return": 6.0}
+
+
+def test_a_new_training_starts_without_a_best_policy(tmp_path):
+    small(Noise).learn(16, [Scripted(tmp_path, 5.0)])
+    callback = Scripted(tmp_path, 1.0)
+    small(Noise).learn(16, [callback])
+    assert callback.best_return == 1.0 and json.loads((tmp_path / "best.json").read_text())["return"] == 1.0
+
+
+def test_a_damaged_record_is_refused(tmp_path):
+    agent = small(Noise)
+    agent.learn(16, [Scripted(tmp_path, 5.0)])
+    (tmp_path / "best.json").write_text('{"steps": 3')
+    with pytest.raises(ValueError, match="damaged. Received: .*best.json"):
+        agent.learn(16, [Scripted(tmp_path, 5.0)])
+
+
+@pytest.mark.parametrize(("space", "deterministic"), [(None, True), (Box(-1.0, 1.0, (2,)), False)], ids=str)
+def test_the_training_goes_bit_for_bit_as_it_would_without(tmp_path, space, deterministic):
+    def trained(*callbacks):
+        agent = small(lambda: Bandit(space))
+        keras.utils.set_random_seed(0)
+        history = agent.learn(48, callbacks).history
+        return weights(agent), history["policy_loss"], keras.random.uniform((1,)), agent.arrays()
+
+    callback = keeping(tmp_path, lambda: Bandit(space), deterministic=deterministic)
+    plain, watched = trained(), trained(callback)
+    for x, y in zip(keras.tree.flatten(plain), keras.tree.flatten(watched), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_each_evaluation_plays_the_same_episodes(tmp_path):
+    agent = small(Noise, learning_rate=1e-30)
+    history = agent.learn(48, [keeping(tmp_path, Noise, deterministic=False)]).history
+    assert len(set(history["evaluation_return"])) == 1
+    other = agent.learn(16, [keeping(tmp_path, Noise, deterministic=False, seed=7)]).history
+    assert other["evaluation_return"][0] != history["evaluation_return"][0]
+
+
+def test_a_search_keeps_its_best_policy_too(tmp_path):
+    agent = kg.agents.ES(lambda: Counter(4), searcher="snes", popsize=4, seed=0)
+    callback = keeping(tmp_path)
+    history = agent.learn(40, [callback]).history
+    assert history["evaluation_return"] == [10.0] * len(history["steps"]) and callback.best_return == 10.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"episodes": 0}, "`episodes` must be an int >= 1. Received: episodes=0"),
+        ({"every_steps": 0}, "`every_steps` must be an int >= 1. Received: every_steps=0"),
+        ({"seed": -1}, "`seed` must be an int >= 0. Received: seed=-1"),
+        ({"seed": None}, "`seed` must be an int >= 0. Received: seed=None"),
+        ({"path": "best.h5"}, "`path` must end in .keras. Received: path='best.h5'"),
+    ],
+)
+def test_wrong_arguments_are_refused(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        EvaluateAndKeepBest(Noise, **{"path": "best.keras"} | options)
+
+
+# Callbacks of Keras
+
+
+def test_early_stopping_stops_and_gives_the_best_weights_back(tmp_path):
+    stopping = keras.callbacks.EarlyStopping("evaluation_return", patience=2, mode="max", restore_best_weights=True)
+    agent = small(Noise)
+    agent.learn(160, [Scripted(tmp_path, 1.0, 5.0, 4.0, 3.0, 9.0), stopping])
+    assert agent.steps == 64
+    kept = keras.models.load_model(tmp_path / "best.keras").get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(kept, agent.policy.get_weights(), strict=True))
+
+
+def test_model_checkpoint_saves_policies(tmp_path):
+    best = keras.callbacks.ModelCheckpoint(
+        tmp_path / "by_return.keras", monitor="evaluation_return", mode="max", save_best_only=True
+    )
+    each = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}-{steps}.keras")
+    only = keras.callbacks.ModelCheckpoint(tmp_path / "last.weights.h5", save_weights_only=True)
+    agent = small(Noise)
+    agent.learn(48, [Scripted(tmp_path, 1.0, 5.0, 4.0), best, each, only])
+    names = {file.name for file in tmp_path.glob("*-*.keras")}
+    assert names == {"1-16.0.keras", "2-32.0.keras", "3-48.0.keras"}
+    for name, same in (("by_return.keras", "best.keras"), ("best.keras", "2-32.0.keras")):
+        pair = (keras.models.load_model(tmp_path / file).get_weights() for file in (name, same))
+        assert all(np.array_equal(a, b) for a, b in zip(*pair, strict=True))
+    last = agent.policy.get_weights()
+    agent.policy.set_weights([np.zeros_like(x) for x in last])
+    agent.policy.load_weights(tmp_path / "last.weights.h5")
+    assert all(np.array_equal(a, b) for a, b in zip(last, agent.policy.get_weights(), strict=True))
+
+
+def test_csv_logger_writes_every_log(tmp_path):
+    history = small(counters(4, 4)).learn(32, [keras.callbacks.CSVLogger(tmp_path / "log.csv")]).history
+    with (tmp_path / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {name for name in rows[0] if not name.startswith("val_")} == {"epoch", *history}  # Keras expects validation
+    for name, column in history.items():
+        np.testing.assert_allclose([float(row[name]) for row in rows], column, rtol=1e-6, equal_nan=True)
+
+
+def test_tensorboard_shows_every_log_and_the_weights(tmp_path):
+    board = keras.callbacks.TensorBoard(tmp_path / "logs", histogram_freq=1)
+    history = small(Noise).learn(32, [Scripted(tmp_path, 3.0, 7.0), board]).history
+    (file,) = (tmp_path / "logs").glob("train/events.out.tfevents.*")
+    scalars = {}
+    for record in tf.compat.v1.io.tf_record_iterator(str(file)):
+        for value in event_pb2.Event.FromString(record).summary.value:
+            scalars.setdefault(value.tag, []).append(value)
+    assert scalars.keys() >= {f"epoch_{name}" for name in history}
+    assert [tf.make_ndarray(x.tensor).item() for x in scalars["epoch_evaluation_return"]] == [3.0, 7.0]
+    assert sum("histogram" in tag for tag in scalars) == len(small(Noise).policy.weights)
+
+
+def test_the_learning_rate_can_be_scheduled_by_a_callback():
+    agent = small(Noise)
+    agent.learn(32, [keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 / (epoch + 1))])
+    assert float(agent.policy.optimizer.learning_rate) == 0.25
