@@ -65,6 +65,7 @@ class ES(PolicySearch):
             **options,
         )
         self.env = env
+        self.checkpoint = None
 
     @property
     def name(self):
@@ -72,11 +73,8 @@ class ES(PolicySearch):
         return self.config.searcher
 
     def save(self, path):
-        """Save the agent to a folder: `policy.keras`, `config.json`, `state.npz`.
-
-        A folder that exists is replaced file by file, each written aside and then renamed.
-        """
-        checkpoint.save(self, path)
+        """Save the agent to a run folder, as `checkpoints/STEPS.zip`; see `Agent.save`."""
+        self.checkpoint = checkpoint.save(self, path)
 
     @classmethod
     def load(cls, path, env=None):
@@ -85,6 +83,7 @@ class ES(PolicySearch):
         Parameters
         ----------
         path : str or path
+            A run folder, for its last checkpoint that is not damaged, or a checkpoint.
         env : None, str, callable or gymnasium.vector.VectorEnv
             May be left out if the agent was made with an id.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kgdists.agents.settings import check, is_count, is_number, is_positive, setting
+from kgdists.agents.settings import ACTIVATIONS, check, is_count, is_number, is_positive, setting
 from kgdists.evolution.gym import SEARCHERS
 from kgdists.spaces import BOX_FAMILIES
 
@@ -31,7 +31,8 @@ class ESConfig:
     normalize_observations: bool = setting(
         False, "standardise observations of the default network by the statistics of all solutions, saved with it"
     )
-    hidden_units: tuple[int, ...] = setting((16,), "widths of the tanh layers of the default network")
+    hidden_units: tuple[int, ...] = setting((16,), "widths of the layers of the default network")
+    activation: str = setting("tanh", f"of these layers: {', '.join(ACTIVATIONS)}")
     initial_stddev: float = setting(1.0, "of the default policy for a Box, if actions are drawn")
     box_family: str = setting("squashed", f"of the default policy for a Box: {', '.join(BOX_FAMILIES)}")
     seed: int | None = setting(None, "of the initial weights, the populations and the environments")
@@ -47,6 +48,7 @@ class ESConfig:
         for name in ("center_learning_rate", "stdev_learning_rate"):
             check(self, name, "None or a finite number > 0", lambda x: x is None or is_positive(x))
         check(self, "parenthood_ratio", "None or in (0, 1]", lambda x: x is None or (is_number(x) and 0.0 < x <= 1.0))
+        check(self, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
         check(self, "box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))
         check(self, "seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
         check(self, "hidden_units", "a tuple of ints >= 1", lambda x: isinstance(x, tuple) and all(map(is_count, x)))

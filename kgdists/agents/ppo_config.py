@@ -4,7 +4,7 @@ import dataclasses
 
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists.agents.settings import check, is_count, is_number, is_positive, setting
+from kgdists.agents.settings import ACTIVATIONS, VECTORIZATIONS, check, is_count, is_number, is_positive, setting
 from kgdists.spaces import BOX_FAMILIES
 
 __all__ = ["PPOConfig"]
@@ -15,6 +15,7 @@ class PPOConfig:
     """Hyperparameters of `PPO`. A schedule is a function of the number of gradient steps taken."""
 
     num_envs: int = setting(8, "environments stepped together, N")
+    vectorization: str = setting("auto", f"how they are stepped: {', '.join(VECTORIZATIONS)}")
     n_steps: int = setting(256, "steps of each environment between two updates, T")
     batch_size: int = setting(64, "steps per gradient step; divides N T")
     n_epochs: int = setting(10, "passes over the N T steps in an update")
@@ -34,7 +35,8 @@ class PPOConfig:
         False, "standardise observations of the default networks by running statistics, saved with them"
     )
     normalize_rewards: bool = setting(False, "divide rewards by the running deviation of the discounted return")
-    hidden_units: tuple[int, ...] = setting((64, 64), "widths of the tanh layers of the default networks")
+    hidden_units: tuple[int, ...] = setting((64, 64), "widths of the layers of the default networks")
+    activation: str = setting("tanh", f"of these layers: {', '.join(ACTIVATIONS)}")
     initial_stddev: float = setting(
         1.0, "of the default policy for a Box, in units of half its width or, if squashed, before that; not of beta"
     )
@@ -62,6 +64,8 @@ class PPOConfig:
             check(self, name, "None or a finite number > 0", lambda x: x is None or is_positive(x))
         check(self, "initial_stddev", "a finite number > 0", is_positive)
         check(self, "box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))
+        check(self, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
+        check(self, "vectorization", f"one of {', '.join(VECTORIZATIONS)}", lambda x: x in VECTORIZATIONS)
         check(self, "sde_sample_freq", "None or an int >= 1", lambda x: x is None or is_count(x))
         check(self, "seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
         check(

@@ -3,7 +3,10 @@
 import dataclasses
 import math
 
-__all__ = ["check", "is_count", "is_number", "is_positive", "setting"]
+__all__ = ["ACTIVATIONS", "VECTORIZATIONS", "check", "is_count", "is_number", "is_positive", "setting"]
+
+ACTIVATIONS = ("tanh", "relu", "elu", "silu", "gelu")
+VECTORIZATIONS = ("auto", "sync", "async", "native")  # of `make_envs`
 
 
 def setting(default, help_text):

@@ -1,0 +1,239 @@
+"""What all agents share: learning in the loop of Keras' callbacks, evaluation, prediction and files."""
+
+import contextlib
+import math
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from gymnasium.vector.utils import create_empty_array
+from keras import tree
+
+from kgdists.agents import checkpoint
+from kgdists.agents.acting import actor, batched
+from kgdists.agents.envs import make_envs
+from kgdists.agents.networks import policy_network
+from kgdists.agents.rollout import Rollouts, copied, evaluate
+from kgdists.spaces import check_fits, decode_action
+
+__all__ = ["Agent"]
+
+
+class Agent:
+    """A policy, the environments it acts in, and the steps it has taken there.
+
+    An algorithm is a subclass with a `name`, its `Config`, the names of its Keras `MODELS`, `optimizers`, the
+    `variables` it trains, and two things to do: `steps_per_epoch`, and `_train`, which takes so many steps and
+    improves the policy by them.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment with same-step autoreset.
+    policy : None or kgdists.Policy
+        Observations -> distribution over actions; None makes dense layers and the head for the action space.
+    **config
+        Fields of `Config`.
+    """
+
+    MODELS: tuple[str, ...] = ("policy",)
+    UNDEFINED_AT_TIMES = ("explained_variance",)  # metrics that need not be finite
+
+    def __init__(self, env, *, policy=None, **config):
+        self.env = env
+        num_envs, vectorization = (config.get(x, getattr(self.Config, x)) for x in ("num_envs", "vectorization"))
+        self.envs = make_envs(env, num_envs, vectorization)
+        self.config = config = self.Config(**(config | {"num_envs": self.envs.num_envs}))
+        self.policy = policy or policy_network(self.envs, config)
+        self.steps = 0
+        self.is_sound = True  # whether a checkpoint of it is one to go on from
+        self.checkpoint = None
+        self.seed = np.random.default_rng(config.seed).integers(2**31).item()
+        self.generator = keras.random.SeedGenerator(config.seed)
+        self.rollouts = Rollouts(self.envs, config.n_steps, config.seed)
+        self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
+        check_fits(self.policy(self._example), self.envs.single_action_space)
+        self._act = actor(self.policy, self._example, self.envs.num_envs)
+        self._act_greedily = tf.function(lambda x: self.policy(x).mode_action(), jit_compile=True, autograph=False)
+        self._act_randomly = tf.function(lambda x: self.policy(x).sample_action(), jit_compile=True, autograph=False)
+
+    @property
+    def steps_per_epoch(self):
+        """Steps of all environments together in one epoch: here one rollout."""
+        return self.config.n_steps * self.config.num_envs
+
+    def _train(self):
+        """Take the steps of one epoch and improve by them: dict of name -> float, losses and diagnostics."""
+        raise NotImplementedError
+
+    def learn(self, total_steps, callbacks=None):
+        """Train for a number of environment steps, rounded up to whole epochs.
+
+        Parameters
+        ----------
+        total_steps : int, >= 1
+            Steps of all environments together, on top of those already taken.
+        callbacks : None or list of keras.callbacks.Callback
+            `callback.model` is the policy.
+
+        Returns
+        -------
+        keras.callbacks.History
+            One entry per epoch of `return` and `length` (means of the last 100 episodes), `steps`, and the losses
+            and diagnostics of the epoch.
+
+        Raises
+        ------
+        FloatingPointError
+            If a loss or a weight stops being finite.
+        """
+        if not isinstance(total_steps, int) or total_steps < 1:
+            raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps!r}")
+        first, epochs = self.steps // self.steps_per_epoch, -(-total_steps // self.steps_per_epoch)
+        history = keras.callbacks.History()
+        callbacks = keras.callbacks.CallbackList(
+            [*(callbacks or ()), history], model=self.policy, epochs=first + epochs, first_step=self.steps
+        )
+        self.policy.stop_training = False
+        callbacks.on_train_begin()
+        try:
+            for epoch in range(first, first + epochs):
+                callbacks.on_epoch_begin(epoch)
+                start = time.perf_counter()
+                self.is_sound = False
+                metrics = self._train()
+                self._check_finite(metrics)
+                self.steps += self.steps_per_epoch
+                self.is_sound = True
+                speed = {"steps_per_second": self.steps_per_epoch / (time.perf_counter() - start)}
+                callbacks.on_epoch_end(epoch, self._progress() | metrics | speed)
+                if self.policy.stop_training:
+                    break
+        except Exception as error:
+            self.is_sound = not isinstance(error, FloatingPointError)  # an environment's error leaves the weights alone
+            raise
+        finally:
+            callbacks.on_train_end()
+        return history
+
+    def _collect(self):
+        """The next rollout, of `n_steps` steps of each environment: arrays as `Rollouts.collect` returns them."""
+        # Keys (seed, step) made in one call: a tensor made from an array costs as much as a layer.
+        first = self.steps // self.config.num_envs
+        keys = iter(tf.unstack(self._keys(np.arange(first, first + self.config.n_steps))))
+        return self.rollouts.collect(lambda observations: self._act(observations, next(keys)))
+
+    def _keys(self, steps):
+        """Keys [T, 2] of the actions at the steps [T]."""
+        return np.stack([np.full_like(steps, self.seed), steps], axis=1)
+
+    def _check_finite(self, metrics):
+        bad = [name for name, x in metrics.items() if not math.isfinite(x) and name not in self.UNDEFINED_AT_TIMES]
+        bad += [variable.path for variable in self.variables if not np.isfinite(variable.numpy()).all()]
+        if bad:
+            good = f". The last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
+            raise FloatingPointError(f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite{good}")
+
+    def _progress(self):
+        returns, lengths = self.rollouts.recent_returns, self.rollouts.recent_lengths
+        return {
+            "steps": self.steps,
+            "return": float(np.mean(returns)) if returns else math.nan,
+            "length": float(np.mean(lengths)) if lengths else math.nan,
+        }
+
+    def evaluate(self, episodes=100, deterministic=True, seed=None):
+        """Play whole episodes without training.
+
+        Parameters
+        ----------
+        episodes : int, >= 1
+        deterministic : bool
+            Take the most probable action, or draw one.
+        seed : None or int
+            Of the environments.
+
+        Returns
+        -------
+        Evaluation, with `mean`, `std`, `returns` and `lengths`.
+        """
+        act = self._act_greedily if deterministic else self._act_randomly
+        if self.env is self.envs:
+            self.rollouts.observations = None  # the next rollout starts with new episodes
+            return evaluate(self.envs, act, episodes, seed)
+        num_envs = min(episodes, 100) if isinstance(episodes, int) and episodes > 0 else 1
+        with contextlib.closing(make_envs(self.env, num_envs)) as envs:
+            return evaluate(envs, act, episodes, seed)
+
+    def predict(self, observations, deterministic=True):
+        """Actions for the environment.
+
+        Parameters
+        ----------
+        observations : array, shape [*shape] or [B, *shape]
+            With action masks a dict as `ActionMask` makes it.
+        deterministic : bool
+            Take the most probable action, or draw one.
+
+        Returns
+        -------
+        numpy array, shape [*action_shape] or [B, *action_shape], of the action space's dtype, or what else the action
+        space consists of.
+        """
+        observations, is_single = batched(observations, self._example)
+        act, space = self._act_greedily if deterministic else self._act_randomly, self.envs.single_action_space
+        actions = act(tree.map_structure(tf.constant, observations))
+        return decode_action(space, tree.map_structure(lambda x: x.numpy()[0] if is_single else x.numpy(), actions))
+
+    def save(self, path):
+        """Save the agent to a run folder, as `checkpoints/STEPS.zip`, beside the checkpoint before it.
+
+        It has all that training goes on from: models, optimizers, random counters, the episodes being played. The
+        folder also gets `config.json` and `policy.keras`. Each file is a whole one at any time, or not there: it is
+        written aside and then renamed.
+        """
+        self.checkpoint = checkpoint.save(self, path)
+
+    @classmethod
+    def load(cls, path, env=None):
+        """Load an agent that `save` wrote, which goes on as the saved one would have.
+
+        Parameters
+        ----------
+        path : str or path
+            A run folder, for its last checkpoint that is not damaged, or a checkpoint.
+        env : None, str, callable or gymnasium.vector.VectorEnv
+            May be left out if the agent was made with an id.
+
+        Returns
+        -------
+        Agent of the class
+        """
+        return checkpoint.load(cls, path, env)
+
+    def arrays(self):
+        """Name -> array of all that training changes and the models' files do not hold."""
+        rollouts = {f"rollouts_{name}": x for name, x in self.rollouts.arrays().items()}
+        state = {name: np.asarray(variable) for name, variable in self._state().items()}
+        return state | rollouts | {"steps": np.asarray(self.steps), "seed": np.asarray(self.seed)}
+
+    def restore(self, arrays):
+        """Go on from the arrays of an agent whose models this one has."""
+        for name, variable in self._state().items():
+            variable.assign(arrays[name])
+        self.steps, self.seed = int(arrays["steps"]), int(arrays["seed"])
+        self.is_sound = True
+        of_rollouts = {name.removeprefix("rollouts_"): x for name, x in arrays.items() if name.startswith("rollouts_")}
+        seed = None if self.config.seed is None else self.config.seed + self.steps  # not the episodes of the start again
+        self.rollouts.restore(of_rollouts, seed)
+
+    def _state(self):
+        """Name -> variable of all that training changes and the models' files do not hold."""
+        # Keras restores no generators.
+        of_models = [variable for name in self.MODELS for variable in getattr(self, name).variables]
+        generators = [self.generator.state, *(v for v in of_models if v.name == "seed_generator_state")]
+        variables = {f"generator_{i}": state for i, state in enumerate(generators)}
+        for name, optimizer in self.optimizers.items():
+            variables |= {f"{name}_{i}": variable for i, variable in enumerate(optimizer.variables)}
+        return variables
