@@ -563,6 +563,7 @@ LOGS = {
     "clip_fraction",
     "explained_variance",
     "learning_rate",
+    "weight_norm",
     "steps_per_second",
 }
 
