@@ -5,6 +5,7 @@ from kgdists.agents.envs import make_envs
 from kgdists.agents.es import ES
 from kgdists.agents.es_config import ESConfig
 from kgdists.agents.masks import ActionMask
+from kgdists.agents.native_envs import SameStep
 from kgdists.agents.ppo import PPO
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.rollout import Evaluation, evaluate
@@ -17,6 +18,7 @@ __all__ = [
     "EvaluateAndKeepBest",
     "Evaluation",
     "PPOConfig",
+    "SameStep",
     "evaluate",
     "make_envs",
 ]

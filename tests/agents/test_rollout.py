@@ -1,9 +1,8 @@
-import gymnasium
 import numpy as np
 import pytest
 import tensorflow as tf
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, OneOf, Tuple
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 import kgdists as kg
 from kgdists.agents import Evaluation, evaluate, make_envs
@@ -156,35 +155,7 @@ def test_episodes_differ():
     assert len(starts) > 1 and not (starts == first).all(axis=-1).any()
 
 
-# Which environments
-
-
-def vector_env(mode, **options):
-    return SyncVectorEnv([lambda: Counter(3), lambda: Counter(4)], autoreset_mode=mode, **options)
-
-
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
-def test_a_vector_env_of_another_autoreset_mode_is_refused(mode):
-    with pytest.raises(ValueError, match="autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP.* Received: .*"):
-        make_envs(vector_env(mode), 2)
-
-
-def test_gymnasium_s_own_vector_env_of_another_mode_is_refused():
-    with pytest.raises(ValueError, match="SAME_STEP.* Received: .*NEXT_STEP"):
-        make_envs(gymnasium.make_vec("CartPole-v1", num_envs=2), 2)
-
-
-def test_a_vector_env_with_same_step_autoreset_is_taken_as_it_is():
-    envs = vector_env(AutoresetMode.SAME_STEP)
-    assert make_envs(envs, 8) is envs
-    for x, y in zip(rollout(envs, 10), counted(3, 4), strict=True):
-        np.testing.assert_array_equal(x, y)
-
-
-def test_a_vector_env_may_hand_out_its_own_buffers():
-    envs = vector_env(AutoresetMode.SAME_STEP, copy=False)
-    for x, y in zip(rollout(envs, 10), counted(3, 4), strict=True):
-        np.testing.assert_array_equal(x, y)
+# Environments that use their arrays again
 
 
 class Buffered(VectorEnv):
@@ -214,89 +185,6 @@ def test_nothing_is_read_from_buffers_that_have_moved_on():
     np.testing.assert_array_equal(next_observations[:, 0, 0], [1, 2, 3, 4])
     np.testing.assert_array_equal(rewards[:, 0], [1, 2, 3, 4])
     np.testing.assert_array_equal(terminated[:, 1], [False, False, True, False])
-
-
-def test_an_id_gives_that_many_environments():
-    envs = make_envs("CartPole-v1", 3)
-    assert envs.num_envs == 3 and envs.single_action_space == Discrete(2)
-    assert rollout(envs, 5, seed=0)[0].shape == (5, 3, 4)
-
-
-def test_an_unknown_id_is_gymnasium_s_error():
-    with pytest.raises(gymnasium.error.NameNotFound, match="NoSuchEnv"):
-        make_envs("NoSuchEnv-v0", 1)
-
-
-def test_a_single_environment_is_refused():
-    with pytest.raises(ValueError, match="a function that makes an environment, or a VectorEnv. Received: <"):
-        make_envs(Counter(), 1)
-
-
-@pytest.mark.parametrize("env", [None, 3, ["CartPole-v1"]], ids=str)
-def test_what_is_no_environment_is_refused(env):
-    with pytest.raises(ValueError, match="`env` must be .* Received: "):
-        make_envs(env, 1)
-
-
-@pytest.mark.parametrize("num_envs", [0, -1, 2.0, "2", None], ids=repr)
-def test_a_wrong_number_of_environments_is_refused(num_envs):
-    with pytest.raises(ValueError, match="`num_envs` must be an int >= 1. Received: num_envs="):
-        make_envs(Counter, num_envs)
-
-
-# Observations
-
-
-class Observed(Counter):
-    """A `Counter` with observations of another space, seeded with the count."""
-
-    def __init__(self, space):
-        super().__init__(length=3)
-        self.observation_space = space
-
-    def _observation(self):
-        self.observation_space.seed(self.count)
-        return self.observation_space.sample()
-
-
-SPACES = {
-    "discrete": Discrete(5, start=2),
-    "multi_binary": MultiBinary(3),
-    "dict": Dict(near=Box(-1.0, 1.0, (2,)), far=Discrete(3)),
-    "tuple": Tuple((Discrete(2), Box(-1.0, 1.0, (2, 2)))),
-}
-
-
-@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-def test_observations_of_other_spaces_are_flattened(space):
-    observations, _, _, next_observations, *_ = rollout(make_envs(lambda: Observed(space), 1), 3)
-    env = Observed(space)
-    flat = [gymnasium.spaces.flatten(space, x) for x in (env.reset()[0], *(env.step(0)[0] for _ in range(3)))]
-    np.testing.assert_allclose(observations[:, 0], flat[:3])
-    np.testing.assert_allclose(next_observations[:, 0], flat[1:])
-
-
-@pytest.mark.parametrize("dtype", ["uint8", "int64", "float64"])
-def test_observations_of_every_dtype_come_as_float32(dtype):
-    space = Box(0, 200, (2, 3), dtype)
-    observations, _, _, next_observations, *_ = rollout(make_envs(lambda: Observed(space), 2), 4)
-    assert observations.dtype == next_observations.dtype == "float32"
-    space.seed(0)
-    np.testing.assert_allclose(observations[0, 0], space.sample(), rtol=1e-6)
-
-
-def test_a_vector_env_of_other_observations_is_refused():
-    envs = SyncVectorEnv([lambda: Observed(Discrete(3))], autoreset_mode=AutoresetMode.SAME_STEP)
-    with pytest.raises(ValueError, match="`gymnasium.wrappers.FlattenObservation`.* Received: Discrete"):
-        make_envs(envs, 1)
-
-
-def test_a_vector_env_of_flattened_environments_is_taken():
-    space = SPACES["dict"]
-    makers = [lambda: gymnasium.wrappers.FlattenObservation(Observed(space))] * 2
-    envs = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
-    for x, y in zip(rollout(envs, 7), rollout(make_envs(lambda: Observed(space), 2), 7), strict=True):
-        np.testing.assert_array_equal(x, y)
 
 
 # Actions
