@@ -225,7 +225,9 @@ class Agent:
         self.steps, self.seed = int(arrays["steps"]), int(arrays["seed"])
         self.is_sound = True
         of_rollouts = {name.removeprefix("rollouts_"): x for name, x in arrays.items() if name.startswith("rollouts_")}
-        seed = None if self.config.seed is None else self.config.seed + self.steps  # not the episodes of the start again
+        seed = (
+            None if self.config.seed is None else self.config.seed + self.steps
+        )  # not the episodes of the start again
         self.rollouts.restore(of_rollouts, seed)
 
     def _state(self):

@@ -10,9 +10,8 @@ import numpy as np
 import tensorflow as tf
 from gymnasium.vector import VectorEnv
 
-from kgdists.agents.checkpoint import _aside as aside
-from kgdists.agents.checkpoint import _damage
 from kgdists.agents.envs import make_envs
+from kgdists.agents.files import aside, damage
 from kgdists.agents.rollout import evaluate
 
 __all__ = ["EvaluateAndKeepBest", "MetricsFile", "ProgressBar"]
@@ -107,7 +106,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         if self._steps == 0:
             self.best_return = self.best_steps = None
         elif self._record.is_file():
-            with _damage(self._record):
+            with damage(self._record):
                 record = json.loads(self._record.read_text())
                 self.best_return, self.best_steps = float(record["return"]), int(record["steps"])
 

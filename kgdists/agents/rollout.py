@@ -1,10 +1,14 @@
 """Stepping vector environments: rollouts and evaluation episodes."""
 
+import warnings
 from collections import deque
 
 import numpy as np
+from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
+from kgdists.agents import episode_record
+from kgdists.agents.files import RunWarning
 from kgdists.evaluation import Evaluation
 from kgdists.spaces import decode_action
 
@@ -31,6 +35,7 @@ class Rollouts:
         self.observations = None
         self.recent_returns = deque(maxlen=100)
         self.recent_lengths = deque(maxlen=100)
+        self._is_whole = True
 
     def reset(self):
         """Start new episodes in all environments."""
@@ -58,6 +63,7 @@ class Rollouts:
         if self.observations is None:
             self.reset()
         space, rows = self.envs.single_action_space, []
+        self._is_whole = False
         for _ in range(self.n_steps):
             actions = act(self.observations)
             observations, rewards, terminated, truncated, info = self.envs.step(decode_action(space, actions))
@@ -75,7 +81,49 @@ class Rollouts:
                 (self.observations, actions, rewards.copy(), next_observations, terminated.copy(), truncated.copy())
             )
             self.observations = observations
+        self._is_whole = True
         return tuple(tree.map_structure(lambda *x: np.stack(x), *column) for column in zip(*rows, strict=True))
+
+    def arrays(self):
+        """Name -> array of what the next rollout follows from, with environments that record their episodes."""
+        arrays = {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}
+        if self.observations is None or not self._is_whole or not episode_record.records_episodes(self.envs):
+            return arrays
+        arrays |= {"returns": self._returns, "lengths": self._lengths}
+        arrays |= {f"observations_{i}": x for i, x in enumerate(tree.flatten(self.observations))}
+        return arrays | episode_record.arrays_of(self.envs)
+
+    def restore(self, arrays, seed):
+        """Go on where other rollouts gave these arrays, with the episodes that were being played, if they are known.
+
+        Parameters
+        ----------
+        arrays : dict of str to array
+        seed : None or int
+            Of new episodes, where there have to be some.
+        """
+        for name in ("recent_returns", "recent_lengths"):
+            setattr(self, name, deque(arrays[name].tolist(), maxlen=100))
+        self.seed, self.observations = seed, None
+        if "starts" not in arrays:
+            return
+        like = copied(create_empty_array(self.envs.single_observation_space, self.envs.num_envs))
+        leaves = [arrays[f"observations_{i}"] for i in range(len(tree.flatten(like)))]
+        observations, returns = tree.pack_sequence_as(like, leaves), arrays["returns"]
+        if not episode_record.records_episodes(self.envs):
+            warnings.warn(
+                "The environments do not record their episodes: new ones are started", RunWarning, stacklevel=2
+            )
+            return
+        self.observations, is_same = episode_record.replay(self.envs, arrays, observations, returns, seed)
+        self.seed = None
+        self._returns = np.where(is_same, returns, 0.0)
+        self._lengths = np.where(is_same, arrays["lengths"], 0)
+        new = np.flatnonzero(~is_same).tolist()
+        if new:
+            warnings.warn(
+                f"Environments {new} do not repeat their episodes: new ones are started", RunWarning, stacklevel=2
+            )
 
 
 def copied(observations):

@@ -1,15 +1,18 @@
 """Entry of the command line."""
 
 import argparse
+import contextlib
 import sys
+import warnings
 
 import gymnasium
 
-from kgdists.cli import evaluate, known, plot, train
+from kgdists.agents.files import RunWarning
+from kgdists.cli import evaluate, known, plot, record, resume, train
 
 __all__ = ["main"]
 
-COMMANDS = (train, evaluate, plot, known)
+COMMANDS = (train, resume, evaluate, plot, record, known)
 ERRORS = (ValueError, OSError, ImportError, FloatingPointError, gymnasium.error.Error)
 
 
@@ -30,7 +33,7 @@ def main(arguments=None):
 
     Returns
     -------
-    int, the exit status: 0, 1 if training diverged, 2 for wrong input.
+    int, the exit status: 0, 1 if training failed, 2 for wrong input, 130 if it was interrupted.
     """
     parser = Parser(prog="kgdists", description="Train and look at policies built from kgdists' distributions.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -38,7 +41,27 @@ def main(arguments=None):
         command.add_to(commands)
     options = parser.parse_args(arguments)
     try:
-        return options.command(options)
+        with _warnings_in_one_line(parser.prog):
+            return options.command(options)
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        return 130
     except ERRORS as error:
         print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1 if isinstance(error, FloatingPointError) else 2
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line(prog):
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RunWarning)
+        show = warnings.showwarning
+
+        def show_line(message, category, *where, **options):
+            if issubclass(category, RunWarning):
+                print(f"{prog}: warning: {message}", file=sys.stderr)
+            else:
+                show(message, category, *where, **options)
+
+        warnings.showwarning = show_line
+        yield

@@ -1,17 +1,11 @@
 """`kgdists train`."""
 
-import contextlib
 import dataclasses
-import json
-import time
 from pathlib import Path
 
-import keras
-import tensorflow as tf
-
-from kgdists import plotting
-from kgdists.agents.callbacks import MetricsFile, ProgressBar
+from kgdists.agents import checkpoint
 from kgdists.cli.agents import AGENTS
+from kgdists.cli.running import add_save_every, go_on, set_threads
 from kgdists.cli.settings import add_settings, given_settings
 
 __all__ = ["add_to", "train"]
@@ -41,6 +35,7 @@ def add_to(commands):
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="threads of TensorFlow; default: 1, best for small networks"
     )
+    add_save_every(parser)
     parser.set_defaults(command=train)
     add_settings(parser, CLASSES)
 
@@ -51,35 +46,15 @@ def train(options):
         raise ValueError(f"`--threads` must be at least 1. Received: {options.threads}")
     settings = given_settings(options, options.agent, CLASSES)
     total_steps, config = AGENTS[options.agent].tuned(options.env, options.steps, **settings)
-    _set_threads(options.threads)
-    start = time.perf_counter()
+    set_threads(options.threads)
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     agent = CLASSES[options.agent](options.env, **settings)
     run = _new_folder(options.out, f"{options.env.replace('/', '-')}-{options.agent}-seed{config.seed}")
+    facts = {"total_steps": total_steps, "threads": options.threads, "versions": checkpoint.versions()}
+    checkpoint.write_config(run, checkpoint.identity(agent) | facts)
     agent.save(run)
     print(f"{options.agent} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
-    logs = [
-        ProgressBar(total_steps),
-        MetricsFile(run / "metrics.csv"),
-        keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False),
-    ]
-    try:
-        agent.learn(total_steps, logs)
-    except KeyboardInterrupt:
-        print(f"\nstopped after {agent.steps} steps")
-    agent.save(run)
-    evaluation = agent.evaluate(100, seed=config.seed)
-    (run / "evaluation.json").write_text(json.dumps(dataclasses.asdict(evaluation)) + "\n")
-    if agent.steps:
-        plotting.learning_curve([run]).savefig(run / "learning_curve.png", dpi=120)
-    print(f"{options.env}: {evaluation} after {agent.steps} steps, {time.perf_counter() - start:.1f} s; saved in {run}")
-    return 0
-
-
-def _set_threads(threads):
-    # A thread handing over to another costs more than a small network does.
-    with contextlib.suppress(RuntimeError):  # TensorFlow runs already, within a process of the caller's
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    return go_on(agent, run, total_steps, options.save_every)
 
 
 def _new_folder(folder, name):

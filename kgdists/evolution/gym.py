@@ -127,6 +127,7 @@ class PolicySearch:
         )
         self.state = self.searcher.init()
         self.steps = 0
+        self.is_sound = True  # not so in the middle of a change
         self.recent_returns, self.recent_lengths = deque(maxlen=100), deque(maxlen=100)
         self._compiled_ask = tf.function(self._ask, jit_compile=True, autograph=False)
         self._compiled_tell = tf.function(self._tell, jit_compile=True, autograph=False)
@@ -166,10 +167,11 @@ class PolicySearch:
             [*(callbacks or ()), history], model=self.policy, epochs=None, first_step=self.steps
         )
         self.policy.stop_training = False
-        first_step, generation = self.steps, 0
+        first_step, first = self.steps, int(self.state.generation)
+        generation = first
         callbacks.on_train_begin()
         try:
-            while goes_on(generation, self.steps - first_step) and not self.policy.stop_training:
+            while goes_on(generation - first, self.steps - first_step) and not self.policy.stop_training:
                 callbacks.on_epoch_begin(generation)
                 callbacks.on_epoch_end(generation, self.step())
                 generation += 1
@@ -185,11 +187,12 @@ class PolicySearch:
         dict of name -> number, as in the history of `learn`.
         """
         start = time.perf_counter()
-        samples, played = self._population()
+        samples, played = self._population()  # an environment's error leaves the search as it is
         fitnesses = np.concatenate([block.returns.mean(axis=1) for block in played])
         lengths = np.concatenate([block.lengths for block in played])
         if not np.isfinite(fitnesses).any():
             raise FloatingPointError(f"The search diverged after {self.steps} steps: no return is a finite number")
+        self.is_sound = False
         fitness_tensor = tf.constant(fitnesses, samples.dtype)
         self.state, center, stdev = self._compiled_tell(self.state, samples, fitness_tensor)
         self._members.assign(center)
@@ -200,6 +203,7 @@ class PolicySearch:
         for block in played:
             self.recent_returns.extend(block.returns.ravel().tolist())
             self.recent_lengths.extend(block.lengths.ravel().tolist())
+        self.is_sound = True
         return {
             "steps": self.steps,
             "return": float(np.mean(self.recent_returns)),

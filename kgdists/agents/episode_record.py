@@ -1,0 +1,177 @@
+"""Environments that remember how their present episode came about, so that another process can bring it about again."""
+
+import json
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from keras import tree
+
+__all__ = ["EpisodeRecord", "arrays_of", "records_episodes", "replay"]
+
+ARRAYS = (Box, Discrete, MultiBinary, MultiDiscrete)  # spaces whose samples are arrays of one shape
+GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
+
+
+class EpisodeRecord(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
+    """Keep the state of the environment's generator before the episode, and the actions since.
+
+    A Gymnasium environment cannot be saved; but one whose only randomness is its generator `np_random` does the same
+    again from the same state of it and by the same actions. So `PPO.load` and the like go on in the very middle of
+    the episodes in which an agent was saved. Agents wrap the environments that they make; a `VectorEnv` that is given
+    to one goes on with new episodes unless its environments have this wrapper as their outermost.
+
+    Parameters
+    ----------
+    env : gymnasium.Env
+
+    Examples
+    --------
+    >>> import gymnasium, kgdists as kg
+    >>> envs = gymnasium.vector.SyncVectorEnv(
+    ...     [lambda: kg.agents.EpisodeRecord(gymnasium.make("CartPole-v1"))] * 2,
+    ...     autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP,
+    ... )
+    >>> agent = kg.agents.PPO(envs, n_steps=32, seed=0)
+    """
+
+    def __init__(self, env):
+        gymnasium.utils.RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        self.metadata = dict(env.metadata) | {"records_episodes": True}
+        self.to_replay = None
+        self._is_array = isinstance(env.action_space, (Box, MultiBinary, MultiDiscrete))
+        self._start, self._actions = None, []
+
+    def reset(self, *, seed=None, options=None):
+        if options is not None:
+            self._start = None  # which may be anything
+        elif seed is not None:
+            self._start = {"seed": int(seed)}
+        else:
+            self._start = {"generator": self.unwrapped.np_random.bit_generator.state}
+        self._actions = []
+        return self.env.reset(seed=seed, options=options)
+
+    def step(self, action):
+        self._actions.append(np.array(action) if self._is_array else action)
+        return self.env.step(action)
+
+    def episode(self):
+        """How the present episode started, None if that cannot be repeated, and its actions."""
+        return self._start, self._actions
+
+    def replay(self):
+        """Do again what `to_replay` holds, a dict of `start`, `actions`, and what must come of them.
+
+        Returns
+        -------
+        observation
+            The present one.
+        is_same : bool
+            Whether `observation` and `total`, the sum of the rewards, have come of it; if not, this is a new episode,
+            started with `seed`.
+        """
+        given, self.to_replay = self.to_replay, None
+        try:
+            observation, total = self._repeated(given["start"], given["actions"])
+        except Exception:  # an environment in another state may refuse an action in any way
+            observation, total = None, None
+        if total is not None and _are_equal(total, given["total"]) and _are_equal(observation, given["observation"]):
+            return observation, True
+        return self.reset(seed=given["seed"])[0], False
+
+    def _repeated(self, start, actions):
+        if start is None:
+            return None, None
+        if "generator" in start:
+            self.unwrapped.np_random = _generator(start["generator"])
+        observation, _ = self.reset(seed=start.get("seed"))
+        total = 0.0
+        for action in actions:
+            observation, reward, terminated, truncated, _ = self.step(action)
+            total += float(reward)
+            if terminated or truncated:
+                return None, None
+        return observation, total
+
+
+def records_episodes(envs):
+    """Whether the environments of a vector environment are `EpisodeRecord`s."""
+    return bool(envs.metadata.get("records_episodes"))
+
+
+def arrays_of(envs):
+    """Name -> array of the present episodes of `EpisodeRecord`s."""
+    starts, actions = zip(*envs.call("episode"), strict=True)
+    space = envs.single_action_space
+    if isinstance(space, ARRAYS):
+        packed = [np.asarray(x) for x in actions]
+    else:
+        packed = [np.asarray(json.dumps(space.to_jsonable(x), default=_plain)) for x in actions]
+    return {"starts": np.asarray(json.dumps(starts, default=_plain))} | {
+        f"actions_{i}": x for i, x in enumerate(packed)
+    }
+
+
+def replay(envs, arrays, observations, totals, seed):
+    """Bring about in `EpisodeRecord`s the episodes that `arrays_of` gave.
+
+    Parameters
+    ----------
+    envs : gymnasium.vector.VectorEnv
+    arrays : dict of str to array
+    observations : (nested) arrays, shape [N, ...]
+        What must come of it.
+    totals : array, shape [N]
+        The sums of the rewards that must come of it.
+    seed : None or int
+        Of new episodes, where something else does.
+
+    Returns
+    -------
+    observations : (nested) arrays, shape [N, ...]
+    is_same : array of bool, shape [N]
+    """
+    space = envs.single_action_space
+    starts = json.loads(arrays["starts"].item())
+    packed = [arrays[f"actions_{i}"] for i in range(envs.num_envs)]
+    if len(starts) != envs.num_envs:
+        raise ValueError(f"There must be an episode for each of {envs.num_envs} environments. Received: {len(starts)}")
+    actions = [list(x) if isinstance(space, ARRAYS) else space.from_jsonable(json.loads(x.item())) for x in packed]
+    envs.reset(seed=seed)
+    envs.set_attr(
+        "to_replay",
+        [
+            {
+                "start": starts[i],
+                "actions": actions[i],
+                "observation": tree.map_structure(lambda x, i=i: x[i], observations),
+                "total": totals[i],
+                "seed": None if seed is None else seed + i,
+            }
+            for i in range(envs.num_envs)
+        ],
+    )
+    replayed, is_same = zip(*envs.call("replay"), strict=True)
+    flat = zip(tree.flatten(observations), *map(tree.flatten, replayed), strict=True)
+    leaves = [np.stack([np.asarray(x, like.dtype) for x in xs]) for like, *xs in flat]
+    return tree.pack_sequence_as(observations, leaves), np.array(is_same)
+
+
+def _generator(state):
+    if state["bit_generator"] not in GENERATORS:
+        raise ValueError(f"A generator must be one of {', '.join(GENERATORS)}. Received: {state['bit_generator']}")
+    bits = getattr(np.random, state["bit_generator"])()
+    bits.state = state
+    return np.random.Generator(bits)
+
+
+def _are_equal(new, old):
+    """Whether observations are those that were kept, as the kept ones' dtypes."""
+    pairs = zip(tree.flatten(new), tree.flatten(old), strict=True)
+    return all(np.array_equal(np.asarray(x, np.asarray(y).dtype), y, equal_nan=True) for x, y in pairs)
+
+
+def _plain(x):
+    return x.tolist()

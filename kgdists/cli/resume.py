@@ -1,0 +1,43 @@
+"""`kgdists resume`."""
+
+import warnings
+from pathlib import Path
+
+from kgdists.agents import checkpoint
+from kgdists.agents.files import RunWarning
+from kgdists.cli.agents import agent_of
+from kgdists.cli.running import add_save_every, cut_metrics, evaluated_steps, go_on, set_threads
+
+__all__ = ["add_to", "resume"]
+
+
+def add_to(commands):
+    """Add the command to argparse's subparsers."""
+    parser = commands.add_parser("resume", help="go on with a run that was interrupted, however it was")
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    add_save_every(parser)
+    parser.set_defaults(command=resume)
+
+
+def resume(options):
+    """Go on with a run from its last good checkpoint to its last step."""
+    config = checkpoint.read_config(options.run)
+    total_steps = config.get("total_steps")
+    if not isinstance(total_steps, int) or not isinstance(config["env"], str):
+        raise ValueError(f"A run is resumed if `kgdists train` started it. Received: {options.run}")
+    cls = agent_of(options.run)
+    set_threads(config.get("threads", 1))
+    known = config.get("versions", {})
+    other = [f"{name} {x}, not {known.get(name)}" for name, x in checkpoint.versions().items() if known.get(name) != x]
+    if other:
+        warnings.warn(f"Other versions may compute other numbers: {'; '.join(other)}", RunWarning, stacklevel=2)
+    if checkpoint.checkpoints(options.run):
+        agent = cls.load(options.run)
+    else:  # it was interrupted before there was one
+        agent = cls(config["env"], **checkpoint.config_from_json(config["config"]))
+    if agent.steps >= total_steps and evaluated_steps(options.run) == agent.steps:
+        print(f"{options.run} is finished, after {agent.steps} steps")
+        return 0
+    cut_metrics(options.run / "metrics.csv", agent.steps)
+    print(f"{config['agent']} on {config['env']}, from step {agent.steps} to {total_steps}, in {options.run}")
+    return go_on(agent, options.run, total_steps, options.save_every)
