@@ -1,0 +1,57 @@
+"""`kgdists record`."""
+
+import os
+from pathlib import Path
+
+from kgdists.agents.checkpoint import read_config
+from kgdists.agents.recording import record as record_film
+from kgdists.agents.runs import read_policy
+
+__all__ = ["add_to", "record"]
+
+
+def add_to(commands):
+    """Add the command to argparse's subparsers."""
+    parser = commands.add_parser("record", help="film a trained policy")
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="film to write, a .gif or, with moviepy, .mp4; default: recording.gif in RUN",
+    )
+    parser.add_argument("--episodes", type=int, default=1, metavar="N", help="default: %(default)s")
+    parser.add_argument("--max-steps", type=int, metavar="N", help="cut episodes off after N steps")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the environment; a seed is a film; default: %(default)s"
+    )
+    parser.add_argument("--stochastic", action="store_true", help="draw actions instead of taking the most probable")
+    parser.add_argument(
+        "--best", action="store_true", help="with the run's best.keras, which EvaluateAndKeepBest wrote, not its last"
+    )
+    parser.set_defaults(command=record)
+
+
+def record(options):
+    """Write a film of a run's policy and print its name and returns."""
+    if not os.environ.get("DISPLAY"):
+        os.environ.setdefault("MUJOCO_GL", "egl")
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    env = read_config(options.run)["env"]
+    if not isinstance(env, str):
+        raise ValueError(
+            f"A run is recorded in the environment of its id, which this one lacks. Received: {options.run}"
+        )
+    policy = read_policy(options.run / ("best.keras" if options.best else "policy.keras"))
+    out = options.out or options.run / "recording.gif"
+    evaluation = record_film(
+        policy,
+        env,
+        out,
+        episodes=options.episodes,
+        deterministic=not options.stochastic,
+        max_steps=options.max_steps,
+        seed=options.seed,
+    )
+    print(f"{out}: {evaluation}")
+    return 0
