@@ -7,6 +7,7 @@ from gymnasium.spaces import Box, Dict
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from kgdists.agents.async_envs import AsyncEnvs
+from kgdists.agents.episode_record import EpisodeRecord
 from kgdists.agents.masks import ActionMask, observes_mask
 from kgdists.agents.native_envs import has_native_envs, native_envs
 from kgdists.agents.settings import VECTORIZATIONS
@@ -83,10 +84,10 @@ def make_env(env, is_checked=False):
     """
     single = gymnasium.make(env, disable_env_checker=not is_checked) if isinstance(env, str) else env()
     space = single.observation_space
-    if isinstance(space, Box) or observes_mask(space, single.action_space):
-        return single
-    has_mask = isinstance(space, Dict) and "action_mask" in space.keys()
-    return ActionMask(single) if has_mask else gymnasium.wrappers.FlattenObservation(single)
+    if not isinstance(space, Box) and not observes_mask(space, single.action_space):
+        has_mask = isinstance(space, Dict) and "action_mask" in space.keys()
+        single = ActionMask(single) if has_mask else gymnasium.wrappers.FlattenObservation(single)
+    return EpisodeRecord(single)
 
 
 def _check_vector_env(envs):
