@@ -7,7 +7,8 @@ import tensorflow as tf
 from keras import ops, tree
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists import divergences, losses, random
+from kgdists import losses, random
+from kgdists.agents import diagnostics
 from kgdists.agents.agent import Agent
 from kgdists.agents.networks import check_values, normalizations, value_network
 from kgdists.agents.ppo_config import PPOConfig
@@ -88,7 +89,8 @@ class PPO(Agent):
             rewards = self.scaled(rewards, terminated | truncated)
         advantages, returns = gae(rewards, values, next_values, terminated, truncated, config.gamma, config.gae_lambda)
         rows = tree.map_structure(_flat, [observations, actions, advantages, returns, values])
-        rows.append(_float32(self.policy(rows[0]).log_proba(rows[1])))
+        pi = self.policy(rows[0])
+        rows.append(_float32(pi.log_proba(rows[1])))
         limit = math.inf if config.target_kl is None else 1.5 * config.target_kl
 
         def minibatch(i, shuffled, kl, sums):
@@ -108,7 +110,8 @@ class PPO(Agent):
             )
             return i + 1, kl, sums, count + done
 
-        names = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
+        entropies = diagnostics.entropies(pi, seed=0)  # for their names alone
+        names = ("policy_loss", "value_loss", *entropies, "kl", "clip_fraction", "gradient_norm")
         _, _, sums, count = tf.while_loop(
             lambda i, kl, sums, count: (i < config.n_epochs) & (kl <= limit),
             epoch,
@@ -118,9 +121,9 @@ class PPO(Agent):
         for layer in self.normalizations:
             layer.update(split_mask(observations)[0])
         metrics = {name: total / ops.cast(count, "float32") for name, total in sums.items()}
-        unexplained = ops.var(returns - values) / ops.var(returns)
         return metrics | {
-            "explained_variance": 1.0 - unexplained,
+            "explained_variance": diagnostics.explained_variance(values, returns),
+            **diagnostics.saturation(self.envs.single_action_space, rows[1]),
             "learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate),
             "weight_norm": tf.linalg.global_norm(self.variables),
         }
@@ -136,20 +139,22 @@ class PPO(Agent):
             pi = self.policy(observations)
             log_proba = _float32(pi.log_proba(actions))
             values = _float32(ops.squeeze(self.value(split_mask(observations)[0]), axis=-1))
-            entropy_loss = losses.entropy_bonus(_float32(_entropy(pi, self.generator)))
+            entropies = {name: ops.mean(_float32(x)) for name, x in diagnostics.entropies(pi, self.generator).items()}
             policy_loss = losses.ppo_clip(log_proba, old_log_proba, advantages, clip_range)
             value_loss = losses.value(
                 values, returns, None if config.clip_range_value is None else old_values, config.clip_range_value
             )
-            loss = policy_loss + config.vf_coef * value_loss + config.ent_coef * entropy_loss
-        self.optimizer.apply(tape.gradient(loss, self.variables), self.variables)
+            loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"]
+        gradients = tape.gradient(loss, self.variables)
+        self.optimizer.apply(gradients, self.variables)
         log_ratio = log_proba - old_log_proba
         return {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
-            "entropy": -entropy_loss,
-            "kl": ops.mean(ops.expm1(log_ratio) - log_ratio),  # Schulman's estimator: unbiased, >= 0
-            "clip_fraction": ops.mean(ops.cast(ops.abs(ops.expm1(log_ratio)) > clip_range, "float32")),
+            **entropies,
+            "kl": diagnostics.approximate_kl(log_ratio),
+            "clip_fraction": diagnostics.clip_fraction(log_ratio, clip_range),
+            "gradient_norm": diagnostics.gradient_norm(gradients),
         }
 
     def _values(self, observations):
@@ -166,11 +171,3 @@ def _float32(x):
 
 def _flat(x):
     return ops.reshape(x, (-1, *x.shape[2:]))
-
-
-def _entropy(pi, seed):
-    """In closed form or, where there is none, an unbiased estimate by one draw."""
-    try:
-        return pi.entropy()
-    except NotImplementedError:
-        return divergences.entropy(pi, seed=seed)[0]

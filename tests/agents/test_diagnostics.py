@@ -11,6 +11,7 @@ from keras import ops
 
 import kgdists as kg
 from kgdists.agents import diagnostics
+from tests.agents.helpers import Bandit, small
 
 LOG2 = math.log(2.0)
 
@@ -208,3 +209,12 @@ def test_all_of_them_compile():
             "saturation",
         ]
     )
+
+
+def test_an_agent_reports_what_its_action_space_has(eagerly):
+    space = Dict(near=Discrete(4), far=Box(-1.0, 1.0, (2,)))
+    logs = small(lambda: Bandit(space), max_grad_norm=1e-9).learn(16).history
+    assert logs["entropy"][0] == pytest.approx(logs["entropy_far"][0] + logs["entropy_near"][0], rel=1e-5)
+    assert logs["entropy_near"][0] <= math.log(4.0) and 0.0 <= logs["saturation"][0] <= 1.0
+    assert logs["gradient_norm"][0] > 0.01  # before it was clipped
+    assert "saturation" not in small(Bandit).learn(16).history

@@ -562,6 +562,7 @@ LOGS = {
     "kl",
     "clip_fraction",
     "explained_variance",
+    "gradient_norm",
     "learning_rate",
     "weight_norm",
     "steps_per_second",
