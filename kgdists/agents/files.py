@@ -25,7 +25,7 @@ def damage(file):
     """Turn into one clear line whatever is raised by what reads a file: there is no end of it."""
     try:
         yield
-    except DamageError:
+    except (DamageError, RunWarning):  # the second where warnings are errors
         raise
     except Exception as error:
         raise damaged(file, _reason(error)) from error
