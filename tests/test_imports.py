@@ -13,7 +13,7 @@ ROOT = Path(kgdists.__file__).parent
 
 # From the ground up: a module imports only from the rows below its own. A package stands above its modules.
 ROWS = [
-    {"evaluation", "procedural"},
+    {"evaluation", "plotting.metrics", "procedural"},
     {"compiled", "numerics", "pytree", "random", "symbolic"},
     {"bounds", "shapes"},
     {
@@ -110,7 +110,7 @@ ROWS = [
     {"agents.files"},
     {"agents.acting", "agents.checkpoint", "agents.diagnostics", "agents.masks", "agents.networks"},
     {"agents.checkpoints", "agents.episode_record"},
-    {"agents.reward_scaling", "agents.settings"},
+    {"agents.distributed", "agents.reward_scaling", "agents.settings"},
     {"agents.async_envs", "agents.native_envs"},
     {"agents.envs", "agents.es_config", "agents.ppo_config", "agents.rollout"},
     {"agents.agent", "agents.callbacks", "agents.es", "agents.recording", "agents.runs"},

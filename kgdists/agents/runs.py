@@ -1,6 +1,6 @@
 """What a run folder tells of the training that wrote it."""
 
-import csv
+import contextlib
 import dataclasses
 import json
 import math
@@ -8,81 +8,90 @@ import zipfile
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from kgdists.agents.checkpoint import checkpoints, read_config
 from kgdists.agents.files import damage, damaged
 from kgdists.evaluation import Evaluation
 from kgdists.policy import Policy
 
-__all__ = ["Run", "group_of", "read_policy", "read_run", "settings_of"]
+__all__ = ["Run", "differing", "experiments", "names_of", "read_evaluation", "read_policy", "read_run", "read_versions"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A training, by what it left behind.
+    """A run folder, and what was trained in it.
 
     Attributes
     ----------
     path : Path
-    agent, env : str
-    config : dict
-        Setting -> what JSON makes of it.
-    metrics : dict of name -> array, shape [T]
-        `steps`, `return` and whatever else was logged, by epoch.
-    evaluation : None or Evaluation
-        The final one; None while the training is under way.
-    policy : Policy
-    versions : dict of name -> str
-        Of the packages that trained it, as far as they are known.
+    env, agent : str
+    config : dict of setting -> what JSON makes of it
     """
 
     path: Path
-    agent: str
     env: str
+    agent: str
     config: dict
-    metrics: dict
-    evaluation: Evaluation | None
-    policy: Policy
-    versions: dict
 
 
 def read_run(path):
-    """Read a run folder.
-
-    Parameters
-    ----------
-    path : str or path
-
-    Returns
-    -------
-    Run
-
-    Raises
-    ------
-    ValueError
-        If the folder lacks `config.json`, `metrics.csv` or `policy.keras`, or what is in it is damaged.
-    """
+    """Read what was trained in a run folder."""
     path = Path(path)
     config = read_config(path)
-    with damage(path / "config.json"):
-        settings = dict(config["config"])
-        agent, env = (_text(config[name] or "unnamed") for name in ("agent", "env"))
-    return Run(
-        path=path,
-        agent=agent,
-        env=env,
-        config=settings,
-        metrics=_read_metrics(path),
-        evaluation=_read_evaluation(path / "evaluation.json"),
-        policy=read_policy(path / "policy.keras"),
-        versions=_read_versions(path),
-    )
+    env = "an environment without id" if config["env"] is None else config["env"]
+    if not (isinstance(env, str) and isinstance(config["agent"], str) and isinstance(config["config"], dict)):
+        raise damaged(path / "config.json", "agent, env and config are not two texts and a dict")
+    return Run(path, env, config["agent"], config["config"])
+
+
+def experiments(runs):
+    """Group runs that differ in nothing but their seeds: lists of runs, in the order of their first ones.
+
+    Where a seed occurs twice, each run stays for itself.
+    """
+    groups = {}
+    for run in runs:
+        settings = {name: x for name, x in run.config.items() if name != "seed"}
+        groups.setdefault((run.env, run.agent, json.dumps(settings, sort_keys=True)), []).append(run)
+    result = []
+    for group in groups.values():
+        has_seeds = len({run.config.get("seed") for run in group}) == len(group)
+        result += [group] if has_seeds else [[run] for run in group]
+    return result
+
+
+def names_of(groups):
+    """A name for each experiment: its agent and, where others of that agent and environment are, how it differs."""
+    names = []
+    for group in groups:
+        first = group[0]
+        like = [other[0] for other in groups if (other[0].env, other[0].agent) == (first.env, first.agent)]
+        settings = [name for name in differing([run.config for run in like]) if name != "seed" or len(group) == 1]
+        values = [f"{name}={_short(first.config.get(name))}" for name in settings]
+        names.append(", ".join([first.agent, *values]))
+    return names
+
+
+def differing(configs):
+    """The settings that are not the same in all of these dicts."""
+    names = dict.fromkeys(name for config in configs for name in config)
+    texts = {name: {json.dumps(config.get(name), sort_keys=True) for config in configs} for name in names}
+    return [name for name in names if len(texts[name]) > 1]
+
+
+def _short(value):
+    """A setting as text; a schedule by its class and numbers."""
+    if isinstance(value, dict) and isinstance(value.get("config"), dict):
+        numbers = [f"{x:g}" for x in value["config"].values() if isinstance(x, (int, float)) and x is not True]
+        return f"{value.get('class_name')}({', '.join(numbers)})"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def read_policy(file):
     """The policy in a `.keras` file of a run, read in safe mode."""
-    _check_there(file)
+    file = Path(file)
+    if not file.is_file():
+        raise ValueError(f"A run must contain the file {file.name}. Received: {file.parent}")
     with damage(file):
         policy = keras.models.load_model(file, compile=False)
     if not isinstance(policy, Policy):
@@ -90,63 +99,24 @@ def read_policy(file):
     return policy
 
 
-def settings_of(config):
-    """The `config` of a run without its seed, in a form that can be compared and hashed."""
-    return json.dumps({name: x for name, x in config.items() if name != "seed"}, sort_keys=True)
-
-
-def group_of(run):
-    """What the seeds of one experiment have in common: environment, agent and settings."""
-    return run.env, run.agent, settings_of(run.config)
-
-
-def _read_metrics(path):
-    file = path / "metrics.csv"
-    _check_there(file)
-    with damage(file), file.open(newline="") as lines:
-        rows = list(csv.DictReader(lines, strict=True))
-        names = [name for name in rows[0] if not name.startswith("val_")] if rows else []
-        metrics = {name: np.array([_number(row[name]) for row in rows]) for name in names}
-    if not rows:
-        raise ValueError(f"A run must have finished at least one update before it is shown. Received: {path}")
-    if not {"steps", "return"} <= metrics.keys():
-        raise damaged(file, "it lacks the column steps or return")
-    return metrics
-
-
-def _read_evaluation(file):
+def read_evaluation(run):
+    """The evaluation at the end of a run, None while it is under way."""
+    file = Path(run) / "evaluation.json"
     if not file.is_file():
         return None
     with damage(file):
         evaluation = json.loads(file.read_text())
         returns, lengths = (tuple(map(float, evaluation[name])) for name in ("returns", "lengths"))
-        if not returns or not all(map(math.isfinite, returns)):
-            raise damaged(file, "it has no finite returns")
-        return Evaluation(returns, tuple(map(int, lengths)))
+    if not returns or not all(map(math.isfinite, returns)):
+        raise damaged(file, "it has no finite returns")
+    return Evaluation(returns, tuple(map(int, lengths)))
 
 
-def _read_versions(path):
-    """The versions that the newest whole checkpoint has written down."""
-    for file in checkpoints(path):
-        try:
+def read_versions(run):
+    """The versions of the packages that trained a run, as its newest whole checkpoint has them; {} if there is none."""
+    for file in checkpoints(run):
+        with contextlib.suppress(AttributeError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile):
             with zipfile.ZipFile(file) as archive:
                 versions = json.loads(archive.read("config.json"))["versions"]
-            return {_text(name): _text(version) for name, version in versions.items()}
-        except (AttributeError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile):
-            continue
+            return {str(name): str(version) for name, version in versions.items()}
     return {}
-
-
-def _check_there(file):
-    if not file.is_file():
-        raise ValueError(f"A run must contain the file {file.name}. Received: {file.parent}")
-
-
-def _number(text):
-    return float("nan") if text in ("", "NA") else float(text)
-
-
-def _text(x):
-    if not isinstance(x, str):
-        raise TypeError(f"not a text: {x!r}")
-    return x

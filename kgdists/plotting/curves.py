@@ -1,23 +1,33 @@
 """Quantities over the course of a training or a fit."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-__all__ = ["fit_history", "learning_curve"]
+from kgdists.plotting.metrics import read_metrics, seed_band
+
+__all__ = ["draw_seeds", "fit_history", "learning_curve"]
+
+MEANINGS = {"return": "return, mean of the last 100 episodes"}
 
 
-def learning_curve(runs, labels=None):
-    """Plot the return over the environment steps of one or more runs.
+def learning_curve(runs, labels=None, panels=None, *, quantity="return"):
+    """Plot the return, or another metric, over the environment steps of one or more runs.
+
+    Runs of the same label and panel are seeds of one curve: their mean, in a band of their middle half, from the lower
+    to the upper quartile.
 
     Parameters
     ----------
     runs : list of str or path
         Folders with a `metrics.csv`.
     labels : None or list of str
-        One per run; None takes the folders' names.
+        One per run; None takes the folders' names, and each run for itself.
+    panels : None or list of str
+        One per run: the title of the axes it is drawn in, such as its environment. None draws all in the same.
+    quantity : str
+        A column of `metrics.csv`.
 
     Returns
     -------
@@ -26,18 +36,46 @@ def learning_curve(runs, labels=None):
     Raises
     ------
     ValueError
-        If a run has no readable `metrics.csv`.
+        If a run has no readable `metrics.csv` with that column.
     """
-    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
-    axes = figure.add_subplot()
-    for run, label in zip(runs, labels or [Path(run).name for run in runs], strict=True):
-        steps, returns = _read_metrics(Path(run))
-        axes.plot(steps, returns, label=label)
-    axes.set_xlabel("environment steps")
-    axes.set_ylabel("return, mean of the last 100 episodes")
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    runs = [Path(run) for run in runs]
+    names = [run.name for run in runs] if labels is None else labels
+    keys = range(len(runs)) if labels is None else labels  # two folders of one name are two runs
+    groups = {}
+    for run, key, name, panel in zip(runs, keys, names, panels or len(runs) * [""], strict=True):
+        groups.setdefault(panel, {}).setdefault((key, name), []).append(_curve(run, quantity))
+    columns = min(len(groups), 3)
+    rows = -(-len(groups) // columns)
+    figure = Figure(figsize=(7.0, 4.0) if len(groups) == 1 else (4.5 * columns, 3.6 * rows), layout="constrained")
+    for i, (panel, curves) in enumerate(groups.items()):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        for (_, name), of_seeds in curves.items():
+            draw_seeds(axes, of_seeds, name)
+        axes.set_title(panel)
+        axes.set_xlabel("environment steps")
+        if i % columns == 0:
+            axes.set_ylabel(MEANINGS.get(quantity, quantity))
+        axes.grid(alpha=0.3)
+        is_band = any(len(of_seeds) > 1 for of_seeds in curves.values())
+        axes.legend(frameon=False, title="mean and middle half" if is_band else None)
     return figure
+
+
+def draw_seeds(axes, curves, name):
+    """Draw the curves of the seeds of one experiment, pairs of steps and values, into matplotlib's axes."""
+    if len(curves) == 1:
+        axes.plot(*curves[0], label=name)
+        return
+    steps, mean, low, high = seed_band(curves)
+    (line,) = axes.plot(steps, mean, label=f"{name}, {len(curves)} seeds")
+    axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.25, linewidth=0.0)
+
+
+def _curve(run, quantity):
+    metrics = read_metrics(run)
+    if quantity not in metrics:
+        raise ValueError(f"`quantity` must be one of {', '.join(sorted(metrics))}. Received: {quantity!r} of {run}")
+    return metrics["steps"], metrics[quantity]
 
 
 def fit_history(histories, labels=None, *, quantity="loss", window=100):
@@ -97,19 +135,3 @@ def _values(history, quantity):
     if values.ndim not in (1, 2) or not values.size:
         raise ValueError(f"A history must have numbers for each iteration. Received: shape {values.shape}")
     return values
-
-
-def _read_metrics(run):
-    file = run / "metrics.csv"
-    if not file.is_file():
-        raise ValueError(f"A run must be a folder with the file metrics.csv. Received: {run}")
-    try:
-        with file.open(newline="") as lines:
-            rows = [(float(row["steps"]), float(row["return"])) for row in csv.DictReader(lines)]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"A run's files must be as they were written; this one is damaged. Received: {file}"
-        ) from error
-    if not rows:
-        raise ValueError(f"A run must have finished at least one update before it is plotted. Received: {run}")
-    return np.array(rows).T

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kgdists.plotting import fit_history, learning_curve
+from kgdists.plotting.metrics import seed_band
 
 
 def written(folder, *rows, columns="steps,return,length"):
@@ -140,3 +141,58 @@ def test_fits_can_be_named():
 def test_what_is_no_history_is_refused(history, message):
     with pytest.raises(ValueError, match=message):
         fit_history([history])
+
+
+# Several seeds
+
+
+def test_runs_of_one_label_are_seeds_of_one_curve(tmp_path):
+    runs = [written(tmp_path / str(x), f"10,{x},9", f"20,{x + 4.0},9") for x in (0.0, 1.0, 5.0)]
+    figure = learning_curve([*runs, runs[0]], ["a", "a", "a", "b"])
+    mean, alone = lines(figure)
+    np.testing.assert_array_equal(mean.get_xydata(), [[10, 2.0], [20, 6.0]])
+    np.testing.assert_array_equal(alone.get_ydata(), [0.0, 4.0])
+    (band,) = figure.axes[0].collections
+    corners = {tuple(point) for point in band.get_paths()[0].vertices.tolist()}
+    assert corners == {(10, 0.5), (10, 3.0), (20, 4.5), (20, 7.0)}
+    assert legend(figure) == ["a, 3 seeds", "b"]
+
+
+def test_each_panel_has_its_own_axes(tmp_path):
+    run = written(tmp_path / "run", "10,1.0,9")
+    figure = learning_curve(4 * [run], ["a", "b", "a", "a"], ["x", "x", "y", "z"])
+    assert [axes.get_title() for axes in figure.axes] == ["x", "y", "z"]
+    assert [len(axes.get_lines()) for axes in figure.axes] == [2, 1, 1]
+
+
+def test_another_quantity_can_be_plotted(tmp_path):
+    run = written(tmp_path / "run", "10,1.0,9", "20,2.0,8")
+    assert list(lines(learning_curve([run], quantity="length"))[0].get_ydata()) == [9.0, 8.0]
+    with pytest.raises(ValueError, match="`quantity` must be one of length, return, steps. Received: 'kl' of .*run"):
+        learning_curve([run], quantity="kl")
+
+
+def test_a_band_is_where_all_seeds_have_values():
+    curves = [([10, 20, 30], [np.nan, 2.0, 4.0]), ([15, 25, 35], [0.0, 1.0, 9.0])]
+    steps, mean, low, high = seed_band([tuple(map(np.array, curve)) for curve in curves])
+    np.testing.assert_array_equal(steps, [20, 25, 30])
+    np.testing.assert_allclose(mean, [(2.0 + 0.5) / 2, (3.0 + 1.0) / 2, (4.0 + 5.0) / 2])
+    np.testing.assert_allclose(high - low, np.array([1.5, 2.0, 1.0]) / 2)
+
+
+def test_without_common_steps_there_is_no_band():
+    curves = [(np.array([1, 2]), np.array([1.0, 2.0])), (np.array([1, 2]), np.array([np.nan, np.nan]))]
+    assert [len(x) for x in seed_band(curves)] == [0, 0, 0, 0]
+    assert [len(x) for x in seed_band([curves[0], (np.array([5, 6]), np.array([1.0, 2.0]))])] == [0, 0, 0, 0]
+
+
+def test_a_long_band_has_few_points():
+    steps = np.arange(5000)
+    grid, mean, _, _ = seed_band([(steps, 2.0 * steps), (steps, 4.0 * steps)])
+    assert len(grid) == 400 and (grid[0], grid[-1]) == (0, 4999)
+    np.testing.assert_allclose(mean, 3.0 * grid)
+
+
+def test_what_a_logger_left_out_is_a_gap(tmp_path):
+    run = written(tmp_path / "run", "100,NA,9", "200,2.5,9")
+    np.testing.assert_array_equal(lines(learning_curve([run]))[0].get_ydata(), [np.nan, 2.5])
