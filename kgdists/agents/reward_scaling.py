@@ -16,6 +16,8 @@ class RewardScaling:
     num_envs : int
     gamma : float
         Discount factor.
+    update : None or callable
+        `update(statistics, x)` takes numbers into the `RunningNormalization`; None: its own method.
 
     Examples
     --------
@@ -26,8 +28,9 @@ class RewardScaling:
     [1.0, -1.0]
     """
 
-    def __init__(self, num_envs, gamma):
+    def __init__(self, num_envs, gamma, update=None):
         self.gamma = gamma
+        self.update = update or RunningNormalization.update
         self.statistics = RunningNormalization()
         self.statistics.build((None,))
         self.discounted_return = tf.Variable(tf.zeros(num_envs))
@@ -42,7 +45,7 @@ class RewardScaling:
 
         last, totals = ops.scan(step, ops.convert_to_tensor(self.discounted_return), (rewards, ended))
         self.discounted_return.assign(last)
-        self.statistics.update(totals)
+        self.update(self.statistics, totals)
         return rewards / ops.sqrt(self.statistics.variance + self.statistics.epsilon)
 
     @property
