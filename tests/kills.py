@@ -75,7 +75,7 @@ def kill(pid, run, draw, seconds_to_start):
     Half the time at any moment from its start on, else from when it has written some checkpoints. Returns whether there
     was anything to be killed.
     """
-    first, end = newest(run), 0.0
+    first = newest(run)
     ahead = 0 if draw.random() < 0.25 else draw.randint(1, 5)
     written = 0
     while written < ahead:
@@ -168,7 +168,9 @@ def main(arguments=None):
                 in_writing += any(run.glob("**/partial-*"))
             wait(start(command, log, options.eager), log)
             differ = differences(never_killed[name], results(run))
-            print(f"{name}: {count} kills, {kills} in all: {', '.join(differ) or 'the same to the last bit'}", flush=True)
+            print(
+                f"{name}: {count} kills, {kills} in all: {', '.join(differ) or 'the same to the last bit'}", flush=True
+            )
             bad += [(name, x) for x in differ]
             shutil.rmtree(run)
             total += 1

@@ -34,6 +34,8 @@ def damage(file):
 def _reason(error):
     if isinstance(error, zipfile.BadZipFile):
         return "a checksum differs" if "CRC" in str(error) else "it is no whole zip archive"
+    if isinstance(error, KeyError) and " " not in str(error):
+        return f"it lacks {error}"
     return " ".join(str(error).split())[:200].strip("'\" .") or type(error).__name__
 
 
