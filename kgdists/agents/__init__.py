@@ -1,5 +1,7 @@
 """Agents: policies that learn on Gymnasium environments."""
 
+from kgdists.agents.a2c import A2C
+from kgdists.agents.a2c_config import A2CConfig
 from kgdists.agents.callbacks import EvaluateAndKeepBest
 from kgdists.agents.envs import make_envs
 from kgdists.agents.es import ES
@@ -9,15 +11,21 @@ from kgdists.agents.native_envs import SameStep
 from kgdists.agents.ppo import PPO
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.rollout import Evaluation, evaluate
+from kgdists.agents.sac import SAC
+from kgdists.agents.sac_config import SACConfig
 
 __all__ = [
+    "A2C",
     "ES",
     "PPO",
+    "SAC",
+    "A2CConfig",
     "ActionMask",
     "ESConfig",
     "EvaluateAndKeepBest",
     "Evaluation",
     "PPOConfig",
+    "SACConfig",
     "SameStep",
     "evaluate",
     "make_envs",

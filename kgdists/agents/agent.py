@@ -11,7 +11,8 @@ from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
 from kgdists.agents import checkpoint
-from kgdists.agents.acting import actor, batched
+from kgdists.agents.acting import Actor, batched
+from kgdists.agents.distributed import Replicas
 from kgdists.agents.envs import make_envs
 from kgdists.agents.networks import policy_network
 from kgdists.agents.rollout import Rollouts, copied, evaluate
@@ -33,15 +34,21 @@ class Agent:
         An id, a function that makes one environment, or a vector environment with same-step autoreset.
     policy : None or kgdists.Policy
         Observations -> distribution over actions; None makes dense layers and the head for the action space.
+    strategy : None or tf.distribute.Strategy
+        Of the updates, for agents that take one: a `MirroredStrategy` or a `MultiWorkerMirroredStrategy`.
     **config
         Fields of `Config`.
     """
 
     MODELS: tuple[str, ...] = ("policy",)
+    HAS_REPLICAS = False  # whether updates can be shared out by a strategy
     UNDEFINED_AT_TIMES = ("explained_variance",)  # metrics that need not be finite
 
-    def __init__(self, env, *, policy=None, **config):
+    def __init__(self, env, *, policy=None, strategy=None, **config):
         self.env = env
+        if strategy is not None and not self.HAS_REPLICAS:
+            raise ValueError(f"{type(self).__name__} takes no `strategy`. Received: strategy={strategy!r}")
+        self.replicas = Replicas(strategy)
         num_envs, vectorization = (config.get(x, getattr(self.Config, x)) for x in ("num_envs", "vectorization"))
         self.envs = make_envs(env, num_envs, vectorization)
         self.config = config = self.Config(**(config | {"num_envs": self.envs.num_envs}))
@@ -49,12 +56,12 @@ class Agent:
         self.steps = 0
         self.is_sound = True  # whether a checkpoint of it is one to go on from
         self.checkpoint = None
-        self.seed = np.random.default_rng(config.seed).integers(2**31).item()
+        self.seed = np.random.default_rng(self.replicas.own_seed(config.seed)).integers(2**31).item()
         self.generator = keras.random.SeedGenerator(config.seed)
-        self.rollouts = Rollouts(self.envs, config.n_steps, config.seed)
+        self.rollouts = Rollouts(self.envs, config.n_steps, self.replicas.own_seed(config.seed, config.num_envs))
         self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
         check_fits(self.policy(self._example), self.envs.single_action_space)
-        self._act = actor(self.policy, self._example, self.envs.num_envs)
+        self._act = Actor(self.policy, self._example, self.envs.num_envs)
         self._act_greedily = tf.function(lambda x: self.policy(x).mode_action(), jit_compile=True, autograph=False)
         self._act_randomly = tf.function(lambda x: self.policy(x).sample_action(), jit_compile=True, autograph=False)
 
@@ -122,7 +129,8 @@ class Agent:
         # Keys (seed, step) made in one call: a tensor made from an array costs as much as a layer.
         first = self.steps // self.config.num_envs
         keys = iter(tf.unstack(self._keys(np.arange(first, first + self.config.n_steps))))
-        return self.rollouts.collect(lambda observations: self._act(observations, next(keys)))
+        act = self._act.frozen()
+        return self.rollouts.collect(lambda observations: act(observations, next(keys)))
 
     def _keys(self, steps):
         """Keys [T, 2] of the actions at the steps [T]."""
@@ -191,12 +199,13 @@ class Agent:
 
         It has all that training goes on from: models, optimizers, random counters, the episodes being played. The
         folder also gets `config.json` and `policy.keras`. Each file is a whole one at any time, or not there: it is
-        written aside and then renamed.
+        written aside and then renamed. Of several processes that share the updates only the chief writes.
         """
-        self.checkpoint = checkpoint.save(self, path)
+        if self.replicas.is_chief:
+            self.checkpoint = checkpoint.save(self, path)
 
     @classmethod
-    def load(cls, path, env=None):
+    def load(cls, path, env=None, strategy=None):
         """Load an agent that `save` wrote, which goes on as the saved one would have.
 
         Parameters
@@ -205,12 +214,14 @@ class Agent:
             A run folder, for its last checkpoint that is not damaged, or a checkpoint.
         env : None, str, callable or gymnasium.vector.VectorEnv
             May be left out if the agent was made with an id.
+        strategy : None or tf.distribute.Strategy
+            As for the class. All processes that share the updates read the chief's file; the others start new episodes.
 
         Returns
         -------
         Agent of the class
         """
-        return checkpoint.load(cls, path, env)
+        return checkpoint.load(cls, path, env, **({} if strategy is None else {"strategy": strategy}))
 
     def arrays(self):
         """Name -> array of all that training changes and the models' files do not hold."""
@@ -222,12 +233,15 @@ class Agent:
         """Go on from the arrays of an agent whose models this one has."""
         for name, variable in self._state().items():
             variable.assign(arrays[name])
-        self.steps, self.seed = int(arrays["steps"]), int(arrays["seed"])
-        self.is_sound = True
+        self.steps, self.is_sound = int(arrays["steps"]), True
         of_rollouts = {name.removeprefix("rollouts_"): x for name, x in arrays.items() if name.startswith("rollouts_")}
-        seed = (
-            None if self.config.seed is None else self.config.seed + self.steps
-        )  # not the episodes of the start again
+        if self.replicas.is_chief:
+            self.seed = int(arrays["seed"])
+        else:  # the file has the chief's actions and episodes, not those of this process
+            of_rollouts = {name: of_rollouts[name] for name in ("recent_returns", "recent_lengths")}
+        # Not the episodes of the start again, nor those of another process.
+        seed = self.replicas.own_seed(self.config.seed, self.config.num_envs)
+        seed = None if seed is None else seed + self.steps * self.replicas.num_workers
         self.rollouts.restore(of_rollouts, seed)
 
     def _state(self):

@@ -1,5 +1,6 @@
 """Proximal policy optimisation (Schulman et al. 2017) with the clipped surrogate loss."""
 
+import functools
 import math
 
 import keras
@@ -9,6 +10,7 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists import losses, random
 from kgdists.agents import diagnostics
+from kgdists.agents.acting import CompiledUpdate
 from kgdists.agents.agent import Agent
 from kgdists.agents.networks import check_values, normalizations, value_network
 from kgdists.agents.ppo_config import PPOConfig
@@ -30,6 +32,9 @@ class PPO(Agent):
         Observations -> distribution over actions; None makes tanh layers and the head for the action space.
     value : None or keras.Model
         Observations [B, *shape], without action masks, -> values [B, 1]; None makes tanh layers.
+    strategy : None or tf.distribute.Strategy
+        A `MirroredStrategy` or a `MultiWorkerMirroredStrategy` whose replicas share the gradient steps; environments
+        and settings are those of each process.
     **config
         Fields of `PPOConfig`.
 
@@ -45,10 +50,12 @@ class PPO(Agent):
     name = "ppo"
     Config = PPOConfig
     MODELS = ("policy", "value")
+    HAS_REPLICAS = True
 
-    def __init__(self, env, *, policy=None, value=None, **config):
-        super().__init__(env, policy=policy, **config)
+    def __init__(self, env, *, policy=None, value=None, strategy=None, **config):
+        super().__init__(env, policy=policy, strategy=strategy, **config)
         config = self.config
+        self.replicas.check("batch_size", config.batch_size)
         self.value = value or value_network(self.envs, config)
         check_values(self.value, self._example)
         self.variables = self.policy.trainable_variables + self.value.trainable_variables
@@ -57,8 +64,8 @@ class PPO(Agent):
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self.scaled = RewardScaling(config.num_envs, config.gamma)
-        self._compiled_update = tf.function(self._update, jit_compile=True, autograph=False)
+        self.scaled = RewardScaling(config.num_envs, config.gamma, self.replicas.update)
+        self._compiled_update = CompiledUpdate(self._update, jit_compile=strategy is None)
 
     def _train(self):
         return self.update(*self._collect())
@@ -75,10 +82,10 @@ class PPO(Agent):
         -------
         dict of name -> float, the losses and diagnostics averaged over the gradient steps.
         """
-        metrics = self._compiled_update(
+        self.replicas.agree([*self.policy.variables, *self.value.variables, *self.optimizer.variables])
+        return self._compiled_update(
             observations, actions, rewards.astype("float32"), next_observations, terminated, truncated
         )
-        return {name: x.numpy().item() for name, x in metrics.items()}
 
     def _update(self, observations, actions, rewards, next_observations, terminated, truncated):
         config = self.config
@@ -119,7 +126,7 @@ class PPO(Agent):
         )
         # Only now, so that the old log-probabilities above are those of the policy that acted.
         for layer in self.normalizations:
-            layer.update(split_mask(observations)[0])
+            self.replicas.update(layer, split_mask(observations)[0])
         metrics = {name: total / ops.cast(count, "float32") for name, total in sums.items()}
         return metrics | {
             "explained_variance": diagnostics.explained_variance(values, returns),
@@ -134,27 +141,36 @@ class PPO(Agent):
         if isinstance(clip_range, LearningRateSchedule):
             clip_range = clip_range(self.optimizer.iterations)
         if config.normalize_advantages:
-            advantages = (advantages - ops.mean(advantages)) / (ops.std(advantages) + 1e-8)
-        with tf.GradientTape() as tape:
-            pi = self.policy(observations)
-            log_proba = _float32(pi.log_proba(actions))
-            values = _float32(ops.squeeze(self.value(split_mask(observations)[0]), axis=-1))
-            entropies = {name: ops.mean(_float32(x)) for name, x in diagnostics.entropies(pi, self.generator).items()}
-            policy_loss = losses.ppo_clip(log_proba, old_log_proba, advantages, clip_range)
-            value_loss = losses.value(
-                values, returns, None if config.clip_range_value is None else old_values, config.clip_range_value
-            )
-            loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"]
-        gradients = tape.gradient(loss, self.variables)
+            advantages = self.replicas.standardised(advantages)
+        gradients, metrics = self.replicas.gradients(
+            functools.partial(self._loss, clip_range),
+            [self.policy, self.value],
+            self.variables,
+            [observations, actions, advantages, returns, old_values, old_log_proba],
+            self.generator,
+            self.optimizer.iterations,
+        )
         self.optimizer.apply(gradients, self.variables)
+        return metrics | {"gradient_norm": diagnostics.gradient_norm(gradients)}
+
+    def _loss(self, clip_range, observations, actions, advantages, returns, old_values, old_log_proba, seed):
+        config = self.config
+        pi = self.policy(observations)
+        log_proba = _float32(pi.log_proba(actions))
+        values = _float32(ops.squeeze(self.value(split_mask(observations)[0]), axis=-1))
+        entropies = {name: ops.mean(_float32(x)) for name, x in diagnostics.entropies(pi, seed).items()}
+        policy_loss = losses.ppo_clip(log_proba, old_log_proba, advantages, clip_range)
+        value_loss = losses.value(
+            values, returns, None if config.clip_range_value is None else old_values, config.clip_range_value
+        )
+        loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"]
         log_ratio = log_proba - old_log_proba
-        return {
+        return loss, {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
             **entropies,
             "kl": diagnostics.approximate_kl(log_ratio),
             "clip_fraction": diagnostics.clip_fraction(log_ratio, clip_range),
-            "gradient_norm": diagnostics.gradient_norm(gradients),
         }
 
     def _values(self, observations):

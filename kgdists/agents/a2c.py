@@ -1,0 +1,155 @@
+"""Advantage actor-critic, the synchronous form of A3C (Mnih et al. 2016)."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops, tree
+
+from kgdists import losses
+from kgdists.agents import diagnostics
+from kgdists.agents.a2c_config import A2CConfig
+from kgdists.agents.acting import CompiledUpdate
+from kgdists.agents.agent import Agent
+from kgdists.agents.networks import check_values, normalizations, value_network
+from kgdists.agents.proximity import divergence
+from kgdists.agents.reward_scaling import RewardScaling
+from kgdists.agents.time_major import as_float32, flat, values_of
+from kgdists.policy import split_mask
+from kgdists.returns import gae, vtrace
+
+__all__ = ["A2C"]
+
+
+class A2C(Agent):
+    """An agent that follows the policy gradient of short rollouts, with a value function as its baseline.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment with same-step autoreset.
+    policy : None or kgdists.Policy
+        Observations -> distribution over actions; None makes dense layers and the head for the action space.
+    value : None or keras.Model
+        Observations [B, *shape], without action masks, -> values [B, 1]; None makes dense layers.
+    **config
+        Fields of `A2CConfig`.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> agent = kg.agents.A2C("CartPole-v1", num_envs=2, epoch_steps=50, seed=0)
+    >>> history = agent.learn(100)
+    >>> history.history["steps"]
+    [50.0, 100.0]
+    """
+
+    name = "a2c"
+    Config = A2CConfig
+    MODELS = ("policy", "value")
+
+    def __init__(self, env, *, policy=None, value=None, **config):
+        super().__init__(env, policy=policy, **config)
+        config = self.config
+        self.value = value or value_network(self.envs, config)
+        check_values(self.value, self._example)
+        self.variables = self.policy.trainable_variables + self.value.trainable_variables
+        self.normalizations = [*normalizations(self.policy.trunk), *normalizations(self.value)]
+        self.optimizer = keras.optimizers.RMSprop(
+            config.learning_rate, rho=0.99, epsilon=1e-5, global_clipnorm=config.max_grad_norm
+        )
+        self.optimizer.build(self.variables)
+        self.optimizers = {"optimizer": self.optimizer}
+        self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
+        self.scaled = RewardScaling(config.num_envs, config.gamma)
+        self._compiled_update = CompiledUpdate(self._update)
+
+    @property
+    def steps_per_epoch(self):
+        """Steps of all environments together in one epoch: as many rollouts as make `epoch_steps`."""
+        per_update = self.config.n_steps * self.config.num_envs
+        return -(-self.config.epoch_steps // per_update) * per_update
+
+    def _train(self):
+        config, first = self.config, self.steps // self.config.num_envs
+        keys = iter(tf.unstack(self._keys(np.arange(first, first + self.steps_per_epoch // config.num_envs))))
+        updates = []
+        for _ in range(self.steps_per_epoch // (config.n_steps * config.num_envs)):
+            act = self._act.frozen()
+            updates.append(self.update(*self.rollouts.collect(lambda x, act=act: act(x, next(keys)))))
+        return {name: float(np.mean([update[name] for update in updates])) for name in updates[0]}
+
+    def update(self, observations, actions, rewards, next_observations, terminated, truncated):
+        """Improve policy and values on one rollout: (nested) arrays [T, N, ...] as `Rollouts.collect` returns them.
+
+        Returns
+        -------
+        dict of name -> float, the losses and diagnostics averaged over the gradient steps.
+        """
+        return self._compiled_update(
+            observations, actions, rewards.astype("float32"), next_observations, terminated, truncated
+        )
+
+    def _update(self, observations, actions, rewards, next_observations, terminated, truncated):
+        if self.config.normalize_rewards:
+            rewards = self.scaled(rewards, terminated | truncated)
+        old, steps = None, []  # the policy that acted, and what it thought of the actions
+        for _ in range(self.config.n_epochs):
+            metrics, now = self._gradient_step(
+                observations, actions, rewards, next_observations, terminated, truncated, old
+            )
+            old = old or now
+            steps.append(metrics)
+        for layer in self.normalizations:
+            layer.update(split_mask(observations)[0])
+        means = {name: sum(metrics[name] for metrics in steps) / len(steps) for name in steps[0]}
+        return means | {"learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate)}
+
+    def _gradient_step(self, observations, actions, rewards, next_observations, terminated, truncated, old):
+        config = self.config
+        rows, taken = tree.map_structure(flat, (observations, actions))
+        next_values = values_of(self.value, tree.map_structure(flat, next_observations))
+        with tf.GradientTape() as tape:
+            pi = self.policy(rows)
+            log_proba = as_float32(pi.log_proba(taken))
+            values = values_of(self.value, rows)
+            now = tree.map_structure(ops.stop_gradient, (pi, log_proba))
+            old_pi, old_log_proba = old or now
+            log_ratio = log_proba - old_log_proba
+            of_steps = [ops.reshape(ops.stop_gradient(x), rewards.shape) for x in (values, next_values, log_ratio)]
+            advantages, returns = self._advantages(rewards, *of_steps, terminated, truncated)
+            if config.normalize_advantages:
+                advantages = (advantages - ops.mean(advantages)) / (ops.std(advantages) + 1e-8)
+            if config.vtrace:
+                policy_loss = losses.vtrace_policy_gradient(log_proba, old_log_proba, advantages)
+            else:
+                policy_loss = losses.policy_gradient(log_proba, advantages)
+            entropies = {name: ops.mean(as_float32(x)) for name, x in diagnostics.entropies(pi, self.generator).items()}
+            value_loss = losses.value(values, returns)
+            loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"]
+            if config.kl_coef > 0.0:
+                loss += config.kl_coef * ops.mean(divergence(old_pi, pi, log_ratio))
+        gradients = tape.gradient(loss, self.variables)
+        self.optimizer.apply(gradients, self.variables)
+        metrics = {
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            **entropies,
+            "explained_variance": diagnostics.explained_variance(values, returns),
+            **diagnostics.saturation(self.envs.single_action_space, taken),
+            "gradient_norm": diagnostics.gradient_norm(gradients),
+        }
+        if config.n_epochs > 1:
+            metrics["kl"] = diagnostics.approximate_kl(log_ratio)
+        return metrics, now
+
+    def _advantages(self, rewards, values, next_values, log_ratio, terminated, truncated):
+        """Advantages and returns of the steps [T, N], each as [T N]."""
+        gamma, lambda_ = self.config.gamma, self.config.gae_lambda
+        if self.config.vtrace:
+            both = vtrace(rewards, values, next_values, terminated, truncated, log_ratio, gamma, lambda_)
+        else:
+            both = gae(rewards, values, next_values, terminated, truncated, gamma, lambda_)
+        return tuple(map(flat, both))
+
+    def _state(self):
+        return super()._state() | self.scaled.variables
