@@ -53,7 +53,7 @@ def save(agent, path):
     wanted = identity(agent)
     with contextlib.suppress(ValueError):
         known = read_config(path)
-        wanted = known if {name: known[name] for name in IDENTITY} == wanted else wanted
+        wanted = known | wanted if _is_same_run(known, wanted) else wanted
     write_config(path, wanted)
     file = folder / f"{agent.steps}.zip"
     with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as models, aside(file) as partial:
@@ -81,19 +81,19 @@ def _write(agent, file, models):
             np.savez(state, **arrays)
 
 
-def load(cls, path, env=None):
-    """Read an agent of class `cls` from a run folder, or from one of its checkpoints.
+def load(cls, path, env=None, **options):
+    """Read an agent of class `cls`, made with the options, from a run folder, or from one of its checkpoints.
 
     From a folder, it is the last checkpoint that is not damaged; a warning names those that are.
     """
     path = Path(path)
     if path.is_file():
-        return _load(cls, path, env)
+        return _load(cls, path, env, None, options)
     config = read_config(path)
     errors = []
     for file in checkpoints(path):
         try:
-            agent = _load(cls, file, env, config)
+            agent = _load(cls, file, env, config, options)
         except DamageError as error:
             errors.append(error)
             continue
@@ -105,10 +105,10 @@ def load(cls, path, env=None):
     raise ValueError(f"A run must contain a checkpoint. Received: {path}")
 
 
-def _load(cls, file, env, run=None):
-    """Read a checkpoint, of the run whose config is given."""
+def _load(cls, file, env, run, options):
+    """Read a checkpoint, of the run whose config is given; the agent is made with the options."""
     header, models, arrays = _read(cls, file)
-    if run is not None and any(header[name] != run[name] for name in IDENTITY):
+    if run is not None and not _is_same_run(header, run):
         raise damaged(file, "it is the checkpoint of another run")
     env = env or header["env"]
     if env is None:
@@ -121,7 +121,7 @@ def _load(cls, file, env, run=None):
     config = cls.Config(**settings)
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     try:
-        agent = cls(env, **models, **settings)
+        agent = cls(env, **models, **settings, **options)
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"A run's networks must fit its environment. Received: {file}, env {env}: {reason}") from error
@@ -202,6 +202,13 @@ def identity(agent):
     """What a run and its checkpoints are known by: the agent's name, its environment's id, its settings."""
     env = agent.env if isinstance(agent.env, str) else None
     return {"agent": agent.name, "env": env, "config": config_to_json(agent.config)}
+
+
+def _is_same_run(earlier, later):
+    """Whether two identities are; the later one may have settings that did not exist before."""
+    if any(earlier[name] != later[name] for name in ("agent", "env")):
+        return False
+    return later["config"] == {**later["config"], **earlier["config"]}
 
 
 def config_to_json(config):
