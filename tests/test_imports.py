@@ -116,7 +116,7 @@ ROWS = [
     {"agents.agent", "agents.callbacks", "agents.es", "agents.recording", "agents.runs"},
     {"agents.critics", "agents.replay", "agents.sac_config", "agents.soft_values"},
     {"agents.a2c", "agents.ppo", "agents.sac"},
-    {"agents.tuned"},
+    {"agents.report", "agents.tuned"},
     {"agents"},
     {"cli.agents", "cli.settings", "cli.known", "cli.plot", "cli.record", "cli.report"},
     {"cli.evaluate", "cli.running"},

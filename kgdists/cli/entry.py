@@ -8,11 +8,11 @@ import warnings
 import gymnasium
 
 from kgdists.agents.files import RunWarning
-from kgdists.cli import evaluate, known, plot, record, resume, train
+from kgdists.cli import evaluate, known, plot, record, report, resume, train
 
 __all__ = ["main"]
 
-COMMANDS = (train, resume, evaluate, plot, record, known)
+COMMANDS = (train, resume, evaluate, plot, record, report, known)
 ERRORS = (ValueError, OSError, ImportError, FloatingPointError, gymnasium.error.Error)
 
 

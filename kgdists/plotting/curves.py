@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from kgdists.plotting.metrics import read_metrics, seed_band
 
-__all__ = ["draw_seeds", "fit_history", "learning_curve"]
+__all__ = ["draw_seeds", "fit_history", "learning_curve", "plain"]
 
 MEANINGS = {"return": "return, mean of the last 100 episodes"}
 
@@ -51,8 +52,10 @@ def learning_curve(runs, labels=None, panels=None, *, quantity="return"):
         axes = figure.add_subplot(rows, columns, i + 1)
         for (_, name), of_seeds in curves.items():
             draw_seeds(axes, of_seeds, name)
-        axes.set_title(panel)
+        axes.set_title(plain(panel))
         axes.set_xlabel("environment steps")
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         if i % columns == 0:
             axes.set_ylabel(MEANINGS.get(quantity, quantity))
         axes.grid(alpha=0.3)
@@ -64,11 +67,16 @@ def learning_curve(runs, labels=None, panels=None, *, quantity="return"):
 def draw_seeds(axes, curves, name):
     """Draw the curves of the seeds of one experiment, pairs of steps and values, into matplotlib's axes."""
     if len(curves) == 1:
-        axes.plot(*curves[0], label=name)
+        axes.plot(*curves[0], label=plain(name))
         return
     steps, mean, low, high = seed_band(curves)
-    (line,) = axes.plot(steps, mean, label=f"{name}, {len(curves)} seeds")
+    (line,) = axes.plot(steps, mean, label=f"{plain(name)}, {len(curves)} seeds")
     axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.25, linewidth=0.0)
+
+
+def plain(text):
+    """Text that matplotlib does not take for mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _curve(run, quantity):

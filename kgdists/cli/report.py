@@ -1,0 +1,33 @@
+"""`kgdists report`."""
+
+from pathlib import Path
+
+from kgdists.agents.files import aside
+from kgdists.agents.report import report as report_on
+
+__all__ = ["add_to", "report"]
+
+
+def add_to(commands):
+    """Add the command to argparse's subparsers."""
+    parser = commands.add_parser(
+        "report",
+        help="write a page about runs",
+        description="Write an HTML page about runs: learning curves, evaluations, settings and the course of the "
+        "training. Runs that differ in their seeds alone are summed up. The page refers to nothing outside itself.",
+    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="page to write; default: report.html in the first RUN")
+    parser.set_defaults(command=report)
+
+
+def report(options):
+    """Write the page and print its name."""
+    out = options.out or options.runs[0] / "report.html"
+    if out.is_dir() or not out.parent.is_dir():
+        raise ValueError(f"`--out` must be a file in a folder that exists. Received: {out}")
+    page = report_on(options.runs)
+    with aside(out) as file:
+        file.write_text(page, encoding="utf-8")
+    print(out)
+    return 0
