@@ -1,10 +1,11 @@
 """The agents of the command line, by name."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
-from kgdists.agents import ES, PPO, checkpoint
-from kgdists.agents.tuned import tuned_config, tuned_search
+from kgdists.agents import ES, PPO, ESConfig, PPOConfig, checkpoint
+from kgdists.agents.tuned import tuned_config
 from kgdists.evolution.gym import SEARCHERS
 
 __all__ = ["AGENTS", "agent_of"]
@@ -18,11 +19,13 @@ class Entry:
     tuned: Callable
 
 
-def _search(searcher):
-    return Entry(ES, lambda env, total_steps, **settings: tuned_search(env, searcher, total_steps, **settings))
+def _entry(name, agent, config):
+    return Entry(agent, lambda env, total_steps, **settings: tuned_config(env, name, config, total_steps, **settings))
 
 
-AGENTS = {"ppo": Entry(PPO, tuned_config)} | {searcher: _search(searcher) for searcher in SEARCHERS}
+AGENTS = {"ppo": _entry("ppo", PPO, PPOConfig)} | {
+    searcher: _entry(searcher, ES, functools.partial(ESConfig, searcher=searcher)) for searcher in SEARCHERS
+}
 
 
 def agent_of(run):

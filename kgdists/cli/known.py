@@ -1,6 +1,6 @@
 """`kgdists list`."""
 
-from kgdists.agents.tuned import TUNED, TUNED_SEARCHES
+from kgdists.agents.tuned import TUNED
 
 __all__ = ["add_to", "show"]
 
@@ -12,10 +12,10 @@ def add_to(commands):
 
 
 def show(options):
-    """Print the tuned settings of all environments."""
-    for env in TUNED:
+    """Print the tuned settings of all environments, those of the default agent first."""
+    for env, agents in TUNED.items():
         print(env)
-        for agent, known in ({"ppo": TUNED[env]} | TUNED_SEARCHES.get(env, {})).items():
+        for agent, known in agents.items():
             settings = ", ".join(
                 f"{name}={value}{' -> 0' if name in known.decay else ''}" for name, value in known.settings.items()
             )

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from kgdists.agents import checkpoint
+from kgdists.agents.tuned import default_agent
 from kgdists.cli.agents import AGENTS
 from kgdists.cli.running import add_save_every, go_on, set_threads
 from kgdists.cli.settings import add_settings, given_settings
@@ -27,8 +28,8 @@ def add_to(commands):
     parser.add_argument(
         "--agent",
         choices=list(AGENTS),
-        default="ppo",
-        help="policy gradients (ppo), or a search for the weights by an evolution strategy; default: %(default)s",
+        help="how to train, by gradients or by a search for the weights; default: the first that `kgdists list` shows "
+        "for ENV, else ppo",
     )
     parser.add_argument("--steps", type=int, metavar="N", help="environment steps; default: tuned for ENV")
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder; default: a new one under runs/")
@@ -44,16 +45,17 @@ def train(options):
     """Train an agent and write its run folder."""
     if options.threads < 1:
         raise ValueError(f"`--threads` must be at least 1. Received: {options.threads}")
-    settings = given_settings(options, options.agent, CLASSES)
-    total_steps, config = AGENTS[options.agent].tuned(options.env, options.steps, **settings)
+    name = options.agent or default_agent(options.env)
+    settings = given_settings(options, name, CLASSES)
+    total_steps, config = AGENTS[name].tuned(options.env, options.steps, **settings)
     set_threads(options.threads)
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    agent = CLASSES[options.agent](options.env, **settings)
-    run = _new_folder(options.out, f"{options.env.replace('/', '-')}-{options.agent}-seed{config.seed}")
+    agent = CLASSES[name](options.env, **settings)
+    run = _new_folder(options.out, f"{options.env.replace('/', '-')}-{name}-seed{config.seed}")
     facts = {"total_steps": total_steps, "threads": options.threads, "versions": checkpoint.versions()}
     checkpoint.write_config(run, checkpoint.identity(agent) | facts)
     agent.save(run)
-    print(f"{options.agent} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
+    print(f"{name} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
     return go_on(agent, run, total_steps, options.save_every)
 
 

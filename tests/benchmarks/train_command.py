@@ -58,7 +58,7 @@ def main():
 
 def tuned_steps():
     """Steps that the command trains."""
-    code = "from kgdists.agents.tuned import TUNED; print(TUNED['CartPole-v1'].total_steps)"
+    code = "from kgdists.agents.tuned import TUNED; print(TUNED['CartPole-v1']['ppo'].total_steps)"
     return int(run([sys.executable, "-c", code])[0])
 
 
