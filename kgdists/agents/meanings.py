@@ -6,16 +6,16 @@ MEANINGS = {
     "return": "Undiscounted return, mean of the last 100 training episodes, with drawn actions. Should rise.",
     "evaluation_return": "Mean return of the evaluation's episodes, the same ones each time. Should rise.",
     "length": "Steps of an episode, mean of the last 100.",
-    "entropy": "Of the policy in nats, of densities also negative. Should fall slowly; after a sudden fall it explores no "
-    "more.",
-    "saturation": "Part of the bounded action coordinates within 1 % of a bound. Near 1 the policy is bang-bang, and its "
-    "gradients are weak.",
+    "entropy": "Of the policy in nats, of densities also negative. Should fall slowly; after a sudden fall it explores "
+    "no more.",
+    "saturation": "Part of the bounded action coordinates within 1 % of a bound. Near 1 the policy is bang-bang, and "
+    "its gradients are weak.",
     "kl": "Estimated divergence of the policy after the gradient steps from the one that acted. Healthy from 0.003 to "
     "0.03; above 0.1 the steps are too long.",
-    "clip_fraction": "Part of the probability ratios beyond the clip range. Healthy from 0.05 to 0.3; at 0 steps could be "
-    "longer, above 0.5 they are too long.",
-    "explained_variance": "Part of the variance of the returns that the value function explains. Should rise towards 1; "
-    "0 is as good as a constant, negative worse.",
+    "clip_fraction": "Part of the probability ratios beyond the clip range. Healthy from 0.05 to 0.3; at 0 steps could "
+    "be longer, above 0.5 they are too long.",
+    "explained_variance": "Part of the variance of the returns that the values explain. Should rise towards 1; 0 is as "
+    "good as a constant, negative worse.",
     "gradient_norm": "Of the gradient of all weights, before it is clipped. Should be steady; spikes are bad steps.",
     "weight_norm": "Of all trained weights. Should grow slowly, and not without end.",
     "policy_loss": "What the policy minimises. Its level tells nothing; it should not explode.",

@@ -2,6 +2,7 @@
 
 import base64
 import collections
+import importlib.metadata
 import importlib.resources
 import io
 
@@ -11,7 +12,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-import kgdists
 from kgdists.agents.meanings import MEANINGS, meaning_of
 from kgdists.agents.runs import (
     differing,
@@ -70,7 +70,7 @@ def report(paths):
     return page.render(
         title=f"{len(paths)} run{'s' if len(paths) > 1 else ''} on {', '.join(by_env)}",
         environments=[_environment(env, of_env) for env, of_env in by_env.items()],
-        version=kgdists.__version__,
+        version=importlib.metadata.version("kgdists"),
     )
 
 
