@@ -147,7 +147,7 @@ def test_a_run_that_lacks_a_file_is_refused(tmp_path, name):
         ("config.json", "{"),
         ("config.json", "[]"),
         ("config.json", json.dumps({"agent": 3, "env": "x", "config": {}})),
-        ("config.json", json.dumps({"agent": "ppo", "env": "x", "config": []})),
+        ("config.json", json.dumps({"agent": "ppo", "env": "x", "config": 3})),
         ("metrics.csv", "steps,return\n100,high\n"),
         ("metrics.csv", "epoch,loss\n1,2.0\n"),
         ("metrics.csv", "\0\1\2"),
