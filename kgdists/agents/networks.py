@@ -3,7 +3,7 @@
 import math
 
 import keras
-from gymnasium.spaces import Dict
+from gymnasium.spaces import Box, Dict
 
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
 from kgdists.policy import Policy, split_mask
@@ -46,7 +46,8 @@ def policy_network(envs, config):
     ----------
     envs : gymnasium.vector.VectorEnv
     config : dataclass
-        As for `mlp`, with `box_family` and `initial_stddev`, and `sde_sample_freq` where there is that choice.
+        As for `mlp`, with `box_family` and `initial_stddev`, and `sde_sample_freq` and `state_dependent_stddev` where
+        there are these choices.
 
     Returns
     -------
@@ -54,6 +55,8 @@ def policy_network(envs, config):
     """
     space = envs.single_action_space
     options = {"initial_stddev": config.initial_stddev, "random_seed": config.seed}
+    if getattr(config, "state_dependent_stddev", False) and isinstance(space, Box):
+        options["state_dependent"] = True
     if getattr(config, "sde_sample_freq", None) is None:
         head = head_for(space, family=config.box_family, **options)
     else:

@@ -1,0 +1,194 @@
+"""Soft actor-critic (Haarnoja et al. 2018b), for boxes of floats and for choices (Christodoulou 2019)."""
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from kgdists import losses, random
+from kgdists.agents.agent import Agent
+from kgdists.agents.critics import twin_critic
+from kgdists.agents.networks import normalizations
+from kgdists.agents.replay import Replay
+from kgdists.agents.sac_config import SACConfig
+from kgdists.agents.soft_values import soft_values
+from kgdists.policy import split_mask
+
+__all__ = ["SAC"]
+
+
+class SAC(Agent):
+    """An agent that learns twin critics from replayed experience, and a policy that follows them and keeps its entropy.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment with same-step autoreset. Its actions are
+        a Box of floats or a Discrete.
+    policy : None or kgdists.Policy
+        Observations -> distribution over actions; None makes dense layers and the head for the action space. For a Box
+        it must be reparameterised: a normal, squashed or not, or a beta distribution.
+    critic : None or keras.Model
+        A list of observations [B, *shape], without action masks, and actions [B, n] -> values [B, 2, 1], those of two
+        critics. Actions are in units of half the width of a Box, so that finite bounds are -1 and 1; relaxed choices
+        are one-hot. For a Discrete and its exact expectation: observations -> values [B, 2, n] of all choices. None
+        makes dense layers.
+    **config
+        Fields of `SACConfig`.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> agent = kg.agents.SAC("Pendulum-v1", hidden_units=(16,), epoch_steps=64, learning_starts=32, seed=0)
+    >>> history = agent.learn(128)
+    >>> history.history["steps"]
+    [64, 128]
+    """
+
+    name = "sac"
+    Config = SACConfig
+    MODELS = ("policy", "critic")
+    METRICS = ("critic_loss", "policy_loss", "entropy", "value", "ent_coef")
+
+    def __init__(self, env, *, policy=None, critic=None, **config):
+        super().__init__(env, policy=policy, **config)
+        config = self.config
+        self.values = soft_values(self.envs.single_action_space, config)
+        self.critic = critic or twin_critic(self.envs, config, self.values.num_inputs, self.values.num_outputs)
+        actions = self.policy(self._example).sample_action(seed=0).numpy()
+        self.replay = Replay((self._example, actions), config.buffer_size, config.num_envs)
+        self._check_critic(actions)
+        self.target = [tf.Variable(x, trainable=False) for x in self.critic.trainable_variables]
+        self.log_alpha = keras.Variable(math.log(config.initial_ent_coef), name="log_alpha")
+        temperature = [self.log_alpha] if config.ent_coef is None else []
+        self.variables = self.policy.trainable_variables + self.critic.trainable_variables + temperature
+        self.optimizer = keras.optimizers.Adam(config.learning_rate)
+        self.optimizer.build(self.variables)
+        self.optimizers = {"optimizer": self.optimizer}
+        self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
+        self.normalizations = [*normalizations(self.policy.trunk), *normalizations(self.critic)]
+        self._compiled_update = tf.function(self._update, jit_compile=True, autograph=False)
+        self._compiled_normalize = tf.function(self._normalize, jit_compile=True, autograph=False)
+
+    def _check_critic(self, actions):
+        shape = tuple(self.values.taken(self.critic, self._example, actions).shape)
+        if shape != (1, 2):
+            raise ValueError(f"`critic` must return values [B, 2, {self.values.num_outputs}]. Received: {shape}")
+
+    @property
+    def steps_per_epoch(self):
+        """Steps of all environments together in one epoch: whole updates."""
+        return -(-self.config.epoch_steps // self._steps_per_update) * self._steps_per_update
+
+    @property
+    def _steps_per_update(self):
+        return self.config.n_steps * self.config.num_envs
+
+    def _train(self):
+        config, per_update = self.config, self._steps_per_update
+        steps = np.arange(self.steps_per_epoch // config.num_envs) + self.steps // config.num_envs
+        # Keys (seed, step) made in one call: a tensor made from an array costs as much as a layer.
+        keys = iter(tf.unstack(self._keys(steps - steps % config.noise_repeat)))
+        start = min(config.learning_starts, config.buffer_size)
+        updates = []
+        for _ in range(self.steps_per_epoch // per_update):
+            act = self._act.frozen()
+            experience = self.rollouts.collect(lambda observations, act=act: act(observations, next(keys)))
+            self.replay.add(*experience)
+            if self.normalizations:
+                self._compiled_normalize(split_mask(experience[0])[0])
+            if self.replay.size * config.num_envs >= start:
+                updates.append(self._compiled_update(self._now(config.gradient_steps or per_update)))
+        self._has_learned = bool(updates)
+        means = np.mean(updates, axis=0).tolist() if updates else [math.nan] * len(self.METRICS)
+        return dict(zip(self.METRICS, means, strict=True))
+
+    def update(self, gradient_steps=1):
+        """Improve policy and critics on what is kept for replay, by batches drawn from it.
+
+        Parameters
+        ----------
+        gradient_steps : int, >= 1
+            All of them are one call of one compiled program, whatever their number.
+
+        Returns
+        -------
+        dict of name -> float, the losses and diagnostics averaged over the gradient steps.
+        """
+        metrics = self._compiled_update(self._now(gradient_steps)).numpy().tolist()
+        return dict(zip(self.METRICS, metrics, strict=True))
+
+    def _now(self, gradient_steps):
+        # One argument, because each costs time.
+        return tf.constant([self.seed, gradient_steps, self.replay.size, self.replay.position], "int64")
+
+    def _update(self, now):
+        seed, count, size, position = tf.unstack(now)
+
+        def step(i, totals):
+            key = tf.stack([seed, tf.cast(self.optimizer.iterations, "int64")])
+            return i + 1, totals + self._gradient_step(key, size, position)
+
+        start = (tf.zeros_like(count), tf.zeros(len(self.METRICS)))
+        _, totals = tf.while_loop(lambda i, _: i < count, step, start)
+        return totals / tf.cast(count, "float32")
+
+    def _gradient_step(self, key, size, position):
+        config, values = self.config, self.values
+        for_batch, for_target, for_policy = random.split(key, 3)
+        observations, actions, rewards, next_observations, terminated, _, discounts = self.replay.sample(
+            for_batch, config.batch_size, size, position, config.n_step_returns, config.gamma
+        )
+        alpha = ops.exp(self.log_alpha) if config.ent_coef is None else tf.constant(config.ent_coef, "float32")
+        following = values.soft_value(
+            self.policy(next_observations), self._frozen(self.target), next_observations, alpha, for_target
+        )
+        targets = rewards + tf.where(terminated, 0.0, discounts * following)
+        with tf.GradientTape() as tape:
+            taken = values.taken(self.critic, observations, actions)
+            critic_loss = losses.sac_critic(taken[:, 0], taken[:, 1], targets)
+            critic = self._frozen([tf.stop_gradient(x) for x in self.critic.trainable_variables])
+            policy_loss, entropy = values.policy_loss(
+                self.policy(observations), critic, observations, alpha, for_policy
+            )
+            loss = critic_loss + policy_loss
+            if config.ent_coef is None:
+                loss += losses.sac_temperature(self.log_alpha, entropy, self._target_entropy)
+        self.optimizer.apply(tape.gradient(loss, self.variables), self.variables)
+        for target, weight in zip(self.target, self.critic.trainable_variables, strict=True):
+            target.assign_add(config.tau * (weight - target))
+        return tf.stack([critic_loss, policy_loss, ops.mean(entropy), ops.mean(taken), alpha])
+
+    @property
+    def _target_entropy(self):
+        return self.values.target_entropy if self.config.target_entropy is None else self.config.target_entropy
+
+    def _frozen(self, weights):
+        """The critics with other weights, as a function of their inputs."""
+        others = self.critic.non_trainable_variables
+        return lambda inputs: self.critic.stateless_call(weights, others, inputs)[0]
+
+    def _normalize(self, observations):
+        for layer in self.normalizations:
+            layer.update(observations)
+
+    def _check_finite(self, metrics):
+        if self._has_learned:
+            super()._check_finite(metrics)
+
+    def arrays(self):
+        """Name -> array of all that training changes and the models' files do not hold."""
+        replay = self.replay.arrays() if self.config.save_replay else {}
+        return super().arrays() | {f"replay_{name}": x for name, x in replay.items()}
+
+    def restore(self, arrays):
+        """Go on from the arrays of an agent whose models this one has."""
+        super().restore(arrays)
+        if "replay_rows" in arrays:
+            self.replay.restore({name: arrays[f"replay_{name}"] for name in ("rows", "position")})
+
+    def _state(self):
+        targets = {f"target_{i}": variable for i, variable in enumerate(self.target)}
+        return super()._state() | targets | {"log_alpha": self.log_alpha}
