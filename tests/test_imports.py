@@ -117,6 +117,7 @@ ROWS = [
     {"agents.critics", "agents.replay", "agents.sac_config", "agents.soft_values"},
     {"agents.a2c", "agents.ppo", "agents.sac"},
     {"agents.report", "agents.tuned"},
+    {"agents.benchmark"},
     {"agents"},
     {"cli.agents", "cli.settings", "cli.known", "cli.plot", "cli.record", "cli.report"},
     {"cli.evaluate", "cli.running"},

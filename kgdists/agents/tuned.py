@@ -53,6 +53,24 @@ TUNED = {
             normalize_observations=True,
         ),
     },
+    "MountainCarContinuous-v0": {
+        "ppo": _tuned(
+            19_968,
+            decay=("learning_rate",),
+            n_steps=64,
+            batch_size=128,
+            n_epochs=10,
+            learning_rate=1e-3,
+            gamma=0.999,
+            gae_lambda=0.98,
+            ent_coef=0.001,
+            normalize_observations=True,
+            normalize_rewards=True,
+            initial_stddev=2.0,
+            box_family="normal",
+            sde_sample_freq=256,  # the noise of many steps together climbs the hill, that of single ones does not
+        ),
+    },
     "Pendulum-v1": {
         "ppo": _tuned(
             99_328,
