@@ -14,9 +14,11 @@ from kgdists.agents.acting import CompiledUpdate
 from kgdists.agents.agent import Agent
 from kgdists.agents.networks import check_values, normalizations, value_network
 from kgdists.agents.ppo_config import PPOConfig
+from kgdists.agents.proximity import adapted, divergence
 from kgdists.agents.reward_scaling import RewardScaling
+from kgdists.agents.time_major import as_float32, flat, values_of
 from kgdists.policy import split_mask
-from kgdists.returns import gae
+from kgdists.returns import gae, vtrace
 
 __all__ = ["PPO"]
 
@@ -65,6 +67,7 @@ class PPO(Agent):
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self.scaled = RewardScaling(config.num_envs, config.gamma, self.replicas.update)
+        self.kl_coef = tf.Variable(config.kl_coef)
         self._compiled_update = CompiledUpdate(self._update, jit_compile=strategy is None)
 
     def _train(self):
@@ -95,25 +98,36 @@ class PPO(Agent):
         if config.normalize_rewards:
             rewards = self.scaled(rewards, terminated | truncated)
         advantages, returns = gae(rewards, values, next_values, terminated, truncated, config.gamma, config.gae_lambda)
-        rows = tree.map_structure(_flat, [observations, actions, advantages, returns, values])
-        pi = self.policy(rows[0])
-        rows.append(_float32(pi.log_proba(rows[1])))
+        flat_observations, flat_actions = tree.map_structure(flat, (observations, actions))
+        pi = self.policy(flat_observations)  # the policy that acted
+        log_proba = as_float32(pi.log_proba(flat_actions))
         limit = math.inf if config.target_kl is None else 1.5 * config.target_kl
 
-        def minibatch(i, shuffled, kl, sums):
-            metrics = self._gradient_step(*tree.map_structure(lambda x: x[i], shuffled))
-            return i + 1, shuffled, metrics["kl"], {name: sums[name] + metrics[name] for name in sums}
+        def log_ratio():
+            return as_float32(self.policy(flat_observations).log_proba(flat_actions)) - log_proba
+
+        def targets():
+            """Advantages and returns, of the policy that acted or, by V-trace, of the present one."""
+            if not config.vtrace:
+                return advantages, returns
+            values, next_values = self._values(observations), self._values(next_observations)
+            ratios = ops.reshape(log_ratio(), rewards.shape)
+            return vtrace(rewards, values, next_values, terminated, truncated, ratios, config.gamma, config.gae_lambda)
 
         def epoch(i, kl, sums, count):
-            shuffled = rows
+            acted = (pi,) if config.kl_coef > 0.0 else ()
+            rows = [flat_observations, flat_actions, *map(flat, targets()), flat(values), log_proba, acted]
             if num_batches > 1:  # the order within a batch is all the same
                 order = random.permutation(n, self.generator)
-                shuffled = tree.map_structure(lambda x: ops.take(x, order, axis=0), rows)
-            shuffled = tree.map_structure(
-                lambda x: ops.reshape(x, (num_batches, config.batch_size, *x.shape[1:])), shuffled
-            )
+                rows = tree.map_structure(lambda x: ops.take(x, order, axis=0), rows)
+            rows = tree.map_structure(lambda x: ops.reshape(x, (num_batches, config.batch_size, *x.shape[1:])), rows)
+
+            def minibatch(j, rows, kl, sums):
+                metrics = self._gradient_step(tree.map_structure(lambda x: x[j], rows), is_first=count + j == 0)
+                return j + 1, rows, metrics["kl"], {name: sums[name] + metrics[name] for name in sums}
+
             done, _, kl, sums = tf.while_loop(
-                lambda j, _, kl, sums: (j < num_batches) & (kl <= limit), minibatch, (0, shuffled, kl, sums)
+                lambda j, _, kl, sums: (j < num_batches) & (kl <= limit), minibatch, (0, rows, kl, sums)
             )
             return i + 1, kl, sums, count + done
 
@@ -124,47 +138,72 @@ class PPO(Agent):
             epoch,
             (0, tf.constant(0.0), {name: tf.constant(0.0) for name in names}, 0),
         )
+        metrics = {name: total / ops.cast(count, "float32") for name, total in sums.items()}
+        if config.kl_coef > 0.0:
+            metrics["kl_coef"] = tf.convert_to_tensor(self.kl_coef)
+        if config.adaptive_kl is not None:
+            kl = ops.mean(divergence(pi, self.policy(flat_observations), log_ratio()))
+            self.kl_coef.assign(adapted(self.kl_coef, kl, config.adaptive_kl))
         # Only now, so that the old log-probabilities above are those of the policy that acted.
         for layer in self.normalizations:
             self.replicas.update(layer, split_mask(observations)[0])
-        metrics = {name: total / ops.cast(count, "float32") for name, total in sums.items()}
         return metrics | {
             "explained_variance": diagnostics.explained_variance(values, returns),
-            **diagnostics.saturation(self.envs.single_action_space, rows[1]),
+            **diagnostics.saturation(self.envs.single_action_space, flat_actions),
             "learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate),
             "weight_norm": tf.linalg.global_norm(self.variables),
         }
 
-    def _gradient_step(self, observations, actions, advantages, returns, old_values, old_log_proba):
+    def _gradient_step(self, rows, is_first):
         config = self.config
         clip_range = config.clip_range
         if isinstance(clip_range, LearningRateSchedule):
             clip_range = clip_range(self.optimizer.iterations)
+        observations, actions, advantages, *rest = rows
         if config.normalize_advantages:
             advantages = self.replicas.standardised(advantages)
         gradients, metrics = self.replicas.gradients(
-            functools.partial(self._loss, clip_range),
+            functools.partial(self._loss, clip_range, tf.convert_to_tensor(self.kl_coef), is_first),
             [self.policy, self.value],
             self.variables,
-            [observations, actions, advantages, returns, old_values, old_log_proba],
+            [observations, actions, advantages, *rest],
             self.generator,
             self.optimizer.iterations,
         )
         self.optimizer.apply(gradients, self.variables)
         return metrics | {"gradient_norm": diagnostics.gradient_norm(gradients)}
 
-    def _loss(self, clip_range, observations, actions, advantages, returns, old_values, old_log_proba, seed):
+    def _loss(
+        self,
+        clip_range,
+        kl_coef,
+        is_first,
+        observations,
+        actions,
+        advantages,
+        returns,
+        old_values,
+        old_log_proba,
+        acted,
+        seed,
+    ):
         config = self.config
         pi = self.policy(observations)
-        log_proba = _float32(pi.log_proba(actions))
-        values = _float32(ops.squeeze(self.value(split_mask(observations)[0]), axis=-1))
-        entropies = {name: ops.mean(_float32(x)) for name, x in diagnostics.entropies(pi, seed).items()}
-        policy_loss = losses.ppo_clip(log_proba, old_log_proba, advantages, clip_range)
+        log_proba = as_float32(pi.log_proba(actions))
+        # The policy that acted is still this one: the ratio is exactly 1 if both are of one computation.
+        old_log_proba = ops.where(is_first, ops.stop_gradient(log_proba), old_log_proba)
+        log_ratio = log_proba - old_log_proba
+        values = values_of(self.value, observations)
+        entropies = {name: ops.mean(as_float32(x)) for name, x in diagnostics.entropies(pi, seed).items()}
+        kl = divergence(acted[0], pi, log_ratio) if acted else ops.zeros_like(log_ratio)
+        if config.clip_range == math.inf:
+            policy_loss = losses.ppo_kl_penalty(log_proba, old_log_proba, advantages, kl, kl_coef)
+        else:
+            policy_loss = losses.ppo_clip(log_proba, old_log_proba, advantages, clip_range) + kl_coef * ops.mean(kl)
         value_loss = losses.value(
             values, returns, None if config.clip_range_value is None else old_values, config.clip_range_value
         )
         loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"]
-        log_ratio = log_proba - old_log_proba
         return loss, {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
@@ -174,16 +213,9 @@ class PPO(Agent):
         }
 
     def _values(self, observations):
+        """Values [T, N] of observations [T, N, ...]."""
         observations, _ = split_mask(observations)
-        return _float32(ops.reshape(self.value(_flat(observations)), observations.shape[:2]))
+        return ops.reshape(values_of(self.value, flat(observations)), observations.shape[:2])
 
     def _state(self):
-        return super()._state() | self.scaled.variables
-
-
-def _float32(x):
-    return ops.cast(x, "float32")
-
-
-def _flat(x):
-    return ops.reshape(x, (-1, *x.shape[2:]))
+        return super()._state() | self.scaled.variables | {"kl_coef": self.kl_coef}

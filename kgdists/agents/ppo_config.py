@@ -1,6 +1,7 @@
 """The settings of proximal policy optimisation."""
 
 import dataclasses
+import math
 
 from keras.optimizers.schedules import LearningRateSchedule
 
@@ -20,13 +21,20 @@ class PPOConfig:
     batch_size: int = setting(64, "steps per gradient step; divides N T")
     n_epochs: int = setting(10, "passes over the N T steps in an update")
     learning_rate: float | LearningRateSchedule = setting(3e-4, "of Adam")
-    clip_range: float | LearningRateSchedule = setting(0.2, "bound of the policy ratio's distance from 1")
+    clip_range: float | LearningRateSchedule = setting(0.2, "bound of the policy ratio's distance from 1; inf: none")
     clip_range_value: float | None = setting(None, "bound of the change of a value in its loss; none by default")
     gamma: float = setting(0.99, "discount factor")
     gae_lambda: float = setting(0.95, "0: one-step advantages, 1: returns less values")
     ent_coef: float = setting(0.0, "weight of the entropy bonus")
     vf_coef: float = setting(0.5, "weight of the value loss")
     max_grad_norm: float | None = setting(0.5, "bound of the norm of the gradient of all weights together")
+    kl_coef: float = setting(0.0, "weight of the KL divergence from the policy that acted")
+    adaptive_kl: float | None = setting(
+        None, "divergence in an update that `kl_coef` adapts to, doubled or halved; by default it stays as it is"
+    )
+    vtrace: bool = setting(
+        False, "advantages and returns anew for each epoch, corrected by the ratio to the policy that acted"
+    )
     target_kl: float | None = setting(
         None, "end an update once the KL divergence exceeds 1.5 times this; never by default"
     )
@@ -51,16 +59,21 @@ class PPOConfig:
             check(self, name, "an int >= 1", is_count)
         for name in ("gamma", "gae_lambda"):
             check(self, name, "in [0, 1]", lambda x: is_number(x) and 0.0 <= x <= 1.0)
-        for name in ("ent_coef", "vf_coef"):
+        for name in ("ent_coef", "vf_coef", "kl_coef"):
             check(self, name, "a finite number >= 0", lambda x: is_number(x) and x >= 0.0)
-        for name in ("learning_rate", "clip_range"):
-            check(
-                self,
-                name,
-                "a finite number > 0 or a LearningRateSchedule",
-                lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
-            )
-        for name in ("clip_range_value", "max_grad_norm", "target_kl"):
+        check(
+            self,
+            "learning_rate",
+            "a finite number > 0 or a LearningRateSchedule",
+            lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
+        )
+        check(
+            self,
+            "clip_range",
+            "a number > 0, inf included, or a LearningRateSchedule",
+            lambda x: isinstance(x, LearningRateSchedule) or is_positive(x) or x == math.inf,
+        )
+        for name in ("clip_range_value", "max_grad_norm", "target_kl", "adaptive_kl"):
             check(self, name, "None or a finite number > 0", lambda x: x is None or is_positive(x))
         check(self, "initial_stddev", "a finite number > 0", is_positive)
         check(self, "box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))
@@ -79,3 +92,5 @@ class PPOConfig:
                 "`batch_size` must divide `n_steps * num_envs`. "
                 f"Received: batch_size={self.batch_size}, n_steps * num_envs={self.n_steps * self.num_envs}"
             )
+        if self.adaptive_kl is not None and self.kl_coef == 0.0:
+            raise ValueError("`adaptive_kl` needs a `kl_coef` > 0 to start from. Received: kl_coef=0.0")

@@ -15,6 +15,7 @@ import kgdists as kg
 from kgdists import losses
 from kgdists.agents import PPO, PPOConfig
 from kgdists.layers import CategoricalHead, NormalHead, RunningNormalization
+from kgdists.returns import vtrace
 from kgdists.spaces import BOX_FAMILIES
 from tests.agents.helpers import Bandit, Broken, Counter, Noise, counters, score, small, weights
 
@@ -268,8 +269,104 @@ def test_values_are_bounded_around_those_before_the_update():
         np.testing.assert_allclose(mine, by_hand, atol=1e-6)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
+def test_the_ratio_is_exactly_1_on_the_first_minibatch_of_saturated_actions(jit_compile):
+    space = Box(-1.0, 1.0, (2,))
+    agent = small(lambda: Counter(100, action_space=space), initial_stddev=50.0)
+    rollout = agent._collect()
+    assert np.mean(np.abs(rollout[1]) == 1.0) > 0.5
+    tf.config.run_functions_eagerly(not jit_compile)
+    try:
+        metrics = agent.update(*rollout)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert metrics["kl"] == metrics["clip_fraction"] == 0.0
+
+
+@eager
+def test_the_ratio_of_the_first_minibatch_does_not_depend_on_what_was_computed_before():
+    agent = with_sgd(small(batch_size=8), 0.0)
+    call, noise = agent.policy.call, iter([1.001])  # as another compiled computation might round
+    agent.policy.call = lambda x: kg.CategoricalDist(call(x).logits * next(noise, 1.0))
+    seen = []
+    loss = losses.ppo_clip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses, "ppo_clip", lambda new, old, *rest: seen.append(new - old) or loss(new, old, *rest))
+        agent.update(*experience())
+    first, second = (np.abs(x).max() for x in seen)
+    assert first == 0.0 < second
+
+
+@eager
+def test_a_penalty_on_the_divergence_alone():
+    agent = with_sgd(small(**PLAIN, n_epochs=2, clip_range=math.inf, kl_coef=3.0), 0.1)
+    twin = with_sgd(small(**PLAIN), 0.1)
+    rollout = experience()
+    observations, actions = rows(rollout[0]), rows(rollout[1])
+    old = twin.policy(observations)
+    advantages = rows(advantages_by_hand(twin, *rollout))
+    for _ in range(2):
+        with tf.GradientTape() as tape:
+            pi = twin.policy(observations)
+            ratio = tf.exp(pi.log_proba(actions) - old.log_proba(actions))
+            loss = tf.reduce_mean(3.0 * old.kl_divergence(pi) - ratio * advantages)
+        for variable, gradient in zip(
+            twin.policy.trainable_variables, tape.gradient(loss, twin.policy.trainable_variables), strict=True
+        ):
+            variable.assign_sub(0.1 * gradient)
+    agent.update(*rollout)
+    np.testing.assert_allclose(flat(agent.policy.get_weights()), flat(twin.policy.get_weights()), atol=1e-6)
+
+
+@eager
+def test_a_penalty_without_a_closed_form_is_estimated():
+    head = kg.layers.GaussianMixtureHead(num_components=2, num_dims=1, random_seed=0)
+    policy = kg.Policy(keras.Sequential([keras.Input((1,)), keras.layers.Dense(4)]), head)
+    agent = small(lambda: Bandit(Box(-np.inf, np.inf, (1,))), policy=policy, n_epochs=2, kl_coef=1.0)
+    assert np.isfinite(agent.learn(16).history["policy_loss"]).all()
+
+
+@eager
+@pytest.mark.parametrize("adaptive_kl, factor", [(1e6, 0.5), (1e-12, 2.0), (None, 1.0)])
+def test_the_penalty_adapts_to_the_divergence_aimed_at(adaptive_kl, factor):
+    agent = small(kl_coef=0.5, adaptive_kl=adaptive_kl, learning_rate=0.01)
+    assert agent.update(*experience())["kl_coef"] == 0.5
+    assert agent.update(*experience())["kl_coef"] == 0.5 * factor
+
+
+@eager
+def test_vtrace_corrects_the_later_epochs():
+    agent = with_sgd(small(**PLAIN, n_epochs=2, vtrace=True, clip_range=math.inf), 0.5)
+    twin = with_sgd(small(**PLAIN), 0.5)
+    rollout = experience()
+    observations, actions = rows(rollout[0]), rows(rollout[1])
+    old = twin.policy(observations).log_proba(actions)
+    twin.update(*rollout)
+    values, next_values = values_of(twin, rollout[0]), values_of(twin, rollout[3])
+    log_ratio = tf.reshape(twin.policy(observations).log_proba(actions) - old, rollout[2].shape)
+    rewards, gamma, gae_lambda = rollout[2].astype("float32"), twin.config.gamma, twin.config.gae_lambda
+    advantages, _ = vtrace(rewards, values, next_values, *rollout[4:], log_ratio, gamma, gae_lambda)
+    with tf.GradientTape() as tape:
+        ratio = tf.exp(twin.policy(observations).log_proba(actions) - old)
+        loss = -tf.reduce_mean(ratio * tf.reshape(advantages, (-1,)))
+    for variable, gradient in zip(
+        twin.policy.trainable_variables, tape.gradient(loss, twin.policy.trainable_variables), strict=True
+    ):
+        variable.assign_sub(0.5 * gradient)
+    agent.update(*rollout)
+    np.testing.assert_allclose(flat(agent.policy.get_weights()), flat(twin.policy.get_weights()), atol=1e-6)
+
+
+@eager
+def test_vtrace_changes_nothing_in_the_first_epoch():
+    agents = [small(batch_size=8, vtrace=is_on) for is_on in (False, True)]
+    changes = [change(agent, experience()) for agent in agents]
+    np.testing.assert_allclose(*changes, atol=1e-6)
+
+
 def test_the_compiled_update_is_the_eager_one():
     config = {"n_epochs": 2, "batch_size": 8, "normalize_observations": True, "normalize_rewards": True}
+    config |= {"vtrace": True, "kl_coef": 0.1, "adaptive_kl": 0.01}
     compiled, by_steps = small(**config), small(**config)
     logs = compiled.update(*experience())
     tf.config.run_functions_eagerly(True)
