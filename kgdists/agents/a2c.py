@@ -31,6 +31,9 @@ class A2C(Agent):
         Observations -> distribution over actions; None makes dense layers and the head for the action space.
     value : None or keras.Model
         Observations [B, *shape], without action masks, -> values [B, 1]; None makes dense layers.
+    strategy : None or tf.distribute.Strategy
+        A `MirroredStrategy` or a `MultiWorkerMirroredStrategy` whose replicas share the gradient steps; environments
+        and settings are those of each process.
     **config
         Fields of `A2CConfig`.
 
@@ -46,10 +49,12 @@ class A2C(Agent):
     name = "a2c"
     Config = A2CConfig
     MODELS = ("policy", "value")
+    HAS_REPLICAS = True
 
-    def __init__(self, env, *, policy=None, value=None, **config):
-        super().__init__(env, policy=policy, **config)
+    def __init__(self, env, *, policy=None, value=None, strategy=None, **config):
+        super().__init__(env, policy=policy, strategy=strategy, **config)
         config = self.config
+        self.replicas.check("n_steps * num_envs", config.n_steps * config.num_envs)
         self.value = value or value_network(self.envs, config)
         check_values(self.value, self._example)
         self.variables = self.policy.trainable_variables + self.value.trainable_variables
@@ -60,8 +65,8 @@ class A2C(Agent):
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self.scaled = RewardScaling(config.num_envs, config.gamma)
-        self._compiled_update = CompiledUpdate(self._update)
+        self.scaled = RewardScaling(config.num_envs, config.gamma, self.replicas.update)
+        self._compiled_update = CompiledUpdate(self._update, jit_compile=strategy is None)
 
     @property
     def steps_per_epoch(self):
@@ -85,6 +90,7 @@ class A2C(Agent):
         -------
         dict of name -> float, the losses and diagnostics averaged over the gradient steps.
         """
+        self.replicas.agree([*self.policy.variables, *self.value.variables, *self.optimizer.variables])
         return self._compiled_update(
             observations, actions, rewards.astype("float32"), next_observations, terminated, truncated
         )
@@ -100,47 +106,55 @@ class A2C(Agent):
             old = old or now
             steps.append(metrics)
         for layer in self.normalizations:
-            layer.update(split_mask(observations)[0])
+            self.replicas.update(layer, split_mask(observations)[0])
         means = {name: sum(metrics[name] for metrics in steps) / len(steps) for name in steps[0]}
         return means | {"learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate)}
 
     def _gradient_step(self, observations, actions, rewards, next_observations, terminated, truncated, old):
         config = self.config
         rows, taken = tree.map_structure(flat, (observations, actions))
-        next_values = values_of(self.value, tree.map_structure(flat, next_observations))
-        with tf.GradientTape() as tape:
-            pi = self.policy(rows)
-            log_proba = as_float32(pi.log_proba(taken))
-            values = values_of(self.value, rows)
-            now = tree.map_structure(ops.stop_gradient, (pi, log_proba))
-            old_pi, old_log_proba = old or now
-            log_ratio = log_proba - old_log_proba
-            of_steps = [ops.reshape(ops.stop_gradient(x), rewards.shape) for x in (values, next_values, log_ratio)]
-            advantages, returns = self._advantages(rewards, *of_steps, terminated, truncated)
-            if config.normalize_advantages:
-                advantages = (advantages - ops.mean(advantages)) / (ops.std(advantages) + 1e-8)
-            if config.vtrace:
-                policy_loss = losses.vtrace_policy_gradient(log_proba, old_log_proba, advantages)
-            else:
-                policy_loss = losses.policy_gradient(log_proba, advantages)
-            entropies = {name: ops.mean(as_float32(x)) for name, x in diagnostics.entropies(pi, self.generator).items()}
-            value_loss = losses.value(values, returns)
-            loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"]
-            if config.kl_coef > 0.0:
-                loss += config.kl_coef * ops.mean(divergence(old_pi, pi, log_ratio))
-        gradients = tape.gradient(loss, self.variables)
+        values, next_values = (values_of(self.value, x) for x in (rows, tree.map_structure(flat, next_observations)))
+        pi = self.policy(rows)
+        log_proba = as_float32(pi.log_proba(taken))
+        old_pi, old_log_proba = old = old or (pi, log_proba)
+        of_steps = [ops.reshape(x, rewards.shape) for x in (values, next_values, log_proba - old_log_proba)]
+        advantages, returns = self._advantages(rewards, *of_steps, terminated, truncated)
+        if config.normalize_advantages:
+            advantages = self.replicas.standardised(advantages)
+        gradients, metrics = self.replicas.gradients(
+            self._loss,
+            [self.policy, self.value],
+            self.variables,
+            [rows, taken, advantages, returns, old_pi, old_log_proba],
+            self.generator,
+            self.optimizer.iterations,
+        )
         self.optimizer.apply(gradients, self.variables)
-        metrics = {
-            "policy_loss": policy_loss,
-            "value_loss": value_loss,
-            **entropies,
+        metrics |= {
             "explained_variance": diagnostics.explained_variance(values, returns),
             **diagnostics.saturation(self.envs.single_action_space, taken),
             "gradient_norm": diagnostics.gradient_norm(gradients),
         }
+        return metrics, old
+
+    def _loss(self, observations, actions, advantages, returns, old_pi, old_log_proba, seed):
+        config = self.config
+        pi = self.policy(observations)
+        log_proba = as_float32(pi.log_proba(actions))
+        log_ratio = log_proba - old_log_proba
+        if config.vtrace:
+            policy_loss = losses.vtrace_policy_gradient(log_proba, old_log_proba, advantages)
+        else:
+            policy_loss = losses.policy_gradient(log_proba, advantages)
+        entropies = {name: ops.mean(as_float32(x)) for name, x in diagnostics.entropies(pi, seed).items()}
+        value_loss = losses.value(values_of(self.value, observations), returns)
+        loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"]
+        if config.kl_coef > 0.0:
+            loss += config.kl_coef * ops.mean(divergence(old_pi, pi, log_ratio))
+        metrics = {"policy_loss": policy_loss, "value_loss": value_loss, **entropies}
         if config.n_epochs > 1:
             metrics["kl"] = diagnostics.approximate_kl(log_ratio)
-        return metrics, now
+        return loss, metrics
 
     def _advantages(self, rewards, values, next_values, log_ratio, terminated, truncated):
         """Advantages and returns of the steps [T, N], each as [T N]."""
