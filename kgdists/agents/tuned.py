@@ -70,6 +70,19 @@ TUNED = {
             box_family="normal",
             sde_sample_freq=256,  # the noise of many steps together climbs the hill, that of single ones does not
         ),
+        "sac": _tuned(
+            50_000,
+            n_steps=32,
+            learning_starts=1000,
+            buffer_size=50_000,
+            batch_size=512,
+            learning_rate=3e-4,
+            gamma=0.9999,
+            tau=0.01,
+            ent_coef=0.1,
+            noise_repeat=32,
+            hidden_units=(64, 64),
+        ),
     },
     "Pendulum-v1": {
         "ppo": _tuned(
@@ -85,6 +98,7 @@ TUNED = {
             normalize_rewards=True,
             box_family="normal",
         ),
+        "sac": _tuned(20_000, n_steps=8, learning_rate=1e-3),
     },
     "LunarLander-v3": {
         "ppo": _tuned(
@@ -113,6 +127,26 @@ TUNED = {
             gae_lambda=0.98,
             box_family="beta",
         ),
+        "sac": _tuned(
+            500_000,
+            n_steps=8,
+            learning_starts=10_000,
+            learning_rate=7.3e-4,
+            tau=0.01,
+            hidden_units=(400, 300),
+        ),
+    },
+    "BipedalWalker-v3": {
+        "sac": _tuned(
+            500_000,
+            n_steps=64,
+            learning_starts=10_000,
+            buffer_size=300_000,
+            learning_rate=7.3e-4,
+            gamma=0.98,
+            tau=0.02,
+            hidden_units=(400, 300),
+        ),
     },
     "HalfCheetah-v5": {
         "ppo": _tuned(
@@ -133,6 +167,7 @@ TUNED = {
             initial_stddev=0.2,
             box_family="normal",
         ),
+        "sac": _tuned(1_000_000, n_steps=8, learning_starts=10_000),
     },
     "Hopper-v5": {
         "ppo": _tuned(
@@ -201,7 +236,7 @@ def tuned_config(env, agent, config, total_steps=None, **settings):
 
 
 def _gradient_steps(config, total_steps):
-    """How many gradient steps an agent takes by environment steps: by whole batches, in each epoch and update."""
+    """How many gradient steps PPO or A2C takes by environment steps: one for each batch, in each epoch and update."""
     per_update = config.n_steps * config.num_envs
     batches = per_update // getattr(config, "batch_size", per_update)
     return -(-total_steps // per_update) * config.n_epochs * batches
