@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from kgdists.agents.meanings import MEANINGS
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -40,6 +42,19 @@ def test_the_snippets_of_evolution_run_one_after_the_other(tmp_path, monkeypatch
     mu, sigma = names["distribution"].mu, names["distribution"].sigma
     assert abs(mu.numpy()).max() < 1e-3
     assert 3.0 < sigma[0] / sigma[1] < 30.0  # 10 is the best
+
+
+def test_the_snippets_of_agents_run_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for snippet in snippets("docs/agents.md"):
+        exec(compile(snippet, "docs/agents.md", "exec"), names)
+    assert {"best.keras", "film.gif", "logs", "metrics.csv"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_every_metric_is_in_the_guide():
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs" / "agents.md").read_text(), re.MULTILINE)
+    assert {name: meaning for name, meaning in rows if name in MEANINGS} == MEANINGS
 
 
 @pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])
