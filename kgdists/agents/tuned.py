@@ -55,20 +55,18 @@ TUNED = {
     },
     "MountainCarContinuous-v0": {
         "ppo": _tuned(
-            19_968,
-            decay=("learning_rate",),
-            n_steps=64,
-            batch_size=128,
+            20_000,
+            num_envs=4,
+            n_steps=500,
+            batch_size=250,
             n_epochs=10,
-            learning_rate=1e-3,
+            learning_rate=3e-4,
             gamma=0.999,
-            gae_lambda=0.98,
-            ent_coef=0.001,
             normalize_observations=True,
             normalize_rewards=True,
+            hidden_units=(),  # pushing with the velocity is linear
             initial_stddev=2.0,
-            box_family="normal",
-            sde_sample_freq=256,  # the noise of many steps together climbs the hill, that of single ones does not
+            sde_sample_freq=1000,  # the same noise for an episode climbs the hill, that of single steps does not
         ),
         "sac": _tuned(
             50_000,
