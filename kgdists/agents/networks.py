@@ -55,7 +55,7 @@ def policy_network(envs, config):
     """
     space = envs.single_action_space
     options = {"initial_stddev": config.initial_stddev, "random_seed": config.seed}
-    if getattr(config, "state_dependent_stddev", False) and isinstance(space, Box):
+    if getattr(config, "state_dependent_stddev", False) and isinstance(space, Box) and space.dtype.kind == "f":
         options["state_dependent"] = True
     if getattr(config, "sde_sample_freq", None) is None:
         head = head_for(space, family=config.box_family, **options)

@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
+from keras import ops, tree
 
 from kgdists import losses, random
 from kgdists.agents.agent import Agent
@@ -73,7 +73,8 @@ class SAC(Agent):
         self._compiled_normalize = tf.function(self._normalize, jit_compile=True, autograph=False)
 
     def _check_critic(self, actions):
-        shape = tuple(self.values.taken(self.critic, self._example, actions).shape)
+        observations = tree.map_structure(ops.convert_to_tensor, self._example)
+        shape = tuple(self.values.taken(self.critic, observations, ops.convert_to_tensor(actions)).shape)
         if shape != (1, 2):
             raise ValueError(f"`critic` must return values [B, 2, {self.values.num_outputs}]. Received: {shape}")
 

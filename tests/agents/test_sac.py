@@ -1,0 +1,295 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from gymnasium.spaces import Box, Discrete, MultiBinary
+from keras.optimizers.schedules import PolynomialDecay
+
+import kgdists as kg
+from kgdists import random
+from kgdists.agents import SAC, SACConfig
+from kgdists.agents.soft_values import ExactValues
+from tests.agents.helpers import Bandit, Broken, Counter, Noise, Trap, weights
+
+eager = pytest.mark.usefixtures("eagerly")
+BOX = Box(np.float32([-1.0, 0.0]), np.float32([3.0, 0.5]))
+
+
+def small(env=Noise, **config):
+    """An agent of one gradient step an update, and of 16 steps an epoch."""
+    default = {"n_steps": 8, "epoch_steps": 16, "gradient_steps": 1, "batch_size": 16, "hidden_units": (8,), "seed": 0}
+    return SAC(env, **default | {"learning_starts": 0, "buffer_size": 100} | config)
+
+
+def box_noise():
+    env = Noise()
+    env.action_space = BOX
+    return env
+
+
+def collected(env, **config):
+    """An agent with steps to replay, and nothing learned."""
+    agent = small(env, **{"learning_starts": 10**6, "buffer_size": 10**4} | config)
+    agent.learn(32)
+    return agent
+
+
+def with_sgd(agent, learning_rate=1.0):
+    agent.optimizer = keras.optimizers.SGD(learning_rate)
+    agent.optimizer.build(agent.variables)
+    return agent
+
+
+def batch_of(agent):
+    """What the next gradient step replays, and the keys of its draws."""
+    key = tf.constant([agent.seed, int(agent.optimizer.iterations)], "int64")
+    for_batch, *keys = random.split(key, 3)
+    replay, config = agent.replay, agent.config
+    size, position = tf.constant(replay.size), tf.constant(replay.position)
+    return replay.sample(for_batch, config.batch_size, size, position, config.n_step_returns, config.gamma), keys
+
+
+def lower(critic, inputs):
+    return tf.reduce_min(critic(inputs), axis=1)
+
+
+def gradients_by_hand(agent):
+    """Of the three losses as in the paper: formulas, for a box in its units and for choices one by one."""
+    (x, actions, rewards, then, terminated, _, discounts), (for_target, for_policy) = batch_of(agent)
+    alpha, target = math.exp(float(agent.log_alpha)), keras.models.clone_model(agent.critic)
+    target.set_weights([v.numpy() for v in agent.target])
+    is_box = isinstance(agent.envs.single_action_space, Box)
+    center, half = [1.0, 0.25], [2.0, 0.25]
+    with tf.GradientTape(persistent=True) as tape:
+        pi, pi_then = agent.policy(x), agent.policy(then)
+        if is_box:
+            drawn, log_proba = pi.sample_and_log_proba(seed=for_policy)
+            drawn_then, log_proba_then = pi_then.sample_and_log_proba(seed=for_target)
+            log_proba, log_proba_then = (y + math.log(half[0] * half[1]) for y in (log_proba, log_proba_then))
+            following = lower(target, [then, (drawn_then - center) / half])[:, 0] - alpha * log_proba_then
+            taken = agent.critic([x, (actions - center) / half])[:, :, 0]
+            policy_loss = tf.reduce_mean(alpha * log_proba - lower(agent.critic, [x, (drawn - center) / half])[:, 0])
+            entropy = -log_proba
+        else:
+            p, p_then = tf.nn.softmax(pi.logits), tf.nn.softmax(pi_then.logits)
+            following = tf.reduce_sum(p_then * (lower(target, then) - alpha * tf.math.log(p_then)), axis=-1)
+            taken = tf.gather(agent.critic(x), actions, axis=2, batch_dims=1)
+            policy_loss = tf.reduce_mean(tf.reduce_sum(p * (alpha * tf.math.log(p) - lower(agent.critic, x)), axis=-1))
+            entropy = -tf.reduce_sum(p * tf.math.log(p), axis=-1)
+        targets = tf.stop_gradient(rewards + tf.where(terminated, 0.0, discounts * following))
+        critic_loss = 0.5 * tf.reduce_mean(tf.reduce_sum((taken - targets[:, None]) ** 2, axis=1))
+    of_policy = tape.gradient(policy_loss, agent.policy.trainable_variables)
+    of_critic = tape.gradient(critic_loss, agent.critic.trainable_variables)
+    aim = -2.0 if is_box else 0.98 * math.log(2.0)
+    return [*of_policy, *of_critic, tf.reduce_mean(entropy) - aim]
+
+
+def flat(tensors):
+    return np.concatenate([np.ravel(x) for x in tensors])
+
+
+# A gradient step
+
+
+@eager
+@pytest.mark.parametrize("env", [box_noise, Noise], ids=["Box", "Discrete"])
+@pytest.mark.parametrize("n_step_returns", [1, 3])
+def test_a_gradient_step_is_that_of_the_three_losses(env, n_step_returns):
+    agent = with_sgd(collected(env, n_step_returns=n_step_returns, initial_ent_coef=0.3))
+    for target in agent.target:
+        target.assign(0.8 * target)
+    expected, before = flat(gradients_by_hand(agent)), weights(agent)
+    agent.update()
+    got = before - weights(agent)
+    assert np.abs(got).max() > 0.01
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@eager
+@pytest.mark.parametrize(
+    ("end", "value"), [("terminated", 0.0), ("truncated", 0.5), ("both", 0.0)], ids=["terminated", "truncated", "both"]
+)
+def test_only_truncated_episodes_have_a_value_after_their_end(end, value):
+    agent = with_sgd(collected(lambda: Counter(1, end), ent_coef=1e-9, gamma=0.5, batch_size=1, buffer_size=1))
+    for variable in agent.critic.trainable_variables:
+        variable.assign(tf.zeros_like(variable))
+    for target in agent.target:
+        target.assign(tf.zeros_like(target) + float(target.shape == (2,)))  # the biases of the last layers
+    agent.target[-1].assign([5.0, 5.0])  # the other critic has the lower values
+    (_, _, rewards, *_), _ = batch_of(agent)
+    loss = agent.update()["critic_loss"]
+    np.testing.assert_allclose(loss, (float(rewards[0]) + value) ** 2, rtol=1e-5)
+
+
+@eager
+def test_target_critics_move_by_tau():
+    agent = collected(box_noise, tau=0.25, learning_rate=0.1)
+    before = flat(agent.target)
+    agent.update()
+    after = flat(agent.critic.trainable_variables)
+    assert np.abs(after - before).max() > 0.05
+    np.testing.assert_allclose(flat(agent.target), before + 0.25 * (after - before), atol=1e-6)
+
+
+@eager
+@pytest.mark.parametrize(("target_entropy", "sign"), [(-50.0, -1.0), (50.0, 1.0)])
+def test_the_temperature_rises_while_the_entropy_is_below_its_target(target_entropy, sign):
+    agent = collected(box_noise, target_entropy=target_entropy, learning_rate=0.01)
+    agent.update(3)
+    np.testing.assert_allclose(float(agent.log_alpha), sign * 0.03, atol=1e-3)
+
+
+@eager
+def test_a_given_temperature_stays():
+    agent = collected(box_noise, ent_coef=0.2)
+    assert not any(variable is agent.log_alpha for variable in agent.variables)
+    assert agent.update(2)["ent_coef"] == pytest.approx(0.2)
+
+
+def test_the_expectation_over_choices_is_that_of_draws():
+    rng = np.random.default_rng(0)
+    pi = kg.CategoricalDist(rng.normal(size=(1, 3)).astype("float32"), mask=[[True, True, False]])
+    values = rng.normal(size=(1, 2, 3)).astype("float32")
+    exact = ExactValues(3).soft_value(pi, lambda _: tf.constant(values), None, 0.7, None)
+    labels = pi.sample((200_000,), seed=1).numpy()[:, 0].argmax(axis=-1)
+    sampled = values.min(axis=1)[0, labels] - 0.7 * pi.log_probs.numpy()[0, labels]
+    np.testing.assert_allclose(exact[0], sampled.mean(), atol=5 * sampled.std() / 200_000**0.5)
+
+
+@eager
+def test_the_learning_rate_follows_its_schedule():
+    agent = collected(Noise, learning_rate=PolynomialDecay(0.1, 2, 0.0))
+    before = weights(agent)
+    agent.update(2)
+    between = weights(agent)
+    agent.update(2)
+    assert np.abs(between - before).max() > 0.01
+    np.testing.assert_array_equal(weights(agent), between)
+
+
+def test_several_gradient_steps_in_one_call_are_those_of_single_calls():
+    agent, twin = (collected(box_noise, n_step_returns=2) for _ in range(2))
+    agent.update(5)
+    for _ in range(5):
+        twin.update(1)
+    np.testing.assert_array_equal(weights(agent), weights(twin))
+    np.testing.assert_array_equal(flat(agent.target), flat(twin.target))
+
+
+# Learning
+
+
+@pytest.mark.parametrize(
+    ("space", "config", "best"),
+    [
+        (Box(-1.0, 1.0, (2,)), {}, -0.02),
+        (Discrete(4, start=3), {"target_entropy": 0.1}, 0.99),
+        (Discrete(4), {"target_entropy": 0.1, "discrete": "relaxed"}, 0.99),
+    ],
+    ids=["Box", "Discrete", "relaxed Discrete"],
+)
+def test_bandits_are_learned(space, config, best):
+    config = {"learning_rate": 0.01, "hidden_units": (16,), "n_steps": 50, "gradient_steps": 50, "seed": 0} | config
+    agent = SAC(lambda: Bandit(space), batch_size=64, buffer_size=1000, epoch_steps=500, **config)
+    history = agent.learn(1000).history
+    assert agent.evaluate(10).mean >= best
+    aim = -2.0 if isinstance(space, Box) else 0.1
+    assert abs(history["entropy"][-1] - aim) < 0.5
+
+
+@eager
+def test_masks_are_kept():
+    env = Trap()
+    agent = small(lambda: env)
+    agent.learn(32)
+    assert env.wrong == 0 and np.isfinite(weights(agent)).all()
+
+
+@eager
+def test_nothing_is_learned_before_the_start():
+    agent = small(learning_starts=33, normalize_observations=True)
+    before = weights(agent)
+    history = agent.learn(32)
+    assert history.history["steps"] == [16, 32] and np.isnan(history.history["critic_loss"]).all()
+    np.testing.assert_array_equal(weights(agent), before)
+    assert np.isfinite(agent.learn(16).history["critic_loss"]).all()
+    assert int(agent.optimizer.iterations) == 2
+    assert all(layer.count == 48.0 for layer in agent.normalizations) and len(agent.normalizations) == 2
+
+
+@eager
+def test_noise_is_held_for_some_steps():
+    env = Counter(100, action_space=Box(-1.0, 1.0, (1,)))
+    small(lambda: env, learning_starts=100, noise_repeat=4).learn(16)
+    actions = np.ravel(env.actions).reshape(4, 4)
+    assert np.ptp(actions, axis=1).max() < 0.2 < np.ptp(actions[:, 0])
+
+
+@eager
+def test_a_loss_that_is_not_finite_ends_the_training():
+    with pytest.raises(FloatingPointError, match="critic_loss"):
+        small(lambda: Broken(20)).learn(48)
+
+
+# Files
+
+
+@eager
+@pytest.mark.parametrize("save_replay", [True, False])
+def test_a_saved_agent_goes_on_as_it_was(tmp_path, save_replay):
+    agent = small(save_replay=save_replay, env=box_noise, tau=0.1)
+    agent.learn(32)
+    agent.save(tmp_path)
+    twin = SAC.load(tmp_path, box_noise)
+    assert (twin.replay.size == agent.replay.size) == save_replay
+    for x, y in ((weights(agent), weights(twin)), (flat(agent.target), flat(twin.target))):
+        np.testing.assert_array_equal(x, y)
+    if save_replay:
+        agent.learn(16)
+        twin.learn(16)
+        np.testing.assert_array_equal(weights(agent), weights(twin))
+
+
+# Arguments
+
+
+@eager
+@pytest.mark.parametrize(
+    ("env", "config", "match"),
+    [
+        (lambda: Counter(action_space=MultiBinary(2)), {}, "Box of floats or a Discrete"),
+        (lambda: Counter(action_space=Box(0, 9, (1,), "int32")), {}, "Box of floats or a Discrete"),
+        (
+            Noise,
+            {"critic": keras.Sequential([keras.Input((2,)), keras.layers.Dense(6), keras.layers.Reshape((3, 2))])},
+            "`critic` must return",
+        ),
+    ],
+)
+def test_what_cannot_be_learned_is_refused(env, config, match):
+    with pytest.raises(ValueError, match=match):
+        small(env, **config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"tau": 0.0},
+        {"batch_size": 0},
+        {"gradient_steps": 0},
+        {"learning_starts": -1},
+        {"ent_coef": -1.0},
+        {"target_entropy": math.nan},
+        {"discrete": "soft"},
+        {"box_family": "beta"},
+        {"learning_rate": 0.0},
+        {"hidden_units": [3]},
+        {"n_step_returns": True},
+    ],
+    ids=str,
+)
+def test_wrong_settings_are_refused(config):
+    with pytest.raises(ValueError, match=f"`{next(iter(config))}` must be.*Received"):
+        SACConfig(**config)
