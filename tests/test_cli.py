@@ -174,19 +174,23 @@ def test_every_setting_of_the_agent_is_an_option(tmp_path):
         "initial_stddev": 0.9,
         "box_family": "normal",
         "sde_sample_freq": 4,
+        "kl_coef": 0.1,
+        "adaptive_kl": 0.02,
+        "activation": "relu",
+        "vectorization": "sync",
         "num_envs": 4,
         "n_steps": 8,
         "batch_size": 8,
         "n_epochs": 2,
         "seed": 5,
     }
-    switches = ["--no-normalize-advantages", "--normalize-observations", "--normalize-rewards"]
+    switches = ["--no-normalize-advantages", "--normalize-observations", "--normalize-rewards", "--vtrace"]
     options = [text for name, value in settings.items() for text in (f"--{name.replace('_', '-')}", value)]
     arguments = ["--hidden-units", 4, 3, *switches, *options, "--out", tmp_path / "run"]
     assert kgdists("train", "Pendulum-v1", "--steps", 32, *arguments) == 0
     config = checkpoint.read_config(tmp_path / "run")["config"]
     switched = {"normalize_advantages": False, "normalize_observations": True, "normalize_rewards": True}
-    assert config == settings | switched | {"hidden_units": [4, 3]}
+    assert config == settings | switched | {"hidden_units": [4, 3], "vtrace": True}
     assert set(config) == {field.name for field in dataclasses.fields(PPOConfig)}
 
 
@@ -222,6 +226,7 @@ def test_every_setting_of_a_search_is_an_option(tmp_path, bandit):
         "stdev_learning_rate": 0.8,
         "parenthood_ratio": 0.5,
         "initial_stddev": 0.7,
+        "activation": "relu",
         "box_family": "normal",
         "seed": 5,
     }
@@ -299,10 +304,11 @@ def test_the_help_of_train_names_every_setting(capsys):
 def test_the_help_of_train_says_whose_settings_are_whose(capsys):
     kgdists("train", "--help")
     usage, *groups = re.split(r"\n\n(?=\S.*:\n)", capsys.readouterr().out)
-    titles = [group.splitlines()[0] for group in groups[2:]]
-    assert titles == ["settings of all agents:", "settings of ppo:", "settings of pgpe, snes, cem, xnes, cmaes:"]
-    assert "--seed" in groups[2] and "--gamma" in groups[3] and "--popsize" in groups[4]
-    assert len(usage.splitlines()[0]) < 80 and "{ppo,pgpe,snes,cem,xnes,cmaes}" in groups[1]
+    titles = {group.splitlines()[0]: group for group in groups[2:]}
+    assert list(titles)[0] == "settings of all agents:" and "--seed" in groups[2]
+    of = {"clip-range": "ppo", "gamma": "ppo, a2c, sac", "tau": "sac", "popsize": "pgpe, snes, cem, xnes, cmaes"}
+    assert all(f"--{option} " in titles[f"settings of {agents}:"] for option, agents in of.items())
+    assert len(usage.splitlines()[0]) < 80 and "{ppo,a2c,sac,pgpe,snes,cem,xnes,cmaes}" in groups[1]
 
 
 # Wrong input

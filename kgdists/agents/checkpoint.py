@@ -137,6 +137,7 @@ def _read(cls, file):
     with damage(file), zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory() as folder:
         header = json.loads(archive.read("config.json"))
         header = {name: header[name] for name in (*IDENTITY, "format", "steps", "versions")}
+        header["config"] = dict(header["config"])
         if header["format"] != FORMAT:
             raise damaged(file, f"its format is {header['format']}, not {FORMAT}")
         models = {name: _model(archive, f"{name}.keras", folder) for name in cls.MODELS}
@@ -187,10 +188,7 @@ def read_config(path):
         raise ValueError(f"A run must contain the file config.json. Received: {path}")
     with damage(file):
         config = json.loads(file.read_text())
-        missing = set(IDENTITY) - set(config)
-    if missing or not isinstance(config, dict):
-        raise damaged(file, f"it lacks {', '.join(sorted(missing))}")
-    return config
+        return config | {name: config[name] for name in ("agent", "env")} | {"config": dict(config["config"])}
 
 
 def versions():

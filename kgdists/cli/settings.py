@@ -32,7 +32,7 @@ def add_settings(parser, agents):
             "By default as `kgdists list` shows for ENV, else as in the agent's config." if is_common else None,
         )
         for name in groups[owners]:
-            _add_setting(group, name, {names[config][0]: _fields(config)[name] for config in owners})
+            _add_setting(group, name, {_label(names[config]): _fields(config)[name] for config in owners})
 
 
 def given_settings(options, name, agents):
@@ -57,12 +57,17 @@ def _names(configs):
     return list(dict.fromkeys(name for config in configs for name in _fields(config)))
 
 
+def _label(names):
+    """What the agents of one class are called for short."""
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+
+
 def _add_setting(group, name, fields):
     option, field = f"--{name.replace('_', '-')}", next(iter(fields.values()))
-    texts = {agent: field.metadata["help"] for agent, field in fields.items()}
-    text = field.metadata["help"]
-    if len(set(texts.values())) > 1:
-        text = "; ".join(f"{agent}: {text}" for agent, text in texts.items())
+    agents = {}
+    for agent, other in fields.items():
+        agents.setdefault(other.metadata["help"], []).append(agent)
+    text = "; ".join(text if len(agents) == 1 else f"{', '.join(labels)}: {text}" for text, labels in agents.items())
     if field.type is bool:
         group.add_argument(option, action=argparse.BooleanOptionalAction, help=text)
     elif name == "hidden_units":

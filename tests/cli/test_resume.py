@@ -1,0 +1,197 @@
+import json
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgdists.agents import PPO
+from tests.agents.helpers import Broken, Noise
+from tests.cli.helpers import assert_one_line, kgdists, registered
+from tests.kills import differences, results
+
+TINY = ["--num-envs", 2, "--n-steps", 8, "--batch-size", 16, "--n-epochs", 1, "--hidden-units", 4]
+TRAIN = [*TINY, "--steps", 64, "--save-every", 0]
+
+
+class Events(Noise):
+    """Something happens at one step of all that are taken, of the first training."""
+
+    taken = 0
+    happens = {}
+
+    def step(self, action):
+        Events.taken += 1
+        for happen in Events.happens.get(Events.taken, ()):
+            happen()
+        return super().step(action)
+
+
+def fail():
+    raise RuntimeError("the physics broke")
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eagerly():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def happens(monkeypatch):
+    """What happens after 39 steps, in the middle of the third update, by name of the environment."""
+    monkeypatch.setattr(Events, "taken", 0)
+    monkeypatch.setattr(Events, "happens", {})
+    with registered(Events) as name:
+        yield lambda *what: Events.happens.update({39: what}) or name
+
+
+def assert_same(run, other):
+    differ = differences(results(run), results(other))
+    assert [name for name in differ if not name.endswith(".keras config")] == []  # Keras counts its layers
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A run of four updates that nothing happened to."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    with registered(Events) as name:
+        assert kgdists("train", name, *TINY, "--steps", 64, "--out", folder) == 0
+    return folder
+
+
+@pytest.fixture
+def run(uninterrupted, tmp_path):
+    """A copy of it as if it had been killed after its checkpoint at three quarters."""
+    with registered(Events) as name:
+        run = shutil.copytree(uninterrupted, tmp_path / "run")
+        agent = PPO(name, **PPO.load(run).config.__dict__)
+        shutil.rmtree(run / "checkpoints")
+        agent.learn(48)
+        agent.save(run)
+        (run / "evaluation.json").unlink()
+        with (run / "metrics.csv").open("a") as file:
+            file.write("4,80,1.")
+        yield run
+
+
+def test_a_resumed_run_ends_as_an_uninterrupted_one(run, uninterrupted, capsys):
+    assert kgdists("resume", run) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == f"ppo on kgdists/Events-v0, from step 48 to 64, in {run}"
+    assert out[-1].startswith("kgdists/Events-v0: return ") and out[-1].endswith(f"saved in {run}")
+    assert_same(run, uninterrupted)
+    assert kgdists("resume", run) == 0
+    assert capsys.readouterr().out == f"{run} is finished, after 64 steps\n"
+
+
+def test_a_run_without_a_checkpoint_is_begun_again(run, uninterrupted):
+    shutil.rmtree(run / "checkpoints")
+    assert kgdists("resume", run) == 0
+    assert_same(run, uninterrupted)
+
+
+def test_a_run_that_lacks_its_evaluation_gets_it(run, uninterrupted, capsys):
+    shutil.rmtree(run)
+    shutil.copytree(uninterrupted, run)
+    (run / "evaluation.json").write_text((run / "evaluation.json").read_text().replace('"steps": 64', '"steps": 48'))
+    assert kgdists("resume", run) == 0
+    assert_same(run, uninterrupted)
+
+
+def test_a_damaged_checkpoint_is_one_line_of_warning(run, uninterrupted, capsys):
+    (run / "checkpoints" / "96.zip").write_bytes(b"PK")
+    assert kgdists("resume", run) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("kgdists: warning: ") and line.endswith("96.zip. Going on from 48.zip")
+    assert_same(run, uninterrupted)
+    assert sorted(file.name for file in (run / "checkpoints").iterdir()) == ["48.zip", "64.zip"]
+
+
+def test_other_versions_are_told(run, capsys):
+    config = json.loads((run / "config.json").read_text())
+    config["versions"]["numpy"] = "1.0"
+    (run / "config.json").write_text(json.dumps(config))
+    assert kgdists("resume", run) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"Other versions may compute other numbers: numpy {np.__version__}, not 1.0" in line
+
+
+def test_what_cannot_be_resumed_is_one_line(run, tmp_path, capsys):
+    assert_one_line(capsys, kgdists("resume", tmp_path / "nowhere"), "A run must be an existing folder", "nowhere")
+    assert_one_line(capsys, kgdists("resume", tmp_path), "A run must contain the file config.json")
+    assert_one_line(capsys, kgdists("resume", run, "--save-every", -1), "`every_seconds` must be a number >= 0")
+    (run / "checkpoints" / "48.zip").write_bytes(b"PK")
+    assert_one_line(capsys, kgdists("resume", run), "damaged", "48.zip")
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"agent": "dqn"}))
+    assert_one_line(capsys, kgdists("resume", run), "Received: dqn")
+    del config["total_steps"]
+    (run / "config.json").write_text(json.dumps(config))
+    assert_one_line(capsys, kgdists("resume", run), "A run is resumed if `kgdists train` started it")
+
+
+@pytest.mark.parametrize("signal_to_stop", [interrupt, terminate])
+def test_the_first_interrupt_ends_with_checkpoint_evaluation_and_summary(
+    signal_to_stop, happens, uninterrupted, tmp_path, capsys
+):
+    run, env = tmp_path / "run", happens(signal_to_stop)
+    assert kgdists("train", env, *TRAIN, "--save-every", 60, "--out", run) == 0
+    out = capsys.readouterr().out
+    assert f"stopped after 48 of 64 steps; `kgdists resume {run}` goes on" in out
+    assert "100 episodes after 48 steps" in out.splitlines()[-1]
+    assert json.loads((run / "evaluation.json").read_text())["steps"] == 48
+    assert kgdists("resume", run) == 0
+    assert_same(run, uninterrupted)
+
+
+def test_the_second_interrupt_ends_at_once(happens, uninterrupted, tmp_path, capsys):
+    run = tmp_path / "run"
+    before = signal.getsignal(signal.SIGINT)
+    assert kgdists("train", happens(interrupt, interrupt), *TRAIN, "--out", run) == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"aborted; `kgdists resume {run}` goes on from {run / 'checkpoints' / '32.zip'}"
+    assert signal.getsignal(signal.SIGINT) is before and not (run / "evaluation.json").exists()
+    assert kgdists("resume", run) == 0
+    assert_same(run, uninterrupted)
+
+
+def test_an_environment_that_fails_loses_no_training(happens, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert kgdists("train", happens(fail), *TRAIN, "--save-every", 60, "--out", run) == 1
+    *traceback, last = capsys.readouterr().err.splitlines()
+    assert last == (
+        "kgdists: error: RuntimeError after 32 steps: the physics broke; "
+        f"`kgdists resume {run}` goes on from {run / 'checkpoints' / '32.zip'}"
+    )
+    assert any("in fail" in line for line in traceback)
+    assert kgdists("resume", run) == 0
+    assert PPO.load(run).steps == 64
+
+
+@pytest.mark.filterwarnings("ignore:.*The reward is a NaN value:UserWarning")
+def test_divergence_names_the_last_good_checkpoint(tmp_path, capsys):
+    class Diverging(Broken):
+        def __init__(self):
+            super().__init__(20)
+
+    with registered(Diverging) as name:
+        status = kgdists("train", name, *TRAIN, "--out", tmp_path / "run")
+        parts = (
+            "diverged after 32 steps: ",
+            "value_loss",
+            f"The last good checkpoint is {tmp_path}/run/checkpoints/32.zip",
+        )
+        assert_one_line(capsys, status, *parts, expected=1)
+        assert PPO.load(tmp_path / "run").steps == 32
