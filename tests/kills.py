@@ -31,11 +31,15 @@ from kgdists.cli import main as kgdists
 
 SMALL = ["--hidden-units", "16", "16", "--num-envs", "4"]
 PPO = [*SMALL, "--n-steps", "32", "--batch-size", "32", "--n-epochs", "2", "--steps", "3000"]
+SAC = [*SMALL, "--epoch-steps", "100", "--batch-size", "32", "--buffer-size", "1000", "--steps", "2000"]
 NORMALIZED = ["--normalize-observations", "--normalize-rewards"]
 RUNS = {
     "ppo CartPole": ["CartPole-v1", "--agent", "ppo", *PPO],
     "ppo Pendulum": ["Pendulum-v1", "--agent", "ppo", *PPO, *NORMALIZED],
     "ppo LunarLander": ["LunarLander-v3", "--agent", "ppo", *PPO],
+    "sac Pendulum": ["Pendulum-v1", "--agent", "sac", *SAC, "--normalize-observations"],
+    "sac CartPole": ["CartPole-v1", "--agent", "sac", *SAC],
+    "a2c CartPole": ["CartPole-v1", "--agent", "a2c", *SMALL, "--epoch-steps", "200", "--steps", "4000"],
     "pgpe CartPole": ["CartPole-v1", "--agent", "pgpe", "--hidden-units", "8", "--popsize", "20", "--steps", "8000"],
 }
 NOT_SAID_TWICE = ("steps_per_second",)

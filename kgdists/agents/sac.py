@@ -1,6 +1,7 @@
 """Soft actor-critic (Haarnoja et al. 2018b), for boxes of floats and for choices (Christodoulou 2019)."""
 
 import math
+import warnings
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from keras import ops, tree
 from kgdists import losses, random
 from kgdists.agents.agent import Agent
 from kgdists.agents.critics import twin_critic
+from kgdists.agents.files import RunWarning
 from kgdists.agents.networks import normalizations
 from kgdists.agents.replay import Replay
 from kgdists.agents.sac_config import SACConfig
@@ -189,6 +191,8 @@ class SAC(Agent):
         super().restore(arrays)
         if "replay_rows" in arrays:
             self.replay.restore({name: arrays[f"replay_{name}"] for name in ("rows", "position")})
+        elif self.steps:
+            warnings.warn("The replay was not saved (`save_replay`): training goes on with an empty one", RunWarning, 2)
 
     def _state(self):
         targets = {f"target_{i}": variable for i, variable in enumerate(self.target)}
