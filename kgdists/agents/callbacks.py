@@ -51,8 +51,8 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
     training, which goes as it would without. `evaluation_return` is in the logs of each epoch, as of the last
     evaluation, for the callbacks that come after this one: early stopping, for instance.
 
-    The first and the last epoch are always evaluated. Where training goes on, with an agent that was loaded, the best
-    policy so far stays.
+    The first and the last epoch are always evaluated. Where training goes on, with an agent that was loaded, so do the
+    evaluations, and the best policy so far stays.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         is not the one trained on.
     path : str or path
         Ending in `.keras`. Each time there is a better policy, a whole file takes the place of the last one; beside it
-        a `.json` holds its steps and return.
+        a `.json` holds its steps and return, and those of all evaluations.
     episodes : int, >= 1
     every_steps : None or int, >= 1
         Environment steps between two evaluations; None is each epoch.
@@ -76,6 +76,8 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         The highest mean return of an evaluation.
     best_steps : None or int
         The steps of the training after which the policy reached it.
+    evaluations : list of [int, float]
+        Steps and mean return of all evaluations.
 
     Examples
     --------
@@ -97,18 +99,19 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
             raise ValueError(f"`path` must end in .keras. Received: path={str(path)!r}")
         self.env, self.episodes, self.every_steps = env, episodes, every_steps
         self.deterministic, self.seed = deterministic, seed
-        self.best_return = self.best_steps = None
+        self.best_return, self.best_steps, self.evaluations = None, None, []
 
     def on_train_begin(self, logs=None):
         self._envs = make_envs(self.env, min(self.episodes, 100))
-        self._last = None
         self._steps = self.params["first_step"]
         if self._steps == 0:
-            self.best_return = self.best_steps = None
+            self.best_return, self.best_steps, self.evaluations = None, None, []
         elif self._record.is_file():
             with damage(self._record):
                 record = json.loads(self._record.read_text())
                 self.best_return, self.best_steps = float(record["return"]), int(record["steps"])
+                # After a crash some may be of steps that are yet to be taken again.
+                self.evaluations = [[int(n), float(x)] for n, x in record["evaluations"] if n <= self._steps]
 
         def act(observations, key):
             pi = self.model(observations)
@@ -120,13 +123,11 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         steps, every = int(logs["steps"]), self.every_steps or 1
         is_last = epoch + 1 == self.params["epochs"]
-        if self._last is None or is_last or steps // every > self._steps // every:
-            self._last = self._evaluate().mean
-            if self.best_return is None or self._last > self.best_return:
-                self.best_return, self.best_steps = self._last, steps
-                self._keep()
+        if not self.evaluations or is_last or steps // every > self._steps // every:
+            self.evaluations.append([steps, self._evaluate().mean])
+            self._keep(*self.evaluations[-1])
         self._steps = steps
-        logs["evaluation_return"] = self._last
+        logs["evaluation_return"] = self.evaluations[-1][1]
 
     def on_train_end(self, logs=None):
         if not isinstance(self.env, VectorEnv):
@@ -136,12 +137,15 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
     def _record(self):
         return self.path.with_suffix(".json")
 
-    def _keep(self):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with aside(self.path) as file:
-            self.model.save(file)
+    def _keep(self, steps, mean_return):
+        if self.best_return is None or mean_return > self.best_return:
+            self.best_return, self.best_steps = mean_return, steps
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with aside(self.path) as file:
+                self.model.save(file)
+        record = {"steps": self.best_steps, "return": self.best_return, "evaluations": self.evaluations}
         with aside(self._record) as file:
-            file.write_text(json.dumps({"steps": self.best_steps, "return": self.best_return}) + "\n")
+            file.write_text(json.dumps(record) + "\n")
 
     def _evaluate(self):
         count = itertools.count()

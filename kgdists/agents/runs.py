@@ -113,10 +113,11 @@ def read_evaluation(run):
 
 
 def read_versions(run):
-    """The versions of the packages that trained a run, as its newest whole checkpoint has them; {} if there is none."""
-    for file in checkpoints(run):
-        with contextlib.suppress(AttributeError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile):
+    """The versions of the packages that trained a run, by its `config.json` or its newest checkpoint; {} if unknown."""
+    versions = read_config(run).get("versions")
+    for file in checkpoints(run) if versions is None else []:
+        with contextlib.suppress(KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile):
             with zipfile.ZipFile(file) as archive:
                 versions = json.loads(archive.read("config.json"))["versions"]
-            return {str(name): str(version) for name, version in versions.items()}
-    return {}
+            break
+    return {str(name): str(x) for name, x in versions.items()} if isinstance(versions, dict) else {}

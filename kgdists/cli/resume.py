@@ -40,4 +40,4 @@ def resume(options):
         return 0
     cut_metrics(options.run / "metrics.csv", agent.steps)
     print(f"{config['agent']} on {config['env']}, from step {agent.steps} to {total_steps}, in {options.run}")
-    return go_on(agent, options.run, total_steps, options.save_every)
+    return go_on(agent, options.run, total_steps, options.save_every, config.get("evaluate_every"))

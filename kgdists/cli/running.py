@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from kgdists import plotting
-from kgdists.agents.callbacks import MetricsFile, ProgressBar
+from kgdists.agents.callbacks import EvaluateAndKeepBest, MetricsFile, ProgressBar
 from kgdists.agents.checkpoints import Checkpoints, StopOnSignal
 from kgdists.agents.files import aside, damage
 
@@ -38,7 +38,7 @@ def set_threads(threads):
         tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
-def go_on(agent, run, total_steps, save_every):
+def go_on(agent, run, total_steps, save_every, evaluate_every=None):
     """Train until the agent has taken so many steps, evaluate it, plot, and say so.
 
     Returns
@@ -50,6 +50,7 @@ def go_on(agent, run, total_steps, save_every):
     callbacks = [
         stop,
         ProgressBar(max(1, left)),
+        *_evaluations(agent, run, evaluate_every),
         MetricsFile(run / "metrics.csv", append=True),
         keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False),
         Checkpoints(agent, run, save_every),
@@ -78,6 +79,12 @@ def go_on(agent, run, total_steps, save_every):
     seconds = time.perf_counter() - start
     print(f"{agent.env}: {evaluation} after {agent.steps} steps, {seconds:.1f} s; saved in {run}")
     return 0
+
+
+def _evaluations(agent, run, every_steps):
+    if every_steps is None:
+        return []
+    return [EvaluateAndKeepBest(agent.env, run / "best.keras", every_steps=every_steps)]
 
 
 def evaluated_steps(run):

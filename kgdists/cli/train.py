@@ -36,6 +36,12 @@ def add_to(commands):
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="threads of TensorFlow; default: 1, best for small networks"
     )
+    parser.add_argument(
+        "--evaluate-every",
+        type=int,
+        metavar="N",
+        help="log an evaluation every N steps, and keep the best policy as best.keras; never by default",
+    )
     add_save_every(parser)
     parser.set_defaults(command=train)
     add_settings(parser, CLASSES)
@@ -45,6 +51,8 @@ def train(options):
     """Train an agent and write its run folder."""
     if options.threads < 1:
         raise ValueError(f"`--threads` must be at least 1. Received: {options.threads}")
+    if options.evaluate_every is not None and options.evaluate_every < 1:
+        raise ValueError(f"`--evaluate-every` must be at least 1. Received: {options.evaluate_every}")
     name = options.agent or default_agent(options.env)
     settings = given_settings(options, name, CLASSES)
     total_steps, config = AGENTS[name].tuned(options.env, options.steps, **settings)
@@ -52,11 +60,16 @@ def train(options):
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     agent = CLASSES[name](options.env, **settings)
     run = _new_folder(options.out, f"{options.env.replace('/', '-')}-{name}-seed{config.seed}")
-    facts = {"total_steps": total_steps, "threads": options.threads, "versions": checkpoint.versions()}
+    facts = {
+        "total_steps": total_steps,
+        "threads": options.threads,
+        "evaluate_every": options.evaluate_every,
+        "versions": checkpoint.versions(),
+    }
     checkpoint.write_config(run, checkpoint.identity(agent) | facts)
     agent.save(run)
     print(f"{name} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
-    return go_on(agent, run, total_steps, options.save_every)
+    return go_on(agent, run, total_steps, options.save_every, options.evaluate_every)
 
 
 def _new_folder(folder, name):

@@ -10,6 +10,7 @@ from gymnasium.spaces import Box
 from tensorflow.core.util import event_pb2
 
 import kgdists as kg
+from kgdists.agents import PPO
 from kgdists.agents.callbacks import EvaluateAndKeepBest, MetricsFile, ProgressBar
 from kgdists.evaluation import Evaluation
 from tests.agents.helpers import Bandit, Counter, Noise, counters, small, weights
@@ -82,7 +83,11 @@ def test_the_best_policy_is_kept(tmp_path):
     kept = keras.models.load_model(tmp_path / "best.keras").get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(kept, weights.seen[1], strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(kept, weights.seen[3], strict=True))
-    assert json.loads((tmp_path / "best.json").read_text()) == {"steps": 32, "return": 5.0}
+    assert json.loads((tmp_path / "best.json").read_text()) == {
+        "steps": 32,
+        "return": 5.0,
+        "evaluations": [[16, 1.0], [32, 5.0], [48, 5.0], [64, 2.0]],
+    }
     assert {file.name for file in tmp_path.iterdir()} == {"best.keras", "best.json"}
 
 
@@ -94,7 +99,26 @@ def test_where_training_goes_on_the_best_policy_stays(tmp_path):
     agent.learn(32, [callback])
     assert (tmp_path / "best.keras").read_bytes() == before and callback.best_steps == 32
     agent.learn(16, [Scripted(tmp_path, 6.0)])
-    assert json.loads((tmp_path / "best.json").read_text()) == {"steps": 80, "return": 6.0}
+    record = json.loads((tmp_path / "best.json").read_text())
+    assert (record["steps"], record["return"]) == (80, 6.0) and [x for _, x in record["evaluations"]] == [1, 5, 3, 4, 6]
+
+
+def test_where_training_goes_on_evaluations_do_too(tmp_path):
+    agent = small(Noise)
+    agent.learn(32, [Scripted(tmp_path, 1.0, 5.0, every_steps=64)])
+    history = agent.learn(48, [Scripted(tmp_path, 3.0, 4.0, every_steps=64)]).history
+    assert history["evaluation_return"] == [5.0, 3.0, 4.0]
+
+
+def test_evaluations_of_steps_that_are_taken_again_are_played_again(tmp_path):
+    agent = small(Noise)
+    agent.learn(16, [Scripted(tmp_path, 1.0)])
+    agent.save(tmp_path / "run")
+    agent.learn(32, [Scripted(tmp_path, 5.0, 2.0)])
+    callback = Scripted(tmp_path, 5.0, 3.0)
+    history = PPO.load(tmp_path / "run", Noise).learn(32, [callback]).history
+    assert history["evaluation_return"] == [5.0, 3.0] and callback.evaluations == [[16, 1.0], [32, 5.0], [48, 3.0]]
+    assert (callback.best_return, callback.best_steps) == (5.0, 32)
 
 
 def test_a_new_training_starts_without_a_best_policy(tmp_path):
@@ -108,7 +132,7 @@ def test_a_damaged_record_is_refused(tmp_path):
     agent = small(Noise)
     agent.learn(16, [Scripted(tmp_path, 5.0)])
     (tmp_path / "best.json").write_text('{"steps": 3')
-    with pytest.raises(ValueError, match="damaged. Received: .*best.json"):
+    with pytest.raises(ValueError, match="damaged: .* Received: .*best.json"):
         agent.learn(16, [Scripted(tmp_path, 5.0)])
 
 

@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 
@@ -73,3 +74,22 @@ def test_wrong_options_are_one_line(run, options, capsys):
 
 def test_a_film_cannot_go_into_a_folder_that_is_not_there(run, tmp_path, capsys):
     assert_one_line(capsys, kgdists("record", run, "--out", tmp_path / "nowhere" / "film.gif"), "nowhere")
+
+
+def test_the_best_policy_of_a_training_may_play(tmp_path, capsys):
+    tiny = ["--num-envs", 2, "--n-steps", 16, "--batch-size", 32, "--n-epochs", 1, "--hidden-units", 2]
+    out = tmp_path / "run"
+    with registered(Screen) as env:
+        arguments = ["--agent", "ppo", *tiny, "--steps", 96, "--evaluate-every", 64, "--out", out]
+        assert kgdists("train", env, *arguments) == 0
+        assert kgdists("record", out, "--best") == 0
+    evaluations = json.loads((out / "best.json").read_text())["evaluations"]
+    assert [steps for steps, _ in evaluations] == [32, 64, 96]
+    assert json.loads((out / "config.json").read_text())["evaluate_every"] == 64
+    rows = (out / "metrics.csv").read_text().splitlines()
+    assert "evaluation_return" in rows[0] and len(rows) == 4
+
+
+def test_evaluations_are_some_steps_apart(tmp_path, capsys):
+    status = kgdists("train", "CartPole-v1", "--evaluate-every", 0, "--out", tmp_path / "run")
+    assert_one_line(capsys, status, "`--evaluate-every` must be at least 1. Received: 0")
