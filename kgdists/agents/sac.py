@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops, tree
 
 from kgdists import losses, random
+from kgdists.agents import diagnostics
 from kgdists.agents.agent import Agent
 from kgdists.agents.critics import twin_critic
 from kgdists.agents.files import RunWarning
@@ -52,7 +53,7 @@ class SAC(Agent):
     name = "sac"
     Config = SACConfig
     MODELS = ("policy", "critic")
-    METRICS = ("critic_loss", "policy_loss", "entropy", "value", "ent_coef")
+    METRICS = ("critic_loss", "policy_loss", "entropy", "value", "ent_coef", "gradient_norm")
 
     def __init__(self, env, *, policy=None, critic=None, **config):
         super().__init__(env, policy=policy, **config)
@@ -95,18 +96,20 @@ class SAC(Agent):
         # Keys (seed, step) made in one call: a tensor made from an array costs as much as a layer.
         keys = iter(tf.unstack(self._keys(steps - steps % config.noise_repeat)))
         start = min(config.learning_starts, config.buffer_size)
-        updates = []
+        updates, actions = [], []
         for _ in range(self.steps_per_epoch // per_update):
             act = self._act.frozen()
             experience = self.rollouts.collect(lambda observations, act=act: act(observations, next(keys)))
             self.replay.add(*experience)
+            actions.append(experience[1])
             if self.normalizations:
                 self._compiled_normalize(split_mask(experience[0])[0])
             if self.replay.size * config.num_envs >= start:
                 updates.append(self._compiled_update(self._now(config.gradient_steps or per_update)))
         self._has_learned = bool(updates)
         means = np.mean(updates, axis=0).tolist() if updates else [math.nan] * len(self.METRICS)
-        return dict(zip(self.METRICS, means, strict=True))
+        saturation = diagnostics.saturation(self.envs.single_action_space, np.concatenate(actions))
+        return dict(zip(self.METRICS, means, strict=True)) | {name: float(x) for name, x in saturation.items()}
 
     def update(self, gradient_steps=1):
         """Improve policy and critics on what is kept for replay, by batches drawn from it.
@@ -159,10 +162,12 @@ class SAC(Agent):
             loss = critic_loss + policy_loss
             if config.ent_coef is None:
                 loss += losses.sac_temperature(self.log_alpha, entropy, self._target_entropy)
-        self.optimizer.apply(tape.gradient(loss, self.variables), self.variables)
+        gradients = tape.gradient(loss, self.variables)
+        self.optimizer.apply(gradients, self.variables)
         for target, weight in zip(self.target, self.critic.trainable_variables, strict=True):
             target.assign_add(config.tau * (weight - target))
-        return tf.stack([critic_loss, policy_loss, ops.mean(entropy), ops.mean(taken), alpha])
+        norm = diagnostics.gradient_norm(gradients)
+        return tf.stack([critic_loss, policy_loss, ops.mean(entropy), ops.mean(taken), alpha, norm])
 
     @property
     def _target_entropy(self):

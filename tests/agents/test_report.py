@@ -6,11 +6,12 @@ import xml.etree.ElementTree as ElementTree
 import html5lib
 import numpy as np
 import pytest
+from gymnasium.spaces import Box
 
 import kgdists as kg
 from kgdists.agents.meanings import MEANINGS, meaning_of
 from kgdists.agents.report import number, report
-from tests.agents.helpers import small
+from tests.agents.helpers import Bandit, Noise, small
 from tests.cli.helpers import written
 
 NAMESPACE = "{http://www.w3.org/1999/xhtml}"
@@ -180,8 +181,10 @@ def test_numbers_have_some_digits(x, text):
 def test_what_agents_log_is_explained(eagerly):
     agents = {
         "ppo": small(),
+        "a2c": kg.agents.A2C(Noise, hidden_units=(2,), epoch_steps=40, seed=0),
+        "sac": kg.agents.SAC(lambda: Bandit(Box(-1.0, 1.0)), hidden_units=(2,), epoch_steps=4, learning_starts=1),
         "es": kg.agents.ES("CartPole-v1", searcher="snes", popsize=4, max_steps=5, seed=0),
     }
     for agent in agents.values():
-        logs = agent.learn(16).history
+        logs = agent.learn(4).history
         assert [name for name in logs if not meaning_of(name) and name != "steps"] == []
