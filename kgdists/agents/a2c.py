@@ -8,7 +8,7 @@ from keras import ops, tree
 from kgdists import losses
 from kgdists.agents import diagnostics
 from kgdists.agents.a2c_config import A2CConfig
-from kgdists.agents.acting import CompiledUpdate
+from kgdists.agents.acting import Acting, CompiledUpdate
 from kgdists.agents.agent import Agent
 from kgdists.agents.networks import check_values, normalizations, value_network
 from kgdists.agents.proximity import divergence
@@ -76,11 +76,11 @@ class A2C(Agent):
 
     def _train(self):
         config, first = self.config, self.steps // self.config.num_envs
-        keys = iter(tf.unstack(self._keys(np.arange(first, first + self.steps_per_epoch // config.num_envs))))
-        updates = []
-        for _ in range(self.steps_per_epoch // (config.n_steps * config.num_envs)):
-            act = self._act.frozen()
-            updates.append(self.update(*self.rollouts.collect(lambda x, act=act: act(x, next(keys)))))
+        keys = self._keys(np.arange(first, first + self.steps_per_epoch // config.num_envs))
+        tensors, updates = iter(tf.unstack(keys)), []
+        for start in range(0, len(keys), config.n_steps):
+            act = Acting(self._act, keys[start : start + config.n_steps], tensors)
+            updates.append(self.update(*self.rollouts.collect(act)))
         return {name: float(np.mean([update[name] for update in updates])) for name in updates[0]}
 
     def update(self, observations, actions, rewards, next_observations, terminated, truncated):

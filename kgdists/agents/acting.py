@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-__all__ = ["Actor", "CompiledUpdate", "batched"]
+__all__ = ["Acting", "Actor", "CompiledUpdate", "batched"]
 
 
 class Actor:
@@ -29,11 +29,11 @@ class Actor:
         weights = [tf.TensorSpec(v.shape, v.dtype) for v in policy.variables]
         act = tf.function(act, jit_compile=True, autograph=False)
         self._act = act.get_concrete_function(observations, tf.TensorSpec((2,), tf.int64), *weights)
-        self._policy = policy
+        self.policy = policy
 
     def frozen(self):
         """The function with the weights of this moment: observations, int64 key [2] -> actions [num_envs, ...]."""
-        act, weights = self._act, list(map(_read, self._policy.variables))
+        act, weights = self._act, list(map(_read, self.policy.variables))
         is_nested = tree.is_nested(act.structured_outputs)
 
         def call(observations, key):
@@ -46,6 +46,27 @@ class Actor:
 
     def __call__(self, observations, key):
         return self.frozen()(observations, key)
+
+
+class Acting:
+    """What a policy does in one rollout: a function of observations of all environments to actions, step by step.
+
+    Parameters
+    ----------
+    actor : Actor
+    keys : int64 array, shape [T, 2]
+        Of the steps.
+    tensors : None or iterator of tensors
+        Of these keys, where they have been made for several rollouts at once.
+    """
+
+    def __init__(self, actor, keys, tensors=None):
+        # Made in one call: a tensor made from an array costs as much as a layer.
+        self.actor, self.keys, self._tensors = actor, keys, tensors or iter(tf.unstack(keys))
+        self._act = actor.frozen()
+
+    def __call__(self, observations):
+        return self._act(observations, next(self._tensors))
 
 
 class CompiledUpdate:

@@ -68,21 +68,25 @@ class Rollouts:
             actions = act(self.observations)
             observations, rewards, terminated, truncated, info = self.envs.step(decode_action(space, actions))
             observations = next_observations = copied(observations)
-            self._returns += rewards
-            self._lengths += 1
             ended = terminated | truncated
             if ended.any():
                 next_observations = _with_final(observations, ended, info)
-                self.recent_returns.extend(self._returns[ended].tolist())
-                self.recent_lengths.extend(self._lengths[ended].tolist())
-                self._returns[ended] = 0.0
-                self._lengths[ended] = 0
+            self._count(rewards, ended)
             rows.append(
                 (self.observations, actions, rewards.copy(), next_observations, terminated.copy(), truncated.copy())
             )
             self.observations = observations
         self._is_whole = True
         return tuple(tree.map_structure(lambda *x: np.stack(x), *column) for column in zip(*rows, strict=True))
+
+    def _count(self, rewards, ended):
+        self._returns += rewards
+        self._lengths += 1
+        if ended.any():
+            self.recent_returns.extend(self._returns[ended].tolist())
+            self.recent_lengths.extend(self._lengths[ended].tolist())
+            self._returns[ended] = 0.0
+            self._lengths[ended] = 0
 
     def arrays(self):
         """Name -> array of what the next rollout follows from, with environments that record their episodes."""
