@@ -1,0 +1,250 @@
+"""`RayRollouts`: the environments of an agent spread over the processes of a Ray cluster."""
+
+import contextlib
+import functools
+import importlib.util
+import json
+import tempfile
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.utils import create_empty_array
+from keras import tree
+
+from kgdists.agents.a2c import A2C
+from kgdists.agents.acting import Actor
+from kgdists.agents.envs import make_env
+from kgdists.agents.files import RunWarning
+from kgdists.agents.ppo import PPO
+from kgdists.agents.rollout import Rollouts, copied
+
+HAS_RAY = importlib.util.find_spec("ray") is not None  # an extra, without which there is one process
+if HAS_RAY:
+    import ray
+
+__all__ = ["RayRollouts"]
+
+LOSSES = 3  # of one worker in one rollout, after which the environments are to blame
+
+
+class RayRollouts(Rollouts):
+    """Collects an agent's rollouts by many processes and machines, the very numbers that the agent alone would collect.
+
+    Each worker has a part of the environments, and acts by itself for the whole rollout: it is sent the weights of the
+    policy and the keys of the random numbers once. What action environment i takes at step t follows from the weights,
+    the observation, the seed, t and i, whoever computes it. So a training run ends with the same bits on any number of
+    workers of the same kind of machine.
+
+    A worker that dies is replaced. The new one repeats the episodes of the old one up to the beginning of the rollout
+    and takes the rollout again, so that nothing changes; environments that do not repeat themselves start new
+    episodes. What an environment raises is raised here, and the next rollout starts where the last whole one ended.
+
+    Parameters
+    ----------
+    agent : PPO or A2C
+        Made with an id or a function that makes an environment, which goes to the workers by `cloudpickle`. It trains
+        and is saved as ever. Its environments should be made with `vectorization="sync"`: they stand still.
+    num_workers : None or int, >= 1
+        None: as many as the cluster has room for. At most one for each environment.
+    **options
+        Of each worker, as for `ray.remote`: `num_cpus` (1 without it; so many threads are TensorFlow's), `resources`,
+        ...
+    """
+
+    def __init__(self, agent, num_workers=None, **options):
+        if not isinstance(agent, (A2C, PPO)):
+            raise ValueError(f"`agent` must be a PPO or an A2C. Received: agent={agent!r}")
+        if isinstance(agent.env, VectorEnv):
+            raise ValueError(
+                "`agent` must have been made with an id or a function that makes an environment. "
+                f"Received: an agent with {agent.env}"
+            )
+        if num_workers is not None and (not isinstance(num_workers, int) or num_workers < 1):
+            raise ValueError(f"`num_workers` must be None or an int >= 1. Received: num_workers={num_workers!r}")
+        if not HAS_RAY:
+            raise ValueError("Workers need Ray: `pip install 'kgdists[evolution]'`. Received: a Python without it")
+        super().__init__(agent.envs, agent.rollouts.n_steps)
+        if not ray.is_initialized():
+            ray.init(log_to_driver=False)
+        options = {"num_cpus": 1} | options
+        num_threads = max(1, int(options["num_cpus"]))
+        if num_workers is None:
+            num_workers = max(1, int(ray.cluster_resources().get("CPU", 0) / (options["num_cpus"] or 1)))
+        num_envs = agent.envs.num_envs
+        num_workers = min(num_workers, num_envs)
+        bounds = [num_envs * i // num_workers for i in range(num_workers + 1)]
+        self._parts = [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
+        makers = [functools.partial(make_env, agent.env, is_checked=i == 0) for i in range(num_envs)]
+        self._actor = ray.remote(_Worker).options(**options)
+        self._arguments = ray.put((ray.cloudpickle.dumps(makers), _to_bytes(agent.policy))), self.n_steps, num_threads
+        self._workers = []
+        self._agent, self._own = agent, agent.rollouts
+        self.restore(self._own.arrays(), self._own.seed)
+        agent.rollouts = self
+
+    def reset(self):
+        """Start new episodes in all environments, at the next rollout."""
+        self.restore({"recent_returns": self.recent_returns, "recent_lengths": self.recent_lengths}, self.seed)
+
+    def collect(self, act):
+        """Step the environments T times; `act` is an `Acting`, result as of `Rollouts.collect`."""
+        weights = ray.put([np.asarray(variable.value) for variable in act.actor.policy.variables])
+        try:
+            results = self._results(weights, act.keys)
+        except BaseException:
+            self._dismiss()  # whose environments have moved on
+            raise
+        rollouts, observations, self._states = zip(*results, strict=True)
+        self._seed = None
+        rollout = tree.map_structure(lambda *x: np.concatenate(x, axis=1), *rollouts)
+        _, _, rewards, _, terminated, truncated = rollout
+        for of_step in zip(rewards, terminated | truncated, strict=True):
+            self._count(*of_step)
+        self.observations = tree.map_structure(lambda *x: np.concatenate(x), *observations)
+        return rollout
+
+    def arrays(self):
+        """Name -> array of what the next rollout follows from, as those of `Rollouts`."""
+        arrays = {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}
+        if self.observations is None or not all("starts" in state for state in self._states):
+            return arrays
+        arrays |= {"returns": self._returns, "lengths": self._lengths}
+        arrays |= {f"observations_{i}": x for i, x in enumerate(tree.flatten(self.observations))}
+        starts = [start for state in self._states for start in json.loads(state["starts"].item())]
+        actions = []
+        for state, part in zip(self._states, self._parts, strict=True):
+            actions += [state[f"actions_{i}"] for i in range(part.stop - part.start)]
+        return arrays | {"starts": np.asarray(json.dumps(starts))} | {f"actions_{i}": x for i, x in enumerate(actions)}
+
+    def restore(self, arrays, seed):
+        """Go on where other rollouts gave these arrays, as `Rollouts.restore` does, at the next rollout."""
+        self._dismiss()
+        for name in ("recent_returns", "recent_lengths"):
+            setattr(self, name, type(self.recent_returns)(np.asarray(arrays[name]).tolist(), maxlen=100))
+        self.seed = self._seed = seed
+        self.observations = None
+        num_envs = self.envs.num_envs
+        self._returns = np.array(arrays.get("returns", np.zeros(num_envs)))
+        self._lengths = np.array(arrays.get("lengths", np.zeros(num_envs, int)))
+        self._states = [_part_of(arrays, part) for part in self._parts]
+        if "starts" in arrays:
+            like = copied(create_empty_array(self.envs.single_observation_space, num_envs))
+            leaves = [arrays[f"observations_{i}"] for i in range(len(tree.flatten(like)))]
+            self.observations = tree.pack_sequence_as(like, leaves)
+
+    def close(self):
+        """Stop the workers. From then on the agent collects by itself, where the workers have ended."""
+        self._own.restore(self.arrays(), self._seed)
+        self._agent.rollouts = self._own
+        self._dismiss()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def _results(self, *task):
+        """What each worker returns, those that are lost being replaced."""
+        if not self._workers:
+            self._workers = [self._hire(i) for i in range(len(self._parts))]
+        running = [worker.collect.remote(*task) for worker in self._workers]
+        results = []
+        for i in range(len(running)):
+            for attempt in range(LOSSES):
+                try:
+                    *result, messages = ray.get(running[i])
+                    break
+                except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError) as error:
+                    if getattr(error, "actor_init_failed", False) or attempt + 1 == LOSSES:
+                        raise
+                    ray.kill(self._workers[i])  # it may only be out of reach
+                    self._workers[i] = self._hire(i)
+                    running[i] = self._workers[i].collect.remote(*task)
+                except ray.exceptions.RayTaskError as error:
+                    raise error.cause from error
+            for message in messages:
+                warnings.warn(message, RunWarning, stacklevel=3)
+            results.append(result)
+        return results
+
+    def _hire(self, i):
+        part = self._parts[i]
+        worker = self._actor.remote(*self._arguments, part)
+        worker.restore.remote(self._states[i], None if self._seed is None else self._seed + part.start)
+        return worker
+
+    def _dismiss(self):
+        for worker in getattr(self, "_workers", ()):
+            ray.kill(worker)
+        self._workers = []
+
+
+class _Worker:
+    """An actor with a part of the environments."""
+
+    def __init__(self, sources, n_steps, num_threads, part):
+        with contextlib.suppress(RuntimeError):  # in a process where TensorFlow has already run
+            tf.config.threading.set_intra_op_parallelism_threads(num_threads)
+        makers, policy = sources
+        makers = ray.cloudpickle.loads(makers)
+        envs = SyncVectorEnv(makers[part], autoreset_mode=AutoresetMode.SAME_STEP)
+        self._rollouts = Rollouts(envs, n_steps)
+        self._part, self._num_envs = part, len(makers)
+        self._policy = _from_bytes(policy)
+        example = copied(create_empty_array(envs.single_observation_space, 1, np.ones))
+        self._policy(example)
+        self._actor = Actor(self._policy, example, self._num_envs)
+        self._messages = []
+
+    def restore(self, arrays, seed):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", RunWarning)
+            self._rollouts.restore(arrays, seed)
+        self._messages = [str(warning.message) for warning in caught if issubclass(warning.category, RunWarning)]
+
+    def collect(self, weights, keys):
+        for variable, value in zip(self._policy.variables, weights, strict=True):
+            variable.assign(value)
+        act, keys = self._actor.frozen(), iter(tf.unstack(keys))
+
+        def act_in_part(observations):
+            # All draw the numbers of all environments, in the program that the agent has, and take what is theirs.
+            actions = act(tree.map_structure(self._padded, observations), next(keys))
+            return tree.map_structure(lambda x: x[self._part], actions)
+
+        rollout = self._rollouts.collect(act_in_part)
+        messages, self._messages = self._messages, []
+        return rollout, self._rollouts.observations, self._rollouts.arrays(), messages
+
+    def _padded(self, x):
+        before, after = self._part.start, self._num_envs - self._part.stop
+        return np.concatenate([x[:1].repeat(before, axis=0), x, x[:1].repeat(after, axis=0)])
+
+
+def _part_of(arrays, part):
+    """The arrays of some of the environments."""
+    state = {name: np.zeros(0) for name in ("recent_returns", "recent_lengths")}
+    if "starts" not in arrays:
+        return state
+    state |= {name: x[part] for name, x in arrays.items() if name in ("returns", "lengths") or "observations_" in name}
+    state |= {f"actions_{i}": arrays[f"actions_{part.start + i}"] for i in range(part.stop - part.start)}
+    return state | {"starts": np.asarray(json.dumps(json.loads(arrays["starts"].item())[part]))}
+
+
+def _to_bytes(policy):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "policy.keras"
+        policy.save(file)
+        return file.read_bytes()
+
+
+def _from_bytes(content):
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "policy.keras"
+        file.write_bytes(content)
+        return keras.models.load_model(file, compile=False)
