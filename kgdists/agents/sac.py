@@ -53,7 +53,7 @@ class SAC(Agent):
     name = "sac"
     Config = SACConfig
     MODELS = ("policy", "critic")
-    METRICS = ("critic_loss", "policy_loss", "entropy", "value", "ent_coef", "gradient_norm")
+    METRICS = ("critic_loss", "policy_loss", "entropy", "value", "ent_coef")
 
     def __init__(self, env, *, policy=None, critic=None, **config):
         super().__init__(env, policy=policy, **config)
@@ -109,7 +109,11 @@ class SAC(Agent):
         self._has_learned = bool(updates)
         means = np.mean(updates, axis=0).tolist() if updates else [math.nan] * len(self.METRICS)
         saturation = diagnostics.saturation(self.envs.single_action_space, np.concatenate(actions))
-        return dict(zip(self.METRICS, means, strict=True)) | {name: float(x) for name, x in saturation.items()}
+        return {
+            **dict(zip(self.METRICS, means, strict=True)),
+            **{name: float(x) for name, x in saturation.items()},
+            "gradient_norm": diagnostics.adam_gradient_norm(self.optimizer) if updates else math.nan,
+        }
 
     def update(self, gradient_steps=1):
         """Improve policy and critics on what is kept for replay, by batches drawn from it.
@@ -162,12 +166,10 @@ class SAC(Agent):
             loss = critic_loss + policy_loss
             if config.ent_coef is None:
                 loss += losses.sac_temperature(self.log_alpha, entropy, self._target_entropy)
-        gradients = tape.gradient(loss, self.variables)
-        self.optimizer.apply(gradients, self.variables)
+        self.optimizer.apply(tape.gradient(loss, self.variables), self.variables)
         for target, weight in zip(self.target, self.critic.trainable_variables, strict=True):
             target.assign_add(config.tau * (weight - target))
-        norm = diagnostics.gradient_norm(gradients)
-        return tf.stack([critic_loss, policy_loss, ops.mean(entropy), ops.mean(taken), alpha, norm])
+        return tf.stack([critic_loss, policy_loss, ops.mean(entropy), ops.mean(taken), alpha])
 
     @property
     def _target_entropy(self):

@@ -181,6 +181,14 @@ def test_the_norm_of_gradients_is_that_of_all_as_one_vector():
     )
 
 
+def test_adam_remembers_the_norm_of_its_gradients():
+    variables = [keras.Variable([1.0, 2.0]), keras.Variable(3.0)]
+    optimizer = keras.optimizers.Adam(0.1)
+    for _ in range(3):
+        optimizer.apply([ops.array([2.0, 4.0]), ops.array(4.0)], variables)
+    assert diagnostics.adam_gradient_norm(optimizer) == pytest.approx(6.0, rel=1e-4)
+
+
 def test_all_of_them_compile():
     space = Dict(a=Box(-1.0, 1.0, (2,)), b=Discrete(3))
 
