@@ -16,8 +16,8 @@ MEANINGS = {
     "be longer, above 0.5 they are too long.",
     "explained_variance": "Part of the variance of the returns that the values explain. Should rise towards 1; 0 is as "
     "good as a constant, negative worse.",
-    "gradient_norm": "Of the gradient of all weights, before it is clipped; of SAC the root mean square over a thousand "
-    "steps. Should be steady; spikes are bad steps.",
+    "gradient_norm": "Of the gradient of all weights, before it is clipped; of SAC the root mean square over a "
+    "thousand steps. Should be steady; spikes are bad steps.",
     "weight_norm": "Of all trained weights. Should grow slowly, and not without end.",
     "policy_loss": "What the policy minimises. Its level tells nothing; it should not explode.",
     "value_loss": "Mean squared error of the value function. Grows with the returns, then should fall.",
