@@ -23,20 +23,24 @@ import time
 import zipfile
 from pathlib import Path
 
+import gymnasium
 import h5py
 import numpy as np
 import tensorflow as tf
 
 from kgdists.cli import main as kgdists
+from tests.agents.helpers import Noise
 
+gymnasium.register("kgdists/Noise-v0", Noise)
 SMALL = ["--hidden-units", "16", "16", "--num-envs", "4"]
-PPO = [*SMALL, "--n-steps", "32", "--batch-size", "32", "--n-epochs", "2", "--steps", "3000"]
+PPO = ["--agent", "ppo", *SMALL, "--n-steps", "32", "--batch-size", "32", "--n-epochs", "2", "--steps", "3000"]
 SAC = [*SMALL, "--epoch-steps", "100", "--batch-size", "32", "--buffer-size", "1000", "--steps", "2000"]
 NORMALIZED = ["--normalize-observations", "--normalize-rewards"]
 RUNS = {
-    "ppo CartPole": ["CartPole-v1", "--agent", "ppo", *PPO],
-    "ppo Pendulum": ["Pendulum-v1", "--agent", "ppo", *PPO, *NORMALIZED],
-    "ppo LunarLander": ["LunarLander-v3", "--agent", "ppo", *PPO],
+    "ppo Noise": ["kgdists/Noise-v0", *PPO, "--batch-size", "128", "--n-epochs", "1", "--steps", "640"],
+    "ppo CartPole": ["CartPole-v1", *PPO],
+    "ppo Pendulum": ["Pendulum-v1", *PPO, *NORMALIZED],
+    "ppo LunarLander": ["LunarLander-v3", *PPO],
     "sac Pendulum": ["Pendulum-v1", "--agent", "sac", *SAC, "--normalize-observations"],
     "sac CartPole": ["CartPole-v1", "--agent", "sac", *SAC],
     "a2c CartPole": ["CartPole-v1", "--agent", "a2c", *SMALL, "--epoch-steps", "200", "--steps", "4000"],
