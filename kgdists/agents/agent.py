@@ -11,7 +11,7 @@ from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
 from kgdists.agents import checkpoint
-from kgdists.agents.acting import Actor, batched
+from kgdists.agents.acting import Acting, Actor, batched
 from kgdists.agents.distributed import Replicas
 from kgdists.agents.envs import make_envs
 from kgdists.agents.networks import policy_network
@@ -70,6 +70,11 @@ class Agent:
         """Steps of all environments together in one epoch: here one rollout."""
         return self.config.n_steps * self.config.num_envs
 
+    @property
+    def epochs(self):
+        """Epochs so far."""
+        return self.steps // self.steps_per_epoch
+
     def _train(self):
         """Take the steps of one epoch and improve by them: dict of name -> float, losses and diagnostics."""
         raise NotImplementedError
@@ -97,15 +102,16 @@ class Agent:
         """
         if not isinstance(total_steps, int) or total_steps < 1:
             raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps!r}")
-        first, epochs = self.steps // self.steps_per_epoch, -(-total_steps // self.steps_per_epoch)
+        goal, epoch = self.steps + total_steps, self.epochs
+        expected = epoch - (-total_steps // self.steps_per_epoch)
         history = keras.callbacks.History()
         callbacks = keras.callbacks.CallbackList(
-            [*(callbacks or ()), history], model=self.policy, epochs=first + epochs, first_step=self.steps
+            [*(callbacks or ()), history], model=self.policy, epochs=expected, first_step=self.steps
         )
         self.policy.stop_training = False
         callbacks.on_train_begin()
         try:
-            for epoch in range(first, first + epochs):
+            while self.steps < goal and not self.policy.stop_training:
                 callbacks.on_epoch_begin(epoch)
                 start = time.perf_counter()
                 self.is_sound = False
@@ -115,10 +121,10 @@ class Agent:
                 self.is_sound = True
                 speed = {"steps_per_second": self.steps_per_epoch / (time.perf_counter() - start)}
                 callbacks.on_epoch_end(epoch, self._progress() | metrics | speed)
-                if self.policy.stop_training:
-                    break
+                epoch += 1
         except Exception as error:
-            self.is_sound = not isinstance(error, FloatingPointError)  # an environment's error leaves the weights alone
+            # An environment's error leaves the weights as they are.
+            self.is_sound = not isinstance(error, FloatingPointError) and not self._bad_weights()
             raise
         finally:
             callbacks.on_train_end()
@@ -126,11 +132,8 @@ class Agent:
 
     def _collect(self):
         """The next rollout, of `n_steps` steps of each environment: arrays as `Rollouts.collect` returns them."""
-        # Keys (seed, step) made in one call: a tensor made from an array costs as much as a layer.
         first = self.steps // self.config.num_envs
-        keys = iter(tf.unstack(self._keys(np.arange(first, first + self.config.n_steps))))
-        act = self._act.frozen()
-        return self.rollouts.collect(lambda observations: act(observations, next(keys)))
+        return self.rollouts.collect(Acting(self._act, self._keys(np.arange(first, first + self.config.n_steps))))
 
     def _keys(self, steps):
         """Keys [T, 2] of the actions at the steps [T]."""
@@ -138,10 +141,13 @@ class Agent:
 
     def _check_finite(self, metrics):
         bad = [name for name, x in metrics.items() if not math.isfinite(x) and name not in self.UNDEFINED_AT_TIMES]
-        bad += [variable.path for variable in self.variables if not np.isfinite(variable.numpy()).all()]
+        bad += self._bad_weights()
         if bad:
             good = f". The last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
             raise FloatingPointError(f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite{good}")
+
+    def _bad_weights(self):
+        return [variable.path for variable in self.variables if not np.isfinite(variable.numpy()).all()]
 
     def _progress(self):
         returns, lengths = self.rollouts.recent_returns, self.rollouts.recent_lengths

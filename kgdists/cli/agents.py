@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
-from kgdists.agents import A2C, ES, PPO, SAC, ESConfig, checkpoint
+from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, ESConfig, checkpoint
 from kgdists.agents.tuned import tuned_config
 from kgdists.evolution.gym import SEARCHERS
 
@@ -23,7 +23,7 @@ def _entry(name, agent, config):
     return Entry(agent, lambda env, total_steps, **settings: tuned_config(env, name, config, total_steps, **settings))
 
 
-AGENTS = {agent.name: _entry(agent.name, agent, agent.Config) for agent in (PPO, A2C, SAC)} | {
+AGENTS = {agent.name: _entry(agent.name, agent, agent.Config) for agent in (PPO, A2C, REINFORCE, SAC)} | {
     searcher: _entry(searcher, ES, functools.partial(ESConfig, searcher=searcher)) for searcher in SEARCHERS
 }
 

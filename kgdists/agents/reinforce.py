@@ -1,0 +1,160 @@
+"""REINFORCE, the policy gradient of whole episodes (Williams 1992)."""
+
+import itertools
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops, tree
+
+from kgdists import losses
+from kgdists.agents import diagnostics
+from kgdists.agents.acting import CompiledUpdate
+from kgdists.agents.agent import Agent
+from kgdists.agents.networks import check_values, normalizations, value_network
+from kgdists.agents.reinforce_config import REINFORCEConfig
+from kgdists.agents.time_major import as_float32, flat, values_of
+from kgdists.agents.whole_episodes import collect_episodes, padded
+from kgdists.policy import split_mask
+from kgdists.returns import discounted
+
+__all__ = ["REINFORCE"]
+
+
+class REINFORCE(Agent):
+    """An agent that makes actions likelier by the return that followed them, in episodes that one policy played.
+
+    The return of a step is the discounted sum of the rewards up to the end of its episode, and its gradient is not
+    discounted by its place in it. If an episode was cut off, the baseline, if there is one, stands for what is left.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment with same-step autoreset. Its episodes
+        must end.
+    policy : None or kgdists.Policy
+        Observations -> distribution over actions; None makes dense layers and the head for the action space.
+    value : None or keras.Model
+        The baseline: observations [B, *shape], without action masks, -> values [B, 1]; None makes dense layers. Not
+        trained, nor asked, if `baseline` is False.
+    **config
+        Fields of `REINFORCEConfig`.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> agent = kg.agents.REINFORCE("CartPole-v1", num_envs=2, episodes=4, seed=0)
+    >>> history = agent.learn(300)
+    >>> history.history["steps"][-1] >= 300.0
+    True
+    """
+
+    name = "reinforce"
+    Config = REINFORCEConfig
+    MODELS = ("policy", "value")
+
+    def __init__(self, env, *, policy=None, value=None, **config):
+        super().__init__(env, policy=policy, **config)
+        config = self.config
+        self.value = value or value_network(self.envs, config)
+        check_values(self.value, self._example)
+        self.variables = list(self.policy.trainable_variables)
+        self.normalizations = normalizations(self.policy.trunk)
+        if config.baseline:
+            self.variables += self.value.trainable_variables
+            self.normalizations += normalizations(self.value)
+        self.optimizer = keras.optimizers.Adam(config.learning_rate, epsilon=1e-5, global_clipnorm=config.max_grad_norm)
+        self.optimizer.build(self.variables)
+        self.optimizers = {"optimizer": self.optimizer}
+        self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
+        self._steps = config.num_envs
+        self._compiled_update = CompiledUpdate(self._update)
+
+    @property
+    def steps_per_epoch(self):
+        """Steps of all environments together in the last epoch; episodes have no fixed number of them."""
+        return self._steps
+
+    @property
+    def epochs(self):
+        """Epochs so far, each of one gradient step."""
+        return int(self.optimizer.iterations)
+
+    def _train(self):
+        experience, is_wanted = self._collect()
+        self._steps = is_wanted.size
+        return self.update(*experience, is_wanted)
+
+    def _collect(self):
+        """New episodes: arrays as `Rollouts.collect` returns them, and which of their steps belong to the episodes."""
+        act, first = self._act.frozen(), self.steps // self.config.num_envs
+        pieces = (
+            self._keys(np.arange(self.config.n_steps) + start) for start in itertools.count(first, self.config.n_steps)
+        )
+        keys = (key for piece in pieces for key in tf.unstack(piece))
+        return collect_episodes(self.rollouts, lambda observations: act(observations, next(keys)), self.config.episodes)
+
+    def update(self, observations, actions, rewards, next_observations, terminated, truncated, is_wanted):
+        """Improve policy and baseline on episodes: (nested) arrays [T, N, ...] as `Rollouts.collect` returns them.
+
+        Parameters
+        ----------
+        is_wanted : bool array, shape [T, N]
+            The steps that belong to the episodes; they start with the first step and follow each other.
+
+        Returns
+        -------
+        dict of name -> float, the losses and diagnostics.
+        """
+        experience = (
+            observations,
+            actions,
+            rewards.astype("float32"),
+            next_observations,
+            terminated,
+            truncated,
+            is_wanted,
+        )
+        return self._compiled_update(*padded(experience, self.config.n_steps))
+
+    def _update(self, observations, actions, rewards, next_observations, terminated, truncated, is_wanted):
+        config = self.config
+        rows, taken = tree.map_structure(flat, (observations, actions))
+        weights = as_float32(flat(is_wanted))
+        weights = weights / ops.mean(weights)  # so that a weighted mean is one over the steps wanted
+        if config.baseline:
+            after = values_of(self.value, tree.map_structure(flat, next_observations))
+        else:
+            after = ops.zeros_like(weights)
+        returns = flat(discounted(rewards, ops.reshape(after, rewards.shape), terminated, truncated, config.gamma))
+        with tf.GradientTape() as tape:
+            pi = self.policy(rows)
+            log_proba = as_float32(pi.log_proba(taken))
+            values = values_of(self.value, rows) if config.baseline else ops.zeros_like(returns)
+            advantages = returns - ops.stop_gradient(values)
+            if config.normalize_advantages:
+                centered = advantages - ops.mean(weights * advantages)
+                advantages = centered / (ops.sqrt(ops.mean(weights * ops.square(centered))) + 1e-8)
+            entropies = {
+                name: ops.mean(weights * as_float32(x)) for name, x in diagnostics.entropies(pi, self.generator).items()
+            }
+            policy_loss = losses.policy_gradient(log_proba, weights * advantages)
+            loss = policy_loss - config.ent_coef * entropies["entropy"]
+            metrics = {"policy_loss": policy_loss, **entropies}
+            if config.baseline:
+                root = ops.sqrt(weights)
+                metrics["value_loss"] = losses.value(root * values, root * returns)
+                loss += config.vf_coef * metrics["value_loss"]
+        gradients = tape.gradient(loss, self.variables)
+        self.optimizer.apply(gradients, self.variables)
+        if self.normalizations:
+            x, _ = split_mask(rows)
+            weights = ops.reshape(weights, (-1, *[1] * (len(x.shape) - 1)))
+            mean = ops.mean(weights * x, axis=0)
+            variance = ops.mean(weights * ops.square(x - mean), axis=0)
+            for layer in self.normalizations:
+                layer.update_moments(ops.sum(as_float32(is_wanted)), mean, variance)
+        return metrics | {
+            "gradient_norm": diagnostics.gradient_norm(gradients),
+            "learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate),
+        }
