@@ -66,7 +66,7 @@ class RayRollouts(Rollouts):
         if num_workers is not None and (not isinstance(num_workers, int) or num_workers < 1):
             raise ValueError(f"`num_workers` must be None or an int >= 1. Received: num_workers={num_workers!r}")
         if not HAS_RAY:
-            raise ValueError("Workers need Ray: `pip install 'kgdists[evolution]'`. Received: a Python without it")
+            raise ValueError("Workers need Ray: `pip install 'kgdists[ray]'`. Received: a Python without it")
         super().__init__(agent.envs, agent.rollouts.n_steps)
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
