@@ -181,6 +181,20 @@ TUNED = {
             box_family="normal",
         ),
     },
+    "Walker2d-v5": {
+        "ppo": _tuned(
+            999_424,
+            decay=("learning_rate",),
+            n_steps=256,
+            batch_size=128,
+            n_epochs=10,
+            learning_rate=5e-4,
+            normalize_observations=True,
+            normalize_rewards=True,
+            initial_stddev=0.5,
+            box_family="normal",
+        ),
+    },
 }
 
 DEFAULT = {"ppo": _tuned(100_000), "a2c": _tuned(100_000), "reinforce": _tuned(100_000), "sac": _tuned(50_000)}
