@@ -100,7 +100,8 @@ def _rendering(env):
     except Exception as error:  # there is no end of what drivers raise
         frame, reason = None, f"{type(error).__name__}: {error}"
     if not isinstance(frame, np.ndarray) or frame.ndim != 3:
-        raise ValueError(f"An environment must render to arrays here to be recorded. Received: {env}, {reason}")
+        hint = " (without a display MuJoCo needs MUJOCO_GL=egl and a graphics card)" if "OpenGL" in reason else ""
+        raise ValueError(f"An environment must render to arrays here to be recorded. Received: {env}, {reason}{hint}")
     return single
 
 

@@ -95,7 +95,8 @@ def _row(run):
         "weights": f"{sum(int(np.prod(w.shape)) for w in policy.trainable_weights):,}",
         "head": type(policy.head).__name__,
         "statistics": {name: number(_at_the_end(metrics, name)) for name in STATISTICS},
-        "versions": ", ".join(f"{name} {version}" for name, version in read_versions(run.path).items()) or "unknown",
+        "versions": ", ".join(f"{name} {version}" for name, version in read_versions(run.path).items())
+        or "unknown versions",
     }
 
 
@@ -111,6 +112,7 @@ def _environment(env, of_env):
         "statistics": {
             name: meaning_of(name) for name in STATISTICS if any(row["statistics"][name] != NONE for row in rows)
         },
+        "versions": _versions(rows),
         "curve": _figure(of_env, "return", (6.0, 3.4)),
         "metrics": [
             {"name": name, "figure": _figure(of_env, name, (4.2, 2.6)), "meaning": meaning_of(name)} for name in metrics
@@ -120,6 +122,14 @@ def _environment(env, of_env):
             for name in names
         ],
     }
+
+
+def _versions(rows):
+    """Versions of packages -> the runs trained with them."""
+    folders = collections.defaultdict(list)
+    for row in rows:
+        folders[row["versions"]].append(row["folder"])
+    return {versions: ", ".join(names) for versions, names in folders.items()}
 
 
 def _ordered(rows):
@@ -133,9 +143,10 @@ def _summary(rows):
     means = [row["mean"] for row in rows if row["mean"] is not None]
     if not means:
         return "not evaluated yet"
-    if len(means) == 1:
+    seeds = f"{len(means)} seeds" if len(means) == len(rows) else f"{len(means)} of {len(rows)} seeds"
+    if len(rows) == 1:
         return number(means[0])
-    return f"{number(np.mean(means))}, from {number(min(means))} to {number(max(means))} ({len(means)} seeds)"
+    return f"{number(np.mean(means))}, from {number(min(means))} to {number(max(means))} ({seeds})"
 
 
 def _at_the_end(metrics, name):
@@ -166,12 +177,12 @@ def _figure(of_env, name, size):
     """A metric of all experiments as a data URI of an SVG."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    for experiment in of_env:
+    for i, experiment in enumerate(of_env):
         curves = [
             (row["metrics"]["steps"], row["metrics"][name]) for row in experiment["runs"] if name in row["metrics"]
         ]
         if curves:
-            draw_seeds(axes, curves, experiment["name"])
+            draw_seeds(axes, curves, experiment["name"], f"C{i % 10}")
     axes.set_xlabel("environment steps")
     axes.set_title(plain(name))
     axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -35,7 +35,6 @@ def add_to(commands):
 def record(options):
     """Write a film of a run's policy and print its name and returns."""
     if not os.environ.get("DISPLAY"):
-        os.environ.setdefault("MUJOCO_GL", "egl")
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     env = read_config(options.run)["env"]
     if not isinstance(env, str):

@@ -64,13 +64,13 @@ def learning_curve(runs, labels=None, panels=None, *, quantity="return"):
     return figure
 
 
-def draw_seeds(axes, curves, name):
+def draw_seeds(axes, curves, name, color=None):
     """Draw the curves of the seeds of one experiment, pairs of steps and values, into matplotlib's axes."""
     if len(curves) == 1:
-        axes.plot(*curves[0], label=plain(name))
+        axes.plot(*curves[0], color=color, label=plain(name))
         return
     steps, mean, low, high = seed_band(curves)
-    (line,) = axes.plot(steps, mean, label=f"{plain(name)}, {len(curves)} seeds")
+    (line,) = axes.plot(steps, mean, color=color, label=f"{plain(name)}, {len(curves)} seeds")
     axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.25, linewidth=0.0)
 
 

@@ -58,8 +58,8 @@ def test_a_page_has_the_evaluation_of_each_run_and_over_the_seeds(page):
 
 def test_a_page_has_the_statistics_of_each_policy(page):
     head, *rows = tables(page)[1]
-    assert head == ["Run", "Head", "Weights", "entropy", "kl", "steps_per_second", "Trained with"]
-    assert rows[1] == ["a1", "CategoricalHead", "17", "0.5", "0.02", "500.0", "unknown"]
+    assert head == ["Run", "Head", "Weights", "entropy", "kl", "steps_per_second"]
+    assert rows[1] == ["a1", "CategoricalHead", "17", "0.5", "0.02", "500.0"]
 
 
 def test_settings_that_differ_are_marked(page):
@@ -124,6 +124,7 @@ def test_a_training_under_way_is_shown(tmp_path):
     (run / "evaluation.json").unlink()
     assert tables(report([run]))[0][1:] == [["ppo: not evaluated yet"], [*tables(report([run]))[0][2]]]
     assert tables(report([run]))[0][2][2:4] == ["not evaluated yet", ""]
+    assert tables(report([run, written(tmp_path / "other", seed=1)]))[0][1] == ["ppo: 30, from 30 to 30 (1 of 2 seeds)"]
 
 
 def test_the_versions_are_those_that_trained(tmp_path):
@@ -131,7 +132,10 @@ def test_the_versions_are_those_that_trained(tmp_path):
     agent = small()
     agent.save(tmp_path / "saved")
     (tmp_path / "saved" / "checkpoints").rename(run / "checkpoints")
-    assert f"kgdists {kg.__version__}, keras 3" in tables(report([run]))[1][1][-1]
+    page = report([run])
+    assert f"Trained with kgdists {kg.__version__}, keras 3" in page and "unknown versions" not in page
+    page = report([run, written(tmp_path / "other", seed=1)])
+    assert ": run.</p>" in page and "Trained with unknown versions: other.</p>" in page
 
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.csv", "policy.keras"])
