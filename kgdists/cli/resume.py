@@ -6,7 +6,7 @@ from pathlib import Path
 from kgdists.agents import checkpoint
 from kgdists.agents.files import RunWarning
 from kgdists.cli.agents import agent_of
-from kgdists.cli.running import add_save_every, cut_metrics, evaluated_steps, go_on, set_threads
+from kgdists.cli.running import add_save_every, alone, cut_metrics, evaluated_steps, go_on, set_threads
 
 __all__ = ["add_to", "resume"]
 
@@ -31,13 +31,22 @@ def resume(options):
     other = [f"{name} {x}, not {known.get(name)}" for name, x in checkpoint.versions().items() if known.get(name) != x]
     if other:
         warnings.warn(f"Other versions may compute other numbers: {'; '.join(other)}", RunWarning, stacklevel=2)
-    if checkpoint.checkpoints(options.run):
-        agent = cls.load(options.run)
+    with alone(options.run):
+        return _resume(cls, config, options)
+
+
+def _resume(cls, config, options):
+    run, total_steps = options.run, config["total_steps"]
+    if checkpoint.checkpoints(run):
+        agent = cls.load(run)
     else:  # it was interrupted before there was one
         agent = cls(config["env"], **checkpoint.config_from_json(config["config"]))
-    if agent.steps >= total_steps and evaluated_steps(options.run) == agent.steps:
-        print(f"{options.run} is finished, after {agent.steps} steps")
+    if agent.steps >= total_steps and evaluated_steps(run) == agent.steps:
+        print(f"{run} is finished, after {agent.steps} steps")
         return 0
-    cut_metrics(options.run / "metrics.csv", agent.steps)
-    print(f"{config['agent']} on {config['env']}, from step {agent.steps} to {total_steps}, in {options.run}")
-    return go_on(agent, options.run, total_steps, options.save_every, config.get("evaluate_every"))
+    rollouts = getattr(agent, "rollouts", None)
+    if agent.steps and rollouts is not None and rollouts.observations is None:
+        warnings.warn("The episodes being played were not recorded: new ones are started", RunWarning, stacklevel=2)
+    cut_metrics(run / "metrics.csv", agent.steps)
+    print(f"{config['agent']} on {config['env']}, from step {agent.steps} to {total_steps}, in {run}")
+    return go_on(agent, run, total_steps, options.save_every, config.get("evaluate_every"))

@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import sys
 import time
 import traceback
@@ -12,12 +13,17 @@ import traceback
 import keras
 import tensorflow as tf
 
+try:
+    import fcntl
+except ImportError:  # where there is no POSIX
+    fcntl = None  # type: ignore[assignment]
+
 from kgdists import plotting
 from kgdists.agents.callbacks import EvaluateAndKeepBest, MetricsFile, ProgressBar
 from kgdists.agents.checkpoints import Checkpoints, StopOnSignal
 from kgdists.agents.files import aside, damage
 
-__all__ = ["add_save_every", "cut_metrics", "evaluated_steps", "go_on", "set_threads"]
+__all__ = ["add_save_every", "alone", "cut_metrics", "evaluated_steps", "go_on", "set_threads"]
 
 
 def add_save_every(parser):
@@ -36,6 +42,26 @@ def set_threads(threads):
     # A thread handing over to another costs more than a small network does.
     with contextlib.suppress(RuntimeError):  # TensorFlow runs already, within a process of the caller's
         tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+@contextlib.contextmanager
+def alone(run):
+    """Keep other processes from training in a run folder; the end of this one, even a sudden one, lets them."""
+    if fcntl is None:
+        yield
+        return
+    folder = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(folder)
+        raise ValueError(f"A run is trained by one process at a time, and another is at it. Received: {run}") from error
+    except OSError:  # a file system without locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(folder)
 
 
 def go_on(agent, run, total_steps, save_every, evaluate_every=None):

@@ -6,7 +6,7 @@ from pathlib import Path
 from kgdists.agents import checkpoint
 from kgdists.agents.tuned import default_agent
 from kgdists.cli.agents import AGENTS
-from kgdists.cli.running import add_save_every, go_on, set_threads
+from kgdists.cli.running import add_save_every, alone, go_on, set_threads
 from kgdists.cli.settings import add_settings, given_settings
 
 __all__ = ["add_to", "train"]
@@ -67,9 +67,10 @@ def train(options):
         "versions": checkpoint.versions(),
     }
     checkpoint.write_config(run, checkpoint.identity(agent) | facts)
-    agent.save(run)
-    print(f"{name} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
-    return go_on(agent, run, total_steps, options.save_every, options.evaluate_every)
+    with alone(run):
+        agent.save(run)
+        print(f"{name} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
+        return go_on(agent, run, total_steps, options.save_every, options.evaluate_every)
 
 
 def _new_folder(folder, name):

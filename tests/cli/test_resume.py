@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kgdists.agents import PPO
+from kgdists.cli.running import alone
 from tests.agents.helpers import Broken, Noise
 from tests.cli.helpers import assert_one_line, kgdists, registered
 from tests.kills import differences, results
@@ -71,19 +72,25 @@ def uninterrupted(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def run(uninterrupted, tmp_path):
+@pytest.fixture(scope="module")
+def killed(uninterrupted, tmp_path_factory):
     """A copy of it as if it had been killed after its checkpoint at three quarters."""
+    run = shutil.copytree(uninterrupted, tmp_path_factory.mktemp("runs") / "run")
     with registered(Events) as name:
-        run = shutil.copytree(uninterrupted, tmp_path / "run")
         agent = PPO(name, **PPO.load(run).config.__dict__)
         shutil.rmtree(run / "checkpoints")
         agent.learn(48)
-        agent.save(run)
-        (run / "evaluation.json").unlink()
-        with (run / "metrics.csv").open("a") as file:
-            file.write("4,80,1.")
-        yield run
+    agent.save(run)
+    (run / "evaluation.json").unlink()
+    with (run / "metrics.csv").open("a") as file:
+        file.write("4,80,1.")
+    return run
+
+
+@pytest.fixture
+def run(killed, tmp_path):
+    with registered(Events):
+        yield shutil.copytree(killed, tmp_path / "run")
 
 
 def test_a_resumed_run_ends_as_an_uninterrupted_one(run, uninterrupted, capsys):
@@ -126,6 +133,11 @@ def test_other_versions_are_told(run, capsys):
     assert kgdists("resume", run) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert f"Other versions may compute other numbers: numpy {np.__version__}, not 1.0" in line
+
+
+def test_two_processes_do_not_train_the_same_run(run, capsys):
+    with alone(run):
+        assert_one_line(capsys, kgdists("resume", run), "A run is trained by one process at a time", str(run))
 
 
 def test_what_cannot_be_resumed_is_one_line(run, tmp_path, capsys):
@@ -177,6 +189,7 @@ def test_an_environment_that_fails_loses_no_training(happens, tmp_path, capsys):
     )
     assert any("in fail" in line for line in traceback)
     assert kgdists("resume", run) == 0
+    assert capsys.readouterr().err.strip().endswith("The episodes being played were not recorded: new ones are started")
     assert PPO.load(run).steps == 64
 
 
