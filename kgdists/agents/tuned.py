@@ -195,6 +195,20 @@ TUNED = {
             box_family="normal",
         ),
     },
+    "InvertedDoublePendulum-v5": {
+        "ppo": _tuned(
+            299_008,
+            decay=("learning_rate",),
+            n_steps=256,
+            batch_size=256,
+            n_epochs=10,
+            learning_rate=1e-3,
+            normalize_observations=True,
+            normalize_rewards=True,
+            initial_stddev=0.4,
+            box_family="normal",
+        ),
+    },
 }
 
 DEFAULT = {"ppo": _tuned(100_000), "a2c": _tuned(100_000), "reinforce": _tuned(100_000), "sac": _tuned(50_000)}
