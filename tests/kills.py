@@ -38,12 +38,13 @@ SAC = [*SMALL, "--epoch-steps", "100", "--batch-size", "32", "--buffer-size", "1
 NORMALIZED = ["--normalize-observations", "--normalize-rewards"]
 RUNS = {
     "ppo Noise": ["kgdists/Noise-v0", *PPO, "--batch-size", "128", "--n-epochs", "1", "--steps", "640"],
-    "ppo CartPole": ["CartPole-v1", *PPO],
+    "ppo CartPole": ["CartPole-v1", *PPO, "--evaluate-every", "500"],
     "ppo Pendulum": ["Pendulum-v1", *PPO, *NORMALIZED],
     "ppo LunarLander": ["LunarLander-v3", *PPO],
     "sac Pendulum": ["Pendulum-v1", "--agent", "sac", *SAC, "--normalize-observations"],
     "sac CartPole": ["CartPole-v1", "--agent", "sac", *SAC],
     "a2c CartPole": ["CartPole-v1", "--agent", "a2c", *SMALL, "--epoch-steps", "200", "--steps", "4000"],
+    "reinforce CartPole": ["CartPole-v1", "--agent", "reinforce", *SMALL, "--steps", "3000"],
     "pgpe CartPole": ["CartPole-v1", "--agent", "pgpe", "--hidden-units", "8", "--popsize", "20", "--steps", "8000"],
 }
 NOT_SAID_TWICE = ("steps_per_second",)
