@@ -81,19 +81,19 @@ def newest(run):
 def kill(pid, run, draw, seconds_to_start):
     """Kill a process at a random moment.
 
-    Half the time at any moment from its start on, else from when it has written some checkpoints. Returns whether there
-    was anything to be killed.
+    At any moment from its start on, or after it has written some checkpoints, or while it writes one. Returns whether
+    there was anything to be killed.
     """
-    first = newest(run)
-    ahead = 0 if draw.random() < 0.25 else draw.randint(1, 5)
+    first, moment = newest(run), draw.choice(["any", "later", "writing"])
+    ahead = 0 if moment == "any" else draw.randint(1, 5)
     written = 0
-    while written < ahead:
+    while written < ahead or (moment == "writing" and not any(run.glob("checkpoints/partial-*.zip"))):
         if os.waitpid(pid, os.WNOHANG)[0]:
             return False
         if newest(run) > first:
             first, written = newest(run), written + 1
-        time.sleep(0.002)
-    time.sleep(draw.uniform(0.0, 0.2) if ahead else draw.uniform(0.0, seconds_to_start))
+        time.sleep(0.001)
+    time.sleep(draw.uniform(0.0, {"any": seconds_to_start, "later": 0.2, "writing": 0.03}[moment]))
     if os.waitpid(pid, os.WNOHANG)[0]:
         return False
     os.kill(pid, signal.SIGKILL)

@@ -129,6 +129,7 @@ def _load(cls, file, env, run, options):
         raise ValueError(f"A checkpoint of {header['agent']} must be read as that. Received: {file} for {agent.name}")
     with damage(file):
         agent.restore(arrays)
+    agent.checkpoint = file
     return agent
 
 

@@ -72,6 +72,15 @@ class ES(PolicySearch):
         """That of the searcher."""
         return self.config.searcher
 
+    def step(self):
+        """One generation; see `PolicySearch.step`."""
+        try:
+            return super().step()
+        except FloatingPointError as error:
+            if self.checkpoint is None:
+                raise
+            raise FloatingPointError(f"{error}. The last good checkpoint is {self.checkpoint}") from error
+
     def save(self, path):
         """Save the agent to a run folder, as `checkpoints/STEPS.zip`; see `Agent.save`."""
         self.checkpoint = checkpoint.save(self, path)

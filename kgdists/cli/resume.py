@@ -41,6 +41,7 @@ def _resume(cls, config, options):
         agent = cls.load(run)
     else:  # it was interrupted before there was one
         agent = cls(config["env"], **checkpoint.config_from_json(config["config"]))
+        agent.save(run)
     if agent.steps >= total_steps and evaluated_steps(run) == agent.steps:
         print(f"{run} is finished, after {agent.steps} steps")
         return 0

@@ -77,6 +77,7 @@ def test_what_is_loaded_is_the_same_to_the_last_bit(trained):
     assert int(loaded.optimizer.iterations) == 4
     for mine, theirs in zip(loaded.optimizer.variables, agent.optimizer.variables, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+    assert loaded.checkpoint == agent.checkpoint == trained[1] / "checkpoints" / "32.zip"
     assert loaded.config == agent.config and loaded.steps == agent.steps == 32
     for name in ("recent_returns", "recent_lengths"):
         assert getattr(loaded.rollouts, name) == getattr(agent.rollouts, name) != []

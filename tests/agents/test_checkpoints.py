@@ -67,6 +67,14 @@ def test_a_search_is_saved_too(tmp_path):
     np.testing.assert_equal(loaded.arrays(), search.arrays())
 
 
+@pytest.mark.filterwarnings("ignore:.*The reward is a NaN value:UserWarning")
+def test_a_search_that_diverges_names_its_last_good_checkpoint(tmp_path):
+    search = ES(Broken, searcher="snes", popsize=4, hidden_units=(4,), stdev_init=0.5, seed=0)
+    search.save(tmp_path)
+    with pytest.raises(FloatingPointError, match=r"after 0 steps: .*number. The last good checkpoint is .*0\.zip"):
+        search.learn(1)
+
+
 def test_saving_changes_nothing_of_the_training(tmp_path):
     config = {"batch_size": 8, "normalize_observations": True, "normalize_rewards": True}
     one, other = small(Noise, **config), small(Noise, **config)
