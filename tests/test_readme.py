@@ -52,6 +52,15 @@ def test_the_snippets_of_agents_run_one_after_the_other(tmp_path, monkeypatch):
     assert {"best.keras", "film.gif", "logs", "metrics.csv"} <= {path.name for path in tmp_path.iterdir()}
 
 
+def test_the_snippets_for_those_who_come_from_keras_gym_run_one_after_the_other(capsys, eagerly):
+    names = {}
+    for snippet in snippets("docs/coming_from_keras_gym.md"):
+        exec(compile(snippet, "docs/coming_from_keras_gym.md", "exec"), names)
+    learnt, loss, entropy = map(float, capsys.readouterr().out.split())
+    assert learnt > 0.8
+    assert entropy <= loss < entropy + 0.05
+
+
 def test_every_metric_is_in_the_guide():
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs" / "agents.md").read_text(), re.MULTILINE)
     assert {name: meaning for name, meaning in rows if name in MEANINGS} == MEANINGS

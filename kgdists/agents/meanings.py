@@ -12,6 +12,7 @@ MEANINGS = {
     "its gradients are weak.",
     "kl": "Estimated divergence of the policy after the gradient steps from the one that acted. Healthy from 0.003 to "
     "0.03; above 0.1 the steps are too long.",
+    "kl_coef": "Weight of the penalty on the divergence. Settles where an update's divergence is the one aimed at.",
     "clip_fraction": "Part of the probability ratios beyond the clip range. Healthy from 0.05 to 0.3; at 0 steps could "
     "be longer, above 0.5 they are too long.",
     "explained_variance": "Part of the variance of the returns that the values explain. Should rise towards 1; 0 is as "
