@@ -16,6 +16,7 @@ from kgdists.agents.agent import Agent
 from kgdists.agents.distributed import Replicas
 from tests.agents.helpers import Noise, small, weights
 from tests.processes import run_python
+from tests.test_readme import snippets
 
 AGENTS = """
     import sys
@@ -190,3 +191,13 @@ def test_an_unknown_strategy_is_refused(strategy):
         Replicas(strategy)
     with pytest.raises(ValueError, match="`strategy` must be None, a tf.distribute.MirroredStrategy or .* Received: "):
         PPO(Noise, strategy=strategy)
+
+
+def test_the_snippets_of_the_page_run(tmp_path, monkeypatch):
+    asynchronous, mirrored, workers, by_ray = snippets("docs/many_envs.md")
+    eagerly = "import tensorflow as tf\n\ntf.config.run_functions_eagerly(True)\n"
+    monkeypatch.chdir(tmp_path)
+    # A strategy of several processes comes first in a process, which without TF_CONFIG is alone.
+    run_python("\n".join([eagerly, workers, mirrored, asynchronous.replace("async", "sync")]))
+    assert (tmp_path / "run" / "policy.keras").is_file()
+    compile(by_ray, "docs/many_envs.md", "exec")  # what it does is tested beside Ray
