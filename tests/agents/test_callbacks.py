@@ -10,10 +10,10 @@ from gymnasium.spaces import Box
 from tensorflow.core.util import event_pb2
 
 import kgdists as kg
-from kgdists.agents import PPO
 from kgdists.agents.callbacks import EvaluateAndKeepBest, MetricsFile, ProgressBar
 from kgdists.evaluation import Evaluation
 from tests.agents.helpers import Bandit, Counter, Noise, counters, small, weights
+from tests.cli.helpers import policy
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -60,80 +60,80 @@ class Scripted(EvaluateAndKeepBest):
         return Evaluation((self.returns.pop(0),), (1,))
 
 
+def train(callback, epochs, first_step=0):
+    """As if an agent trained, 16 steps an epoch: its one weight is the number of steps. Returns the logs."""
+    model = policy()
+    callbacks = keras.callbacks.CallbackList([callback], model=model, epochs=epochs, first_step=first_step)
+    callbacks.on_train_begin()
+    logged = []
+    for epoch in range(epochs):
+        logs = {"steps": first_step + 16 * (epoch + 1)}
+        model.set_weights([np.full_like(x, logs["steps"]) for x in model.get_weights()])
+        callback.on_epoch_end(epoch, logs)
+        logged.append(logs["evaluation_return"])
+    callbacks.on_train_end()
+    return logged
+
+
+def kept(folder):
+    """The steps after which the best policy was kept, and what is written down."""
+    weights = keras.models.load_model(folder / "best.keras").trainable_weights
+    return np.unique([np.unique(x) for x in weights]).tolist(), json.loads((folder / "best.json").read_text())
+
+
 def test_the_evaluation_is_in_the_logs_of_every_epoch(tmp_path):
     history = small(Noise).learn(64, [keeping(tmp_path)]).history
     assert history["evaluation_return"] == 4 * [10.0]
 
 
 def test_it_is_played_every_so_many_steps_first_and_last(tmp_path):
-    callback = Scripted(tmp_path, 1.0, 2.0, 3.0, 4.0, every_steps=40)
-    history = small(Noise).learn(112, [callback]).history
-    assert history["steps"] == [16, 32, 48, 64, 80, 96, 112]
-    assert history["evaluation_return"] == [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0]
+    logged = train(Scripted(tmp_path, 1.0, 2.0, 3.0, 4.0, every_steps=40), 7)
+    assert logged == [1.0, 1.0, 2.0, 2.0, 3.0, 3.0, 4.0]  # of 16, 48, 80 and 112 steps
 
 
 def test_the_best_policy_is_kept(tmp_path):
-    class Weights(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            self.seen = [*getattr(self, "seen", []), self.model.get_weights()]
-
-    callback, weights = Scripted(tmp_path, 1.0, 5.0, 5.0, 2.0), Weights()
-    small(Noise).learn(64, [callback, weights])
+    callback = Scripted(tmp_path, 1.0, 5.0, 5.0, 2.0)
+    train(callback, 4)
     assert (callback.best_return, callback.best_steps) == (5.0, 32)
-    kept = keras.models.load_model(tmp_path / "best.keras").get_weights()
-    assert all(np.array_equal(a, b) for a, b in zip(kept, weights.seen[1], strict=True))
-    assert any(not np.array_equal(a, b) for a, b in zip(kept, weights.seen[3], strict=True))
-    assert json.loads((tmp_path / "best.json").read_text()) == {
-        "steps": 32,
-        "return": 5.0,
-        "evaluations": [[16, 1.0], [32, 5.0], [48, 5.0], [64, 2.0]],
-    }
+    evaluations = [[16, 1.0], [32, 5.0], [48, 5.0], [64, 2.0]]
+    assert kept(tmp_path) == ([32], {"steps": 32, "return": 5.0, "evaluations": evaluations})
     assert {file.name for file in tmp_path.iterdir()} == {"best.keras", "best.json"}
 
 
 def test_where_training_goes_on_the_best_policy_stays(tmp_path):
-    agent = small(Noise)
-    agent.learn(32, [Scripted(tmp_path, 1.0, 5.0)])
-    before = (tmp_path / "best.keras").read_bytes()
+    train(Scripted(tmp_path, 1.0, 5.0), 2)
     callback = Scripted(tmp_path, 3.0, 4.0)
-    agent.learn(32, [callback])
-    assert (tmp_path / "best.keras").read_bytes() == before and callback.best_steps == 32
-    agent.learn(16, [Scripted(tmp_path, 6.0)])
-    record = json.loads((tmp_path / "best.json").read_text())
-    assert (record["steps"], record["return"]) == (80, 6.0) and [x for _, x in record["evaluations"]] == [1, 5, 3, 4, 6]
+    train(callback, 2, first_step=32)
+    assert kept(tmp_path)[0] == [32] and callback.best_steps == 32
+    train(Scripted(tmp_path, 6.0), 1, first_step=64)
+    steps, record = kept(tmp_path)
+    assert steps == [80] and record["return"] == 6.0 and [x for _, x in record["evaluations"]] == [1, 5, 3, 4, 6]
 
 
 def test_where_training_goes_on_evaluations_do_too(tmp_path):
-    agent = small(Noise)
-    agent.learn(32, [Scripted(tmp_path, 1.0, 5.0, every_steps=64)])
-    history = agent.learn(48, [Scripted(tmp_path, 3.0, 4.0, every_steps=64)]).history
-    assert history["evaluation_return"] == [5.0, 3.0, 4.0]
+    train(Scripted(tmp_path, 1.0, 5.0, every_steps=64), 2)
+    assert train(Scripted(tmp_path, 3.0, 4.0, every_steps=64), 3, first_step=32) == [5.0, 3.0, 4.0]
 
 
 def test_evaluations_of_steps_that_are_taken_again_are_played_again(tmp_path):
-    agent = small(Noise)
-    agent.learn(16, [Scripted(tmp_path, 1.0)])
-    agent.save(tmp_path / "run")
-    agent.learn(32, [Scripted(tmp_path, 5.0, 2.0)])
+    train(Scripted(tmp_path, 1.0, 5.0, 2.0), 3)
     callback = Scripted(tmp_path, 5.0, 3.0)
-    history = PPO.load(tmp_path / "run", Noise).learn(32, [callback]).history
-    assert history["evaluation_return"] == [5.0, 3.0] and callback.evaluations == [[16, 1.0], [32, 5.0], [48, 3.0]]
+    assert train(callback, 2, first_step=16) == [5.0, 3.0]
+    assert callback.evaluations == [[16, 1.0], [32, 5.0], [48, 3.0]]
     assert (callback.best_return, callback.best_steps) == (5.0, 32)
 
 
 def test_a_new_training_starts_without_a_best_policy(tmp_path):
-    small(Noise).learn(16, [Scripted(tmp_path, 5.0)])
-    callback = Scripted(tmp_path, 1.0)
-    small(Noise).learn(16, [callback])
-    assert callback.best_return == 1.0 and json.loads((tmp_path / "best.json").read_text())["return"] == 1.0
+    train(Scripted(tmp_path, 5.0), 1)
+    callback = Scripted(tmp_path, 1.0, 2.0)
+    train(callback, 2)
+    assert callback.best_return == 2.0 and kept(tmp_path)[0] == [32]
 
 
 def test_a_damaged_record_is_refused(tmp_path):
-    agent = small(Noise)
-    agent.learn(16, [Scripted(tmp_path, 5.0)])
     (tmp_path / "best.json").write_text('{"steps": 3')
     with pytest.raises(ValueError, match="damaged: .* Received: .*best.json"):
-        agent.learn(16, [Scripted(tmp_path, 5.0)])
+        train(Scripted(tmp_path, 5.0), 1, first_step=16)
 
 
 @pytest.mark.parametrize(("space", "deterministic"), [(None, True), (Box(-1.0, 1.0, (2,)), False)], ids=str)
@@ -183,57 +183,70 @@ def test_wrong_arguments_are_refused(options, message):
 # Callbacks of Keras
 
 
-def test_early_stopping_stops_and_gives_the_best_weights_back(tmp_path):
-    stopping = keras.callbacks.EarlyStopping("evaluation_return", patience=2, mode="max", restore_best_weights=True)
-    agent = small(Noise)
-    agent.learn(160, [Scripted(tmp_path, 1.0, 5.0, 4.0, 3.0, 9.0), stopping])
-    assert agent.steps == 64
-    kept = keras.models.load_model(tmp_path / "best.keras").get_weights()
-    assert all(np.array_equal(a, b) for a, b in zip(kept, agent.policy.get_weights(), strict=True))
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory):
+    """An agent trained with all of them, the folder they wrote to, and the history."""
+    folder, agent = tmp_path_factory.mktemp("callbacks"), small(Noise)
+    checkpoint = keras.callbacks.ModelCheckpoint
+    callbacks = [
+        Scripted(folder, 1.0, 5.0, 4.0, 3.0, 9.0),
+        keras.callbacks.EarlyStopping("evaluation_return", patience=2, mode="max", restore_best_weights=True),
+        checkpoint(folder / "by_return.keras", monitor="evaluation_return", mode="max", save_best_only=True),
+        checkpoint(folder / "{epoch}-{steps}.keras"),
+        checkpoint(folder / "last.weights.h5", save_weights_only=True),
+        keras.callbacks.CSVLogger(folder / "log.csv"),
+        keras.callbacks.TensorBoard(folder / "logs", histogram_freq=1),
+        keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 / (epoch + 1)),
+    ]
+    tf.config.run_functions_eagerly(True)
+    history = agent.learn(80, callbacks)
+    tf.config.run_functions_eagerly(False)
+    return agent, folder, history.history
 
 
-def test_model_checkpoint_saves_policies(tmp_path):
-    best = keras.callbacks.ModelCheckpoint(
-        tmp_path / "by_return.keras", monitor="evaluation_return", mode="max", save_best_only=True
+def is_same(policy, other):
+    return all(np.array_equal(a, b) for a, b in zip(policy.get_weights(), other.get_weights(), strict=True))
+
+
+def test_early_stopping_stops_and_gives_the_best_weights_back(observed):
+    agent, folder, _ = observed
+    assert agent.steps == 64 and is_same(agent.policy, keras.models.load_model(folder / "best.keras"))
+
+
+def test_model_checkpoint_saves_policies(observed):
+    agent, folder, _ = observed
+    names = {file.name for file in folder.glob("*-*.keras")}
+    assert names == {"1-16.0.keras", "2-32.0.keras", "3-48.0.keras", "4-64.0.keras"}
+    best, by_return, second, last = (
+        keras.models.load_model(folder / f"{name}.keras") for name in ("best", "by_return", "2-32.0", "4-64.0")
     )
-    each = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}-{steps}.keras")
-    only = keras.callbacks.ModelCheckpoint(tmp_path / "last.weights.h5", save_weights_only=True)
-    agent = small(Noise)
-    agent.learn(48, [Scripted(tmp_path, 1.0, 5.0, 4.0), best, each, only])
-    names = {file.name for file in tmp_path.glob("*-*.keras")}
-    assert names == {"1-16.0.keras", "2-32.0.keras", "3-48.0.keras"}
-    for name, same in (("by_return.keras", "best.keras"), ("best.keras", "2-32.0.keras")):
-        pair = (keras.models.load_model(tmp_path / file).get_weights() for file in (name, same))
-        assert all(np.array_equal(a, b) for a, b in zip(*pair, strict=True))
-    last = agent.policy.get_weights()
-    agent.policy.set_weights([np.zeros_like(x) for x in last])
-    agent.policy.load_weights(tmp_path / "last.weights.h5")
-    assert all(np.array_equal(a, b) for a, b in zip(last, agent.policy.get_weights(), strict=True))
+    assert is_same(best, by_return) and is_same(best, second) and not is_same(best, last)
+    best.load_weights(folder / "last.weights.h5")
+    assert is_same(best, last)
 
 
-def test_csv_logger_writes_every_log(tmp_path):
-    history = small(counters(4, 4)).learn(32, [keras.callbacks.CSVLogger(tmp_path / "log.csv")]).history
-    with (tmp_path / "log.csv").open(newline="") as file:
+def test_csv_logger_writes_every_log(observed):
+    _, folder, history = observed
+    with (folder / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {name for name in rows[0] if not name.startswith("val_")} == {"epoch", *history}  # Keras expects validation
     for name, column in history.items():
         np.testing.assert_allclose([float(row[name]) for row in rows], column, rtol=1e-6, equal_nan=True)
 
 
-def test_tensorboard_shows_every_log_and_the_weights(tmp_path):
-    board = keras.callbacks.TensorBoard(tmp_path / "logs", histogram_freq=1)
-    history = small(Noise).learn(32, [Scripted(tmp_path, 3.0, 7.0), board]).history
-    (file,) = (tmp_path / "logs").glob("train/events.out.tfevents.*")
+def test_tensorboard_shows_every_log_and_the_weights(observed):
+    agent, folder, history = observed
+    (file,) = (folder / "logs").glob("train/events.out.tfevents.*")
     scalars = {}
     for record in tf.compat.v1.io.tf_record_iterator(str(file)):
         for value in event_pb2.Event.FromString(record).summary.value:
             scalars.setdefault(value.tag, []).append(value)
     assert scalars.keys() >= {f"epoch_{name}" for name in history}
-    assert [tf.make_ndarray(x.tensor).item() for x in scalars["epoch_evaluation_return"]] == [3.0, 7.0]
-    assert sum("histogram" in tag for tag in scalars) == len(small(Noise).policy.weights)
+    assert [tf.make_ndarray(x.tensor).item() for x in scalars["epoch_evaluation_return"]] == [1.0, 5.0, 4.0, 3.0]
+    assert sum("histogram" in tag for tag in scalars) == len(agent.policy.weights)
 
 
-def test_the_learning_rate_can_be_scheduled_by_a_callback():
-    agent = small(Noise)
-    agent.learn(32, [keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 / (epoch + 1))])
-    assert float(agent.policy.optimizer.learning_rate) == 0.25
+def test_the_learning_rate_can_be_scheduled_by_a_callback(observed):
+    agent, _, history = observed
+    assert float(agent.policy.optimizer.learning_rate) == 0.125
+    assert history["learning_rate"] == [0.5, 0.25, pytest.approx(0.5 / 3), 0.125]

@@ -225,4 +225,3 @@ def test_an_agent_reports_what_its_action_space_has(eagerly):
     assert logs["entropy"][0] == pytest.approx(logs["entropy_far"][0] + logs["entropy_near"][0], rel=1e-5)
     assert logs["entropy_near"][0] <= math.log(4.0) and 0.0 <= logs["saturation"][0] <= 1.0
     assert logs["gradient_norm"][0] > 0.01  # before it was clipped
-    assert "saturation" not in small(Bandit).learn(16).history

@@ -2,16 +2,17 @@ import base64
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+import zipfile
 
 import html5lib
 import numpy as np
 import pytest
-from gymnasium.spaces import Box
 
 import kgdists as kg
 from kgdists.agents.meanings import MEANINGS, meaning_of
 from kgdists.agents.report import number, report
-from tests.agents.helpers import Bandit, Noise, small
+from tests.agents.helpers import Noise
+from tests.agents.test_ppo import LOGS
 from tests.cli.helpers import written
 
 NAMESPACE = "{http://www.w3.org/1999/xhtml}"
@@ -113,29 +114,31 @@ def test_every_text_is_escaped(tmp_path):
 
 
 def test_each_environment_has_its_section(tmp_path):
-    runs = [written(tmp_path / env, env=env, agent=agent) for env, agent in (("x", "ppo"), ("y", "sac"), ("x1", "sac"))]
-    page = report([*runs, written(tmp_path / "more", env="x", agent="sac")])
-    assert [title.text for title in parsed(page).iter(f"{NAMESPACE}h2")] == ["x", "y", "x1"]
-    assert [row[0] for row in tables(page)[0][1:]] == ["ppo: 30", "x", "sac: 30", "more"]
+    runs = [written(tmp_path / name, env=name[0], agent=name[1:]) for name in ("xppo", "ysac", "xsac")]
+    page = report(runs)
+    assert [title.text for title in parsed(page).iter(f"{NAMESPACE}h2")] == ["x", "y"]
+    assert [row[0] for row in tables(page)[0][1:]] == ["ppo: 30", "xppo", "sac: 30", "xsac"]
 
 
 def test_a_training_under_way_is_shown(tmp_path):
-    run = written(tmp_path / "run")
-    (run / "evaluation.json").unlink()
-    assert tables(report([run]))[0][1:] == [["ppo: not evaluated yet"], [*tables(report([run]))[0][2]]]
-    assert tables(report([run]))[0][2][2:4] == ["not evaluated yet", ""]
-    assert tables(report([run, written(tmp_path / "other", seed=1)]))[0][1] == ["ppo: 30, from 30 to 30 (1 of 2 seeds)"]
+    runs = [written(tmp_path / f"run{seed}", seed=seed) for seed in (0, 1)]
+    (runs[0] / "evaluation.json").unlink()
+    rows = tables(report(runs))[0]
+    assert rows[1] == ["ppo: 30, from 30 to 30 (1 of 2 seeds)"]
+    assert rows[2][:4] == ["run0", "0", "not evaluated yet", ""]
 
 
 def test_the_versions_are_those_that_trained(tmp_path):
-    run = written(tmp_path / "run")
-    agent = small()
-    agent.save(tmp_path / "saved")
-    (tmp_path / "saved" / "checkpoints").rename(run / "checkpoints")
-    page = report([run])
-    assert f"Trained with kgdists {kg.__version__}, keras 3" in page and "unknown versions" not in page
-    page = report([run, written(tmp_path / "other", seed=1)])
-    assert ": run.</p>" in page and "Trained with unknown versions: other.</p>" in page
+    runs = [written(tmp_path / f"run{seed}", seed=seed) for seed in (0, 1, 2)]
+    config = json.loads((runs[0] / "config.json").read_text()) | {"versions": {"kgdists": "9.1"}}
+    (runs[0] / "config.json").write_text(json.dumps(config))
+    (runs[1] / "checkpoints").mkdir()
+    with zipfile.ZipFile(runs[1] / "checkpoints" / "300.zip", "w") as archive:
+        archive.writestr("config.json", json.dumps({"versions": {"kgdists": "9.2", "keras": "8"}}))
+    (runs[1] / "checkpoints" / "400.zip").write_text("damaged")
+    page = report(runs)
+    for text in ("kgdists 9.1: run0.", "kgdists 9.2, keras 8: run1.", "unknown versions: run2."):
+        assert f"Trained with {text}</p>" in page
 
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.csv", "policy.keras"])
@@ -183,12 +186,7 @@ def test_numbers_have_some_digits(x, text):
 
 
 def test_what_agents_log_is_explained(eagerly):
-    agents = {
-        "ppo": small(),
-        "a2c": kg.agents.A2C(Noise, hidden_units=(2,), epoch_steps=40, seed=0),
-        "sac": kg.agents.SAC(lambda: Bandit(Box(-1.0, 1.0)), hidden_units=(2,), epoch_steps=4, learning_starts=1),
-        "es": kg.agents.ES("CartPole-v1", searcher="snes", popsize=4, max_steps=5, seed=0),
-    }
-    for agent in agents.values():
-        logs = agent.learn(4).history
-        assert [name for name in logs if not meaning_of(name) and name != "steps"] == []
+    logged = LOGS | set(kg.agents.SAC.METRICS)
+    logged |= kg.agents.A2C(Noise, hidden_units=(2,), epoch_steps=40, seed=0).learn(4).history.keys()
+    logged |= kg.agents.ES("CartPole-v1", searcher="snes", popsize=4, max_steps=5, seed=0).learn(4).history.keys()
+    assert [name for name in logged if not meaning_of(name) and name != "steps"] == []
