@@ -20,9 +20,9 @@ from kgdists.policy import Policy
 
 __all__ = [
     "checkpoints",
-    "identity",
     "config_from_json",
     "config_to_json",
+    "identity",
     "load",
     "load_model",
     "read_config",
@@ -56,10 +56,11 @@ def save(agent, path):
         wanted = known | wanted if _is_same_run(known, wanted) else wanted
     write_config(path, wanted)
     file = folder / f"{agent.steps}.zip"
-    with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as models, aside(file) as partial:
-        _write(agent, partial, Path(models))
-        with aside(path / "policy.keras") as policy:
-            shutil.copyfile(Path(models) / "policy.keras", policy)
+    with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as models:
+        with aside(file) as partial:
+            _write(agent, partial, Path(models))
+        with aside(path / "policy.keras") as partial:
+            shutil.copyfile(Path(models) / "policy.keras", partial)
     earlier = [other for other in checkpoints(path) if int(other.stem) < agent.steps]
     for other in set(checkpoints(path)) - {file, *earlier[:1]}:
         other.unlink()
@@ -97,8 +98,8 @@ def load(cls, path, env=None, **options):
         except DamageError as error:
             errors.append(error)
             continue
-        for error in errors:
-            warnings.warn(f"{error}. Going on from {file.name}", RunWarning, stacklevel=3)
+        for found in errors:
+            warnings.warn(f"{found}. Going on from {file.name}", RunWarning, stacklevel=3)
         return agent
     if errors:
         raise errors[0]
@@ -153,8 +154,8 @@ def _model(archive, name, folder):
     file = archive.extract(name, folder)
     try:
         return keras.models.load_model(file, compile=False)
-    except Exception as error:  # in which there is the name of a file that nobody knows
-        raise ValueError(f"{name} is no model that Keras loads in safe mode") from error
+    except Exception as error:  # in which there is the name of a folder that nobody knows
+        raise ValueError(f"{name} cannot be loaded, {error}".replace(f"{folder}/", "")) from error
 
 
 def load_model(file):

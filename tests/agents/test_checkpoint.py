@@ -273,8 +273,11 @@ DAMAGE = {
     "an array of another shape": (lambda file: with_state(file, {"generator_0": np.zeros(7)}), "shape"),
     "a pickle": (lambda file: with_state(file, {"steps": np.array(Trap(), dtype=object)}), "allow_pickle=False"),
     "policy no policy": (lambda file: with_model(file, "policy", keras.Sequential(DENSE)), "holds no Policy"),
-    "model no model": (lambda file: replaced(file, value_keras=b"PK"), "value.keras is no model"),
-    "a model with code": (lambda file: with_model(file, "value", keras.Sequential(CODE)), "value.keras is no model"),
+    "model no model": (lambda file: replaced(file, value_keras=b"PK"), "value.keras cannot be loaded"),
+    "a model with code": (
+        lambda file: with_model(file, "value", keras.Sequential(CODE)),
+        "value.keras cannot be loaded",
+    ),
 }
 
 
@@ -339,7 +342,7 @@ def test_saving_that_is_cut_off_leaves_a_good_checkpoint(run, monkeypatch, name,
         patch.setattr(f"os.{name}", cut_off)
         with pytest.raises(Killed):
             agent.save(run)
-    assert PPO.load(run).steps == 32
+    assert PPO.load(run).steps == (32 if last == 1 else 48)
     agent.save(run)
     assert names(run) == FILES and names(run / "checkpoints") == ["32.zip", "48.zip"]
     assert PPO.load(run).steps == 48
