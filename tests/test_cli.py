@@ -279,7 +279,7 @@ def test_list_names_the_tuned_environments(capsys):
     assert kgdists("list") == 0
     out = capsys.readouterr().out
     assert {"CartPole-v1", "Pendulum-v1"} <= set(out.split())
-    assert [line.split()[0] for line in out.splitlines()[:5]] == ["CartPole-v1", "ppo,", "pgpe,", "snes,", "cem,"]
+    assert [line.split()[0] for line in out.splitlines()[:5]] == ["CartPole-v1", "ppo,", "a2c,", "pgpe,", "snes,"]
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["plot"], ["list"]], ids=str)
@@ -306,9 +306,9 @@ def test_the_help_of_train_says_whose_settings_are_whose(capsys):
     usage, *groups = re.split(r"\n\n(?=\S.*:\n)", capsys.readouterr().out)
     titles = {group.splitlines()[0]: group for group in groups[2:]}
     assert list(titles)[0] == "settings of all agents:" and "--seed" in groups[2]
-    of = {"clip-range": "ppo", "gamma": "ppo, a2c, sac", "tau": "sac", "popsize": "pgpe, snes, cem, xnes, cmaes"}
+    of = {"clip-range": "ppo", "gamma": "ppo, a2c, reinforce, sac", "tau": "sac", "popsize": "pgpe, snes, cem, xnes, cmaes"}
     assert all(f"--{option} " in titles[f"settings of {agents}:"] for option, agents in of.items())
-    assert len(usage.splitlines()[0]) < 80 and "{ppo,a2c,sac,pgpe,snes,cem,xnes,cmaes}" in groups[1]
+    assert len(usage.splitlines()[0]) < 80 and "{ppo,a2c,reinforce,sac,pgpe,snes,cem,xnes,cmaes}" in groups[1]
 
 
 # Wrong input

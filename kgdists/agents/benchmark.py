@@ -114,7 +114,7 @@ def run_jobs(jobs, num_processes=1, say=print):
     -------
     list of Job, those that failed.
     """
-    waiting = [job for job in jobs if not job.file.is_file()]
+    waiting = [job for job in jobs if not job.file.is_file() and job.finish() is None]
     say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
     running, failed, status_due = {}, [], time.monotonic() + STATUS_SECONDS
     try:

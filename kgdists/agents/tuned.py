@@ -38,6 +38,7 @@ TUNED = {
             gamma=0.98,
             gae_lambda=0.8,
         ),
+        "a2c": _tuned(500_000),
         "pgpe": _tuned(600_000, stdev_init=0.3, center_learning_rate=0.2),
         "snes": _tuned(600_000, stdev_init=0.5),
         "cem": _tuned(600_000, stdev_init=0.5),
