@@ -16,8 +16,8 @@ from importlib.metadata import version
 class Task:
     """What all libraries do: the same algorithm, environment and numbers, by the names that Stable-Baselines3 has.
 
-    `steps` are those of a run, of which the first `untimed` do not count: they hold the compilation. `own` are
-    settings of kgdists that go by other names.
+    `steps` are those of a run, of which the first `untimed` do not count: they hold the compilation. `own` are the
+    settings of kgdists, where it has other names for them.
     """
 
     agent: str
@@ -26,7 +26,7 @@ class Task:
     steps: int
     untimed: int
     settings: dict
-    own: dict = dataclasses.field(default_factory=dict)
+    own: dict | None = None
     peers: tuple[str, ...] = ("stable-baselines3", "sbx-rl")
 
 
@@ -66,9 +66,8 @@ def train_kgdists(task, options, clock):
     import keras
     from kgdists import agents
 
-    agent = getattr(agents, task.agent)(
-        task.env, num_envs=task.num_envs, seed=options.seed, **(task.settings | task.own)
-    )
+    settings = task.settings if task.own is None else task.own
+    agent = getattr(agents, task.agent)(task.env, num_envs=task.num_envs, seed=options.seed, **settings)
     ticks = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: clock(int(logs["steps"])))
     history = agent.learn(options.steps or task.steps, [ticks])
     return history.history["return"][-1], "1"
