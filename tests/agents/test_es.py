@@ -1,4 +1,5 @@
 import json
+import zipfile
 
 import gymnasium
 import keras
@@ -23,7 +24,9 @@ def weights(agent):
 
 def test_a_folder_holds_these_files_and_no_others(tmp_path):
     small().save(tmp_path / "run")
-    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["config.json", "policy.keras", "state.npz"]
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["checkpoints", "config.json", "policy.keras"]
+    with zipfile.ZipFile(tmp_path / "run" / "checkpoints" / "0.zip") as archive:
+        assert sorted(archive.namelist()) == ["config.json", "policy.keras", "state.npz"]
     assert json.loads((tmp_path / "run" / "config.json").read_text())["agent"] == "pgpe"
 
 
@@ -43,8 +46,13 @@ def test_a_loaded_agent_goes_on_bit_for_bit(tmp_path):
 def test_a_state_of_another_search_is_refused(tmp_path):
     small().save(tmp_path / "a")
     small(hidden_units=(5,)).save(tmp_path / "b")
-    (tmp_path / "a" / "state.npz").write_bytes((tmp_path / "b" / "state.npz").read_bytes())
-    with pytest.raises(ValueError, match="damaged"):
+    one, other = (zipfile.ZipFile(tmp_path / name / "checkpoints" / "0.zip") for name in "ab")
+    with one, other, zipfile.ZipFile(tmp_path / "a" / "checkpoints" / "1.zip", "w") as mixed:
+        for name in ("config.json", "policy.keras"):
+            mixed.writestr(name, one.read(name))
+        mixed.writestr("state.npz", other.read("state.npz"))
+    (tmp_path / "a" / "checkpoints" / "0.zip").unlink()
+    with pytest.raises(ValueError, match="damaged: A search goes on from a state of its own shapes"):
         ES.load(tmp_path / "a", Noise)
 
 
