@@ -1,5 +1,6 @@
 """Environments side by side: whatever steps them, the data are those of each of them alone."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Tuple
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from keras import tree
 
-from kgdists.agents import ActionMask, SameStep, make_envs
+from kgdists.agents import PPO, ActionMask, SameStep, make_envs
 from kgdists.agents.async_envs import AsyncEnvs
 from kgdists.agents.native_envs import restart
 from kgdists.agents.rollout import Rollouts
@@ -217,6 +218,20 @@ def test_an_agent_learns_the_same_of_environments_in_processes(eagerly):
     np.testing.assert_array_equal(weights(one), weights(other))
 
 
+def test_an_agent_goes_on_in_the_middle_of_episodes_in_processes(eagerly, tmp_path):
+    agent = small(vectorization="async")
+    agent.learn(16)
+    agent.save(tmp_path)
+    loaded = PPO.load(tmp_path, Noise)
+    assert isinstance(loaded.envs, AsyncEnvs)
+    assert_same(loaded.rollouts.observations, agent.rollouts.observations)
+    for each in (agent, loaded):
+        each.learn(32)
+        each.envs.close()
+    np.testing.assert_array_equal(weights(loaded), weights(agent))
+    assert loaded.rollouts.recent_lengths == agent.rollouts.recent_lengths
+
+
 def test_each_environment_has_its_own_attributes_and_methods(make_async):
     envs = make_async(Counter)
     envs.reset(seed=0)
@@ -299,6 +314,15 @@ def test_closed_environments_leave_no_processes(make_async):
     envs.close()
     envs.close()
     assert not any(map(is_running, pids))
+
+
+def test_forgotten_environments_leave_no_processes():
+    envs = AsyncEnvs([Noise], 1)
+    process = envs._processes[0]
+    del envs
+    gc.collect()
+    process.join(60.0)
+    assert process.exitcode == 0
 
 
 def is_running(pid):
