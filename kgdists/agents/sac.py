@@ -6,6 +6,7 @@ import warnings
 import keras
 import numpy as np
 import tensorflow as tf
+from gymnasium.spaces import Box
 from keras import ops, tree
 
 from kgdists import losses, random
@@ -60,7 +61,10 @@ class SAC(Agent):
         config = self.config
         self.values = soft_values(self.envs.single_action_space, config)
         self.critic = critic or twin_critic(self.envs, config, self.values.num_inputs, self.values.num_outputs)
-        actions = self.policy(self._example).sample_action(seed=0).numpy()
+        pi = self.policy(self._example)
+        if isinstance(self.envs.single_action_space, Box) and not pi.REPARAMETERIZED:
+            raise ValueError(f"`policy` must be reparameterised to act in a Box. Received: {type(pi).__name__}")
+        actions = pi.sample_action(seed=0).numpy()
         self.replay = Replay((self._example, actions), config.buffer_size, config.num_envs)
         self._check_critic(actions)
         self.target = [tf.Variable(x, trainable=False) for x in self.critic.trainable_variables]

@@ -34,7 +34,11 @@ def add_to(commands):
     parser.add_argument("--steps", type=int, metavar="N", help="environment steps; default: tuned for ENV")
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder; default: a new one under runs/")
     parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="threads of TensorFlow; default: 1, best for small networks"
+        "--threads",
+        type=int,
+        default=1,
+        metavar="N",
+        help="threads of TensorFlow; default: 1, best for small networks, not for sac's",
     )
     parser.add_argument(
         "--evaluate-every",

@@ -6,6 +6,7 @@ Each library is imported only by its own function, so that one file serves all i
 import argparse
 import dataclasses
 import json
+import os
 import platform
 import statistics
 import time
@@ -17,7 +18,7 @@ class Task:
     """What all libraries do: the same algorithm, environment and numbers, by the names that Stable-Baselines3 has.
 
     `steps` are those of a run, of which the first `untimed` do not count: they hold the compilation. `own` are the
-    settings of kgdists, where it has other names for them.
+    settings of kgdists, where it has other names for them; small networks are fastest with one of TensorFlow's threads.
     """
 
     agent: str
@@ -28,6 +29,7 @@ class Task:
     settings: dict
     own: dict | None = None
     peers: tuple[str, ...] = ("stable-baselines3", "sbx-rl")
+    has_one_thread: bool = True
 
 
 PPO = {
@@ -51,9 +53,28 @@ A2C = {
     "vf_coef": 0.5,
     "max_grad_norm": 0.5,
 }
+SAC = {
+    "learning_starts": 100,
+    "buffer_size": 1_000_000,
+    "batch_size": 256,
+    "learning_rate": 3e-4,
+    "gamma": 0.99,
+    "tau": 0.005,
+}
+
+
+def sac(block):
+    """One gradient step for each step of the environment, as many of both in a row as a block has."""
+    peers = SAC | {"train_freq": block, "gradient_steps": block}
+    own = SAC | {"n_steps": block, "gradient_steps": block, "epoch_steps": 500}
+    return Task("SAC", "Pendulum-v1", 1, 4_000, 1_000, peers, own, has_one_thread=False)
+
+
 TASKS = {
     "ppo-pendulum": Task("PPO", "Pendulum-v1", 8, 30_720, 6_144, PPO),
     "ppo-cartpole": Task("PPO", "CartPole-v1", 8, 40_960, 6_144, PPO),
+    "sac-pendulum": sac(1),
+    "sac-pendulum-by-8": sac(8),
     "a2c-cartpole": Task("A2C", "CartPole-v1", 8, 60_000, 10_000, A2C, peers=("stable-baselines3",)),
 }
 
@@ -62,7 +83,8 @@ def train_kgdists(task, options, clock):
     """Train kgdists' agent; return its final return and the threads."""
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
+    if task.has_one_thread:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
     import keras
     from kgdists import agents
 
@@ -70,7 +92,7 @@ def train_kgdists(task, options, clock):
     agent = getattr(agents, task.agent)(task.env, num_envs=task.num_envs, seed=options.seed, **settings)
     ticks = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: clock(int(logs["steps"])))
     history = agent.learn(options.steps or task.steps, [ticks])
-    return history.history["return"][-1], "1"
+    return history.history["return"][-1], "1" if task.has_one_thread else f"{os.cpu_count()} (default)"
 
 
 def train_peer(task, options, clock):
