@@ -282,7 +282,10 @@ def test_list_names_the_tuned_environments(capsys):
     assert [line.split()[0] for line in out.splitlines()[:5]] == ["CartPole-v1", "ppo,", "a2c,", "pgpe,", "snes,"]
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["plot"], ["list"]], ids=str)
+COMMANDS = ("train", "resume", "evaluate", "plot", "record", "report", "list")
+
+
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)], ids=str)
 def test_every_command_explains_itself(command, capsys):
     assert kgdists(*command, "--help") == 0
     assert capsys.readouterr().out.startswith(" ".join(["usage: kgdists", *command]))
@@ -291,7 +294,7 @@ def test_every_command_explains_itself(command, capsys):
 def test_the_help_names_every_command(capsys):
     kgdists("--help")
     out = capsys.readouterr().out
-    assert all(f"\n    {command} " in out for command in ("train", "evaluate", "plot", "list"))
+    assert all(f"\n    {command} " in out for command in COMMANDS)
 
 
 def test_the_help_of_train_names_every_setting(capsys):

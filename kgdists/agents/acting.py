@@ -1,11 +1,13 @@
 """Compiled functions that are called once for each step of the environments: as little as possible around them."""
 
+import itertools
+
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import tree
 
-__all__ = ["Acting", "Actor", "CompiledUpdate", "batched"]
+__all__ = ["Acting", "Actor", "CompiledUpdate", "batched", "player"]
 
 
 class Actor:
@@ -122,3 +124,34 @@ def batched(observations, example):
         received = tree.map_structure(np.shape, observations if arrays is None else arrays)
         raise ValueError(f"`observations` must have shape {shape}, behind a batch axis or not. Received: {received}")
     return arrays, False
+
+
+def player(policy, deterministic=True, seed=0):
+    """What plays episodes outside the training, and leaves the policy's generators as they are.
+
+    Parameters
+    ----------
+    policy : kgdists.Policy
+    deterministic : bool
+        Take the most probable action, or draw one.
+    seed : int, >= 0
+        Of the draws.
+
+    Returns
+    -------
+    callable
+        Without arguments, which each time gives a function of observations [B, *shape] to actions [B, ...], whose draws
+        are the same each time.
+    """
+
+    def act(observations, key):
+        pi = policy(observations)
+        return pi.mode_action() if deterministic else pi.sample_action(seed=key)
+
+    compiled = tf.function(act, jit_compile=True, autograph=False)
+
+    def start():
+        count = itertools.count()
+        return lambda observations: compiled(observations, np.array([seed, next(count)]))
+
+    return start

@@ -1,15 +1,13 @@
 """Keras callbacks for agents."""
 
-import itertools
 import json
 import sys
 from pathlib import Path
 
 import keras
-import numpy as np
-import tensorflow as tf
 from gymnasium.vector import VectorEnv
 
+from kgdists.agents.acting import player
 from kgdists.agents.envs import make_envs
 from kgdists.agents.files import aside, damage
 from kgdists.agents.rollout import evaluate
@@ -112,13 +110,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
                 self.best_return, self.best_steps = float(record["return"]), int(record["steps"])
                 # After a crash some may be of steps that are yet to be taken again.
                 self.evaluations = [[int(n), float(x)] for n, x in record["evaluations"] if n <= self._steps]
-
-        def act(observations, key):
-            pi = self.model(observations)
-            # Drawn by a key, because a generator would be left in another state.
-            return pi.mode_action() if self.deterministic else pi.sample_action(seed=key)
-
-        self._act = tf.function(act, jit_compile=True, autograph=False)
+        self._player = player(self.model, self.deterministic, self.seed)
 
     def on_epoch_end(self, epoch, logs=None):
         steps, every = int(logs["steps"]), self.every_steps or 1
@@ -148,10 +140,4 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
             file.write_text(json.dumps(record) + "\n")
 
     def _evaluate(self):
-        count = itertools.count()
-        return evaluate(
-            self._envs,
-            lambda observations: self._act(observations, np.array([self.seed, next(count)])),
-            self.episodes,
-            self.seed,
-        )
+        return evaluate(self._envs, self._player(), self.episodes, self.seed)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
-import tensorflow as tf
 from gymnasium.wrappers import RecordVideo, RenderCollection
 from keras import tree
 from PIL import Image
 
+from kgdists.agents.acting import player
 from kgdists.agents.envs import make_env
 from kgdists.agents.rollout import copied
 from kgdists.evaluation import Evaluation
@@ -78,7 +78,7 @@ def record(policy, env, file, *, episodes=1, deterministic=True, max_steps=None,
     with contextlib.closing(single), tempfile.TemporaryDirectory(prefix="partial-", dir=file.parent) as aside:
         aside = Path(aside) / "film"
         _check_policy(policy, single)
-        play = functools.partial(_play, _actor(policy, deterministic, seed), episodes, max_steps, seed)
+        play = functools.partial(_play, player(policy, deterministic, seed)(), episodes, max_steps, seed)
         if file.suffix == ".gif":
             evaluation = _record_gif(single, play, aside)
         else:
@@ -133,15 +133,6 @@ def _play(act, episodes, max_steps, seed, single, after_step=lambda: None):
         returns.append(total)
         lengths.append(length)
     return Evaluation(tuple(returns), tuple(lengths))
-
-
-def _actor(policy, deterministic, seed):
-    def act(observations, key):
-        pi = policy(observations)
-        return pi.mode_action() if deterministic else pi.sample_action(seed=key)
-
-    compiled, count = tf.function(act, jit_compile=True, autograph=False), itertools.count()
-    return lambda observations: compiled(observations, np.array([seed, next(count)]))
 
 
 def _record_video(single, play, folder):
