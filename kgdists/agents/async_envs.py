@@ -9,6 +9,7 @@ import sys
 import traceback
 
 import numpy as np
+from gymnasium.spaces import Dict, Tuple
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import CloudpickleWrapper, batch_space, create_empty_array
 from keras import tree
@@ -81,8 +82,7 @@ class AsyncEnvs(VectorEnv):
 
     def step(self, actions):
         """Step all environments, at the same time as far as there are processes."""
-        parts = [tree.map_structure(lambda x, part=part: x[part], actions) for part in self._parts]
-        infos = self._ask("step", [(actions,) for actions in parts])
+        infos = self._ask("step", [(_some(self.single_action_space, actions, part),) for part in self._parts])
         rewards, terminated, truncated = (x.copy() for x in self._arrays[1:])
         return self._observations(), rewards, terminated, truncated, self._merged(infos)
 
@@ -248,6 +248,15 @@ def _in_memory(spaces, buffers):
     empty = _empty(*spaces)
     arrays = [np.ndarray(x.shape, x.dtype, y) for x, y in zip(tree.flatten(empty), buffers, strict=True)]
     return tree.pack_sequence_as(empty, arrays)
+
+
+def _some(space, actions, part):
+    """The actions of some environments: of arrays, or of tuples for spaces whose values cannot be stacked."""
+    if isinstance(space, Dict):
+        return {name: _some(branch, actions[name], part) for name, branch in space.items()}
+    if isinstance(space, Tuple):
+        return tuple(_some(branch, x, part) for branch, x in zip(space.spaces, actions, strict=True))
+    return actions[part]
 
 
 def _merge(merged, infos, part, num_envs):

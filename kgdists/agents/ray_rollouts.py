@@ -18,6 +18,7 @@ from keras import tree
 from kgdists.agents.a2c import A2C
 from kgdists.agents.acting import Actor
 from kgdists.agents.envs import make_env
+from kgdists.agents.episode_record import records_episodes
 from kgdists.agents.files import RunWarning
 from kgdists.agents.ppo import PPO
 from kgdists.agents.rollout import Rollouts, copied
@@ -62,6 +63,10 @@ class RayRollouts(Rollouts):
             raise ValueError(
                 "`agent` must have been made with an id or a function that makes an environment. "
                 f"Received: an agent with {agent.env}"
+            )
+        if not records_episodes(agent.envs):
+            raise ValueError(
+                '`agent` must have been made with `vectorization="sync"` or "async". Received: native ones'
             )
         if num_workers is not None and (not isinstance(num_workers, int) or num_workers < 1):
             raise ValueError(f"`num_workers` must be None or an int >= 1. Received: num_workers={num_workers!r}")

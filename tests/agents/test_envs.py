@@ -13,8 +13,9 @@ import pytest
 import tensorflow as tf
 from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, OneOf, Tuple
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.utils import iterate
 from keras import tree
 
 from kgdists.agents import PPO, ActionMask, SameStep, make_envs
@@ -207,6 +208,17 @@ class TrapMaker:
     def __call__(self):
         trap = Trap(self.where)
         return ActionMask(trap) if self.where == "info" else trap
+
+
+def test_nested_actions_reach_the_processes_of_their_environments(make_async):
+    space = Dict(a=Tuple((Discrete(7), Box(-1.0, 1.0, (2,)))), b=OneOf((Discrete(9), Discrete(5))))
+    envs = make_async(lambda: Counter(action_space=space), 4)
+    envs.reset(seed=0)
+    envs.action_space.seed(0)
+    actions = envs.action_space.sample()
+    envs.step(actions)
+    for got, expected in zip(envs.get_attr("actions"), iterate(envs.action_space, actions), strict=True):
+        assert_same(got[0], expected)
 
 
 def test_an_agent_learns_the_same_of_environments_in_processes(eagerly):

@@ -1,6 +1,5 @@
 """Rollouts by many processes are those of one, whatever happens to them."""
 
-
 import cloudpickle
 import numpy as np
 import pytest
@@ -155,6 +154,11 @@ def test_new_episodes_of_environments_that_do_not_repeat_themselves_are_told(eag
             lambda: small(make_envs(Noise, 2)),
             {},
             "must have been made with an id or a function .* Received: an agent with",
+        ),
+        (
+            lambda: small("CartPole-v1", vectorization="native"),
+            {},
+            '`vectorization="sync"` or "async". Received: native',
         ),
         (small, {"num_workers": 0}, "`num_workers` must be None or an int >= 1. Received: num_workers=0"),
         (small, {"num_workers": 1.5}, "`num_workers` must be None or an int >= 1. Received: num_workers=1.5"),
