@@ -1,6 +1,7 @@
 """Keras callbacks for agents."""
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -130,7 +131,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         return self.path.with_suffix(".json")
 
     def _keep(self, steps, mean_return):
-        if self.best_return is None or mean_return > self.best_return:
+        if self.best_return is None or math.isnan(self.best_return) or mean_return > self.best_return:
             self.best_return, self.best_steps = mean_return, steps
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with aside(self.path) as file:

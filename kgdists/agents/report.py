@@ -78,14 +78,15 @@ def _row(run):
     """All that the page tells of a run."""
     metrics, evaluation = read_metrics(run.path), read_evaluation(run.path)
     policy = read_policy(run.path / "policy.keras")
-    seconds = np.diff(metrics["steps"], prepend=0.0) / metrics.get("steps_per_second", np.array(np.nan))
+    speed = metrics.get("steps_per_second", np.full_like(metrics["steps"], np.nan))
+    seconds = np.diff(metrics["steps"], prepend=0.0)[speed > 0.0] / speed[speed > 0.0]
     return {
         "folder": run.path.name,
         "seed": run.config.get("seed"),
         "config": run.config,
         "metrics": metrics,
         "steps": f"{metrics['steps'][-1]:,.0f}",
-        "minutes": number(np.nansum(seconds) / 60.0 if np.isfinite(seconds).any() else None),
+        "minutes": number(seconds.sum() / 60.0 if seconds.size else None),
         "last_return": number(metrics["return"][-1]),
         "mean": None if evaluation is None else evaluation.mean,
         "evaluation": "not evaluated yet"

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import keras
@@ -61,7 +62,10 @@ def experiments(runs):
 
 
 def names_of(groups):
-    """A name for each experiment: its agent and, where others of that agent and environment are, how it differs."""
+    """A name for each experiment: its agent and, where others of that agent and environment are, how it differs.
+
+    Where nothing differs, a training was repeated, and the folder tells it apart.
+    """
     names = []
     for group in groups:
         first = group[0]
@@ -69,7 +73,11 @@ def names_of(groups):
         settings = [name for name in differing([run.config for run in like]) if name != "seed" or len(group) == 1]
         values = [f"{name}={_short(first.config.get(name))}" for name in settings]
         names.append(", ".join([first.agent, *values]))
-    return names
+    counts = Counter((group[0].env, name) for group, name in zip(groups, names, strict=True))
+    return [
+        name if counts[group[0].env, name] == 1 else f"{name}, {group[0].path.name}"
+        for group, name in zip(groups, names, strict=True)
+    ]
 
 
 def differing(configs):

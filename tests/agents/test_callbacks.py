@@ -100,6 +100,11 @@ def test_the_best_policy_is_kept(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"best.keras", "best.json"}
 
 
+def test_whatever_is_a_number_is_better_than_none(tmp_path):
+    train(Scripted(tmp_path, np.nan, -5.0, np.nan, -7.0), 4)
+    assert kept(tmp_path)[0] == [32]
+
+
 def test_where_training_goes_on_the_best_policy_stays(tmp_path):
     train(Scripted(tmp_path, 1.0, 5.0), 2)
     callback = Scripted(tmp_path, 3.0, 4.0)

@@ -120,6 +120,11 @@ def test_each_environment_has_its_section(tmp_path):
     assert [row[0] for row in tables(page)[0][1:]] == ["ppo: 30", "xppo", "sac: 30", "xsac"]
 
 
+def test_a_training_that_was_repeated_goes_by_its_folder(tmp_path):
+    page = report([written(tmp_path / name, agent="sac") for name in ("first", "second")])
+    assert [row[0] for row in tables(page)[0][1::2]] == ["sac, first: 30", "sac, second: 30"]
+
+
 def test_a_training_under_way_is_shown(tmp_path):
     runs = [written(tmp_path / f"run{seed}", seed=seed) for seed in (0, 1)]
     (runs[0] / "evaluation.json").unlink()
