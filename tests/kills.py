@@ -31,13 +31,13 @@ import tensorflow as tf
 from kgdists.cli import main as kgdists
 from tests.agents.helpers import Noise
 
-gymnasium.register("kgdists/Noise-v0", Noise)
+gymnasium.register("kills/Noise-v0", Noise)
 SMALL = ["--hidden-units", "16", "16", "--num-envs", "4"]
 PPO = ["--agent", "ppo", *SMALL, "--n-steps", "32", "--batch-size", "32", "--n-epochs", "2", "--steps", "3000"]
 SAC = [*SMALL, "--epoch-steps", "100", "--batch-size", "32", "--buffer-size", "1000", "--steps", "2000"]
 NORMALIZED = ["--normalize-observations", "--normalize-rewards"]
 RUNS = {
-    "ppo Noise": ["kgdists/Noise-v0", *PPO, "--batch-size", "128", "--n-epochs", "1", "--steps", "640"],
+    "ppo Noise": ["kills/Noise-v0", *PPO, "--batch-size", "128", "--n-epochs", "1", "--steps", "640"],
     "ppo CartPole": ["CartPole-v1", *PPO, "--evaluate-every", "500"],
     "ppo Pendulum": ["Pendulum-v1", *PPO, *NORMALIZED],
     "ppo LunarLander": ["LunarLander-v3", *PPO],
