@@ -86,6 +86,11 @@ def gradients_by_hand(agent):
     return [*of_policy, *of_critic, tf.reduce_mean(entropy) - aim]
 
 
+def clipped():
+    """A policy whose draws at a bound have no gradient."""
+    return kg.Policy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), kg.head_for(BOX, family="clipped"))
+
+
 def flat(tensors):
     return np.concatenate([np.ravel(x) for x in tensors])
 
@@ -170,12 +175,17 @@ def test_the_learning_rate_follows_its_schedule():
 
 
 def test_several_gradient_steps_in_one_call_are_those_of_single_calls():
-    agent, twin = (collected(box_noise, n_step_returns=2) for _ in range(2))
+    agent = collected(box_noise, n_step_returns=2)
+    models, arrays = [agent.policy.get_weights(), agent.critic.get_weights()], agent.arrays()
     agent.update(5)
+    expected = weights(agent), flat(agent.target), flat(agent.optimizer.variables)
+    agent.policy.set_weights(models[0])
+    agent.critic.set_weights(models[1])
+    agent.restore(arrays)
     for _ in range(5):
-        twin.update(1)
-    np.testing.assert_array_equal(weights(agent), weights(twin))
-    np.testing.assert_array_equal(flat(agent.target), flat(twin.target))
+        agent.update(1)
+    for x, y in zip(expected, (weights(agent), flat(agent.target), flat(agent.optimizer.variables)), strict=True):
+        np.testing.assert_array_equal(x, y)
 
 
 # Learning
@@ -261,6 +271,7 @@ def test_a_saved_agent_goes_on_as_it_was(tmp_path, save_replay):
     [
         (lambda: Counter(action_space=MultiBinary(2)), {}, "Box of floats or a Discrete"),
         (lambda: Counter(action_space=Box(0, 9, (1,), "int32")), {}, "Box of floats or a Discrete"),
+        (box_noise, {"policy": clipped()}, "reparameterised"),
         (
             Noise,
             {"critic": keras.Sequential([keras.Input((2,)), keras.layers.Dense(6), keras.layers.Reshape((3, 2))])},
