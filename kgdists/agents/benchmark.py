@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -247,7 +248,7 @@ def _range(numbers):
 
 
 def main(arguments=None):
-    """Run the command line; returns the exit status: 0, or 1 if a run failed."""
+    """Run the command line; returns the exit status: 0, 1 if a run failed, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="python -m kgdists.agents.benchmark", description=__doc__.splitlines()[0])
     parser.add_argument("--envs", nargs="+", default=list(TUNED), metavar="ENV", help="default: all that are tuned")
     parser.add_argument(
@@ -263,15 +264,20 @@ def main(arguments=None):
         parser.error(f"`--jobs` must be at least 1. Received: {options.jobs}")
     failed = []
     if not options.table:
-        failed = run_jobs(
-            [
-                Job(env, agent, seed, options.out, options.steps)
-                for env in options.envs
-                for agent in options.agents or [default_agent(env)]
-                for seed in options.seeds
-            ],
-            options.jobs,
-        )
+        jobs = [
+            Job(env, agent, seed, options.out, options.steps)
+            for env in options.envs
+            for agent in options.agents or [default_agent(env)]
+            for seed in options.seeds
+        ]
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the runs too
+        try:
+            failed = run_jobs(jobs, options.jobs)
+        except KeyboardInterrupt:
+            print("interrupted; the same command goes on")
+            return 130
+        finally:
+            signal.signal(signal.SIGTERM, before)
     print(table(read_results(options.out)))
     return 1 if failed else 0
 

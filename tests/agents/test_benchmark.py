@@ -85,6 +85,19 @@ def test_a_run_that_fails_is_told_and_leaves_the_others_alone(played, tmp_path):
     assert any("Bandit-v0_broken_0: failed with status 3, see " in line for line in lines)
 
 
+def test_an_interrupt_ends_the_runs_too(monkeypatch, tmp_path, capsys):
+    code = "import os, signal, time; os.kill(os.getppid(), signal.SIGTERM); time.sleep(60)"
+    processes = []
+
+    def launch(job):
+        processes.append(subprocess.Popen([sys.executable, "-S", "-c", code]))
+        return processes[-1]
+
+    monkeypatch.setattr(Job, "launch", launch)
+    assert main(["--envs", "CartPole-v1", "--seeds", "0", "--out", str(tmp_path)]) == 130
+    assert processes[0].poll() is not None and capsys.readouterr().out.endswith("the same command goes on\n")
+
+
 def test_commands_start_a_run_or_go_on_with_it(tmp_path):
     job = Job("CartPole-v1", "ppo", 3, tmp_path, steps=64)
     start = [sys.executable, "-m", "kgdists"]
