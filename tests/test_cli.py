@@ -279,7 +279,7 @@ def test_list_names_the_tuned_environments(capsys):
     assert kgdists("list") == 0
     out = capsys.readouterr().out
     assert {"CartPole-v1", "Pendulum-v1"} <= set(out.split())
-    assert [line.split()[0] for line in out.splitlines()[:5]] == ["CartPole-v1", "ppo,", "a2c,", "pgpe,", "snes,"]
+    assert [line.split()[0] for line in out.splitlines()[:5]] == ["CartPole-v1", "ppo,", "a2c,", "reinforce,", "pgpe,"]
 
 
 COMMANDS = ("train", "resume", "evaluate", "plot", "record", "report", "list")
