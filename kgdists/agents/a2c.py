@@ -55,6 +55,7 @@ class A2C(Agent):
         super().__init__(env, policy=policy, strategy=strategy, **config)
         config = self.config
         self.replicas.check("n_steps * num_envs", config.n_steps * config.num_envs)
+        self.replicas.check_model(value)
         self.value = value or value_network(self.envs, config)
         check_values(self.value, self._example)
         self.variables = self.policy.trainable_variables + self.value.trainable_variables

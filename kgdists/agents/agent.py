@@ -52,6 +52,7 @@ class Agent:
         num_envs, vectorization = (config.get(x, getattr(self.Config, x)) for x in ("num_envs", "vectorization"))
         self.envs = make_envs(env, num_envs, vectorization)
         self.config = config = self.Config(**(config | {"num_envs": self.envs.num_envs}))
+        self.replicas.check_model(policy)
         self.policy = policy or policy_network(self.envs, config)
         self.steps = 0
         self.is_sound = True  # whether a checkpoint of it is one to go on from

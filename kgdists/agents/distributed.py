@@ -14,7 +14,7 @@ class Replicas:
 
     A `MirroredStrategy` splits each batch among devices; of `MultiWorkerMirroredStrategy` each process has its own
     environments, and a batch is what the processes' batches are together. The weights are ordinary variables, one copy
-    in each process, which moves by the mean of the gradients. So models need not be made in `strategy.scope()`.
+    in each process, which moves by the mean of the gradients. So models are not made in `strategy.scope()`.
 
     Parameters
     ----------
@@ -60,6 +60,11 @@ class Replicas:
                 f"Received: {name}={batch_size}"
             )
 
+    def check_model(self, model):
+        """Raise if the variables of a model, which may be None, are the strategy's."""
+        if model is not None and any(isinstance(x.value, tf.distribute.DistributedValues) for x in model.variables):
+            raise ValueError(f"Models must not be made in `strategy.scope()`. Received: {model}")
+
     def gradients(self, loss, models, variables, rows, generator, step):
         """The gradients of a loss that is a mean over rows, and its metrics, over the rows of all replicas.
 
@@ -101,7 +106,7 @@ class Replicas:
                     tape.watch(trained)
                     value, metrics = loss(*rows, seed)
                 nonlocal outputs
-                outputs = tape.gradient(value, trained), metrics
+                outputs = tape.gradient(value, trained, unconnected_gradients="zero"), metrics
             return tf.concat([tf.reshape(ops.cast(x, "float32"), (-1,)) for x in tree.flatten(outputs)], axis=0)
 
         def on_replica(rows, seed):

@@ -58,6 +58,7 @@ class PPO(Agent):
         super().__init__(env, policy=policy, strategy=strategy, **config)
         config = self.config
         self.replicas.check("batch_size", config.batch_size)
+        self.replicas.check_model(value)
         self.value = value or value_network(self.envs, config)
         check_values(self.value, self._example)
         self.variables = self.policy.trainable_variables + self.value.trainable_variables

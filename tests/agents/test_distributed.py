@@ -21,6 +21,7 @@ from tests.test_readme import snippets
 AGENTS = """
     import sys
 
+    import keras
     import numpy as np
     import tensorflow as tf
 
@@ -70,6 +71,12 @@ DEVICES = """
         make("ppo", 3, strategy, batch_size=3)
     except ValueError as error:
         print(error)
+    with strategy.scope():
+        value = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)], name="mirrored")
+    try:
+        make("ppo", 4, strategy, batch_size=16, value=value)
+    except ValueError as error:
+        print(error)
     """
 
 
@@ -78,6 +85,7 @@ def test_an_update_by_two_devices_is_that_of_one():
         "True True",
         "True True",
         "`batch_size` must be a multiple of the devices that share it, 2. Received: batch_size=3",
+        "Models must not be made in `strategy.scope()`. Received: <Sequential name=mirrored, built=True>",
     ]
 
 
