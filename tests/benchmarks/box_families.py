@@ -46,7 +46,7 @@ def main():
 def train(family, seed, options):
     """One run: its learning curve and its evaluation."""
     folder = options.runs / options.env / f"{family}_{seed}"
-    env, family_and_seed = options.env, ["--box-family", family, "--seed", seed]
+    env, family_and_seed = options.env, ["--agent", "ppo", "--box-family", family, "--seed", seed]
     command = [sys.executable, "-m", "kgdists", "train", env, *family_and_seed, "--out", folder]
     steps = ["--steps", options.steps] if options.steps else []
     subprocess.run([str(word) for word in [*command, *steps]], check=True, stdout=subprocess.DEVNULL)
