@@ -193,5 +193,6 @@ def test_numbers_have_some_digits(x, text):
 def test_what_agents_log_is_explained(eagerly):
     logged = LOGS | set(kg.agents.SAC.METRICS)
     logged |= kg.agents.A2C(Noise, hidden_units=(2,), epoch_steps=40, seed=0).learn(4).history.keys()
+    logged |= kg.agents.REINFORCE(Noise, hidden_units=(2,), seed=0).learn(4).history.keys()
     logged |= kg.agents.ES("CartPole-v1", searcher="snes", popsize=4, max_steps=5, seed=0).learn(4).history.keys()
     assert [name for name in logged if not meaning_of(name) and name != "steps"] == []
