@@ -341,6 +341,8 @@ WRONG = {
     "empty id": (["train", ""], ""),
     "unknown agent": (["train", "CartPole-v1", "--agent", "dqn"], "dqn"),
     "unknown option": (["train", "CartPole-v1", "--speed", 3], "--speed"),
+    "no time": (["train", "CartPole-v1", "--save-every", "soon"], "--save-every"),
+    "a time before": (["train", "CartPole-v1", "--save-every", "-1"], "--save-every"),
     "gamma of 2": (["train", "CartPole-v1", "--gamma", 2], "gamma"),
     "unknown family": (["train", "CartPole-v1", "--box-family", "gaussian"], "box_family"),
     "gamma of a word": (["train", "CartPole-v1", "--gamma", "high"], "gamma"),

@@ -1,5 +1,6 @@
 """What starting a run and going on with one have in common."""
 
+import argparse
 import contextlib
 import csv
 import dataclasses
@@ -30,11 +31,18 @@ def add_save_every(parser):
     """Add the option of how often a run is saved."""
     parser.add_argument(
         "--save-every",
-        type=float,
+        type=_seconds,
         default=60.0,
         metavar="SECONDS",
         help="time between two checkpoints, 0: after each update; default: %(default)g",
     )
+
+
+def _seconds(text):
+    seconds = float(text)
+    if not seconds >= 0.0:
+        raise argparse.ArgumentTypeError(f"must be a number >= 0. Received: {text}")
+    return seconds
 
 
 def set_threads(threads):

@@ -143,7 +143,9 @@ def test_two_processes_do_not_train_the_same_run(run, capsys):
 def test_what_cannot_be_resumed_is_one_line(run, tmp_path, capsys):
     assert_one_line(capsys, kgdists("resume", tmp_path / "nowhere"), "A run must be an existing folder", "nowhere")
     assert_one_line(capsys, kgdists("resume", tmp_path), "A run must contain the file config.json")
-    assert_one_line(capsys, kgdists("resume", run, "--save-every", -1), "`every_seconds` must be a number >= 0")
+    assert_one_line(
+        capsys, kgdists("resume", run, "--save-every", -1), "--save-every: must be a number >= 0. Received: -1"
+    )
     (run / "checkpoints" / "48.zip").write_bytes(b"PK")
     assert_one_line(capsys, kgdists("resume", run), "damaged", "48.zip")
     config = json.loads((run / "config.json").read_text())
