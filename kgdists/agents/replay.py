@@ -65,6 +65,14 @@ class Replay:
         self.position = (self.position + steps) % self.capacity
         self.size = min(self.size + steps, self.capacity)
 
+    def cut(self):
+        """Count the latest step of each environment as truncated: what is added next does not follow it."""
+        if self.size:
+            index = (self.position - 1) % self.capacity * self.num_envs + np.arange(self.num_envs)
+            rows = tf.gather(self.rows, index).numpy()
+            rows[:, -1] = 1.0
+            tf.raw_ops.ResourceScatterUpdate(resource=self.rows.handle, indices=index, updates=rows)
+
     def sample(self, key, batch_size, size, position, n_steps, gamma):
         r"""Experience of `n_steps` steps each, from steps drawn uniformly; for traced functions.
 

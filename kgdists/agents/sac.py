@@ -101,6 +101,8 @@ class SAC(Agent):
         keys = iter(tf.unstack(self._keys(steps - steps % config.noise_repeat)))
         start = min(config.learning_starts, config.buffer_size)
         updates, actions = [], []
+        if self.rollouts.observations is None:
+            self.replay.cut()
         for _ in range(self.steps_per_epoch // per_update):
             act = self._act.frozen()
             experience = self.rollouts.collect(lambda observations, act=act: act(observations, next(keys)))

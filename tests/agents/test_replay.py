@@ -81,6 +81,19 @@ def test_windows_end_with_the_episode_or_at_the_latest_step(n_steps, capacity):
     np.testing.assert_array_equal(terminated, added[4][last, envs])
 
 
+def test_windows_end_where_what_follows_was_cut_off():
+    replay, added = replay_of(12), experience(8, end=0.0)
+    replay.cut()  # nothing to cut off
+    replay.add(*(x[:5] for x in added))
+    replay.cut()
+    replay.add(*(x[5:] for x in added))
+    observations, _, _, next_observations, terminated, truncated, _ = sample(replay, n_steps=3)
+    last = np.where(observations[:, 0] < 5, 4, 7)
+    np.testing.assert_array_equal(next_observations[:, 0], np.minimum(observations[:, 0] + 2, last) + 0.5)
+    np.testing.assert_array_equal(truncated, next_observations[:, 0] == 4.5)
+    assert not terminated.any()
+
+
 def test_only_the_filled_part_is_saved_and_goes_on_from_there():
     replay, twin = replay_of(10), replay_of(10)
     replay.add(*experience(4))
