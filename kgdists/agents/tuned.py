@@ -150,6 +150,21 @@ TUNED = {
             tau=0.02,
             hidden_units=(400, 300),
         ),
+        "ppo": _tuned(
+            4_997_120,
+            decay=("learning_rate",),
+            num_envs=16,
+            n_steps=256,
+            batch_size=512,
+            n_epochs=10,
+            learning_rate=1e-3,
+            clip_range=0.18,
+            gamma=0.999,
+            normalize_observations=True,
+            normalize_rewards=True,
+            initial_stddev=0.6,
+            box_family="normal",
+        ),
     },
     "HalfCheetah-v5": {
         "ppo": _tuned(
