@@ -61,7 +61,7 @@ class A2C(Agent):
         self.variables = self.policy.trainable_variables + self.value.trainable_variables
         self.normalizations = [*normalizations(self.policy.trunk), *normalizations(self.value)]
         self.optimizer = keras.optimizers.RMSprop(
-            config.learning_rate, rho=0.99, epsilon=1e-5, global_clipnorm=config.max_grad_norm
+            config.learning_rate, rho=0.99, epsilon=config.epsilon, global_clipnorm=config.max_grad_norm
         )
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}

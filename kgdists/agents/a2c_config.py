@@ -20,6 +20,7 @@ class A2CConfig:
     n_epochs: int = setting(1, "gradient steps on the same N T steps; of more than one, `vtrace` corrects the later")
     epoch_steps: int = setting(1000, "steps of all environments in an epoch of callbacks, rounded up to whole updates")
     learning_rate: float | LearningRateSchedule = setting(7e-4, "of RMSprop")
+    epsilon: float = setting(1e-5, "of RMSprop, added to a gradient's mean square, under the root")
     gamma: float = setting(0.99, "discount factor")
     gae_lambda: float = setting(1.0, "0: one-step advantages, 1: returns less values")
     vtrace: bool = setting(False, "correct advantages and returns by the ratio to the policy that acted")
@@ -54,6 +55,7 @@ class A2CConfig:
             lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
         )
         check(self, "max_grad_norm", "None or a finite number > 0", lambda x: x is None or is_positive(x))
+        check(self, "epsilon", "a finite number > 0", is_positive)
         check(self, "initial_stddev", "a finite number > 0", is_positive)
         check(self, "box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))
         check(self, "vectorization", f"one of {', '.join(VECTORIZATIONS)}", lambda x: x in VECTORIZATIONS)
