@@ -13,6 +13,8 @@ from kgdists.spaces import head_for
 
 __all__ = ["BoxValues", "ExactValues", "RelaxedValues", "soft_values"]
 
+ENTROPY_OF_CHOICES = 0.3  # the default target, as a part of the highest entropy
+
 
 def soft_values(space, config):
     """The way for an action space.
@@ -83,7 +85,7 @@ class ExactValues:
 
     def __init__(self, num_choices):
         self.num_outputs = num_choices
-        self.target_entropy = 0.98 * math.log(num_choices)
+        self.target_entropy = ENTROPY_OF_CHOICES * math.log(num_choices)
 
     def taken(self, critic, observations, actions):
         """Values [B, 2] of the choices made."""
@@ -108,7 +110,7 @@ class RelaxedValues:
 
     def __init__(self, num_choices):
         self.num_inputs = num_choices
-        self.target_entropy = 0.98 * math.log(num_choices)
+        self.target_entropy = ENTROPY_OF_CHOICES * math.log(num_choices)
 
     def taken(self, critic, observations, actions):
         """Values [B, 2] of the choices made."""

@@ -84,7 +84,7 @@ def gradients_by_hand(agent):
         critic_loss = 0.5 * tf.reduce_mean(tf.reduce_sum((taken - targets[:, None]) ** 2, axis=1))
     of_policy = tape.gradient(policy_loss, agent.policy.trainable_variables)
     of_critic = tape.gradient(critic_loss, agent.critic.trainable_variables)
-    aim = -2.0 if is_box else 0.98 * math.log(2.0)
+    aim = -2.0 if is_box else 0.3 * math.log(2.0)
     return [*of_policy, *of_critic, tf.reduce_mean(entropy) - aim]
 
 
