@@ -48,7 +48,7 @@ class SAC(Agent):
     >>> agent = kg.agents.SAC("Pendulum-v1", hidden_units=(16,), epoch_steps=64, learning_starts=32, seed=0)
     >>> history = agent.learn(128)
     >>> history.history["steps"]
-    [64, 128]
+    [64.0, 128.0]
     """
 
     name = "sac"

@@ -69,7 +69,6 @@ class Masked(Counter):
 
     def __init__(self, action_space):
         super().__init__(length=5, action_space=action_space)
-        self.rng = np.random.default_rng(0)
 
     def reset(self, *, seed=None, options=None):
         observation, _ = super().reset(seed=seed)
@@ -80,7 +79,7 @@ class Masked(Counter):
         return *super().step(action)[:-1], self.info()
 
     def info(self):
-        self.mask = drawn_mask(self.action_space, self.rng)
+        self.mask = drawn_mask(self.action_space, self.np_random)
         return {"action_mask": self.mask}
 
 
@@ -170,7 +169,7 @@ def test_a_wrapped_environment_is_not_wrapped_again():
 
 
 def test_a_rollout_holds_observations_and_masks_of_each_step():
-    observations, actions, rewards, next_observations, terminated, _ = Rollouts(make_envs(Trap, 3), 12).collect(
+    observations, actions, rewards, next_observations, terminated, _ = Rollouts(make_envs(Trap, 3), 12, seed=0).collect(
         always_allowed
     )
     assert observations["observation"].shape == next_observations["observation"].shape == (12, 3, 2)
