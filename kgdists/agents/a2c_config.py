@@ -4,7 +4,16 @@ import dataclasses
 
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists.agents.settings import ACTIVATIONS, VECTORIZATIONS, check, is_count, is_number, is_positive, setting
+from kgdists.agents.settings import (
+    ACTIVATIONS,
+    VECTORIZATIONS,
+    check,
+    check_training,
+    is_count,
+    is_number,
+    is_positive,
+    setting,
+)
 from kgdists.spaces import BOX_FAMILIES
 
 __all__ = ["A2CConfig"]
@@ -42,28 +51,12 @@ class A2CConfig:
     seed: int | None = setting(None, "of the initial weights, the actions and the environments")
 
     def __post_init__(self):
-        for name in ("num_envs", "n_steps", "n_epochs", "epoch_steps"):
+        check_training(self)
+        for name in ("n_steps", "n_epochs", "epoch_steps"):
             check(self, name, "an int >= 1", is_count)
-        for name in ("gamma", "gae_lambda"):
-            check(self, name, "in [0, 1]", lambda x: is_number(x) and 0.0 <= x <= 1.0)
+        check(self, "gae_lambda", "in [0, 1]", lambda x: is_number(x) and 0.0 <= x <= 1.0)
         for name in ("kl_coef", "ent_coef", "vf_coef"):
             check(self, name, "a finite number >= 0", lambda x: is_number(x) and x >= 0.0)
-        check(
-            self,
-            "learning_rate",
-            "a finite number > 0 or a LearningRateSchedule",
-            lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
-        )
         check(self, "max_grad_norm", "None or a finite number > 0", lambda x: x is None or is_positive(x))
         check(self, "epsilon", "a finite number > 0", is_positive)
-        check(self, "initial_stddev", "a finite number > 0", is_positive)
         check(self, "box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))
-        check(self, "vectorization", f"one of {', '.join(VECTORIZATIONS)}", lambda x: x in VECTORIZATIONS)
-        check(self, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
-        check(self, "seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
-        check(
-            self,
-            "hidden_units",
-            "a tuple of ints >= 1",
-            lambda x: isinstance(x, tuple) and all(map(is_count, x)),
-        )

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kgdists.agents.settings import ACTIVATIONS, check, is_count, is_number, is_positive, setting
+from kgdists.agents.settings import ACTIVATIONS, check, check_networks, is_count, is_number, is_positive, setting
 from kgdists.evolution.gym import SEARCHERS
 from kgdists.spaces import BOX_FAMILIES
 
@@ -38,20 +38,17 @@ class ESConfig:
     seed: int | None = setting(None, "of the initial weights, the populations and the environments")
 
     def __post_init__(self):
+        check_networks(self)
         check(self, "searcher", f"one of {', '.join(SEARCHERS)}", lambda x: x in tuple(SEARCHERS))
         for name in ("popsize", "episodes"):
             check(self, name, "an int >= 1", is_count)
         for name in ("max_steps", "num_interactions", "popsize_max"):
             check(self, name, "None or an int >= 1", lambda x: x is None or is_count(x))
-        for name in ("stdev_init", "initial_stddev"):
-            check(self, name, "a finite number > 0", is_positive)
+        check(self, "stdev_init", "a finite number > 0", is_positive)
         for name in ("center_learning_rate", "stdev_learning_rate"):
             check(self, name, "None or a finite number > 0", lambda x: x is None or is_positive(x))
         check(self, "parenthood_ratio", "None or in (0, 1]", lambda x: x is None or (is_number(x) and 0.0 < x <= 1.0))
-        check(self, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
         check(self, "box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))
-        check(self, "seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
-        check(self, "hidden_units", "a tuple of ints >= 1", lambda x: isinstance(x, tuple) and all(map(is_count, x)))
         if self.parenthood_ratio is not None and self.searcher != "cem":
             raise ValueError(f"`parenthood_ratio` is a setting of cem alone. Received: searcher={self.searcher!r}")
         if self.searcher == "cem" and self.popsize * self.elite < 2.0:

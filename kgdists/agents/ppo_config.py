@@ -5,7 +5,16 @@ import math
 
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists.agents.settings import ACTIVATIONS, VECTORIZATIONS, check, is_count, is_number, is_positive, setting
+from kgdists.agents.settings import (
+    ACTIVATIONS,
+    VECTORIZATIONS,
+    check,
+    check_training,
+    is_count,
+    is_number,
+    is_positive,
+    setting,
+)
 from kgdists.spaces import BOX_FAMILIES
 
 __all__ = ["PPOConfig"]
@@ -55,18 +64,12 @@ class PPOConfig:
     seed: int | None = setting(None, "of the initial weights, the actions, the minibatches and the environments")
 
     def __post_init__(self):
-        for name in ("num_envs", "n_steps", "batch_size", "n_epochs"):
+        check_training(self)
+        for name in ("n_steps", "batch_size", "n_epochs"):
             check(self, name, "an int >= 1", is_count)
-        for name in ("gamma", "gae_lambda"):
-            check(self, name, "in [0, 1]", lambda x: is_number(x) and 0.0 <= x <= 1.0)
+        check(self, "gae_lambda", "in [0, 1]", lambda x: is_number(x) and 0.0 <= x <= 1.0)
         for name in ("ent_coef", "vf_coef", "kl_coef"):
             check(self, name, "a finite number >= 0", lambda x: is_number(x) and x >= 0.0)
-        check(
-            self,
-            "learning_rate",
-            "a finite number > 0 or a LearningRateSchedule",
-            lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
-        )
         check(
             self,
             "clip_range",
@@ -75,18 +78,8 @@ class PPOConfig:
         )
         for name in ("clip_range_value", "max_grad_norm", "target_kl", "adaptive_kl"):
             check(self, name, "None or a finite number > 0", lambda x: x is None or is_positive(x))
-        check(self, "initial_stddev", "a finite number > 0", is_positive)
         check(self, "box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))
-        check(self, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
-        check(self, "vectorization", f"one of {', '.join(VECTORIZATIONS)}", lambda x: x in VECTORIZATIONS)
         check(self, "sde_sample_freq", "None or an int >= 1", lambda x: x is None or is_count(x))
-        check(self, "seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
-        check(
-            self,
-            "hidden_units",
-            "a tuple of ints >= 1",
-            lambda x: isinstance(x, tuple) and all(map(is_count, x)),
-        )
         if self.n_steps * self.num_envs % self.batch_size:
             raise ValueError(
                 "`batch_size` must divide `n_steps * num_envs`. "

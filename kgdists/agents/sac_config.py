@@ -4,7 +4,16 @@ import dataclasses
 
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists.agents.settings import ACTIVATIONS, VECTORIZATIONS, check, is_count, is_number, is_positive, setting
+from kgdists.agents.settings import (
+    ACTIVATIONS,
+    VECTORIZATIONS,
+    check,
+    check_training,
+    is_count,
+    is_number,
+    is_positive,
+    setting,
+)
 
 __all__ = ["SACConfig"]
 
@@ -50,8 +59,8 @@ class SACConfig:
     seed: int | None = setting(None, "of the initial weights, the actions, the batches and the environments")
 
     def __post_init__(self):
+        check_training(self)
         for name in (
-            "num_envs",
             "n_steps",
             "epoch_steps",
             "buffer_size",
@@ -62,26 +71,9 @@ class SACConfig:
             check(self, name, "an int >= 1", is_count)
         check(self, "gradient_steps", "None or an int >= 1", lambda x: x is None or is_count(x))
         check(self, "learning_starts", "an int >= 0", lambda x: x == 0 or is_count(x))
-        check(self, "gamma", "in [0, 1]", lambda x: is_number(x) and 0.0 <= x <= 1.0)
         check(self, "tau", "in (0, 1]", lambda x: is_number(x) and 0.0 < x <= 1.0)
-        check(
-            self,
-            "learning_rate",
-            "a finite number > 0 or a LearningRateSchedule",
-            lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
-        )
         check(self, "ent_coef", "None or a finite number >= 0", lambda x: x is None or (is_number(x) and x >= 0.0))
         check(self, "target_entropy", "None or a finite number", lambda x: x is None or is_number(x))
-        for name in ("initial_ent_coef", "initial_stddev"):
-            check(self, name, "a finite number > 0", is_positive)
-        check(self, "vectorization", f"one of {', '.join(VECTORIZATIONS)}", lambda x: x in VECTORIZATIONS)
+        check(self, "initial_ent_coef", "a finite number > 0", is_positive)
         check(self, "discrete", "exact or relaxed", lambda x: x in ("exact", "relaxed"))
         check(self, "box_family", f"one of {', '.join(FAMILIES)}", lambda x: x in FAMILIES)
-        check(self, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
-        check(self, "seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
-        check(
-            self,
-            "hidden_units",
-            "a tuple of ints >= 1",
-            lambda x: isinstance(x, tuple) and all(map(is_count, x)),
-        )

@@ -3,7 +3,19 @@
 import dataclasses
 import math
 
-__all__ = ["ACTIVATIONS", "VECTORIZATIONS", "check", "is_count", "is_number", "is_positive", "setting"]
+from keras.optimizers.schedules import LearningRateSchedule
+
+__all__ = [
+    "ACTIVATIONS",
+    "VECTORIZATIONS",
+    "check",
+    "check_networks",
+    "check_training",
+    "is_count",
+    "is_number",
+    "is_positive",
+    "setting",
+]
 
 ACTIVATIONS = ("tanh", "relu", "elu", "silu", "gelu")
 VECTORIZATIONS = ("auto", "sync", "async", "native")  # of `make_envs`
@@ -19,6 +31,28 @@ def check(config, name, rule, is_good):
     value = getattr(config, name)
     if isinstance(value, bool) or not is_good(value):
         raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+
+
+def check_networks(config):
+    """Raise unless the settings of the default networks, and the seed, obey their rules."""
+    check(config, "hidden_units", "a tuple of ints >= 1", lambda x: isinstance(x, tuple) and all(map(is_count, x)))
+    check(config, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
+    check(config, "initial_stddev", "a finite number > 0", is_positive)
+    check(config, "seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
+
+
+def check_training(config):
+    """Raise unless the settings that all agents that learn by gradients have obey their rules."""
+    check_networks(config)
+    check(config, "num_envs", "an int >= 1", is_count)
+    check(config, "vectorization", f"one of {', '.join(VECTORIZATIONS)}", lambda x: x in VECTORIZATIONS)
+    check(config, "gamma", "in [0, 1]", lambda x: is_number(x) and 0.0 <= x <= 1.0)
+    check(
+        config,
+        "learning_rate",
+        "a finite number > 0 or a LearningRateSchedule",
+        lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
+    )
 
 
 def is_count(x):
