@@ -232,7 +232,7 @@ def _portable(error):
     """An exception and its traceback as text, for another process."""
     text = traceback.format_exc()
     try:
-        pickle.loads(pickle.dumps(error))
+        pickle.loads(pickle.dumps(error))  # as the pipe to the process that made this one does
     except Exception:
         error = RuntimeError(f"{type(error).__name__}: {error}")
     return error, text

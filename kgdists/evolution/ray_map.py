@@ -219,7 +219,7 @@ class _Here:
         return _added(self.rows.sums(*task) for task in tasks)
 
     def close(self):
-        pass
+        """Nothing is left behind."""
 
 
 class _Workers:
@@ -316,7 +316,7 @@ class _Worker:
         self._rows = ray.cloudpickle.loads(rows)
 
     def ready(self):
-        pass
+        """Return once the process is up."""
 
     def fitnesses(self, *task):
         return True, self._rows.fitnesses(*task)

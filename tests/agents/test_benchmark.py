@@ -114,12 +114,12 @@ def test_the_interquartile_mean_is_that_of_scipy(n):
     np.testing.assert_allclose(interquartile_mean(x), scipy.stats.trim_mean(x, 0.25, axis=1), rtol=1e-12)
 
 
-def test_the_interval_is_that_of_the_theory_for_many_runs():
-    """Of means of normal numbers in the middle half, whose standard error is known by scipy's own bootstrap."""
+def test_the_interval_of_many_runs_is_that_of_scipy():
     returns = np.random.default_rng(0).normal(size=(400, 1))
     want = scipy.stats.bootstrap(
         (returns[:, 0],), interquartile_mean, method="percentile", n_resamples=2000
     ).confidence_interval
+    # Both are quantiles of 2,000 resamples, with a standard error of about 0.003 each.
     np.testing.assert_allclose(bootstrap_interval(returns), want, atol=0.02)
 
 

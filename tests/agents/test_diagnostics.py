@@ -166,7 +166,7 @@ def test_the_kl_estimate_of_ratios_of_a_half_and_two():
 
 def test_the_kl_estimate_keeps_its_digits_near_zero():
     result = np.asarray(diagnostics.approximate_kl(ops.array([1e-3, -1e-3]))).item()
-    assert result == pytest.approx(5e-7, rel=0.02) and np.asarray(diagnostics.approximate_kl(ops.zeros(3))).item() == 0
+    assert result == pytest.approx(5e-7, rel=1e-4) and np.asarray(diagnostics.approximate_kl(ops.zeros(3))).item() == 0
 
 
 def test_the_share_of_clipped_ratios():
