@@ -1,5 +1,6 @@
 """Compiled functions that are called once for each step of the environments: as little as possible around them."""
 
+import functools
 import itertools
 
 import keras
@@ -22,32 +23,42 @@ class Actor:
     """
 
     def __init__(self, policy, example, num_envs):
-        # A pure function, of the weights too: each variable to read, or a generator's counter to write, takes time.
-        def act(observations, key, *weights):
-            with keras.StatelessScope(state_mapping=list(zip(policy.variables, weights, strict=True))):
-                return policy(observations).sample_action(seed=key)
-
-        observations = tree.map_structure(lambda x: tf.TensorSpec((num_envs, *x.shape[1:]), x.dtype), example)
-        weights = [tf.TensorSpec(v.shape, v.dtype) for v in policy.variables]
-        act = tf.function(act, jit_compile=True, autograph=False)
-        self._act = act.get_concrete_function(observations, tf.TensorSpec((2,), tf.int64), *weights)
         self.policy = policy
+        observations = tree.map_structure(lambda x: tf.TensorSpec((num_envs, *x.shape[1:]), x.dtype), example)
+        self._inputs = observations, tf.TensorSpec((2,), tf.int64)
+        # A pure function, of the weights too: each variable to read, or a generator's counter to write, takes time.
+        self._act = self._compiled(self._sample_action, *(tf.TensorSpec(v.shape, v.dtype) for v in policy.variables))
+
+    def _sample_action(self, observations, key, *weights):
+        with keras.StatelessScope(state_mapping=list(zip(self.policy.variables, weights, strict=True))):
+            return self.policy(observations).sample_action(seed=key)
+
+    def _compiled(self, function, *more):
+        return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*self._inputs, *more)
+
+    @functools.cached_property
+    def _read_and_act(self):
+        def act(observations, key):
+            return self._sample_action(observations, key, *map(_read, self.policy.variables))
+
+        return self._compiled(act)
+
+    def __call__(self, observations, key):
+        """Actions by the weights of this moment, faster for a few steps than freezing them."""
+        return _called(self._read_and_act, observations, key)
 
     def frozen(self):
         """The function with the weights of this moment: observations, int64 key [2] -> actions [num_envs, ...]."""
         act, weights = self._act, list(map(_read, self.policy.variables))
-        is_nested = tree.is_nested(act.structured_outputs)
+        return lambda observations, key: _called(act, observations, key, *weights)
 
-        def call(observations, key):
-            # The flat call leaves out the checks of the structured one, which take as long as a small network.
-            flat = map(tf.constant, tree.flatten(observations) if isinstance(observations, dict) else (observations,))
-            actions = [x.numpy() for x in act.inference_fn.call_flat(*flat, key, *weights, *act.captured_inputs)]
-            return tree.pack_sequence_as(act.structured_outputs, actions) if is_nested else actions[0]
 
-        return call
-
-    def __call__(self, observations, key):
-        return self.frozen()(observations, key)
+def _called(act, observations, *others):
+    # The flat call leaves out the checks of the structured one, which take as long as a small network.
+    flat = map(tf.constant, tree.flatten(observations) if isinstance(observations, dict) else (observations,))
+    actions = [x.numpy() for x in act.inference_fn.call_flat(*flat, *others, *act.captured_inputs)]
+    like = act.structured_outputs
+    return tree.pack_sequence_as(like, actions) if tree.is_nested(like) else actions[0]
 
 
 class Acting:

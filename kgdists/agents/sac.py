@@ -11,6 +11,8 @@ from keras import ops, tree
 
 from kgdists import losses, random
 from kgdists.agents import diagnostics
+from kgdists.agents.acting import CompiledUpdate
+from kgdists.agents.adam import Adam
 from kgdists.agents.agent import Agent
 from kgdists.agents.critics import twin_critic
 from kgdists.agents.files import RunWarning
@@ -21,6 +23,8 @@ from kgdists.agents.soft_values import soft_values
 from kgdists.policy import split_mask
 
 __all__ = ["SAC"]
+
+FEW_STEPS = 8  # by which freezing the weights that act costs more than reading them each time
 
 
 class SAC(Agent):
@@ -71,12 +75,12 @@ class SAC(Agent):
         self.log_alpha = keras.Variable(math.log(config.initial_ent_coef), name="log_alpha")
         temperature = [self.log_alpha] if config.ent_coef is None else []
         self.variables = self.policy.trainable_variables + self.critic.trainable_variables + temperature
-        self.optimizer = keras.optimizers.Adam(config.learning_rate)
+        self.optimizer = Adam(config.learning_rate)
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self.normalizations = [*normalizations(self.policy.trunk), *normalizations(self.critic)]
-        self._compiled_update = tf.function(self._update, jit_compile=True, autograph=False)
+        self._compiled_update = CompiledUpdate(self._update, config.jit_compile)
         self._compiled_normalize = tf.function(self._normalize, jit_compile=True, autograph=False)
 
     def _check_critic(self, actions):
@@ -104,19 +108,18 @@ class SAC(Agent):
         if self.rollouts.observations is None:
             self.replay.cut()
         for _ in range(self.steps_per_epoch // per_update):
-            act = self._act.frozen()
+            act = self._act.frozen() if config.n_steps > FEW_STEPS else self._act
             experience = self.rollouts.collect(lambda observations, act=act: act(observations, next(keys)))
             self.replay.add(*experience)
             actions.append(experience[1])
             if self.normalizations:
                 self._compiled_normalize(split_mask(experience[0])[0])
             if self.replay.size * config.num_envs >= start:
-                updates.append(self._compiled_update(self._now(config.gradient_steps or per_update)))
+                updates.append(self.update(config.gradient_steps or per_update))
         self._has_learned = bool(updates)
-        means = np.mean(updates, axis=0).tolist() if updates else [math.nan] * len(self.METRICS)
         saturation = diagnostics.saturation(self.envs.single_action_space, np.concatenate(actions))
         return {
-            **dict(zip(self.METRICS, means, strict=True)),
+            **{name: float(np.mean([x[name] for x in updates])) if updates else math.nan for name in self.METRICS},
             **{name: float(x) for name, x in saturation.items()},
             "gradient_norm": diagnostics.adam_gradient_norm(self.optimizer) if updates else math.nan,
         }
@@ -133,12 +136,9 @@ class SAC(Agent):
         -------
         dict of name -> float, the losses and diagnostics averaged over the gradient steps.
         """
-        metrics = self._compiled_update(self._now(gradient_steps)).numpy().tolist()
-        return dict(zip(self.METRICS, metrics, strict=True))
-
-    def _now(self, gradient_steps):
         # One argument, because each costs time.
-        return tf.constant([self.seed, gradient_steps, self.replay.size, self.replay.position], "int64")
+        now = np.array([self.seed, gradient_steps, self.replay.size, self.replay.position])
+        return self._compiled_update(now)
 
     def _update(self, now):
         seed, count, size, position = tf.unstack(now)
@@ -149,7 +149,8 @@ class SAC(Agent):
 
         start = (tf.zeros_like(count), tf.zeros(len(self.METRICS)))
         _, totals = tf.while_loop(lambda i, _: i < count, step, start)
-        return totals / tf.cast(count, "float32")
+        means = tf.unstack(totals / tf.cast(count, "float32"))
+        return dict(zip(self.METRICS, means, strict=True))
 
     def _gradient_step(self, key, size, position):
         config, values = self.config, self.values

@@ -55,6 +55,9 @@ class SACConfig:
     )
     state_dependent_stddev: bool = setting(True, "let it depend on the observation")
     box_family: str = setting("squashed", f"of the default policy for a Box: {', '.join(FAMILIES)}")
+    jit_compile: bool = setting(
+        False, "let XLA make updates: less work in all, but on one thread; else parts of them run side by side"
+    )
     save_replay: bool = setting(True, "save what is kept for replay with the agent")
     seed: int | None = setting(None, "of the initial weights, the actions, the batches and the environments")
 

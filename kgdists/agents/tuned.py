@@ -132,23 +132,23 @@ TUNED = {
         ),
         "sac": _tuned(
             500_000,
+            decay=("learning_rate",),
             n_steps=8,
             learning_starts=10_000,
             learning_rate=7.3e-4,
             tau=0.01,
-            hidden_units=(400, 300),
         ),
     },
     "BipedalWalker-v3": {
         "sac": _tuned(
             500_000,
+            decay=("learning_rate",),
             n_steps=64,
             learning_starts=10_000,
             buffer_size=300_000,
             learning_rate=7.3e-4,
             gamma=0.98,
             tau=0.02,
-            hidden_units=(400, 300),
         ),
         "ppo": _tuned(
             4_997_120,
@@ -282,7 +282,12 @@ def tuned_config(env, agent, config, total_steps=None, **settings):
 
 
 def _gradient_steps(config, total_steps):
-    """How many gradient steps PPO or A2C takes by environment steps: one for each batch, in each epoch and update."""
+    """How many gradient steps are taken in so many environment steps."""
     per_update = config.n_steps * config.num_envs
+    if hasattr(config, "learning_starts"):
+        per_epoch = -(-config.epoch_steps // per_update)
+        before = -(-max(1, min(config.learning_starts, config.buffer_size)) // per_update) - 1
+        updates = max(1, -(-total_steps // (per_epoch * per_update)) * per_epoch - before)
+        return updates * (config.gradient_steps or per_update)
     batches = per_update // getattr(config, "batch_size", per_update)
     return -(-total_steps // per_update) * config.n_epochs * batches

@@ -114,6 +114,13 @@ def test_a_gradient_step_is_that_of_the_three_losses(env, n_step_returns):
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
+def test_xla_makes_the_same_update():
+    agents = [collected(box_noise, jit_compile=jit_compile) for jit_compile in (False, True)]
+    metrics = [agent.update(3) for agent in agents]
+    assert metrics[0] == pytest.approx(metrics[1], rel=1e-4)
+    np.testing.assert_allclose(weights(agents[0]), weights(agents[1]), atol=1e-5)
+
+
 @eager
 @pytest.mark.parametrize(
     ("end", "value"), [("terminated", 0.0), ("truncated", 0.5), ("both", 0.0)], ids=["terminated", "truncated", "both"]

@@ -39,8 +39,13 @@ def test_decaying_settings_reach_0_with_the_last_gradient_step(env, agent, total
     total_steps, config = AGENTS[agent].tuned(env, total_steps)
     for name in known.decay:
         per_update = config.n_steps * config.num_envs
-        batch_size = getattr(config, "batch_size", per_update)
-        gradient_steps = -(-total_steps // per_update) * config.n_epochs * per_update // batch_size
+        if agent == "sac":
+            per_epoch = -(-config.epoch_steps // per_update) * per_update
+            steps = range(per_update, -(-total_steps // per_epoch) * per_epoch + 1, per_update)
+            gradient_steps = max(1, sum(step >= config.learning_starts for step in steps)) * per_update
+        else:
+            batch_size = getattr(config, "batch_size", per_update)
+            gradient_steps = -(-total_steps // per_update) * config.n_epochs * per_update // batch_size
         schedule = getattr(config, name)
         assert isinstance(schedule, LearningRateSchedule)
         assert float(schedule(0)) == pytest.approx(known.settings[name])

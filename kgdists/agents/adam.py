@@ -1,0 +1,26 @@
+"""Adam by one operation for each variable."""
+
+import keras
+import tensorflow as tf
+
+__all__ = ["Adam"]
+
+
+class Adam(keras.optimizers.Adam):
+    """Keras' Adam, whose dozen operations for each variable are one: where a step is short, their number counts."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Move a variable and its moments by one step."""
+        index, step = self._get_variable_index(variable), tf.cast(self.iterations + 1, "float32")
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=self.beta_1**step,
+            beta2_power=self.beta_2**step,
+            lr=learning_rate,
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )

@@ -1,0 +1,31 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgdists.agents.adam import Adam
+
+GRADIENTS = (np.random.default_rng(0).normal(size=(5, 3)) * [1e-9, 1.0, 1e4]).astype("float32")
+
+
+def after_steps(Optimizer, compiled):
+    """A variable, and the optimizer's own ones."""
+    optimizer = Optimizer(keras.optimizers.schedules.PolynomialDecay(0.1, 5, 0.0))
+    x = keras.Variable([1.0, 2.0, 3.0])
+    optimizer.build([x])
+    step = compiled(lambda gradient: optimizer.apply([gradient], [x]))
+    for gradient in GRADIENTS:
+        step(tf.constant(gradient))
+    return [v.numpy() for v in (x, *optimizer.variables)]
+
+
+@pytest.mark.parametrize(
+    "compiled",
+    [lambda step: step, tf.function, lambda step: tf.function(step, jit_compile=True)],
+    ids=["eager", "graph", "XLA"],
+)
+def test_steps_and_moments_are_those_of_keras(compiled):
+    ours = after_steps(Adam, compiled)
+    assert np.all(np.abs(ours[0] - [1.0, 2.0, 3.0]) > 1e-5)
+    for x, expected in zip(ours, after_steps(keras.optimizers.Adam, compiled), strict=True):
+        np.testing.assert_allclose(x, expected, rtol=2e-5)  # 1 - 0.999 in float32
