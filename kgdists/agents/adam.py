@@ -9,6 +9,14 @@ __all__ = ["Adam"]
 class Adam(keras.optimizers.Adam):
     """Keras' Adam, whose dozen operations for each variable are one: where a step is short, their number counts."""
 
+    def apply(self, grads, trainable_variables):
+        """Move variables by one step."""
+        # Keras' own passes all gradients through one IdentityN. Grappler takes each update to come after all of them,
+        # drops the edges that keep it behind reads of its variable, and later the IdentityN too: then they race.
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            self.update_step(gradient, variable.value, self.learning_rate)
+        self.iterations.assign_add(1)
+
     def update_step(self, gradient, variable, learning_rate):
         """Move a variable and its moments by one step."""
         index, step = self._get_variable_index(variable), tf.cast(self.iterations + 1, "float32")

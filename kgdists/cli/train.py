@@ -38,7 +38,7 @@ def add_to(commands):
         type=int,
         default=1,
         metavar="N",
-        help="threads of TensorFlow; default: 1, best for small networks, not for sac's",
+        help="threads of one operation of TensorFlow; default: 1, best for small networks",
     )
     parser.add_argument(
         "--evaluate-every",
