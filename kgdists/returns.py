@@ -82,10 +82,12 @@ def lambda_returns(rewards, next_values, terminated, truncated, gamma, lambda_):
     return totals
 
 
-def n_step(rewards, next_values, terminated, truncated, gamma, n):
+def n_step(rewards, next_values, terminated, truncated, gamma, n, lambda_=1.0):
     r"""Sums of n rewards and the value after them, :math:`\sum_{k<n} \gamma^k r_{t+k} + \gamma^n V'_{t+n-1}`.
 
-    The sum ends sooner where the episode or the sequence ends, with the value there; a terminated step has none.
+    The sum ends sooner where the episode or the sequence ends, with the value there; a terminated step has none. With
+    :math:`\lambda < 1` it is the mixture of `lambda_returns`, cut off after n steps: :math:`G^1_t = r_t + \gamma V'_t`,
+    :math:`G^n_t = r_t + \gamma ((1 - \lambda) V'_t + \lambda G^{n-1}_{t+1})`.
 
     Parameters
     ----------
@@ -96,6 +98,8 @@ def n_step(rewards, next_values, terminated, truncated, gamma, n):
     gamma : float in [0, 1]
         Discount factor.
     n : int, >= 1
+    lambda_ : float in [0, 1]
+        0 gives one-step returns, 1 sums of n rewards.
 
     Returns
     -------
@@ -104,16 +108,17 @@ def n_step(rewards, next_values, terminated, truncated, gamma, n):
     Raises
     ------
     ValueError
-        If the shapes differ, `gamma` is outside [0, 1] or `n` is not an int >= 1.
+        If the shapes differ, a factor is outside [0, 1] or `n` is not an int >= 1.
     """
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ValueError(f"`n` must be an int >= 1. Received: n={n!r}")
-    _check_factors(gamma=gamma)
+    _check_factors(gamma=gamma, lambda_=lambda_)
     goes_on, same_episode = _ends(terminated, truncated, rewards=rewards, next_values=next_values)
     bootstraps = gamma * goes_on * next_values
 
     def longer(_, totals):
-        following = ops.where(same_episode[:-1] > 0, gamma * totals[1:], bootstraps[:-1])
+        mixtures = gamma * ((1.0 - lambda_) * next_values[:-1] + lambda_ * totals[1:])
+        following = ops.where(same_episode[:-1] > 0, mixtures, bootstraps[:-1])
         return rewards + ops.concatenate([following, bootstraps[-1:]])
 
     return ops.fori_loop(1, n, longer, rewards + bootstraps)

@@ -193,6 +193,13 @@ def test_n_step_by_hand(n, ends, expected):
     assert_close(n_step(*SEQUENCE, *ends, gamma=0.5, n=n), expected, 1e-15)
 
 
+def test_mixtures_of_many_steps_are_lambda_returns():
+    rewards, _, next_values = random_inputs(9, 2)
+    ends = np.random.default_rng(1).random((2, 9, 2)) < 0.2
+    got = n_step(rewards, next_values, *ends, GAMMA, n=9, lambda_=0.7)
+    assert_close(got, lambda_returns(rewards, next_values, *ends, GAMMA, 0.7), 1e-13)
+
+
 def test_vtrace_by_hand():
     # Ratios 0.5 and 4, of which the second counts as 1 and, for what comes later, as 1: the last error is 2,
     # the one before 0.5 * 1 + 0.5 * 0.25 * 2.
@@ -246,9 +253,9 @@ def test_lambda_returns_golden():
 
 def test_n_step_golden():
     for case, inputs, ends, tolerance in reference("n_step"):
-        if inputs["lambda"] == 1.0:  # else they are mixtures
-            got = n_step(inputs["rewards"], inputs["next_values"], *ends, inputs["gamma"], inputs["n"])
-            assert_close(got, case["expected"]["returns"], tolerance, case["scale"]["returns"], case["id"])
+        factors = {"gamma": inputs["gamma"], "lambda_": inputs["lambda"]}
+        got = n_step(inputs["rewards"], inputs["next_values"], *ends, n=inputs["n"], **factors)
+        assert_close(got, case["expected"]["returns"], tolerance, case["scale"]["returns"], case["id"])
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
