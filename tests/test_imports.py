@@ -115,7 +115,7 @@ ROWS = [
     {"agents.a2c_config", "agents.envs", "agents.es_config", "agents.ppo_config", "agents.proximity", "agents.rollout"},
     {"agents.reinforce_config", "agents.whole_episodes"},
     {"agents.agent", "agents.callbacks", "agents.es", "agents.recording", "agents.runs"},
-    {"agents.critics", "agents.replay", "agents.sac_config", "agents.soft_values"},
+    {"agents.adam", "agents.critics", "agents.replay", "agents.sac_config", "agents.soft_values"},
     {"agents.a2c", "agents.ppo", "agents.reinforce", "agents.sac"},
     {"agents.ray_rollouts", "agents.report", "agents.tuned"},
     {"agents.benchmark"},
