@@ -24,8 +24,6 @@ from kgdists.policy import split_mask
 
 __all__ = ["SAC"]
 
-FEW_STEPS = 8  # by which freezing the weights that act costs more than reading them each time
-
 
 class SAC(Agent):
     """An agent that learns twin critics from replayed experience, and a policy that follows them and keeps its entropy.
@@ -108,7 +106,7 @@ class SAC(Agent):
         if self.rollouts.observations is None:
             self.replay.cut()
         for _ in range(self.steps_per_epoch // per_update):
-            act = self._act.frozen() if config.n_steps > FEW_STEPS else self._act
+            act = self._act.of_rollout(config.n_steps)
             experience = self.rollouts.collect(lambda observations, act=act: act(observations, next(keys)))
             self.replay.add(*experience)
             actions.append(experience[1])

@@ -183,7 +183,7 @@ TUNED = {
             initial_stddev=0.2,
             box_family="normal",
         ),
-        "sac": _tuned(1_000_000, n_steps=8, learning_starts=10_000),
+        "sac": _tuned(1_000_000, decay=("learning_rate",), n_steps=8, learning_starts=10_000, learning_rate=1e-3),
     },
     "Hopper-v5": {
         "ppo": _tuned(

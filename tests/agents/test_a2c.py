@@ -107,8 +107,8 @@ def test_the_policy_acts_with_the_weights_of_the_last_update():
     agent.optimizer = SGD(0.0)
     agent.optimizer.build(agent.variables)
     seen = []
-    frozen = agent._act.frozen
-    agent._act.frozen = lambda: seen.append(agent.optimizer.iterations.numpy()) or frozen()
+    of_rollout = agent._act.of_rollout
+    agent._act.of_rollout = lambda n_steps: seen.append(agent.optimizer.iterations.numpy()) or of_rollout(n_steps)
     agent.learn(32)
     assert seen == [0, 1]
 

@@ -19,7 +19,8 @@ def test_an_actor_draws_by_its_key_and_with_the_weights_of_the_moment():
     after = policy(OBSERVATIONS).sample_action(seed=KEY)
     assert np.abs(before - after).min() > 0.1
     np.testing.assert_allclose(frozen(OBSERVATIONS, KEY), before, atol=1e-5)
-    np.testing.assert_allclose(actor(OBSERVATIONS, KEY), after, atol=1e-5)
+    for act in (actor, actor.of_rollout(1), actor.of_rollout(1000)):
+        np.testing.assert_allclose(act(OBSERVATIONS, KEY), after, atol=1e-5)
 
 
 def test_a_compiled_update_takes_nested_arrays_and_names_its_results():
