@@ -122,7 +122,7 @@ class CompiledUpdate:
 
 
 def _tensor(array):
-    """The array as a tensor in the same memory, in a tenth of the time that `tf.constant` takes to copy it."""
+    """The array as a tensor, in the same memory where that is aligned; `tf.constant` runs an operation that copies."""
     return tf.__internal__.EagerTensor(array, None, None)
 
 
