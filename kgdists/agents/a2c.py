@@ -67,7 +67,9 @@ class A2C(Agent):
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self.scaled = RewardScaling(config.num_envs, config.gamma, self.replicas.update)
-        self._compiled_update = CompiledUpdate(self._update, jit_compile=strategy is None)
+        self._compiled_update, self._compiled_turn = (
+            CompiledUpdate(function, jit_compile=strategy is None) for function in (self._update, self._turn)
+        )
 
     @property
     def steps_per_epoch(self):
@@ -77,11 +79,13 @@ class A2C(Agent):
 
     def _train(self):
         config, first = self.config, self.steps // self.config.num_envs
-        keys = self._keys(np.arange(first, first + self.steps_per_epoch // config.num_envs))
-        tensors, updates = iter(tf.unstack(keys)), []
-        for start in range(0, len(keys), config.n_steps):
-            act = Acting(self._act, keys[start : start + config.n_steps], tensors)
-            updates.append(self.update(*self.rollouts.collect(act)))
+        keys = self._keys(first + np.arange(self.steps_per_epoch // config.num_envs + 1))
+        tensors, updates, started = iter(tf.unstack(keys)), [], {}
+        for start in range(0, len(keys) - 1, config.n_steps):
+            end = start + config.n_steps
+            rollout = self.rollouts.collect(Acting(self._act, keys[start:end], tensors, **started))
+            updates.append(self._updated(self._compiled_turn, rollout, self.rollouts.observations, keys[end]))
+            started = updates[-1].pop("started")
         return {name: float(np.mean([update[name] for update in updates])) for name in updates[0]}
 
     def update(self, observations, actions, rewards, next_observations, terminated, truncated):
@@ -91,10 +95,18 @@ class A2C(Agent):
         -------
         dict of name -> float, the losses and diagnostics averaged over the gradient steps.
         """
-        self.replicas.agree([*self.policy.variables, *self.value.variables, *self.optimizer.variables])
-        return self._compiled_update(
-            observations, actions, rewards.astype("float32"), next_observations, terminated, truncated
-        )
+        rollout = observations, actions, rewards, next_observations, terminated, truncated
+        return self._updated(self._compiled_update, rollout)
+
+    def _updated(self, compiled, rollout, *others):
+        self.replicas.agree(self.policy, self.value, self.optimizer)
+        observations, actions, rewards, *rest = rollout
+        return compiled(observations, actions, rewards.astype("float32"), *rest, *others)
+
+    def _turn(self, *rollout_and_next):
+        """Improve, and start the next rollout: one call for what would be several."""
+        *rollout, observations, key = rollout_and_next
+        return self._update(*rollout) | {"started": self._act.start(observations, key)}
 
     def _update(self, observations, actions, rewards, next_observations, terminated, truncated):
         if self.config.normalize_rewards:

@@ -49,13 +49,18 @@ class Actor:
         """Actions [num_envs, ...] by the weights of this moment and an int64 key [2]."""
         return _called(self._read_and_act, observations, key)
 
+    def start(self, observations, key):
+        """For traced functions: what an `Acting` starts from, its first actions and its weights."""
+        weights = list(map(tf.convert_to_tensor, self.policy.variables))
+        return {"first": self._act(observations, key, *weights), "weights": weights}
+
     def of_rollout(self, n_steps):
         """The same function, in the fastest form for so many steps without a change of the weights."""
         return self if n_steps <= FEW_STEPS else self.frozen()
 
-    def frozen(self):
-        """The same function with the weights of this moment, whatever becomes of them."""
-        act, weights = self._act, list(map(_read, self.policy.variables))
+    def frozen(self, weights=None):
+        """The same function with given weights, or those of this moment, whatever becomes of them."""
+        act, weights = self._act, weights or list(map(_read, self.policy.variables))
         return lambda observations, key: _called(act, observations, key, *weights)
 
 
@@ -77,24 +82,30 @@ class Acting:
         Of the steps.
     tensors : None or iterator of tensors
         Of these keys, where they have been made for several rollouts at once.
+    first : None or (nested) tensors
+        Actions of the first step, where they are known.
+    weights : None or list of tensors
+        By which the others are chosen, those of this moment by default.
     """
 
-    def __init__(self, actor, keys, tensors=None):
+    def __init__(self, actor, keys, tensors=None, first=None, weights=None):
         # Made in one call: a tensor made from an array costs as much as a layer.
         self.actor, self.keys, self._tensors = actor, keys, tensors or iter(tf.unstack(keys))
-        self._act = actor.of_rollout(len(keys))
+        self._act = actor.of_rollout(len(keys)) if weights is None else actor.frozen(weights)
+        self._first = first
 
     def __call__(self, observations):
-        return self._act(observations, next(self._tensors))
+        key, first, self._first = next(self._tensors), self._first, None
+        return self._act(observations, key) if first is None else tree.map_structure(lambda x: x.numpy(), first)
 
 
 class CompiledUpdate:
-    """A compiled function of (nested) arrays to a dict of scalars, which come back as floats.
+    """A compiled function of (nested) arrays to a dict of (nested) tensors, of which scalars come back as floats.
 
     Parameters
     ----------
     function : callable
-        Compiled anew for each structure and shape of its arguments.
+        Compiled anew for each structure and shape of its arguments, and each value of those by keyword.
     jit_compile : bool
         Whether by XLA as a whole.
     """
@@ -108,17 +119,20 @@ class CompiledUpdate:
         """How often the function was compiled."""
         return len(self._compiled)
 
-    def __call__(self, *arguments):
+    def __call__(self, *arguments, **settings):
         if tf.config.functions_run_eagerly():
-            return {name: x.numpy().item() for name, x in self._function(*arguments).items()}
+            return _with_floats(self._function(*arguments, **settings))
         arrays = tf.nest.flatten(arguments)
-        key = tuple((x.shape, x.dtype) for x in arrays)
+        key = *settings.items(), *((x.shape, x.dtype) for x in arrays)
         if key not in self._compiled:
-            self._compiled[key] = self._function.get_concrete_function(*arguments)
+            self._compiled[key] = self._function.get_concrete_function(*arguments, **settings)
         compiled = self._compiled[key]
         results = compiled.inference_fn.call_flat(*map(_tensor, arrays), *compiled.captured_inputs)
-        by_name = dict(zip(sorted(compiled.structured_outputs), results, strict=True))
-        return {name: by_name[name].numpy().item() for name in compiled.structured_outputs}
+        return _with_floats(tree.pack_sequence_as(compiled.structured_outputs, results))
+
+
+def _with_floats(results):
+    return {name: x if tree.is_nested(x) or x.shape.rank else x.numpy().item() for name, x in results.items()}
 
 
 def _tensor(array):

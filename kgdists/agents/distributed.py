@@ -138,11 +138,11 @@ class Replicas:
         x = ops.reshape(ops.cast(x, "float32"), (-1, *layer.mean.shape))
         layer.update_moments(x.shape[0] * self.num_workers, *self._moments(x))
 
-    def agree(self, variables):
-        """Give the variables of all processes the chief's values; once, before the first update."""
+    def agree(self, *owners):
+        """Give the variables of models and optimizers the chief's values in all processes; once, before any update."""
         if self._is_agreed:
             return
-        for variable in variables:
+        for variable in (variable for owner in owners for variable in owner.variables):
             value = variable.value if hasattr(variable, "value") else variable
             own = tf.convert_to_tensor(value if self.is_chief else tf.zeros_like(value))
             total = self.strategy.reduce(

@@ -86,7 +86,7 @@ class PPO(Agent):
         -------
         dict of name -> float, the losses and diagnostics averaged over the gradient steps.
         """
-        self.replicas.agree([*self.policy.variables, *self.value.variables, *self.optimizer.variables])
+        self.replicas.agree(self.policy, self.value, self.optimizer)
         return self._compiled_update(
             observations, actions, rewards.astype("float32"), next_observations, terminated, truncated
         )

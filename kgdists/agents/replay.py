@@ -54,6 +54,10 @@ class Replay:
             observations, actions, rewards, next observations, terminated, truncated, as `Rollouts.collect` returns
             them.
         """
+        self.write(*self.place(*experience))
+
+    def place(self, *experience):
+        """Count steps as added: the index [M] and the rows [M, W] that are yet to `write`; parameters as for `add`."""
         leaves = tree.flatten(experience)
         steps = len(leaves[0])
         kept = min(steps, self.capacity)
@@ -61,9 +65,13 @@ class Replay:
         rows = np.concatenate(columns, axis=1, dtype="float32", casting="unsafe")
         at = (self.position + np.arange(steps - kept, steps)) % self.capacity
         index = (at[:, None] * self.num_envs + np.arange(self.num_envs)).ravel()
-        tf.raw_ops.ResourceScatterUpdate(resource=self.rows.handle, indices=index, updates=rows)
         self.position = (self.position + steps) % self.capacity
         self.size = min(self.size + steps, self.capacity)
+        return index, rows
+
+    def write(self, index, rows):
+        """Write rows in place; also for traced functions."""
+        tf.raw_ops.ResourceScatterUpdate(resource=self.rows.handle, indices=index, updates=rows)
 
     def cut(self):
         """Count the latest step of each environment as truncated: what is added next does not follow it."""
@@ -71,7 +79,7 @@ class Replay:
             index = (self.position - 1) % self.capacity * self.num_envs + np.arange(self.num_envs)
             rows = tf.gather(self.rows, index).numpy()
             rows[:, -1] = 1.0
-            tf.raw_ops.ResourceScatterUpdate(resource=self.rows.handle, indices=index, updates=rows)
+            self.write(index, rows)
 
     def sample(self, key, batch_size, size, position, n_steps, gamma):
         r"""Experience of `n_steps` steps each, from steps drawn uniformly; for traced functions.
@@ -133,4 +141,4 @@ class Replay:
         """Hold what another replay of this form gave by `arrays`."""
         rows = arrays["rows"]
         self.size, self.position = len(rows) // self.num_envs, int(arrays["position"])
-        tf.raw_ops.ResourceScatterUpdate(resource=self.rows.handle, indices=np.arange(len(rows)), updates=rows)
+        self.write(np.arange(len(rows)), rows)

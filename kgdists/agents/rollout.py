@@ -77,7 +77,7 @@ class Rollouts:
             )
             self.observations = observations
         self._is_whole = True
-        return tuple(tree.map_structure(lambda *x: np.stack(x), *column) for column in zip(*rows, strict=True))
+        return tuple(map(_stacked, zip(*rows, strict=True)))
 
     def _count(self, rewards, ended):
         self._returns += rewards
@@ -128,6 +128,12 @@ class Rollouts:
             warnings.warn(
                 f"Environments {new} do not repeat their episodes: new ones are started", RunWarning, stacklevel=2
             )
+
+
+def _stacked(steps):
+    if isinstance(steps[0], np.ndarray):  # in a fraction of the time
+        return np.concatenate(steps).reshape(len(steps), *steps[0].shape)
+    return tree.map_structure(lambda *x: np.stack(x), *steps)
 
 
 def copied(observations):

@@ -11,7 +11,7 @@ from keras import ops, tree
 
 from kgdists import losses, random
 from kgdists.agents import diagnostics
-from kgdists.agents.acting import CompiledUpdate
+from kgdists.agents.acting import Acting, CompiledUpdate
 from kgdists.agents.adam import Adam
 from kgdists.agents.agent import Agent
 from kgdists.agents.critics import twin_critic
@@ -78,7 +78,9 @@ class SAC(Agent):
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self.normalizations = [*normalizations(self.policy.trunk), *normalizations(self.critic)]
-        self._compiled_update = CompiledUpdate(self._update, config.jit_compile)
+        self._compiled_update, self._compiled_turn = (
+            CompiledUpdate(function, config.jit_compile) for function in (self._update, self._turn)
+        )
         self._compiled_normalize = tf.function(self._normalize, jit_compile=True, autograph=False)
 
     def _check_critic(self, actions):
@@ -97,23 +99,28 @@ class SAC(Agent):
         return self.config.n_steps * self.config.num_envs
 
     def _train(self):
-        config, per_update = self.config, self._steps_per_update
-        steps = np.arange(self.steps_per_epoch // config.num_envs) + self.steps // config.num_envs
-        # Keys (seed, step) made in one call: a tensor made from an array costs as much as a layer.
-        keys = iter(tf.unstack(self._keys(steps - steps % config.noise_repeat)))
-        start = min(config.learning_starts, config.buffer_size)
-        updates, actions = [], []
+        config, n_steps = self.config, self.config.n_steps
+        steps = np.arange(self.steps_per_epoch // config.num_envs + 1) + self.steps // config.num_envs
+        keys = self._keys(steps - steps % config.noise_repeat)
+        tensors = iter(tf.unstack(keys))
+        start, count = min(config.learning_starts, config.buffer_size), config.gradient_steps or self._steps_per_update
+        updates, actions, started = [], [], {}
         if self.rollouts.observations is None:
             self.replay.cut()
-        for _ in range(self.steps_per_epoch // per_update):
-            act = self._act.of_rollout(config.n_steps)
-            experience = self.rollouts.collect(lambda observations, act=act: act(observations, next(keys)))
-            self.replay.add(*experience)
+        for i in range(0, len(keys) - 1, n_steps):
+            experience = self.rollouts.collect(Acting(self._act, keys[i : i + n_steps], tensors, **started))
             actions.append(experience[1])
             if self.normalizations:
                 self._compiled_normalize(split_mask(experience[0])[0])
-            if self.replay.size * config.num_envs >= start:
-                updates.append(self.update(config.gradient_steps or per_update))
+            index, rows = self.replay.place(*experience)
+            if self.replay.size * config.num_envs < start:
+                self.replay.write(index, rows)
+                continue
+            metrics = self._compiled_turn(
+                self._now(), index, rows, self.rollouts.observations, keys[i + n_steps], count=count
+            )
+            started = metrics.pop("started")
+            updates.append(metrics)
         self._has_learned = bool(updates)
         saturation = diagnostics.saturation(self.envs.single_action_space, np.concatenate(actions))
         return {
@@ -128,27 +135,36 @@ class SAC(Agent):
         Parameters
         ----------
         gradient_steps : int, >= 1
-            All of them are one call of one compiled program, whatever their number.
+            All of them are one call of one program, which is compiled for each number of them.
 
         Returns
         -------
         dict of name -> float, the losses and diagnostics averaged over the gradient steps.
         """
-        # One argument, because each costs time.
-        now = np.array([self.seed, gradient_steps, self.replay.size, self.replay.position])
-        return self._compiled_update(now)
+        return self._compiled_update(self._now(), count=gradient_steps)
 
-    def _update(self, now):
-        seed, count, size, position = tf.unstack(now)
+    def _now(self):
+        # One argument, because each costs time.
+        return np.array([self.seed, self.replay.size, self.replay.position])
+
+    def _turn(self, now, index, rows, observations, key, count):
+        """Write what was placed for replay, improve, and start the next rollout: one call for what would be three."""
+        self.replay.write(index, rows)
+        metrics = self._update(now, count)
+        # Without its weights: as long as they were in use, the next step would have to move a copy of them.
+        return metrics | {"started": {"first": self._act.start(observations, key)["first"]}}
+
+    def _update(self, now, count):
+        seed, size, position = tf.unstack(now)
 
         def step(i, totals):
             key = tf.stack([seed, tf.cast(self.optimizer.iterations, "int64")])
             return i + 1, totals + self._gradient_step(key, size, position)
 
-        start = (tf.zeros_like(count), tf.zeros(len(self.METRICS)))
-        _, totals = tf.while_loop(lambda i, _: i < count, step, start)
-        means = tf.unstack(totals / tf.cast(count, "float32"))
-        return dict(zip(self.METRICS, means, strict=True))
+        start = (0, tf.zeros(len(self.METRICS)))
+        # A loop, even if it ends after one step, costs a twentieth of the step.
+        _, totals = step(*start) if count == 1 else tf.while_loop(lambda i, _: i < count, step, start)
+        return dict(zip(self.METRICS, tf.unstack(totals / count), strict=True))
 
     def _gradient_step(self, key, size, position):
         config, values = self.config, self.values

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from gymnasium.spaces import Box, Discrete
-from keras.optimizers import SGD
 
 from kgdists import losses
 from kgdists.agents import A2C, A2CConfig
-from tests.agents.helpers import Bandit, Broken, Counter, Noise, counters, weights
+from kgdists.agents.acting import Acting
+from tests.agents.helpers import Bandit, Broken, Noise, counters, weights
 from tests.agents.test_ppo import advantages_by_hand, change, experience, flat, gradients_by_hand, rows, with_sgd
 
 PLAIN = {"vf_coef": 0.0, "max_grad_norm": None}
@@ -101,16 +101,15 @@ def test_an_epoch_is_as_many_rollouts_as_make_its_steps():
     assert agent.optimizer.iterations == 6
 
 
-@eager
-def test_the_policy_acts_with_the_weights_of_the_last_update():
-    agent = small(lambda: Counter(100), epoch_steps=32)
-    agent.optimizer = SGD(0.0)
-    agent.optimizer.build(agent.variables)
-    seen = []
-    of_rollout = agent._act.of_rollout
-    agent._act.of_rollout = lambda n_steps: seen.append(agent.optimizer.iterations.numpy()) or of_rollout(n_steps)
-    agent.learn(32)
-    assert seen == [0, 1]
+@pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
+def test_an_epoch_is_acting_and_improving_in_turn(env):
+    agent, by_hand = (small(env, epoch_steps=48) for _ in range(2))
+    agent.learn(48)
+    for first in (0, 8, 16):
+        keys = by_hand._keys(np.arange(first, first + 8))
+        by_hand.update(*by_hand.rollouts.collect(Acting(by_hand._act, keys)))
+    np.testing.assert_array_equal(agent.rollouts.observations, by_hand.rollouts.observations)
+    np.testing.assert_array_equal(weights(agent), weights(by_hand))
 
 
 @pytest.mark.parametrize("space, worst", [(Discrete(4), 1.0), (Box(-1.0, 1.0, (2,)), -0.1)], ids=str)

@@ -30,7 +30,7 @@ def test_a_compiled_update_takes_nested_arrays_and_names_its_results():
         total.assign_add(tf.reduce_sum(x))
         return {"total": tf.identity(total), "first": nested["b"][0], "a": nested["a"][0]}
 
-    compiled, nested = CompiledUpdate(update), {"b": np.array([2.0]), "a": np.array([3.0])}
+    compiled, nested = CompiledUpdate(update), {"b": np.float32([2.0]), "a": np.float32([3.0])}
     expected = [{"total": total, "first": 2.0, "a": 3.0} for total in (6.0, 12.0)]
     got = [compiled(np.arange(4.0, dtype="float32"), nested) for _ in range(2)]
     assert got == expected and [list(x) for x in got] == [list(x) for x in expected]

@@ -11,6 +11,7 @@ from keras.optimizers.schedules import PolynomialDecay
 import kgdists as kg
 from kgdists import random
 from kgdists.agents import SAC, SACConfig
+from kgdists.agents.acting import Acting
 from kgdists.agents.files import RunWarning
 from kgdists.agents.soft_values import ExactValues
 from tests.agents.helpers import Bandit, Broken, Counter, Noise, Trap, weights
@@ -183,18 +184,37 @@ def test_the_learning_rate_follows_its_schedule():
     np.testing.assert_array_equal(weights(agent), between)
 
 
-def test_several_gradient_steps_in_one_call_are_those_of_single_calls():
+def test_several_gradient_steps_in_one_call_are_those_of_other_calls():
     agent = collected(box_noise, n_step_returns=2)
     models, arrays = [agent.policy.get_weights(), agent.critic.get_weights()], agent.arrays()
-    agent.update(5)
-    expected = weights(agent), flat(agent.target), flat(agent.optimizer.variables)
-    agent.policy.set_weights(models[0])
-    agent.critic.set_weights(models[1])
-    agent.restore(arrays)
-    for _ in range(5):
-        agent.update(1)
-    for x, y in zip(expected, (weights(agent), flat(agent.target), flat(agent.optimizer.variables)), strict=True):
-        np.testing.assert_array_equal(x, y)
+
+    def after(*calls):
+        agent.policy.set_weights(models[0])
+        agent.critic.set_weights(models[1])
+        agent.restore(arrays)
+        for gradient_steps in calls:
+            agent.update(gradient_steps)
+        return np.concatenate([weights(agent), flat(agent.target), flat(agent.optimizer.variables)])
+
+    np.testing.assert_array_equal(after(6), after(2, 4))
+    np.testing.assert_array_equal(after(1, 1, 1), after(1, 1, 1))
+    # A single step is another program, of the same numbers but for their rounding.
+    np.testing.assert_allclose(after(1, 1, 1), after(3), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("env", "config"), [("Pendulum-v1", {"n_steps": 1}), ("CartPole-v1", {"gradient_steps": 3, "jit_compile": True})]
+)
+def test_an_epoch_is_acting_keeping_and_improving_in_turn(env, config):
+    agent, by_hand = (small(env, **config) for _ in range(2))
+    agent.learn(16)
+    n_steps = agent.config.n_steps
+    for first in range(0, 16, n_steps):
+        keys = by_hand._keys(np.arange(first, first + n_steps))
+        by_hand.replay.add(*by_hand.rollouts.collect(Acting(by_hand._act, keys)))
+        by_hand.update(agent.config.gradient_steps)
+    np.testing.assert_allclose(agent.replay.rows, by_hand.replay.rows, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(weights(agent), weights(by_hand), rtol=1e-5, atol=1e-6)
 
 
 # Learning
