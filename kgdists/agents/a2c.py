@@ -81,9 +81,9 @@ class A2C(Agent):
         config, first = self.config, self.steps // self.config.num_envs
         keys = self._keys(first + np.arange(self.steps_per_epoch // config.num_envs + 1))
         tensors, updates, started = iter(tf.unstack(keys)), [], {}
-        for start in range(0, len(keys) - 1, config.n_steps):
-            end = start + config.n_steps
-            rollout = self.rollouts.collect(Acting(self._act, keys[start:end], tensors, **started))
+        for i in range(0, len(keys) - 1, config.n_steps):
+            end = i + config.n_steps
+            rollout = self.rollouts.collect(Acting(self._act, keys[i:end], tensors, **started))
             updates.append(self._updated(self._compiled_turn, rollout, self.rollouts.observations, keys[end]))
             started = updates[-1].pop("started")
         return {name: float(np.mean([update[name] for update in updates])) for name in updates[0]}
