@@ -19,6 +19,7 @@ from kgdists.agents.files import RunWarning
 from kgdists.agents.networks import normalizations
 from kgdists.agents.replay import Replay
 from kgdists.agents.sac_config import SACConfig
+from kgdists.agents.settings import is_count
 from kgdists.agents.soft_values import soft_values
 from kgdists.policy import split_mask
 
@@ -140,7 +141,16 @@ class SAC(Agent):
         Returns
         -------
         dict of name -> float, the losses and diagnostics averaged over the gradient steps.
+
+        Raises
+        ------
+        ValueError
+            For another number of gradient steps, or if nothing is kept for replay yet.
         """
+        if not is_count(gradient_steps):
+            raise ValueError(f"`gradient_steps` must be an int >= 1. Received: gradient_steps={gradient_steps!r}")
+        if not self.replay.size:
+            raise ValueError("`update` needs steps to replay. Received: an agent that has taken none")
         return self._compiled_update(self._now(), count=gradient_steps)
 
     def _now(self):

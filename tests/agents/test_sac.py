@@ -163,6 +163,17 @@ def test_a_given_temperature_stays():
     assert agent.update(2)["ent_coef"] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("gradient_steps", [0, -1, 1.5, "3", None])
+def test_a_wrong_number_of_gradient_steps_is_refused(gradient_steps):
+    with pytest.raises(ValueError, match=f"`gradient_steps` must be an int >= 1. Received: .*{gradient_steps}"):
+        collected(box_noise).update(gradient_steps)
+
+
+def test_an_update_without_steps_to_replay_is_refused():
+    with pytest.raises(ValueError, match="needs steps to replay"):
+        small().update()
+
+
 def test_the_expectation_over_choices_is_that_of_draws():
     rng = np.random.default_rng(0)
     pi = kg.CategoricalDist(rng.normal(size=(1, 3)).astype("float32"), mask=[[True, True, False]])
