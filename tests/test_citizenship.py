@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import kgdists as kg
+from tests.marks import exhaustive, quick
 from tests.processes import run_python
 from tests.table import HEADS
 
@@ -35,7 +36,11 @@ def all_heads():
     return kg.layers.CompositeHead(heads | {"one_of": one_of()})
 
 
-EVERY = {name: functools.partial(make, name) for name in HEADS} | {"composite": composite, "one_of": one_of}
+EVERY = (
+    {"all": all_heads}
+    | {name: functools.partial(make, name) for name in HEADS}
+    | {"composite": composite, "one_of": one_of}
+)
 
 
 def policy_of(head):
@@ -66,7 +71,7 @@ def assert_same_dist(p, q, **tolerance):
         np.testing.assert_allclose(p.params[name], q.params[name], err_msg=name, **tolerance)
 
 
-@pytest.fixture(scope="module", params=EVERY)
+@pytest.fixture(scope="module", params=quick(["all"], list(EVERY)))
 def trained(request):
     """A policy after some training, its observations and actions, and the loss before."""
     policy, x = policy_of(EVERY[request.param]()), observations()
@@ -140,8 +145,8 @@ def test_an_exported_policy_serves_parameters_and_actions(trained, tmp_path):
     )
 
 
-@pytest.mark.parametrize("half", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("half", ["mixed_float16", *exhaustive("mixed_bfloat16")])
+@pytest.mark.parametrize("name", quick(["normal", "categorical", "beta"], [name for name in EVERY if name != "all"]))
 def test_mixed_precision_trains(name, half):
     before = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy(half)
@@ -168,6 +173,7 @@ def test_all_heads_train_under_xla():
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.exhaustive
 def test_subclassed_model_with_all_heads():
     class Actor(keras.Model):
         def __init__(self):
@@ -182,6 +188,7 @@ def test_subclassed_model_with_all_heads():
     assert all(np.any(a != b) for a, b in zip(keras.tree.flatten(first), keras.tree.flatten(second), strict=True))
 
 
+@pytest.mark.exhaustive
 def test_all_heads_train_and_predict_on_two_devices():
     code = """
         import keras

@@ -150,6 +150,7 @@ def test_an_empty_folder_is_filled(tmp_path, bandit):
     assert (tmp_path / "policy.keras").is_file()
 
 
+@pytest.mark.exhaustive
 @eager
 def test_the_same_seed_trains_the_same_policy(tmp_path, bandit):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -493,6 +494,7 @@ def test_the_module_trains(tmp_path):
     assert (tmp_path / "runs" / "CartPole-v1-ppo-seed0-1" / "policy.keras").is_file()
 
 
+@pytest.mark.exhaustive
 def test_the_module_reports_errors_in_the_last_line():
     result = process(sys.executable, "-m", "kgdists", "train", "NoSuchEnv-v0")
     assert result.returncode == 2 and result.stdout == ""

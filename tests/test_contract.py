@@ -10,9 +10,10 @@ import tensorflow as tf
 from keras import ops
 
 import kgdists as kg
+from tests.marks import exhaustive, quick
 from tests.table import DISTRIBUTIONS, MODE_IS_NO_PEAK, NO_CLOSED_FORM, OPTIONAL, has
 
-BATCHES = [(), (5,), (2, 3)]
+BATCHES = [(5,), *exhaustive((), (2, 3))]
 SAMPLE_SHAPES = {(): (), 4: (4,), (4,): (4,), (2, 3): (2, 3)}
 
 DETERMINISTIC = {
@@ -50,6 +51,12 @@ def make(request):
     return maker(DISTRIBUTIONS[request.param])
 
 
+# Tracing and compiling take most of the time of a test: the quick ones do it for some distributions.
+symbolically = pytest.mark.parametrize(
+    "make", quick(("composite", "gaussian_mixture", "beta"), list(DISTRIBUTIONS)), indirect=True
+)
+compiled = pytest.mark.parametrize("make", quick(("normal", "masked_categorical"), list(DISTRIBUTIONS)), indirect=True)
+
 # All ways there are to draw and to hold parameters. What the base class does is tested with these.
 KINDS = ("categorical", "normal", "beta", "full_gaussian_mixture", "composite", "one_of")
 
@@ -72,6 +79,9 @@ def needs(*methods):
     return pytest.mark.parametrize("make", [maker(DISTRIBUTIONS[name]) for name in names], ids=names)
 
 
+each_kind_in_a_model = pytest.mark.parametrize("make_kind", quick(("composite",), KINDS), indirect=True)
+
+
 @pytest.fixture
 def random_seed(request):
     """A fresh value of the argument `random_seed`."""
@@ -82,7 +92,7 @@ def random_seed(request):
 each_stream = pytest.mark.parametrize(
     "make, random_seed",
     [
-        (name, kind)
+        pytest.param(name, kind, marks=() if name == "composite" or kind == "global" else pytest.mark.exhaustive)
         for name in DISTRIBUTIONS
         for kind in RANDOM_SEEDS
         if kind == "int" or name in ("normal", "composite")
@@ -204,7 +214,7 @@ def test_shapes_of_deterministic_methods(make, batch):
 
 
 @pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("sample_shape", SAMPLE_SHAPES)
+@pytest.mark.parametrize("sample_shape", quick([(), (2, 3)], list(SAMPLE_SHAPES)))
 def test_shapes_of_draws(make, batch, sample_shape):
     dist, front = make(batch), SAMPLE_SHAPES[sample_shape]
     x, log_proba = dist.sample_and_log_proba(sample_shape)
@@ -239,8 +249,8 @@ def float_results(dist, other, x):
     return {name: value for name, value in values.items() if name not in ("mode", "mode_action")}
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
-@pytest.mark.parametrize("floatx", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "float64", *exhaustive("bfloat16", "float32")])
+@pytest.mark.parametrize("floatx", ["float32", *exhaustive("float64")])
 def test_dtype_in_is_dtype_out(make, dtype, floatx):
     """Whatever Keras' default float type is."""
     keras.config.set_floatx(floatx)
@@ -253,7 +263,7 @@ def test_dtype_in_is_dtype_out(make, dtype, floatx):
     }
 
 
-@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.parametrize("half", ["bfloat16", *exhaustive("float16")])
 def test_half_precision_is_the_float32_result_rounded_once(make, half):
     p, q, x = pair(make, dtype=half)
     got = evaluate(p, q, x) | {"sample": p.sample(3, seed=4)}
@@ -276,7 +286,8 @@ def test_dtypes_of_two_distributions_must_be_equal(make, dtype, other):
 # The same value everywhere.
 
 
-@pytest.mark.parametrize("batch", BATCHES[::2])
+@compiled
+@pytest.mark.parametrize("batch", [(2, 3), *exhaustive(())])
 def test_eager_traced_and_compiled_agree(make, batch):
     arguments = pair(make, batch, "float64")
     want = evaluate(*arguments)
@@ -284,7 +295,8 @@ def test_eager_traced_and_compiled_agree(make, batch):
         assert_same_values(function(*arguments), want, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("batch", BATCHES[1:])
+@symbolically
+@pytest.mark.parametrize("batch", [(5,), *exhaustive((2, 3))])
 def test_functional_model_agrees(make, batch):
     p, q, x = pair(make, batch, "float64")
     (p_in, p_inputs), (q_in, q_inputs) = symbolic(p), symbolic(q)
@@ -294,6 +306,7 @@ def test_functional_model_agrees(make, batch):
     assert_same_values(got, evaluate(p, q, x), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.exhaustive
 def test_two_axes_may_be_unknown(make):
     p, q, x = pair(make, (2, 3), "float64")
     (p_in, p_inputs), (q_in, q_inputs) = symbolic(p, unknown=2), symbolic(q, unknown=2)
@@ -305,6 +318,7 @@ def test_two_axes_may_be_unknown(make):
     assert shape_of(made.sample()) == events(made, (None, None))
 
 
+@symbolically
 def test_actions_may_be_keras_tensors(make):
     dist = make()
     action = dist.sample_action(seed=0)
@@ -319,6 +333,7 @@ def test_actions_may_be_keras_tensors(make):
     )
 
 
+@symbolically
 def test_symbolic_shapes_are_known(make):
     dist, _ = symbolic(make())
     assert dist.batch_shape == (None,)
@@ -327,11 +342,13 @@ def test_symbolic_shapes_are_known(make):
     assert shape_of(dist.sample_and_log_proba(2)) == (events(dist, (2, None)), (2, None))
 
 
+@symbolically
 def test_made_of_keras_tensors(make):
     dist, _ = symbolic(make())
     assert shape_of(type(dist).from_params(dist.params, **dist._static()).log_proba(dist.sample())) == (None,)
 
 
+@pytest.mark.exhaustive
 def test_eager_and_compiled_draws_of_one_seed_agree(make):
     dist = make(dtype="float64")
 
@@ -366,7 +383,7 @@ def test_kl_is_cross_entropy_minus_entropy(make):
     np.testing.assert_allclose(p.kl_divergence(q), p.cross_entropy(q) - p.entropy(), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", *exhaustive("float16", "bfloat16", "float64")])
 @needs("kl_divergence")
 def test_kl_to_itself_is_exactly_zero(make, dtype):
     dist = make((50,), dtype)
@@ -435,7 +452,7 @@ def test_from_params(make):
     assert_same_dist(type(dist).from_params(dist.params, **dist._static(), random_seed=4), dist)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64", *exhaustive("float16", "float32")])
 def test_config_round_trip(make, dtype):
     dist = make(dtype=dtype, name="a", random_seed=4)
     got = type(dist).from_config(dist.get_config())
@@ -502,6 +519,7 @@ def surprise(dist):
     return -dist.log_proba(dist.sample(seed=0))
 
 
+@symbolically
 def test_into_and_out_of_a_traced_function(make):
     dist = make(name="a", random_seed=4)
 
@@ -601,6 +619,7 @@ def test_each_static_value_is_traced_once(make_kind):
 # Keras models.
 
 
+@symbolically
 def test_predict_returns_numpy_parameters_of_the_whole_data(make):
     dist = make()
     dist_in, inputs = symbolic(dist)
@@ -624,6 +643,7 @@ def test_a_model_draws_afresh_at_every_node_and_call(make, random_seed):
     assert all_differ(first["a"], first["b"], second["a"], second["b"])
 
 
+@pytest.mark.exhaustive
 def test_models_of_one_int_seed_draw_the_same(make_kind):
     (model, x), (other, _) = drawing_model(make_kind(random_seed=4)), drawing_model(make_kind(random_seed=4))
     for _ in range(2):
@@ -647,6 +667,7 @@ def test_a_cloned_model_draws_afresh(make, random_seed):
     assert all_differ(first["a"], first["b"], second["a"], second["b"])
 
 
+@each_kind_in_a_model
 @pytest.mark.parametrize("clone", [False, True], ids=["saved", "cloned"])
 def test_nodes_that_share_a_generator_stay_apart(make_kind, clone, tmp_path):
     dist, inputs = symbolic(make_kind())
@@ -659,11 +680,13 @@ def test_nodes_that_share_a_generator_stay_apart(make_kind, clone, tmp_path):
     assert all_differ(*copy(x), *copy(x))
 
 
+@each_kind_in_a_model
 def test_the_random_state_is_part_of_the_model(make_kind):
     model, _ = drawing_model(make_kind())
     assert len(model.non_trainable_variables) >= 3
 
 
+@each_kind_in_a_model
 def test_an_int_seed_repeats_the_draw_in_a_model(make_kind, tmp_path):
     """Also in a reloaded one, which has all arguments of the draw."""
     dist = make_kind()
@@ -742,6 +765,7 @@ def test_an_int_random_seed_reproduces_the_sequence(make_kind):
     assert all_differ(make_kind(random_seed=11).sample(), make_kind(random_seed=12).sample())
 
 
+@each_kind_in_a_model
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_traced_function_goes_through_the_same_sequence(make_kind, jit_compile):
     dist = make_kind(random_seed=11)

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are forked")
 def test_a_run_that_is_killed_ends_as_if_it_had_never_been():
     command = [

@@ -8,6 +8,7 @@ from kgdists.agents import A2C, A2CConfig
 from kgdists.agents.acting import Acting
 from tests.agents.helpers import Bandit, Broken, Noise, counters, weights
 from tests.agents.test_ppo import advantages_by_hand, change, experience, flat, gradients_by_hand, rows, with_sgd
+from tests.marks import quick
 
 PLAIN = {"vf_coef": 0.0, "max_grad_norm": None}
 eager = pytest.mark.usefixtures("eagerly")
@@ -80,6 +81,7 @@ def test_a_penalty_keeps_later_steps_near_the_policy_that_acted():
     assert moved[1] < 0.9 * moved[0]
 
 
+@pytest.mark.exhaustive
 def test_the_compiled_update_is_the_eager_one():
     config = {"n_epochs": 2, "vtrace": True, "kl_coef": 0.1, "normalize_observations": True, "normalize_rewards": True}
     compiled, by_steps = small(**config), small(**config)
@@ -101,6 +103,7 @@ def test_an_epoch_is_as_many_rollouts_as_make_its_steps():
     assert agent.optimizer.iterations == 6
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 def test_an_epoch_is_acting_and_improving_in_turn(env):
     agent, by_hand = (small(env, epoch_steps=48) for _ in range(2))
@@ -112,7 +115,10 @@ def test_an_epoch_is_acting_and_improving_in_turn(env):
     np.testing.assert_array_equal(weights(agent), weights(by_hand))
 
 
-@pytest.mark.parametrize("space, worst", [(Discrete(4), 1.0), (Box(-1.0, 1.0, (2,)), -0.1)], ids=str)
+BANDITS = {"choice": (Discrete(4), 1.0), "box": (Box(-1.0, 1.0, (2,)), -0.1)}
+
+
+@pytest.mark.parametrize("space, worst", quick(["choice"], BANDITS))
 def test_a_bandit_is_learnt(space, worst):
     config = {"num_envs": 8, "n_steps": 16, "epoch_steps": 512, "learning_rate": 0.02, "normalize_advantages": True}
     agent = small(lambda: Bandit(space), **config)

@@ -142,6 +142,7 @@ def test_the_table_has_a_row_per_environment_and_agent_in_the_order_of_the_tuned
     assert rows[3].startswith("| Pendulum-v1 | ppo | 1,000 to 1,001 | 5 to 10 | 100 to 200 | 0.0, 10.0 | 5.0 | 5.0 [")
 
 
+@pytest.mark.exhaustive
 def test_a_tiny_run_is_benchmarked_in_a_process_of_its_own(tmp_path, capsys):
     arguments = ["--envs", "CartPole-v1", "--agents", "snes", "--seeds", "4", "--steps", "200", "--out", str(tmp_path)]
     assert main(arguments) == 0

@@ -141,7 +141,11 @@ def test_a_damaged_record_is_refused(tmp_path):
         train(Scripted(tmp_path, 5.0), 1, first_step=16)
 
 
-@pytest.mark.parametrize(("space", "deterministic"), [(None, True), (Box(-1.0, 1.0, (2,)), False)], ids=str)
+@pytest.mark.parametrize(
+    ("space", "deterministic"),
+    [pytest.param(None, True, marks=pytest.mark.exhaustive), (Box(-1.0, 1.0, (2,)), False)],
+    ids=str,
+)
 def test_the_training_goes_bit_for_bit_as_it_would_without(tmp_path, space, deterministic):
     def trained(*callbacks):
         agent = small(lambda: Bandit(space))

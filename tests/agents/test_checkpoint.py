@@ -16,6 +16,7 @@ from kgdists.agents import PPO, PPOConfig, checkpoint
 from kgdists.agents.files import DamageError, RunWarning
 from kgdists.layers import CategoricalHead
 from tests.agents.helpers import Bandit, Noise, counters, small, weights
+from tests.marks import exhaustive
 
 FILES = ["checkpoints", "config.json", "policy.keras"]
 PARTS = ["config.json", "policy.keras", "state.npz", "value.keras"]
@@ -83,7 +84,7 @@ def test_what_is_loaded_is_the_same_to_the_last_bit(trained):
         assert getattr(loaded.rollouts, name) == getattr(agent.rollouts, name) != []
 
 
-@pytest.mark.parametrize("seed", [0, None])
+@pytest.mark.parametrize("seed", [0, *exhaustive(None)])
 def test_training_that_goes_on_ends_where_an_uninterrupted_one_does(tmp_path, seed):
     agent = small(Walk, **OPTIONS, seed=seed)
     agent.learn(16)

@@ -75,6 +75,7 @@ def test_a_search_that_diverges_names_its_last_good_checkpoint(tmp_path):
         search.learn(1)
 
 
+@pytest.mark.exhaustive
 def test_saving_changes_nothing_of_the_training(tmp_path):
     config = {"batch_size": 8, "normalize_observations": True, "normalize_rewards": True}
     one, other = small(Noise, **config), small(Noise, **config)

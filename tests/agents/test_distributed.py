@@ -80,6 +80,7 @@ DEVICES = """
     """
 
 
+@pytest.mark.exhaustive
 def test_an_update_by_two_devices_is_that_of_one():
     assert run_python(textwrap.dedent(AGENTS) + textwrap.dedent(DEVICES)).splitlines() == [
         "True True",
@@ -160,6 +161,7 @@ def by_workers(code, *arguments):
     return [output.splitlines() for output, _ in outputs]
 
 
+@pytest.mark.exhaustive
 def test_an_update_by_two_processes_is_that_of_one_with_the_data_of_both(tmp_path):
     chief, worker = by_workers(WORKER, tmp_path)
     assert chief[:2] == worker[:2] == ["own episodes: True", "the same update: True"]
@@ -201,6 +203,7 @@ def test_an_unknown_strategy_is_refused(strategy):
         PPO(Noise, strategy=strategy)
 
 
+@pytest.mark.exhaustive
 def test_the_snippets_of_the_page_run(tmp_path, monkeypatch):
     asynchronous, mirrored, workers, by_ray = snippets("docs/many_envs.md")
     eagerly = "import tensorflow as tf\n\ntf.config.run_functions_eagerly(True)\n"

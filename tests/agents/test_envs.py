@@ -230,6 +230,7 @@ def test_an_agent_learns_the_same_of_environments_in_processes(eagerly):
     np.testing.assert_array_equal(weights(one), weights(other))
 
 
+@pytest.mark.exhaustive
 def test_an_agent_goes_on_in_the_middle_of_episodes_in_processes(eagerly, tmp_path):
     agent = small(vectorization="async")
     agent.learn(16)
@@ -357,6 +358,7 @@ def test_a_wrong_number_of_processes_is_refused(num_workers):
         AsyncEnvs([Noise], num_workers)
 
 
+@pytest.mark.exhaustive
 def test_a_script_needs_no_guard_and_leaves_no_processes_when_killed(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT))

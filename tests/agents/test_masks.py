@@ -9,6 +9,7 @@ from kgdists.agents import PPO, ActionMask, make_envs
 from kgdists.agents.rollout import Rollouts, evaluate
 from kgdists.spaces import encode_mask
 from tests.agents.helpers import Counter, Trap, small
+from tests.marks import quick
 
 eager = pytest.mark.usefixtures("eagerly")
 
@@ -23,6 +24,7 @@ SPACES = {
     "tuple": Tuple((Discrete(3), Box(-1.0, 1.0, (1,)), MultiDiscrete([2, 3]))),
 }
 each_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+some_spaces = pytest.mark.parametrize("space", quick(["dict"], SPACES))
 
 
 def drawn_mask(space, rng):
@@ -197,7 +199,7 @@ def test_a_vector_env_whose_masks_are_not_kept_apart_is_refused():
 # Agents
 
 
-@each_space
+@some_spaces
 def test_an_agent_only_takes_what_the_mask_allows(space):
     agent = small(lambda: ActionMask(Masked(space)), normalize_observations=True)
     agent.learn(16)
@@ -205,6 +207,7 @@ def test_an_agent_only_takes_what_the_mask_allows(space):
     agent.evaluate(4, deterministic=False)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("where", ["observation", "info"])
 def test_a_masked_agent_is_never_trapped_and_learns_the_best_return(where):
     wrong = []
@@ -249,7 +252,7 @@ def test_observations_without_their_mask_are_refused():
 
 
 @eager
-@each_space
+@some_spaces
 def test_a_masked_agent_is_saved(space, tmp_path):
     def make():
         return ActionMask(Masked(space))

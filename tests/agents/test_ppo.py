@@ -18,6 +18,7 @@ from kgdists.layers import CategoricalHead, NormalHead, RunningNormalization
 from kgdists.returns import vtrace
 from kgdists.spaces import BOX_FAMILIES
 from tests.agents.helpers import Bandit, Broken, Counter, Noise, counters, score, small, weights
+from tests.marks import exhaustive, quick
 
 PLAIN = {"normalize_advantages": False, "vf_coef": 0.0, "max_grad_norm": None}
 eager = pytest.mark.usefixtures("eagerly")
@@ -269,7 +270,7 @@ def test_values_are_bounded_around_those_before_the_update():
         np.testing.assert_allclose(mine, by_hand, atol=1e-6)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["eager", "xla"])
 def test_the_ratio_is_exactly_1_on_the_first_minibatch_of_saturated_actions(jit_compile):
     space = Box(-1.0, 1.0, (2,))
     agent = small(lambda: Counter(100, action_space=space), initial_stddev=50.0)
@@ -474,7 +475,7 @@ def learnt_bandit(space, **config):
     return agent
 
 
-@pytest.mark.parametrize("space, worst", BANDITS.values(), ids=BANDITS)
+@pytest.mark.parametrize("space, worst", quick(["dict"], BANDITS))
 def test_a_bandit_is_learnt(space, worst):
     agent = learnt_bandit(space)
     assert agent.evaluate(1).mean >= worst
@@ -483,13 +484,14 @@ def test_a_bandit_is_learnt(space, worst):
 
 
 @pytest.mark.parametrize(
-    "config", [{"box_family": family} for family in BOX_FAMILIES] + [{"sde_sample_freq": 4}], ids=str
+    "config", exhaustive(*({"box_family": family} for family in BOX_FAMILIES), {"sde_sample_freq": 4}), ids=str
 )
 def test_a_box_is_learnt_with_each_family(config):
     agent = learnt_bandit(Box(-1.0, 1.0, (2,)), **config)
     assert agent.evaluate(1).mean >= -0.02
 
 
+@pytest.mark.exhaustive
 def test_cart_pole_is_learnt():
     agent = PPO("CartPole-v1", n_steps=128, batch_size=256, learning_rate=1e-3, hidden_units=(32, 32), seed=0)
     history = agent.learn(15_000).history
@@ -497,6 +499,7 @@ def test_cart_pole_is_learnt():
     assert agent.evaluate(20, seed=0).mean > 80.0
 
 
+@pytest.mark.exhaustive
 def test_pendulum_trains():
     agent = small("Pendulum-v1", n_steps=128, batch_size=64, n_epochs=2, initial_stddev=0.5)
     history = agent.learn(1024).history
@@ -514,6 +517,7 @@ def test_the_default_policy_is_of_the_family_asked_for():
         assert type(alone) is kind and type(among["push"]) is kind
 
 
+@pytest.mark.exhaustive
 @eager
 def test_an_entropy_without_a_closed_form_is_estimated():
     agent = small(lambda: Counter(action_space=Box(-1.0, 1.0, (2,))), n_epochs=6, learning_rate=1e-9)
@@ -522,6 +526,7 @@ def test_an_entropy_without_a_closed_form_is_estimated():
     np.testing.assert_allclose(np.mean(entropies), -np.mean(pi.sample_and_log_proba()[1]), atol=0.2)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_the_entropy_bonus_widens_a_distribution_without_a_closed_form():
     policies = []
@@ -624,11 +629,13 @@ def test_another_seed_gives_other_weights_and_episodes():
     assert np.abs(vector - different).max() > 0.1
 
 
+@pytest.mark.exhaustive
 @eager
 def test_no_seed_gives_another_run_each_time():
     assert np.any(learnt(None)[1] != learnt(None)[1])
 
 
+@pytest.mark.exhaustive
 @eager
 def test_global_random_numbers_are_left_alone():
     def draws():

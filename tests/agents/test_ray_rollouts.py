@@ -86,6 +86,7 @@ CLUSTER = """
     """
 
 
+@pytest.mark.exhaustive
 @needs_ray
 def test_workers_collect_the_same_bits_also_when_they_die(tmp_path):
     lines = [line for line in run_python(CLUSTER, tmp_path).splitlines() if "raylet" not in line]

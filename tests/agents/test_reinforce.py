@@ -10,6 +10,7 @@ from kgdists.agents.rollout import Rollouts
 from kgdists.agents.whole_episodes import collect_episodes, padded
 from tests.agents.helpers import Bandit, Broken, Noise, counters, weights
 from tests.agents.test_ppo import flat, with_sgd
+from tests.marks import quick
 
 PLAIN = {"normalize_advantages": False, "max_grad_norm": None}
 eager = pytest.mark.usefixtures("eagerly")
@@ -147,6 +148,7 @@ def test_statistics_of_observations_are_those_of_the_episodes():
         np.testing.assert_allclose(layer.variance, observations[is_wanted].var(axis=0), rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_the_compiled_update_is_the_eager_one():
     compiled, by_steps = small(), small()
     experience, is_wanted = compiled._collect()
@@ -163,7 +165,10 @@ def test_the_compiled_update_is_the_eager_one():
 # Learning
 
 
-@pytest.mark.parametrize("space, worst", [(Discrete(4), 1.0), (Box(-1.0, 1.0, (2,)), -0.1)], ids=str)
+BANDITS = {"choice": (Discrete(4), 1.0), "box": (Box(-1.0, 1.0, (2,)), -0.1)}
+
+
+@pytest.mark.parametrize("space, worst", quick(["choice"], BANDITS))
 def test_a_bandit_is_learnt(space, worst):
     agent = small(lambda: Bandit(space), num_envs=8, episodes=128, learning_rate=0.05)
     agent.learn(128 * 40)

@@ -163,6 +163,7 @@ def test_shards_do_not_overlap_and_leave_nothing_out():
         np.testing.assert_array_equal(in_turn, dataset.get_samples())
 
 
+@pytest.mark.exhaustive
 def test_devices_get_rows_of_their_own():
     code = """
         import numpy as np

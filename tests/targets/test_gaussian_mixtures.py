@@ -79,6 +79,7 @@ def test_reference_numbers(eagerly, case, dtype):
     check(case, dtype, target.log_prob(x), target.log_prob_and_score(x)[1], target.responsibilities(x))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_reference_numbers_under_xla(dtype):
     chosen = [param.values[0] for param in GOLDEN if param.values[1] == dtype]
@@ -125,6 +126,7 @@ def test_the_tutorial_target_is_that_of_the_reference():
 # What goes in comes out.
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_its_distribution_in_all_modes_and_differentiable(kind):
     """In value and in first derivatives, those of the score too, eagerly, in a graph and under XLA."""
@@ -164,6 +166,7 @@ def test_many_components_and_dimensions(monkeypatch, eagerly, kind, k, n):
     assert_all_close([derivatives(target.log_prob, x) + derivatives(target.score, x)], [slope], 1e-6)
 
 
+@pytest.mark.exhaustive
 def test_many_components_under_xla(monkeypatch):
     monkeypatch.setattr(density, "IN_A_STEP", 4)
     target, x = make("diag", 7, 1), RNG(1).normal(size=(7, 1))
