@@ -766,7 +766,7 @@ def test_an_int_random_seed_reproduces_the_sequence(make_kind):
 
 
 @each_kind_in_a_model
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)])
 def test_a_traced_function_goes_through_the_same_sequence(make_kind, jit_compile):
     dist = make_kind(random_seed=11)
     draw = tf.function(lambda: dist.sample(), jit_compile=jit_compile)

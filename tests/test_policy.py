@@ -7,6 +7,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Tuple
 
 import kgdists as kg
 from kgdists.layers import CategoricalHead, NormalHead, RunningNormalization
+from tests.marks import exhaustive
 from tests.processes import run_python
 
 HEADS = {
@@ -161,7 +162,7 @@ def test_the_losses_of_the_layers_are_added():
     np.testing.assert_allclose(policy.evaluate(x, x[:, :2], verbose=0), nll + penalty, rtol=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("head", [CategoricalHead, NormalHead])
 def test_fit_raises_the_likelihood(head, jit_compile):
     x = observations(256)

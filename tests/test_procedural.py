@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kgdists import procedural
 from kgdists.random import procedural_bits, procedural_normal, procedural_uniform
+from tests.marks import exhaustive
 
 STREAMS = {"bits": procedural_bits, "uniform": procedural_uniform, "normal": procedural_normal}
 WORD = 2**32 - 1
@@ -64,7 +65,7 @@ def test_any_slice_is_that_of_the_whole(stream):
     assert stream(3, 1, 40, 0, 5).shape == (0, 5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_all_modes_give_the_same_bits(jit_compile):
     def draw(seed, number, start):
         return [

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kgdists import random
 from kgdists.random import Stream
+from tests.marks import exhaustive
 
 DRAWS = {"uniform": random.uniform, "gumbel": random.gumbel, "normal": random.normal}
 
@@ -104,7 +105,7 @@ def test_eager_and_compiled_draws_of_one_seed_are_equal():
             np.testing.assert_allclose(got, want, rtol=0, atol=0 if exact else 1e-4)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_a_generator_goes_through_one_sequence(jit_compile):
     """Whether its draws are eager, traced or compiled."""
 
@@ -240,7 +241,7 @@ def test_gamma_variates_are_equal_eagerly_and_compiled():
             np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_gamma_variates_of_which_very_many_are_rejected(monkeypatch, jit_compile):
     """More than fit into one turn: here all left of the peak's middle."""
     propose = random._propose

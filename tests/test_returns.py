@@ -7,6 +7,7 @@ from keras import ops
 
 from kgdists.returns import discounted, gae, lambda_returns, n_step, vtrace
 from tests.golden import TOLERANCE, assert_close, cases
+from tests.marks import exhaustive
 
 GAMMA, LAMBDA = 0.5, 0.5
 
@@ -30,7 +31,7 @@ GOLDEN = [
 ]
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["eager", "xla"])
 @pytest.mark.parametrize("case, dtype", GOLDEN)
 def test_golden(case, dtype, jit_compile):
     inputs, expected = case["inputs"], case["expected"]
@@ -258,7 +259,7 @@ def test_n_step_golden():
         assert_close(got, case["expected"]["returns"], tolerance, case["scale"]["returns"], case["id"])
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["eager", "xla"])
 def test_vtrace_golden(jit_compile):
     def answers():  # one function for all cases, so that XLA compiles only once
         return [_vtrace_answer(inputs, ends) for _, inputs, ends, _ in reference("vtrace")]

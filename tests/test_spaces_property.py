@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from kgdists.spaces import decode_action, encode_action, head_for
+from tests.marks import exhaustive
 
 ROWS = 3
 FEATURES = np.random.default_rng(0).normal(size=(ROWS, 2)).astype("float32")
@@ -84,10 +85,10 @@ def same(x, y, rtol):
     keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol), x, y)
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", [0, *exhaustive(1, 2, 3, 4)])
 def test_a_thousand_spaces(part):
-    """A quarter of them each, side by side."""
-    some = settings(max_examples=250, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    """Four parts of 250 that run side by side, and a few for the quick tests."""
+    some = settings(max_examples=250 if part else 40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     seed(part)(some(given(space=st.recursive(LEAVES, nested, max_leaves=4))(check)))()
 
 

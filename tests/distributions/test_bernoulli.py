@@ -10,11 +10,12 @@ from keras import ops
 
 from kgdists import BernoulliDist, CategoricalDist
 from tests.golden import gradient_of, reference_test, with_gradients
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
 LOGITS = np.float32(RNG(3).normal(size=(4, 3)))
-COMPILED = pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+COMPILED = pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 
 
 def f32(x):

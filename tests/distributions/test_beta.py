@@ -13,6 +13,7 @@ from keras import ops
 from kgdists import BetaDist
 from kgdists.random import log_gamma
 from tests.golden import gradient_of, reference_test, with_gradients
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
@@ -191,7 +192,7 @@ def test_a_constant_dimension_has_no_density():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)])
 def test_draws_follow_the_distribution(dtype, jit_compile):
     alpha, beta = np.array([1.0, 0.3, 5.0, 2000.0, 0.5, 1.5]), np.array([1.0, 2.0, 1.2, 3000.0, 0.5, 30.0])
     draw = tf.function(lambda alpha, beta: BetaDist(alpha, beta).sample(20_000, seed=1), jit_compile=jit_compile)
@@ -279,7 +280,7 @@ def test_bad_bounds(low, high):
 
 
 @pytest.mark.parametrize("n", [1, 2])
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("batch", [8, None])
 def test_draws_in_a_graph_whose_shape_is_partly_known(n, jit_compile, batch):
     @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec((batch, n))])

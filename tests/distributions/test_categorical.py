@@ -13,6 +13,7 @@ from keras import ops
 import kgdists as kg
 from kgdists import CategoricalDist
 from tests.golden import gradient_of, reference_test, with_gradients
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
@@ -146,7 +147,7 @@ def test_divergences_of_hard_pairs_are_finite(name, dtype):
     assert len(value) > 70 and np.isfinite(value).all() and np.isfinite(gradients).all()
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("name", ["cross_entropy", "kl_divergence"])
 def test_support_mismatch_is_infinite(name, jit_compile):
     full, masked, other = f32([0, 1, 2]), f32([0, 1, -INF]), f32([-INF, 1, 2])
@@ -383,7 +384,7 @@ def test_infinite_logits():
         CategoricalDist([0.0, INF])
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("bad", [[-INF, -INF, -INF], [0.0, NAN, 1.0], [0.0, INF, INF]], ids=["nothing", "nan", "inf"])
 def test_improper_rows_in_a_graph(bad, jit_compile):
     """NaN for what is a number, -1 for what is a label; the row beside it is not touched."""

@@ -10,6 +10,7 @@ from keras import ops
 
 import kgdists as kg
 from kgdists import BernoulliDist, CategoricalDist, CompositeDist, MultiCategoricalDist, NormalDist, SquashedNormalDist
+from tests.marks import exhaustive
 
 RNG = np.random.default_rng
 INF = float("inf")
@@ -287,7 +288,7 @@ def test_a_functional_model_that_holds_one_survives_a_file(kind, tmp_path):
         )
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_in_a_compiled_function(jit_compile):
     dist = CompositeDist(parts())
 

@@ -9,11 +9,12 @@ from keras import ops
 
 from kgdists import DiscretizedLogisticDist
 from tests.golden import gradient_of
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 INT64 = np.iinfo("int64")
 RNG = np.random.default_rng
-COMPILED = pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+COMPILED = pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 BOUNDS = [(0, 0), (0, 1), (-1, 1), (-3, 4), (0, 255), (1000, 1040), (-300, -200)]
 
 
@@ -97,7 +98,7 @@ def test_float32_is_as_float64(low, high):
 # Draws.
 
 
-@pytest.mark.parametrize("jit_compile", [None, False, True], ids=["eager", "graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [None, *exhaustive(False, True)], ids=["eager", "graph", "xla"])
 @pytest.mark.parametrize("low, high", [*BOUNDS, (INT64.min, INT64.max), (0, 2**53 + 1), (INT64.min, INT64.min + 1)])
 def test_draws_are_integers_within_the_bounds(low, high, jit_compile):
     def draw(mu, logscale):

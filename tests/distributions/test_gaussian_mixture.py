@@ -13,6 +13,7 @@ from keras import ops
 import kgdists as kg
 from kgdists import GaussianMixtureDist
 from tests.golden import TOLERANCE, assert_close, cases
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
@@ -103,7 +104,7 @@ def golden_cases(kind, dtype):
     return cases("gmm_full", "density", dtype)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["eager", "xla"])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("kind", KINDS)
 def test_reference_numbers(kind, dtype, jit_compile):
@@ -242,7 +243,7 @@ def test_gradients_of_hard_samples_in_the_means_are_the_shares():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_component_without_weight_changes_nothing(kind, jit_compile, dtype):
     """Neither values nor gradients, and its own gradients are 0."""

@@ -12,10 +12,11 @@ from keras import ops
 
 from kgdists import CategoricalDist, MultiCategoricalDist
 from tests.golden import gradient_of, reference_test, with_gradients
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
-COMPILED = pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+COMPILED = pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 NVECS = [(3,), (1,), (1, 1), (2, 3), (3, 1, 2, 4), (2, 2, 2), (2, 2, 3, 3, 2), (1, 1, 2), (2,) * 100, (50, 2, 50)]
 each_nvec = pytest.mark.parametrize("nvec", NVECS, ids=lambda nvec: "-".join(map(str, nvec[:5])))
 NVEC = (2, 2, 3)
@@ -261,7 +262,7 @@ def test_a_mask_is_the_same_as_logits_of_minus_infinity(dtype):
         np.testing.assert_array_equal(getattr(masked, method)(), getattr(infinite, method)())
 
 
-@pytest.mark.parametrize("jit_compile", [None, False, True], ids=["eager", "graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [None, *exhaustive(False, True)], ids=["eager", "graph", "xla"])
 def test_masked_options_have_no_probability_and_are_never_drawn(jit_compile):
     def draw(logits, mask):
         dist = MultiCategoricalDist(logits, NVEC, mask=mask)

@@ -12,6 +12,7 @@ from keras import ops
 import kgdists as kg
 from kgdists import MultivariateNormalDist
 from tests.golden import reference_test
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
@@ -170,7 +171,7 @@ def test_sample_axes_in_front_of_an_unknown_batch(front):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_values_and_gradients_are_finite(dtype, jit_compile):
     """For scales from 1e-6 to 1e6, against each other one."""
     grid = 10.0 ** np.arange(-6, 7, 2)

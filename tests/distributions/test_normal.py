@@ -12,6 +12,7 @@ from keras import ops
 import kgdists as kg
 from kgdists import NormalDist
 from tests.golden import gradient_of, reference_test, with_gradients
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
@@ -110,7 +111,7 @@ def test_kl_is_never_negative(magnitude, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_values_and_gradients_are_finite(dtype, jit_compile):
     """For each log-variance in [-30, 30], against each other one."""
     grid = np.linspace(-30, 30, 13)

@@ -17,10 +17,11 @@ from kgdists import (
     SquashedNormalDist,
 )
 from tests.golden import gradient_of
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
-COMPILED = pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+COMPILED = pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 
 
 def noise(*shape, seed=0):

@@ -13,6 +13,7 @@ from keras import ops
 import kgdists as kg
 from kgdists import CategoricalDist, RelaxedOneHotCategorical
 from tests.golden import TOLERANCE, assert_close, cases
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
@@ -54,7 +55,7 @@ def answer(temperature, log_y, y, logits=None, probs=None):
     return answers | {"log_prob_of_y": dist.log_proba(y)}
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["eager", "xla"])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_reference_numbers(dtype, jit_compile):
     def answer_all(inputs):
@@ -113,7 +114,7 @@ def test_the_density_of_one_choice_is_one():
 # The boundary.
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["eager", "xla"])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("tau", [0.01, 0.2, 1.0, 5.0])
 def test_values_and_gradients_at_corners_and_edges_are_finite(tau, dtype, jit_compile):

@@ -14,6 +14,7 @@ from keras import ops
 import kgdists as kg
 from kgdists import NormalDist, SquashedNormalDist
 from tests.golden import TOLERANCE, cases, gradient_of, reference_test, with_gradients
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
@@ -266,7 +267,7 @@ def test_outside_the_bounds(x):
         assert value == -INF and (gradient == 0.0 or np.isinf(x))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)])
 def test_nan_stays_nan_in_a_graph(jit_compile):
     function = tf.function(lambda x: mixed().log_proba(x), jit_compile=jit_compile)
     for i in range(4):

@@ -10,6 +10,7 @@ from keras import ops
 
 import kgdists as kg
 from kgdists import NormalDist, StateDependentNormalDist
+from tests.marks import exhaustive
 
 INF, NAN = float("inf"), float("nan")
 RNG = np.random.default_rng
@@ -60,7 +61,7 @@ def test_samples_move_with_the_parameters():
     assert gradient.shape == (3, 2) and np.all(gradient)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("scale", [0.0, 1e-20, 1e15])
 def test_values_and_gradients_are_finite(scale, jit_compile):
     """Also where no feature is active."""

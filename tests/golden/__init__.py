@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from tests.marks import exhaustive
+
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
@@ -80,7 +82,7 @@ def reference_test(name, **answer):
         answers = keras.tree.map_structure(np.array, run(inputs))
         return {case: {key: x[place] for key, x in answers[group].items()} for case, (group, place) in groups.items()}
 
-    @pytest.mark.parametrize("jit_compile", [False, True], ids=["eager", "xla"])
+    @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["eager", "xla"])
     @pytest.mark.parametrize("dtype", TOLERANCE)
     @pytest.mark.parametrize("kind", answer)
     def test_reference_numbers(kind, dtype, jit_compile):

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 import kgdists as kg
 from kgdists.interop.tfp import Evaluate, TFPDist, TFPHead, from_tfp, to_tfp
 from kgdists.testing import check_distribution
+from tests.marks import exhaustive
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 RNG = np.random.default_rng
@@ -530,7 +531,7 @@ def test_a_key_is_a_seed():
 
 
 @pytest.mark.parametrize("random_seed", [None, 3])
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_successive_draws_differ_inside_a_traced_function(random_seed, jit_compile):
     draw = tf.function(lambda dist: (dist.sample(), dist.sample()), jit_compile=jit_compile)
     dist = gamma(random_seed=random_seed)

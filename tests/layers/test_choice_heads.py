@@ -12,6 +12,7 @@ from kgdists.layers import (
     MultiCategoricalHead,
     RelaxedOneHotHead,
 )
+from tests.marks import exhaustive
 
 FEATURES = np.random.default_rng(0).normal(size=(7, 4)).astype("float32")
 MASKED = {
@@ -50,7 +51,7 @@ def test_a_mask_as_an_input_of_a_model(make, row, tmp_path):
 
 
 @each_masked
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_gradients_under_a_mask_are_finite(make, row, jit_compile):
     head = make(kernel_gain=1.0)
     head.build((None, 4))

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kgdists import CompositeDist, OneOfDist
 from kgdists.layers import BernoulliHead, CategoricalHead, CompositeHead, MultiCategoricalHead, NormalHead, OneOfHead
+from tests.marks import exhaustive
 
 FEATURES = np.random.default_rng(0).normal(size=(7, 4)).astype("float32")
 NONE = np.zeros((7, 0), "int8")
@@ -91,7 +92,7 @@ def test_random_seeds_make_weights_and_draws_reproducible(make, dist):
 
 
 @each_head
-@pytest.mark.parametrize("jit_compile", [None, False, True], ids=["eager", "graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [None, *exhaustive(False, True)], ids=["eager", "graph", "xla"])
 def test_successive_draws_differ(make, dist, jit_compile):
     head = make(seed=5)
     head.build((7, 4))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.marks import exhaustive
 from tests.table import HEADS, has
 
 each_head = pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_successive_draws_differ(make, random_seed):
 
 
 @each_head
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_successive_draws_differ_inside_a_traced_function(make, jit_compile):
     head, x = make(random_seed=5), tf.constant(features(7, 4))
     head.build(x.shape)

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from kgdists.targets import DiagonalGaussianMixture, GaussianMixture, rows
+from tests.marks import exhaustive
 from tests.processes import run_python
 
 FAR = 10**12
@@ -54,7 +55,7 @@ def test_types_and_seeds_have_sequences_of_their_own(eagerly):
 
 
 @pytest.mark.parametrize("start", [0, 5, FAR])
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_rows_are_the_same_bit_for_bit_in_all_modes(target, jit_compile, start):
     want = target.load_dataset("train", 33, start=start).get_samples()
     draw = tf.function(lambda start: target.draw_rows(0, 0, start, 33), jit_compile=jit_compile)
