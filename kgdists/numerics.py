@@ -13,6 +13,12 @@ if keras.backend.backend() == "tensorflow":
     def _is_concrete(x):
         return isinstance(x, (np.ndarray, tf.__internal__.EagerTensor))
 
+    def _read(variable):
+        # Keras gives TensorFlow's own variable, which is no value yet; reading it is an operation that tapes record.
+        return tf.convert_to_tensor(variable)
+
+    _VARIABLES = (keras.Variable, tf.Variable)
+
     def _gather(x, index):
         return tf.gather(x, index, batch_dims=len(index.shape))
 
@@ -22,13 +28,28 @@ else:
     def _is_concrete(x):
         return isinstance(x, (np.ndarray, jax.Array)) and not isinstance(x, jax.core.Tracer)
 
+    def _read(variable):
+        return variable
+
+    _VARIABLES = (keras.Variable,)
+
     def _gather(x, index):
         axis = index.ndim
         index = jax.numpy.expand_dims(index, tuple(range(axis, x.ndim)))
         return jax.numpy.squeeze(jax.numpy.take_along_axis(x, index, axis), axis)
 
 
-__all__ = ["all_finite", "concrete", "expm1_minus", "expm1_minus_series", "soft_clip", "soft_clip_inverse"]
+__all__ = [
+    "all_finite",
+    "concrete",
+    "expm1_minus",
+    "expm1_minus_series",
+    "is_variable",
+    "max_last",
+    "soft_clip",
+    "soft_clip_inverse",
+    "value_of",
+]
 
 SERIES_RADIUS = 0.25  # of `expm1_minus_series`
 
@@ -44,6 +65,18 @@ def concrete(x):
         return None
     # NumPy cannot read a bfloat16 EagerTensor without axes.
     return np.asarray(x.numpy() if hasattr(x, "numpy") else x)
+
+
+def is_variable(x):
+    """Whether `x` is a variable, of Keras or of TensorFlow, which may change."""
+    return isinstance(x, _VARIABLES)
+
+
+def value_of(x):
+    """`x`, as a tensor of its present value if it is a variable; gradients reach the variable."""
+    if isinstance(x, keras.Variable):
+        x = x.value
+    return _read(x) if is_variable(x) else x
 
 
 def all_finite(values):
@@ -62,6 +95,14 @@ def gather(x, index):
         index = ops.expand_dims(index, tuple(range(axis, len(x.shape))))
         return ops.squeeze(ops.take_along_axis(x, index, axis), axis)
     return _gather(x, index)  # `ops.take_along_axis` takes thirty times as long eagerly
+
+
+def max_last(x):
+    """The largest along the last axis, which stays as one of size 1; also of a batch of no rows.
+
+    Without an `initial` value Keras refuses all empty tensors, also those whose last axis is not the empty one.
+    """
+    return ops.max(x, axis=-1, keepdims=True, initial=-float("inf"))
 
 
 def with_gradient(function):

@@ -4,6 +4,8 @@ Everywhere in kgdists a `seed` is `None` (Keras' global stream), an int (the sam
 `keras.random.SeedGenerator` (a fresh draw at every call, also inside a traced function). On TensorFlow it may also be
 a key, an integer tensor of shape [2]: the draw is a pure function of it, and the caller sees to it that keys differ.
 
+In a `tf.vectorized_map` an int, or a key from outside, draws the same in each row; None and a generator do not.
+
 On TensorFlow there are also procedural streams, `procedural_bits`, `procedural_uniform` and `procedural_normal`:
 endless tables any rows of which are made on their own.
 """
@@ -21,6 +23,7 @@ from keras import ops
 __all__ = ["Stream", "gumbel", "key", "log_gamma", "normal", "permutation", "split", "uniform"]
 
 _CHILDREN = 1_000_003  # more than one seed ever has
+_ROWS = 1_048_583
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
@@ -40,6 +43,24 @@ if keras.backend.backend() == "tensorflow":
 
     _is_tracing = tf.inside_function
 
+    def _rows():
+        """The row, a scalar tensor, of each `tf.vectorized_map` that is being traced here, the outermost first."""
+        graph = tf.compat.v1.get_default_graph() if _is_tracing() else None
+        scopes, rows = graph.get_name_scope().split("/") if graph else (), []
+        # TensorFlow traces the body in a name scope of its own, in which the row comes first.
+        for i, scope in enumerate(scopes, 1):
+            if scope.startswith("loop_body"):
+                with contextlib.suppress(KeyError):
+                    row = graph.get_operation_by_name("/".join([*scopes[:i], "PlaceholderWithDefault"]))
+                    rows.append(row.outputs[0])
+        return rows
+
+    def _of_row(key):
+        """`key`, another one in each row of a `tf.vectorized_map`."""
+        for row in _rows():
+            key = key * tf.constant([_ROWS, 1], key.dtype) + tf.stack([tf.cast(row, key.dtype), 0])
+        return key
+
     # The raw operations, because Keras leaves the algorithm to TensorFlow, whose choice is some hundred times slower
     # under XLA on a CPU, and because scrambling the key first, as `tf.random.stateless_uniform` does, doubles the time
     # of a small compiled function.
@@ -54,7 +75,7 @@ if keras.backend.backend() == "tensorflow":
             # The midpoints of equal steps: exact, and they leave both ends out.
             return (tf.cast(integers, dtype) + 0.5) * 2.0 ** (-23 if dtype == "float32" else -52)
 
-        if tf.executing_eagerly():
+        if tf.executing_eagerly() or _rows():  # a branch for each row is slow, and nothing for XLA
             return draw()
         # XLA would fuse the generator into what uses its numbers, and there compute each block of four numbers once per
         # number, several times slower. It does not fuse what is in a branch, nor see that this one is always taken.
@@ -84,8 +105,13 @@ if keras.backend.backend() == "tensorflow":
         flat, count = tf.reshape(concentration, (-1,)), tf.size(concentration)
         length = tf.minimum(count, count // 16 + 64)
 
+        in_rows = bool(_rows())  # which must have tensors of one length: there all are drawn again
+
         def again(key, drawn, waiting):
-            index = tf.concat([tf.where(waiting)[:, 0], tf.zeros((length,), tf.int64)], axis=0)[:length]
+            if in_rows:
+                index = tf.range(count)
+            else:
+                index = tf.concat([tf.where(waiting)[:, 0], tf.zeros((length,), tf.int64)], axis=0)[:length]
             own = tf.gather(flat, index)
 
             def body(key, values, left):
@@ -147,6 +173,9 @@ else:
 
     def _is_tracing():
         return False
+
+    def _of_row(key):
+        return key
 
     def _uniform(shape, seed, dtype="float32"):
         # Multiples of 2^-23 in [0, 1).
@@ -300,7 +329,7 @@ def _key(seed):
         if _is_tracing():  # Keras makes its global generator at the first draw, which may be this one
             with _outside_functions():
                 keras.random.randint((), 0, 2)
-        return keras.random.randint((2,), 0, 2**31 - 1, dtype="int32")
+        return _of_row(keras.random.randint((2,), 0, 2**31 - 1, dtype="int32"))
     if isinstance(seed, int):
         return ops.convert_to_tensor([seed, 0], dtype="int64")
-    return seed.next() if _is_generator(seed) else seed
+    return _of_row(seed.next()) if _is_generator(seed) else seed

@@ -36,13 +36,16 @@ def is_symbolic(x):
 
 
 def as_float(x, name):
-    """`x` as a tensor of its own float dtype; integers and plain Python numbers become `keras.config.floatx()`."""
+    """`x` as a tensor of its own float dtype; integers and plain Python numbers become `keras.config.floatx()`.
+
+    A variable is read: what is made of it does not change with it.
+    """
     if not hasattr(x, "dtype"):
         x = np.asarray(x)
         if x.dtype.kind not in "fiu":
             raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {x.dtype}")
         x = x.astype(keras.config.floatx())
-    x = x if is_symbolic(x) else ops.convert_to_tensor(x)
+    x = x if is_symbolic(x) else ops.convert_to_tensor(numerics.value_of(x))
     if "float" in dtype_of(x):
         return x
     if "int" in dtype_of(x):
@@ -51,8 +54,8 @@ def as_float(x, name):
 
 
 def as_numbers(x, name):
-    """`x`, as an array if it is a plain Python value, of floats, integers or bools."""
-    x = x if hasattr(x, "dtype") else np.asarray(x)
+    """`x`, as an array if it is a plain Python value, of floats, integers or bools; a variable is read."""
+    x = numerics.value_of(x) if hasattr(x, "dtype") else np.asarray(x)
     dtype = getattr(x.dtype, "name", x.dtype)
     if not any(kind in dtype for kind in ("float", "int", "bool")):
         raise ValueError(f"`{name}` must be of numbers or bools. Received: {name} of dtype {dtype}")

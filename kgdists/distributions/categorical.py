@@ -201,7 +201,7 @@ def _divergence(p, q):
     """The divergence of logits p from logits q, and its gradients to both."""
     # With d = log q - log p it is sum p (exp(d) - 1 - d), every term >= 0, because the p and the q sum to one.
     # Nearly equal logits are subtracted from each other first, which is exact; a far offset is better off before.
-    shift = ops.stop_gradient(ops.max(q, axis=-1, keepdims=True) - ops.max(p, axis=-1, keepdims=True))
+    shift = ops.stop_gradient(numerics.max_last(q) - numerics.max_last(p))
     far = ops.where(ops.abs(shift) > 1.0, shift, 0.0)
     difference = (q - far) - p
     (p, p_total), (q, q_total) = choices.shifted(p), choices.shifted(q)

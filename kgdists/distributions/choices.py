@@ -23,7 +23,7 @@ INF = float("inf")
 
 def shifted(logits):
     """`y = logits - max`, and the sum of `exp(y)`. Written out, as fewer and cheaper passes than `ops.log_softmax`."""
-    y = logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))
+    y = logits - ops.stop_gradient(numerics.max_last(logits))
     return y, ops.sum(ops.exp(y), axis=-1, keepdims=True)
 
 
@@ -54,7 +54,7 @@ def draw(logits, seed):
     """
     *batch, n = shapes.sizes(logits)
     width = min((d for d in range(1, n + 1) if n % d == 0), key=lambda d: d + n // d)
-    p = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
+    p = ops.exp(logits - numerics.max_last(logits))
     blocks = ops.reshape(p, (*batch, n // width, width))
     totals = ops.cumsum(ops.sum(blocks, axis=-1), axis=-1)
     u = ops.cast(uniform((2, *batch, 1), seed), shapes.dtype_of(logits))
@@ -72,7 +72,7 @@ def _first_above(u, cumulative):
 def argmax(scores):
     """Labels of the largest scores, the first of equals; -1 for a row that is NaN or allows nothing."""
     # XLA's maximum overlooks NaN.
-    is_proper = ops.isfinite(ops.max(scores, axis=-1)) & ~ops.isnan(ops.sum(scores, axis=-1))
+    is_proper = ops.isfinite(numerics.max_last(scores)[..., 0]) & ~ops.isnan(ops.sum(scores, axis=-1))
     return ops.where(is_proper, ops.argmax(scores, axis=-1), -1)
 
 

@@ -27,8 +27,8 @@ class GaussianMixtureDist(Distribution):
     logvar : None or float tensor, shape [B..., K, n]
         Logarithms of the variances of components with independent dimensions.
     scale_tril : None or float tensor, shape [B..., K, n, n]
-        Cholesky factors of full covariances: lower triangular, diagonal > 0, what is above it 0. Exactly one of
-        `logvar` and `scale_tril` is given.
+        Cholesky factors of full covariances, as for a `MultivariateNormalDist`. Exactly one of `logvar` and
+        `scale_tril` is given.
     gumbel_tau : float, > 0
         Temperature at which `sample` chooses among the components.
     name : str
@@ -89,9 +89,7 @@ class GaussianMixtureDist(Distribution):
             shapes.check_finite(logvar=logvar)
             spread = {"logvar": logvar}
         else:
-            scale_tril = shapes.as_float(scale_tril, "scale_tril")
-            triangular.check_scale_tril(scale_tril, mu)
-            spread = {"scale_tril": scale_tril}
+            spread = {"scale_tril": triangular.as_scale_tril(scale_tril, mu)}
         self._set(
             PARAM_NAMES=("logits", "mu", *spread),
             logits=logits,

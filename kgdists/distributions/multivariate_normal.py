@@ -22,8 +22,8 @@ class MultivariateNormalDist(Distribution):
     mu : float tensor, shape [B..., n]
         Mean.
     scale_tril : float tensor, shape [B..., n, n]
-        The Cholesky factor L of the covariance: lower triangular, its diagonal > 0. What is above the diagonal must
-        be 0.
+        The Cholesky factor L of the covariance: lower triangular, its diagonal > 0. What is above the diagonal is
+        taken for 0 and has no gradient.
     name : str
     random_seed : None or int
         An int makes the sequence of draws reproducible; None draws from Keras' global stream.
@@ -32,7 +32,7 @@ class MultivariateNormalDist(Distribution):
     ------
     ValueError
         On shapes or dtypes that do not fit and, where values are at hand, on NaN or infinite ones, a diagonal that is
-        not positive or an entry above it.
+        not positive or an entry above it that is not 0, unless `scale_tril` is a variable.
 
     Examples
     --------
@@ -46,10 +46,10 @@ class MultivariateNormalDist(Distribution):
     STATIC_NAMES = ("name",)
 
     def __init__(self, mu, scale_tril, *, name="multivariate_normal_dist", random_seed=None):
-        mu, scale_tril = shapes.as_float(mu, "mu"), shapes.as_float(scale_tril, "scale_tril")
+        mu = shapes.as_float(mu, "mu")
         shapes.check_vector(mu=mu)
         shapes.check_finite(mu=mu)
-        triangular.check_scale_tril(scale_tril, mu)
+        scale_tril = triangular.as_scale_tril(scale_tril, mu)
         self._set(mu=mu, scale_tril=scale_tril, name=name, random_seed=random_seed)
 
     @draws

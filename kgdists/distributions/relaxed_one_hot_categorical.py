@@ -136,7 +136,7 @@ class RelaxedOneHotCategorical(Distribution):
     def _scores(self, sample_shape, seed):
         out = ops.equal(self.logits, -INF)
         # Guarded before the division, for a finite gradient of the temperature.
-        logits = ops.where(out, 0.0, self.logits - ops.stop_gradient(ops.max(self.logits, axis=-1, keepdims=True)))
+        logits = ops.where(out, 0.0, self.logits - ops.stop_gradient(numerics.max_last(self.logits)))
         scores = choices.gumbel_scores(logits, self._draw_shape(sample_shape), self._seed(seed))
         return ops.where(out, -INF, scores / self.temperature[..., None])
 

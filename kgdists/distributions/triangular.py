@@ -8,7 +8,7 @@ from keras import ops
 from kgdists import numerics, shapes
 
 __all__ = [
-    "check_scale_tril",
+    "as_scale_tril",
     "covariance",
     "diagonal",
     "half_log_det",
@@ -71,8 +71,14 @@ def strictly_lower(entries, n):
     return shapes.reshape_last(matrix, 1, (n, n))
 
 
-def check_scale_tril(scale_tril, mu):
-    """Raise unless these are square matrices that fit `mu` and, where values are at hand, proper Cholesky factors."""
+def as_scale_tril(scale_tril, mu):
+    """`scale_tril` as Cholesky factors that fit `mu`: what is above the diagonal is cut off, and has no gradient.
+
+    Raise unless they are square and, where values are at hand, have a positive diagonal. Numbers above it are an error
+    too, except in a variable: there an optimizer may have left them.
+    """
+    was_variable = numerics.is_variable(scale_tril)
+    scale_tril = shapes.as_float(scale_tril, "scale_tril")
     shape = tuple(scale_tril.shape)
     if len(shape) < 2 or not shape[-1] or not shapes.matches(shape, (*mu.shape, mu.shape[-1])):
         raise ValueError(
@@ -84,10 +90,11 @@ def check_scale_tril(scale_tril, mu):
             "`mu` and `scale_tril` must have the same dtype. "
             f"Received: mu of {shapes.dtype_of(mu)}, scale_tril of {shapes.dtype_of(scale_tril)}"
         )
-    shapes.check_finite(scale_tril=scale_tril)
-    values = numerics.concrete(scale_tril)
+    tril = ops.tril(scale_tril)
+    shapes.check_finite(scale_tril=tril if was_variable else scale_tril)
+    values = numerics.concrete(tril if was_variable else scale_tril)
     if values is None:
-        return
+        return tril
     n = values.shape[-1]
     wrong = np.where(np.eye(n, dtype=bool), ~(values > 0), np.triu(np.ones((n, n), bool)) & (values != 0))
     if wrong.any():
@@ -96,3 +103,4 @@ def check_scale_tril(scale_tril, mu):
             "`scale_tril` must be lower triangular with a positive diagonal. "
             f"Received: {values[tuple(index)]} at index {index} of scale_tril"
         )
+    return tril
