@@ -8,7 +8,7 @@ from keras import ops
 
 from kgdists import numerics
 
-__all__ = ["Box", "box", "canonical", "piecewise"]
+__all__ = ["Box", "box", "canonical", "piecewise", "smallest"]
 
 _SIGNIFICANDS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # bits
 
@@ -66,9 +66,10 @@ class Box:
     center, half : float
         Middle and half the width; 0 and 1 where not `both`.
     log_half : float
-    near : float
-        The nearest to a bound that is told apart from it: `eps / 16` of the largest of |low|, |high| and the width, or,
-        with a single bound, of 1 and that bound.
+    log_width : float
+        0 where not `both`.
+    scale, scaled_width, log_scaled_width : float
+        1, or a half where the width of a box would overflow; and that times the width, 1 where not `both`.
     """
 
     def __init__(self, low, high, dtype):
@@ -82,11 +83,24 @@ class Box:
         low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
         # Halved first: the width of a box may overflow where its bounds do not.
         half = np.where(self.both, high / 2 - low / 2, 1.0)
-        largest = np.maximum(np.abs(low) / 2, np.abs(high) / 2)
-        near = np.finfo(dtype).eps / 8 * np.maximum(largest, np.where(self.both, half, 0.5))
-        self.low, self.high, self.half, self.near = (_constant(x, dtype) for x in (low, high, half, near))
+        tight = half > np.finfo(dtype).max / 2
+        scale = np.where(tight, 0.5, 1.0)
+        width = np.where(self.both, np.where(tight, half, 2.0 * np.where(tight, 0.0, half)), 1.0)
+        self.low, self.high, self.half, self.scale, self.scaled_width = (
+            _constant(x, dtype) for x in (low, high, half, scale, width)
+        )
+        self.log_scaled_width = _constant(np.log(width), dtype)
+        largest = np.maximum(np.maximum(np.abs(low) / 2, np.abs(high) / 2), np.where(self.both, half, 0.5))
+        near = np.finfo(dtype).eps / 8 * largest
+        self._near_low, self._near_high = (
+            _constant(scale * np.minimum(near, _gap(bound, inside, dtype)), dtype)
+            for bound, inside in ((low, np.inf), (high, -np.inf))
+        )
+        # A bound next to which floats are much denser than elsewhere in the box.
+        self._dense_low, self._dense_high = (self.both & (np.abs(bound) < half / 4) for bound in (low, high))
         self.center = _constant(np.where(self.both, low / 2 + high / 2, 0.0), dtype)
         self.log_half = _constant(np.log(half), dtype)
+        self.log_width = _constant(np.where(self.both, np.log(half) + np.log(2.0), 0.0), dtype)
 
     def inside(self, x):
         """Whether each event `x` lies in the box; None where values are at hand, which must.
@@ -111,10 +125,34 @@ class Box:
         low, high = (_constant(_round(np.asarray(x), _SIGNIFICANDS[dtype]), self._dtype) for x in (self.low, self.high))
         return (x <= low) & self.has_low, (x >= high) & self.has_high
 
-    def half_distances(self, x):
-        """Half of `x - low` and of `high - x`, at least half of `near`."""
-        from_low = ops.maximum(0.5 * x - 0.5 * self.low, 0.5 * self.near)
-        return from_low, ops.maximum(-0.5 * x + 0.5 * self.high, 0.5 * self.near)
+    def distances(self, x):
+        """`x - low` and `high - x` times `scale`, each at least as large as can be told apart at that bound.
+
+        That is `eps / 16` of the largest of |low|, |high| and the width (with a single bound: of 1 and that bound), or
+        the distance to the next float if that is less, as it is next to 0.
+        """
+        from_low = ops.maximum(self.scale * x - self.scale * self.low, self._near_low)
+        return from_low, ops.maximum(-self.scale * x + self.scale * self.high, self._near_high)
+
+    def between(self, is_low, t, u, middle):
+        """The place in the box at the share `t()` of its width from `low`, `u()` from `high`; clipped for rounding.
+
+        It is counted from the nearer bound, which `is_low` tells, where floats are dense next to that one, as they are
+        next to 0; so no digits are lost. Elsewhere it is `middle()`.
+        """
+        x = middle()
+        for dense, nearer, bound, step in (
+            (self._dense_low, is_low, self.low, lambda: 2.0 * (t() * self.half)),
+            (self._dense_high, ~is_low, self.high, lambda: -2.0 * (u() * self.half)),
+        ):
+            if np.any(dense):
+                x = ops.where(nearer & dense, step() + bound, x)
+        return ops.maximum(ops.minimum(x, self.high), self.low)
+
+
+def smallest(dtype):
+    """The smallest normal number of a dtype; smaller ones are 0 to a compiled function."""
+    return float(np.finfo(dtype).tiny)
 
 
 # Distributions are values without room for what follows from their fields.
@@ -123,6 +161,13 @@ box = functools.lru_cache(maxsize=1024)(Box)
 
 def _constant(x, dtype):
     return x.item() if np.ndim(x) == 0 else np.asarray(x, dtype)
+
+
+def _gap(bound, towards, dtype):
+    """The distance of the next float inside the box from a bound, at least the smallest normal number."""
+    bound = bound.astype(dtype)
+    inside = np.nextafter(bound, np.asarray(towards, dtype))
+    return np.maximum(np.abs(inside.astype("float64") - bound.astype("float64")), smallest(dtype))
 
 
 def _representable(bound, dtype):

@@ -209,10 +209,86 @@ def trigamma_minus(x):
     return large + ops.where(is_small, sum(pairs) + v - 1.0 / small, 0.0)
 
 
+def digamma_gap(x, step):
+    """The growth of `digamma(x) - log(x)`, which is negative and increases, over `step`: >= 0, for `x`, `step` > 0.
+
+    So `digamma(x + step) - digamma(x)` is `log1p(step / x)` and this, two terms of one sign.
+
+    Parameters
+    ----------
+    x, step : float tensors of one shape
+
+    Returns
+    -------
+    tensor like `x`; the error is some units in the last place of `log1p(step / x)` and the value.
+    """
+    is_small, small, y = _shifted(x)
+    v, w = 1.0 / y, 1.0 / (y + step)
+    # Each power of 1 / y^2 minus that of 1 / (y + step)^2 is a multiple of this difference, which needs none.
+    apart = step * v * w
+    series = divided_difference(v * v, w * w, (0.0, *_STIRLING_1[: _stirling_terms(x)]))
+    large = apart * (0.5 + (v + w) * series)
+    # 1 / (x + i) likewise.
+    parts = sum(1.0 / ((small + i) * (small + i + step)) for i in range(8))
+    return large + ops.where(is_small, step * parts - ops.log1p(8.0 / small * (step * w)), 0.0)
+
+
+def stirling_remainder(a, b):
+    """`r(a) + r(b) - r(a + b)` of positive a and b, r what Stirling's formula leaves of `lgamma`.
+
+    That is `lgamma(x) - ((x - 1/2) log(x) - x + log(2 pi) / 2)`, less than 1 / (12 x).
+    """
+    terms_a, shift_a = _remainder_terms(a)
+    terms_b, shift_b = _remainder_terms(b)
+    terms, shift = _remainder_terms(a + b)
+    return terms_a + terms_b - terms - ops.log(shift_a * shift_b / shift)
+
+
+def _remainder_terms(x):
+    """Two terms of r(x), the second of which is the logarithm that this is to be divided by."""
+    # Below 8, r(x) = r(x + 8) + (x + 1/2) log((x + 8) / x) - 8 - log((x + 1) ... (x + 7) / (x + 8)^7).
+    is_small, small, y = _shifted(x)
+    series = polynomial(1.0 / (y * y), _STIRLING[: _stirling_terms(x)]) / y
+    v, q = 1.0 / (small + 8.0), small * (small + 8.0)  # (x + i) (x + 8 - i) = q + i (8 - i)
+    shift = math.exp(8.0) * (v * (small + 4.0)) * (v * v * (q + 7.0)) * (v * v * (q + 12.0)) * (v * v * (q + 15.0))
+    power = (small + 0.5) * (ops.log(small + 8.0) - ops.log(small))
+    return series + ops.where(is_small, power, 0.0), ops.where(is_small, shift, 1.0)
+
+
+def _stirling_terms(x):
+    return 8 if keras.backend.standardize_dtype(x.dtype) == "float64" else 3
+
+
+def log1p_minus(x):
+    """`log(1 + x) - x` for `|x| <= SERIES_RADIUS` to full relative accuracy, hence never positive."""
+    # Of log(1 + x) = 2 atanh(x / (2 + x)).
+    terms = 9 if keras.backend.standardize_dtype(x.dtype) == "float64" else 4
+    ratio = x / (2.0 + x)
+    square = ratio * ratio
+    return ratio * (square * polynomial(square, [2.0 / (2 * k + 3) for k in range(terms)]) - x)
+
+
 def _shifted(x):
     """Whether `x` is below 8; `x` where it is, else 1; and where it is, x + 8, else `x`."""
     is_small = x < 8.0
     return is_small, ops.where(is_small, x, ops.ones_like(x)), ops.where(is_small, x + 8.0, x)
+
+
+def standardized(distance, logvar):
+    """`distance / exp(logvar / 2)`, right also where the exponential leaves the range of floats: by its root, twice.
+
+    Parameters
+    ----------
+    distance, logvar : float tensors
+
+    Returns
+    -------
+    tensor; 0 where the distance is 0.
+    """
+    # Even the square of the widest finite distance does not overflow by a deviation that is clipped here.
+    most = 700.0 if keras.backend.standardize_dtype(logvar.dtype) == "float64" else 87.0
+    root = ops.exp(ops.minimum(-0.25 * logvar, most))
+    return (distance * root) * root
 
 
 def polynomial(x, coefficients):
@@ -220,6 +296,15 @@ def polynomial(x, coefficients):
     result = coefficients[-1] * ops.ones_like(x)
     for coefficient in coefficients[-2::-1]:
         result = result * x + coefficient
+    return result
+
+
+def divided_difference(x, y, coefficients):
+    """`(polynomial(x) - polynomial(y)) / (x - y)`, by Horner's rule too."""
+    at_x, result = coefficients[-1] * ops.ones_like(x), ops.zeros_like(x)
+    for coefficient in coefficients[-2::-1]:
+        result = result * y + at_x
+        at_x = at_x * x + coefficient
     return result
 
 

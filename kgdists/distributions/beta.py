@@ -11,7 +11,7 @@ from kgdists.random import log_gamma
 
 __all__ = ["BetaDist"]
 
-LOG_2, INF = math.log(2.0), float("inf")
+LOG_2, LOG_2PI, INF = math.log(2.0), math.log(2.0 * math.pi), float("inf")
 # Gauss and Legendre's rule on [-1, 1], to the last digits of each dtype.
 RULES = {"float32": np.polynomial.legendre.leggauss(4), "float64": np.polynomial.legendre.leggauss(8)}
 
@@ -41,9 +41,10 @@ class BetaDist(Distribution):
 
     Notes
     -----
-    Given an action, `log_proba` tells distances to a bound apart down to `eps / 16` times the largest of |low|, |high|
-    and the width, and takes smaller ones, also that of an action exactly at the bound, for that one; `eps` is 1.2e-7 in
-    float32 and 2.2e-16 in float64. `sample_and_log_proba` is exact.
+    Given an action, `log_proba` tells distances to a bound apart as far as floats there do: next to a bound of 0 down
+    to the smallest normal number. Elsewhere it tells them apart down to `eps / 16` times the largest of |low|, |high|
+    and the width, if floats are no denser than that. It takes smaller distances, also that of an action exactly at the
+    bound, for that one; `eps` is 1.2e-7 in float32 and 2.2e-16 in float64. `sample_and_log_proba` is exact.
 
     Examples
     --------
@@ -83,15 +84,16 @@ class BetaDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n], between the bounds or at them.
         """
-        return self._scale(ops.sigmoid(self._draw_logit(sample_shape, seed)))
+        logit = self._draw_logit(sample_shape, seed)
+        return self._scale(ops.sigmoid(logit), ops.sigmoid(-logit))
 
     @draws
     @in_full_precision
     def sample_and_log_proba(self, sample_shape=(), seed=None):
         """A variate and its log-density, which is exact also where the variate is rounded to a bound."""
         logit = self._draw_logit(sample_shape, seed)
-        log_proba = self._log_density(-ops.softplus(-logit), -ops.softplus(logit))
-        return self._scale(ops.sigmoid(logit)), log_proba
+        t, u = ops.sigmoid(logit), ops.sigmoid(-logit)
+        return self._scale(t, u), self._log_density(t, u, -ops.softplus(-logit), -ops.softplus(logit))
 
     @in_full_precision
     def mode(self):
@@ -102,16 +104,17 @@ class BetaDist(Distribution):
         """
         alpha, beta = self.alpha, self.beta
         inside = (alpha > 1.0) & (beta > 1.0)
-        excess = ops.where(inside, alpha - 1.0, 1.0)
-        peak = excess / (excess + ops.where(inside, beta - 1.0, 1.0))
+        low, high = ops.where(inside, alpha - 1.0, 1.0), ops.where(inside, beta - 1.0, 1.0)
         uniform = ops.equal(alpha, 1.0) & ops.equal(beta, 1.0)
-        bound = ops.where(alpha > beta, ops.ones_like(alpha), ops.zeros_like(alpha))
-        return self._scale(ops.where(inside | uniform | ops.isnan(alpha + beta), peak, bound))
+        at_bound = ~(inside | uniform | ops.isnan(alpha + beta))
+        t = ops.where(at_bound, ops.cast(alpha > beta, self.dtype), low / (low + high))
+        return self._scale(t, ops.where(at_bound, 1.0 - t, high / (low + high)))
 
     @in_full_precision
     def mean(self):
         r"""Mean :math:`\mathrm{low} + (\mathrm{high} - \mathrm{low}) \alpha / (\alpha + \beta)`, shape [B..., n]."""
-        return self._scale(self.alpha / (self.alpha + self.beta))
+        total = self.alpha + self.beta
+        return self._scale(self.alpha / total, self.beta / total)
 
     @in_full_precision
     def variance(self):
@@ -147,8 +150,9 @@ class BetaDist(Distribution):
         x = self._variate(x)
         box = self._box
         inside = box.inside(x)
-        low, high = box.half_distances(x)
-        log_proba = self._log_density(ops.log(low) - box.log_half, ops.log(high) - box.log_half)
+        low, high = box.distances(x)
+        logs = ops.log(low) - box.log_scaled_width, ops.log(high) - box.log_scaled_width
+        log_proba = self._log_density(low / box.scaled_width, high / box.scaled_width, *logs)
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
     @in_full_precision
@@ -158,7 +162,7 @@ class BetaDist(Distribution):
         :math:`\sum_i (\log \mathrm{B}(\alpha_i, \beta_i) - (\alpha_i - 1) \psi(\alpha_i) - (\beta_i - 1) \psi(\beta_i)
         + (\alpha_i + \beta_i - 2) \psi(\alpha_i + \beta_i) + \log (\mathrm{high}_i - \mathrm{low}_i))`.
         """
-        return self.cross_entropy(self)
+        return self._sum(_entropy(self.alpha, self.beta) + self._box.log_width)
 
     @in_full_precision
     def cross_entropy(self, other):
@@ -168,9 +172,7 @@ class BetaDist(Distribution):
         - (\beta_{q,i} - 1) \mathrm{E}_p \log (1 - t_i) + \log (\mathrm{high}_i - \mathrm{low}_i))`.
         """
         self._check_other(other)
-        mean_log, mean_log_1_minus = _slope(self.alpha, self.beta)
-        terms = (other.alpha - 1.0) * mean_log + (other.beta - 1.0) * mean_log_1_minus
-        return self._sum(other._log_normalizer() - terms)
+        return self._sum(_cross_entropy(*self._pair(other)) + self._box.log_width)
 
     @in_full_precision
     def kl_divergence(self, other):
@@ -179,18 +181,17 @@ class BetaDist(Distribution):
         :math:`\sum_i (F(q_i) - F(p_i) - \nabla F(p_i) \cdot (q_i - p_i))`, :math:`F = \log \mathrm{B}`.
         """
         self._check_other(other)
-        of_p, of_q = ops.zeros_like(self.alpha), ops.zeros_like(other.alpha)  # for one of two without a batch
-        return self._sum(_kl(self.alpha + of_q, self.beta + of_q, other.alpha + of_p, other.beta + of_p))
+        return self._sum(_kl(*self._pair(other)))
 
     @property
     def _box(self):
         return bounds.box(self.low, self.high, self.dtype)
 
-    def _scale(self, t):
-        """From (0, 1) to the box."""
+    def _scale(self, t, u):
+        """From t in (0, 1), and u = 1 - t, to the box."""
         box = self._box
-        # Halves, because the width may overflow where the bounds do not; clipped, because it may round to beyond one.
-        return ops.maximum(ops.minimum(2.0 * (t * box.half + 0.5 * box.low), box.high), box.low)
+        # Halves, because the width may overflow where the bounds do not.
+        return box.between(t < 0.5, lambda: t, lambda: u, lambda: 2.0 * (t * box.half + 0.5 * box.low))
 
     def _draw_logit(self, sample_shape, seed):
         """A draw of log(t / (1 - t))."""
@@ -200,11 +201,17 @@ class BetaDist(Distribution):
         of_alpha, of_beta = ops.unstack(log_gamma(concentrations, self._seed(seed)), 2)
         return of_alpha - of_beta
 
-    def _log_normalizer(self):
-        return _log_beta(self.alpha, self.beta) + (self._box.log_half + LOG_2)
+    def _pair(self, other):
+        """The concentrations of both, of one shape: one of the two may have no batch."""
+        of_p, of_q = ops.zeros_like(self.alpha), ops.zeros_like(other.alpha)
+        return self.alpha + of_q, self.beta + of_q, other.alpha + of_p, other.beta + of_p
 
-    def _log_density(self, log_t, log_1_minus_t):
-        return self._sum((self.alpha - 1.0) * log_t + (self.beta - 1.0) * log_1_minus_t - self._log_normalizer())
+    def _log_density(self, t, u, log_t, log_u):
+        """Of t and u = 1 - t, both with their digits."""
+        shares, drawn = _log_shares(self.alpha, self.beta), ops.zeros_like(t)
+        params = (x + drawn for x in (self.alpha, self.beta, *shares))
+        terms = _log_odds(*params, t, u, log_t, log_u) - log_t - log_u
+        return self._sum(terms - _rest(self.alpha, self.beta) - self._box.log_width)
 
     def _sum(self, terms):
         """Over all dimensions but constants."""
@@ -212,26 +219,108 @@ class BetaDist(Distribution):
         return ops.sum(ops.where(constant, 0.0, terms) if constant.any() else terms, axis=-1)
 
 
-# F = log B. Its three parts, of a, b and a + b, are not stacked: XLA does not see through that, and takes three times
-# as long.
+# With p = a / (a + b) and q = b / (a + b), log B(a, b) is a log p + b log q, which is huge for huge a and b, and a rest
+# G that is not. What is huge cancels on paper: in a density it makes a divergence of (p, q) from (t, 1 - t), a sum of
+# two terms of one sign, and in the entropy nothing. F = log B.
 
 
-def _log_beta(a, b):
-    """F."""
-    return numerics.lgamma(a) + numerics.lgamma(b) - numerics.lgamma(a + b)
+def _log_shares(a, b):
+    """log p and log q."""
+    small, large = ops.minimum(a, b), ops.maximum(a, b)
+    log_ratio = ops.log(ops.maximum(small / large, bounds.smallest(shapes.dtype_of(a))))
+    log_large = -ops.log1p(small / large)
+    is_a = a < b
+    return ops.where(is_a, log_ratio, 0.0) + log_large, ops.where(is_a, 0.0, log_ratio) + log_large
 
 
-def _slope(a, b):
-    """The gradient of F: the means of log t and of log(1 - t)."""
-    of_total = numerics.digamma(a + b)
-    return numerics.digamma(a) - of_total, numerics.digamma(b) - of_total
+@numerics.with_gradient
+def _rest(a, b):
+    """G."""
+
+    def gradient(upstream):
+        return -upstream * numerics.digamma_gap(a, b), -upstream * numerics.digamma_gap(b, a)
+
+    small, large = ops.minimum(a, b), ops.maximum(a, b)
+    half_log = 0.5 * (ops.log1p(small / large) - ops.log(small) + LOG_2PI)
+    return half_log + numerics.stirling_remainder(a, b), gradient
+
+
+def _mean_logs(a, b):
+    """The means of log t and of log(1 - t): the gradient of F."""
+    log_p, log_q = _log_shares(a, b)
+    return log_p - numerics.digamma_gap(a, b), log_q - numerics.digamma_gap(b, a)
+
+
+@numerics.with_gradient
+def _log_odds(a, b, log_p, log_q, t, u, log_t, log_u):
+    """`a log(t / p) + b log(u / q)`, <= 0, of t and u = 1 - t; all logarithms are given, and where t is they count."""
+    value, to_a, to_b = _log_odds_and_ratios(a, b, log_p, log_q, t, u, log_t, log_u)
+
+    def gradient(upstream):
+        nothing = ops.zeros_like(value)
+        to_logs = upstream * a, upstream * b
+        return upstream * to_a, upstream * to_b, nothing, nothing, nothing, nothing, *to_logs
+
+    return value, gradient
+
+
+def _log_odds_and_ratios(a, b, log_p, log_q, t, u, log_t, log_u):
+    """The value of `_log_odds`, and log(t / p) and log(u / q)."""
+    # a (t / p - 1), and minus the same for u and b: what the two terms have in common.
+    excess = t * b - u * a
+
+    def term(a, relative, excess, log_ratio):
+        near = ops.abs(relative) < numerics.SERIES_RADIUS
+        relative = ops.where(near, relative, 0.0)
+        series = numerics.log1p_minus(relative)
+        return ops.where(near, a * series, a * log_ratio - excess), ops.where(near, series + relative, log_ratio)
+
+    term_a, ratio_a = term(a, excess / a, excess, log_t - log_p)
+    term_b, ratio_b = term(b, -excess / b, -excess, log_u - log_q)
+    return term_a + term_b, ratio_a, ratio_b
+
+
+@numerics.with_gradient
+def _entropy(a, b):
+    """log B(a, b) minus (a - 1) times the mean of log t and (b - 1) times that of log(1 - t)."""
+
+    def gradient(upstream):
+        total = a + b
+        common = (total - 2.0) * numerics.trigamma_minus(total) - 2.0 / total
+        return tuple(upstream * (common - (x - 1.0) * numerics.trigamma_minus(x) + 1.0 / x) for x in (a, b))
+
+    log_p, log_q = _log_shares(a, b)
+    gaps = (a - 1.0) * numerics.digamma_gap(a, b) + (b - 1.0) * numerics.digamma_gap(b, a)
+    return _rest(a, b) + log_p + log_q + gaps, gradient
+
+
+def _cross_entropy(a, b, c, d):
+    """The same with c and d in front, of p = (a, b) and q = (c, d)."""
+    gaps = (c - 1.0) * numerics.digamma_gap(a, b) + (d - 1.0) * numerics.digamma_gap(b, a)
+    return _rest(c, d) - _at_mean(a, b, c, d) + gaps
+
+
+@numerics.with_gradient
+def _at_mean(a, b, c, d):
+    """The logarithm of `t^(c - 1) (1 - t)^(d - 1)` at the mean t of (a, b), without what is huge of log B(c, d)."""
+    total = a + b
+    t, u = a / total, b / total
+    value, to_c, to_d = _log_odds_and_ratios(c, d, *_log_shares(c, d), t, u, *_log_shares(a, b))
+
+    def gradient(upstream):
+        slope = t * d - u * c + (b - a) / total
+        return tuple(upstream * x for x in (-slope / a, slope / b, to_c, to_d))
+
+    log_t, log_u = _log_shares(a, b)
+    return value - log_t - log_u, gradient
 
 
 def _divergence(a, b, c, d):
     """`F(q) - F(p) - F'(p) (q - p)` of p = (a, b) and q = (c, d), dimension by dimension."""
-    to_c, to_d = c - a, d - b
-    slope_a, slope_b = _slope(a, b)
-    far = _log_beta(c, d) - _log_beta(a, b) - (to_c * slope_a + to_d * slope_b)
+    to_c, to_d, total = c - a, d - b, a + b
+    log_odds, _, _ = _log_odds_and_ratios(c, d, *_log_shares(c, d), a / total, b / total, *_log_shares(a, b))
+    gaps = to_c * numerics.digamma_gap(a, b) + to_d * numerics.digamma_gap(b, a)
+    far = _rest(c, d) - _rest(a, b) - log_odds + gaps
     # Nearby the difference cancels: there the remainder of Taylor's formula, an integral of second derivatives.
     near = (ops.abs(to_c) < 0.3 * a) & (ops.abs(to_d) < 0.3 * b)
     remainder = _remainder(a, b, ops.where(near, to_c, 0.0), ops.where(near, to_d, 0.0))
@@ -243,11 +332,19 @@ def _kl(a, b, c, d):
     # Of the formula itself: without the rounding, and the time, of the gradient of its two forms.
     def gradient(upstream):
         to_c, to_d, total = c - a, d - b, a + b
-        of_a, of_b, of_total = (numerics.trigamma_minus(x) + 1.0 / x for x in (a, b, total))
+        across = to_c * (b / total) - to_d * (a / total)
+        of_a, of_b, of_total = (numerics.trigamma_minus(x) for x in (a, b, total))
         common = of_total * (to_c + to_d)
-        (p_a, p_b), (q_a, q_b) = _slope(a, b), _slope(c, d)
-        to_p = common - of_a * to_c, common - of_b * to_d
-        return tuple(upstream * x for x in (*to_p, q_a - p_a, q_b - p_b))
+        _, ratio_c, ratio_d = _log_odds_and_ratios(
+            c, d, *_log_shares(c, d), a / total, b / total, *_log_shares(a, b)
+        )
+        to_q = (
+            numerics.digamma_gap(a, b) - numerics.digamma_gap(c, d) - ratio_c,
+            numerics.digamma_gap(b, a) - numerics.digamma_gap(d, c) - ratio_d,
+        )
+        return tuple(
+            upstream * x for x in (common - of_a * to_c - across / a, common - of_b * to_d + across / b, *to_q)
+        )
 
     return _divergence(a, b, c, d), gradient
 

@@ -200,14 +200,16 @@ class CategoricalDist(Distribution):
 def _divergence(p, q):
     """The divergence of logits p from logits q, and its gradients to both."""
     # With d = log q - log p it is sum p (exp(d) - 1 - d), every term >= 0, because the p and the q sum to one.
-    # Nearly equal logits are subtracted from each other first, which is exact; a far offset is better off before.
+    # Nearly equal logits are subtracted from each other first, which is exact. An offset between the two is taken off
+    # before, each side by its own maximum, or it would take the digits of the other side with it.
     shift = ops.stop_gradient(numerics.max_last(q) - numerics.max_last(p))
-    far = ops.where(ops.abs(shift) > 1.0, shift, 0.0)
-    difference = (q - far) - p
+    apart = ops.abs(shift) > 1.0
+    difference = q - p
     (p, p_total), (q, q_total) = choices.shifted(p), choices.shifted(q)
+    difference = ops.where(apart, q - p, difference)
     p, q = ops.exp(p) / p_total, ops.exp(q) / q_total
     gone = ops.equal(p, 0)
-    d = ops.where(gone, 0.0, difference - (ops.log(q_total) - ops.log(p_total) + (shift - far)))
+    d = ops.where(gone, 0.0, difference - (ops.log(q_total) - ops.log(p_total) + ops.where(apart, 0.0, shift)))
     near = (ops.abs(d) < numerics.SERIES_RADIUS) & ~gone
     d_near = ops.where(near, d, 0.0)
     # p = 0 leaves q. Beyond the series p exp(d) is q, and is far enough from p (1 + d) for plain subtraction.

@@ -126,7 +126,7 @@ class ClippedNormalDist(Distribution):
         x = self._variate(x)
         box = self._box
         inside = box.inside(x)
-        z = (x - self.mu) * ops.exp(-0.5 * self.logvar)
+        z = numerics.standardized(x - self.mu, self.logvar)
         at_low, at_high = box.at_bounds(x, dtype)
         log_low, log_high = self._log_tails()
         terms = ops.where(at_low, log_low, ops.where(at_high, log_high, -0.5 * (LOG_2PI + self.logvar + z * z)))
@@ -147,7 +147,7 @@ class ClippedNormalDist(Distribution):
         low, high = self._tails()
         log_low, log_high = other._log_tails()
         scale = ops.exp(0.5 * (self.logvar - other.logvar))
-        shift = (self.mu - other.mu) * ops.exp(-0.5 * other.logvar)
+        shift = numerics.standardized(self.mu - other.mu, other.logvar)
         zeroth, first, second = self._truncated_moments()
         square = scale * scale * second + 2.0 * scale * shift * first + shift * shift * zeroth
         terms = 0.5 * (zeroth * (LOG_2PI + other.logvar) + square) - low * log_low - high * log_high
@@ -163,7 +163,7 @@ class ClippedNormalDist(Distribution):
         self._check_other(other)
         dlv = self.logvar - other.logvar
         growth = ops.expm1(0.5 * dlv)  # scale - 1
-        shift = (self.mu - other.mu) * ops.exp(-0.5 * other.logvar)
+        shift = numerics.standardized(self.mu - other.mu, other.logvar)
         zeroth, _, _ = self._truncated_moments()
         terms = 0.5 * zeroth * (numerics.expm1_minus(dlv) + shift * shift)
         box = self._box
@@ -186,7 +186,7 @@ class ClippedNormalDist(Distribution):
         return ops.where(self._box.constant, 0.0, terms)
 
     def _z(self, x):
-        return (-self.mu + x) * ops.exp(-0.5 * self.logvar)
+        return numerics.standardized(-self.mu + x, self.logvar)
 
     def _log_tails(self):
         """Logarithms of the probabilities of both bounds; something finite where there is none."""

@@ -4,7 +4,7 @@ import math
 
 from keras import ops
 
-from kgdists import shapes
+from kgdists import numerics, shapes
 from kgdists.distribution import Distribution, draws, in_full_precision
 from kgdists.distributions import choices, triangular
 from kgdists.random import normal, split
@@ -186,7 +186,7 @@ class GaussianMixtureDist(Distribution):
         r"""Gradient of the log-density in `x`: :math:`-\sum_k r_k \Sigma_k^{-1} (x - \mu_k)`, shape of `x`."""
         joint, z = self._joint_log_proba(x)
         if "logvar" in self.PARAM_NAMES:
-            pulls = z * ops.exp(-0.5 * self.logvar)
+            pulls = numerics.standardized(z, self.logvar)
         else:
             pulls = triangular.solve_transposed(self.scale_tril, z)
         return -ops.sum(_shares(joint)[..., None] * pulls, axis=-2)
@@ -234,7 +234,7 @@ class GaussianMixtureDist(Distribution):
         """Logarithms of `w_k N(x; mu_k, Sigma_k)`, shape [..., B..., K], and x in their standard coordinates."""
         steps = self._variate(x)[..., None, :] - self.mu
         if "logvar" in self.PARAM_NAMES:
-            z, half_log_det = steps * ops.exp(-0.5 * self.logvar), 0.5 * ops.sum(self.logvar, axis=-1)
+            z, half_log_det = numerics.standardized(steps, self.logvar), 0.5 * ops.sum(self.logvar, axis=-1)
         else:
             z, half_log_det = triangular.solve(self.scale_tril, steps), triangular.half_log_det(self.scale_tril)
         return self.log_weights - 0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - half_log_det, z

@@ -98,7 +98,7 @@ class NormalDist(Distribution):
             On wrong shapes and, where values are at hand, on NaN.
         """
         x = self._variate(x)
-        z = (x - self.mu) * ops.exp(-0.5 * self.logvar)
+        z = numerics.standardized(x - self.mu, self.logvar)
         return -0.5 * (self.event_shape[0] * LOG_2PI + ops.sum(self.logvar, axis=-1) + ops.sum(z * z, axis=-1))
 
     @in_full_precision
@@ -114,7 +114,7 @@ class NormalDist(Distribution):
         + (\sigma_{p,i}^2 + (\mu_{p,i} - \mu_{q,i})^2) / \sigma_{q,i}^2)`.
         """
         self._check_other(other)
-        z = (self.mu - other.mu) * ops.exp(-0.5 * other.logvar)
+        z = numerics.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * ops.sum(LOG_2PI + other.logvar + ops.exp(self.logvar - other.logvar) + z * z, axis=-1)
 
     @in_full_precision
@@ -125,5 +125,5 @@ class NormalDist(Distribution):
         :math:`d = \log\sigma_p^2 - \log\sigma_q^2`.
         """
         self._check_other(other)
-        z = (self.mu - other.mu) * ops.exp(-0.5 * other.logvar)
+        z = numerics.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * ops.sum(numerics.expm1_minus(self.logvar - other.logvar) + z * z, axis=-1)

@@ -202,7 +202,8 @@ class RelaxedOneHotCategorical(Distribution):
             log_y = self._variate(log_x)
             off_face = out & (log_y > -INF)
         log_y = ops.where(out, 0.0, log_y)
-        scores, total = choices.shifted(self.logits - self.temperature[..., None] * log_y)
+        # A common offset of the logits, which a softmax does not see, would take the digits of log y with it.
+        scores, total = choices.shifted(choices.shifted(self.logits)[0] - self.temperature[..., None] * log_y)
         terms = ops.where(off_face, -INF, ops.where(out, 0.0, scores - log_y))
         count = ops.sum(ops.cast(~out, self.dtype), axis=-1)
         log_factorials = ops.convert_to_tensor([math.lgamma(max(k, 1)) for k in range(n + 1)], self.dtype)

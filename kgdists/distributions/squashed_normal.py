@@ -40,9 +40,11 @@ class SquashedNormalDist(Distribution):
     Notes
     -----
     Far from its middle a box has no floats left for different `u`: `sample_and_log_proba` does without inverting its
-    own samples. Given an action, `log_proba` tells distances to a bound apart down to `eps / 16` times the largest of
-    |low|, |high| and the width (with a single bound: of 1 and that bound), and takes smaller ones, also that of an
-    action exactly at the bound, for that one; `eps` is 1.2e-7 in float32 and 2.2e-16 in float64.
+    own samples. Given an action, `log_proba` tells distances to a bound apart as far as floats there do: next to a
+    bound of 0 down to the smallest normal number. Elsewhere it tells them apart down to `eps / 16` times the largest of
+    |low|, |high| and the width (with a single bound: of 1 and that bound), if floats are no denser than that. It takes
+    smaller distances, also that of an action exactly at the bound, for that one; `eps` is 1.2e-7 in float32 and 2.2e-16
+    in float64.
 
     Entropy, cross-entropy, mean and variance have no closed form.
 
@@ -119,7 +121,7 @@ class SquashedNormalDist(Distribution):
         box = self._box
         inside = box.inside(x)
         u, log_det = self._invert(x)
-        log_proba = self._log_density((u - self.mu) * ops.exp(-0.5 * self.logvar), log_det)
+        log_proba = self._log_density(numerics.standardized(u - self.mu, self.logvar), log_det)
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
     @in_full_precision
@@ -130,7 +132,7 @@ class SquashedNormalDist(Distribution):
         :math:`d = \log\sigma_p^2 - \log\sigma_q^2`.
         """
         self._check_other(other)
-        z = (self.mu - other.mu) * ops.exp(-0.5 * other.logvar)
+        z = numerics.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * self._sum(numerics.expm1_minus(self.logvar - other.logvar) + z * z)
 
     @property
@@ -145,8 +147,15 @@ class SquashedNormalDist(Distribution):
     def _squash(self, u):
         box = self._box
         return bounds.piecewise(
-            # Clipped, because the sum may round to beyond a bound.
-            (box.both, lambda: ops.maximum(ops.minimum(ops.tanh(u) * box.half + box.center, box.high), box.low)),
+            (
+                box.both,
+                lambda: box.between(
+                    u < 0.0,
+                    lambda: ops.sigmoid(2.0 * u),
+                    lambda: ops.sigmoid(-2.0 * u),
+                    lambda: ops.tanh(u) * box.half + box.center,
+                ),
+            ),
             (box.below, lambda: ops.softplus(u) + box.low),
             (box.above, lambda: -ops.softplus(-u) + box.high),
             (box.free, lambda: u),
@@ -167,11 +176,13 @@ class SquashedNormalDist(Distribution):
         """The `u` of `x`, and the logarithm of its derivative there."""
         box = self._box
         # From the distances to both bounds, each of which keeps its digits near that bound.
-        low, high = box.half_distances(x)
+        low, high = box.distances(x)
 
         def between():
             log_low, log_high = ops.log(low), ops.log(high)
-            return 0.5 * (log_low - log_high), log_low + log_high + (2.0 * LOG_2 - box.log_half)
+            # By the logarithms of both shares of the width, t and 1 - t, it is 2 width t (1 - t).
+            log_det = log_low + log_high + (LOG_2 + box.log_width - 2.0 * box.log_scaled_width)
+            return 0.5 * (log_low - log_high), log_det
 
         def beyond(distance):
             # The derivative of softplus, and what its inverse adds to the distance.
@@ -179,12 +190,12 @@ class SquashedNormalDist(Distribution):
             return distance + log_det, log_det
 
         def below_high():
-            u, log_det = beyond(2.0 * high)
+            u, log_det = beyond(high)
             return -u, log_det
 
         return bounds.piecewise(
             (box.both, between),
-            (box.below, lambda: beyond(2.0 * low)),
+            (box.below, lambda: beyond(low)),
             (box.above, below_high),
             (box.free | box.constant, lambda: (x, ops.zeros_like(x))),
         )
