@@ -59,7 +59,7 @@ ROWS = [
     {"targets.mixture"},
     {"targets.diagonal_gaussian_mixture", "targets.gaussian_mixture"},
     {"targets"},
-    {"mixtures.initial", "mixtures.parameters", "mixtures.sources"},
+    {"mixtures.initial", "mixtures.parameters", "mixtures.sources", "mixtures.widths"},
     {"mixtures.descent", "mixtures.expectation_maximisation"},
     {"mixtures.fitting"},
     {"mixtures"},

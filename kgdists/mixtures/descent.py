@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from kgdists.divergences import forward_kl_loss, reverse_kl_loss
-from kgdists.mixtures.parameters import mixture, parameters
+from kgdists.mixtures.parameters import mixture, parameters, values
 
 __all__ = ["ForwardLoss", "ReverseLoss", "descend"]
 
@@ -38,16 +38,16 @@ class ReverseLoss:
     scale: tuple[float, ...]
 
     def __call__(self, q, x, key):
+        return reverse_kl_loss(q, self.log_prob, self.num_samples, key, self.estimator)
+
+    def log_prob(self, x):
+        """The target's log-density of `center + scale x`, in units of x."""
         log_density = getattr(self.target, "log_prob", self.target)
         center, scale = np.array(self.center, "float32"), np.array(self.scale, "float32")
-
-        def log_prob(x):
-            return ops.cast(log_density(center + scale * x), "float32") + float(np.log(scale).sum())
-
-        return reverse_kl_loss(q, log_prob, self.num_samples, key, self.estimator)
+        return ops.cast(log_density(center + scale * x), "float32") + float(np.log(scale).sum())
 
 
-def descend(loss, draw, start, form, optimizer, iterations, min_stddev, rng, on_progress):
+def descend(loss, draw, start, form, optimizer, iterations, floor, rng, on_progress, judge):
     """Minimise a loss.
 
     Parameters
@@ -56,35 +56,43 @@ def descend(loss, draw, start, form, optimizer, iterations, min_stddev, rng, on_
     draw : None or callable
         `count -> samples [count, N, n]` for so many iterations; None for a loss that draws its own.
     start : tuple of array
-        Log-weights, means and Cholesky factors, with a leading axis of restarts.
+        Log-weights, means and spreads, with a leading axis of restarts.
     form : str
         One of `kgdists.mixtures.parameters.FORMS`.
     optimizer : dict
         Configuration of a Keras optimizer.
     iterations : int
-    min_stddev : float
+    floor : array, shape [n]
+        Of the standard deviations.
     rng : numpy.random.Generator
     on_progress : callable
         Called now and then with the number of iterations done and the last losses.
+    judge : None or callable
+        `(log-weights, means, spreads) -> losses [restarts]` by which the iterates between blocks are compared.
 
     Returns
     -------
     losses : array, shape [iterations, restarts]
     final : array, shape [restarts]
         The mean over the last tenth.
-    mixture_of : callable
-        `restart -> GaussianMixtureDist`, of parameters averaged over the last tenth (Polyak and Juditsky 1992), which
-        takes out most of the noise of the samples.
+    average : tuple of array
+        The parameters averaged over the last tenth (Polyak and Juditsky 1992), which takes out most of the noise of
+        the samples; those of the start where a restart broke.
+    best : tuple of array
+        The parameters that `judge` found best: of the start, the ends of the blocks and the average.
     """
     block_size = min(BLOCK_SIZE, iterations)
-    tensors = [np.asarray(tensor, "float32") for tensor in parameters(form, *start, min_stddev)]
+    tensors = [np.asarray(tensor, "float32") for tensor in parameters(form, *start, floor)]
     optimizer["config"].pop("name", None)  # which counts the optimizers
     shapes = tuple(tensor.shape for tensor in tensors)
-    descent = _descent(loss, form, json.dumps(optimizer, sort_keys=True), min_stddev, block_size, shapes)
+    # What others define may change from one fit to the next, so that its trace serves only once.
+    lasting = isinstance(loss, ForwardLoss) or type(loss.target).__module__.startswith("kgdists.")
+    make = _descent if lasting else _descent.__wrapped__
+    descent = make(loss, form, json.dumps(optimizer, sort_keys=True), block_size, shapes)
     tail = iterations - max(1, iterations // 10)
-    losses = []
+    losses, best = [], _Best(judge, start)
     with descent.lock:
-        descent.prepare(tensors)
+        descent.prepare(tensors, floor)
         for first in range(0, iterations, block_size):
             steps = min(block_size, iterations - first)
             x = tf.zeros((block_size, 0)) if draw is None else tf.constant(draw(block_size), "float32")
@@ -92,38 +100,62 @@ def descend(loss, draw, start, form, optimizer, iterations, min_stddev, rng, on_
             block_losses = descent.block(x, key, tf.constant(steps), tf.constant(tail - first))
             losses.append(np.array(block_losses)[:steps])
             on_progress(first + steps, losses[-1][-1])
-        tensors = [np.array(total) / (iterations - tail) for total in descent.totals]
+            best.meet(form, descent.variables, floor)
+        average = best.meet(form, [np.array(total) / (iterations - tail) for total in descent.totals], floor)
     losses = np.concatenate(losses).astype("float64")
+    return losses, losses[tail:].mean(axis=0), average, best.values
 
-    def mixture_of(restart):
-        return mixture(form, [ops.convert_to_tensor(tensor[restart]) for tensor in tensors], min_stddev)
 
-    return losses, losses[tail:].mean(axis=0), mixture_of
+class _Best:
+    """The parameters of the lowest loss that each restart has met."""
+
+    def __init__(self, judge, start):
+        self.judge, self.start, self.values = judge, start, start
+        self.losses = None if judge is None else judge(*start)
+
+    def meet(self, form, tensors, floor):
+        """Compare other free tensors, and return their values, those of the start where they are not finite."""
+        tensors = [np.array(tensor) for tensor in tensors]
+        sound = np.all([np.isfinite(tensor).reshape(len(tensor), -1).all(axis=1) for tensor in tensors], axis=0)
+        fallback = parameters(form, *self.start, floor)
+        new = values(form, [_where(sound, *pair) for pair in zip(tensors, fallback, strict=True)], floor)
+        if self.judge is not None:
+            losses = self.judge(*new)
+            better = losses < self.losses
+            self.losses = np.where(better, losses, self.losses)
+            self.values = tuple(_where(better, *pair) for pair in zip(new, self.values, strict=True))
+        return new
+
+
+def _where(chosen, these, others):
+    return np.where(chosen.reshape(-1, *(1,) * (these.ndim - 1)), these, others)
 
 
 @functools.lru_cache(maxsize=16)
-def _descent(loss, form, optimizer, min_stddev, block_size, shapes):
-    return _Descent(loss, form, json.loads(optimizer), min_stddev, block_size, shapes)
+def _descent(loss, form, optimizer, block_size, shapes):
+    return _Descent(loss, form, json.loads(optimizer), block_size, shapes)
 
 
 class _Descent:
     """A compiled block of iterations, and the variables on which it works."""
 
-    def __init__(self, loss, form, optimizer, min_stddev, block_size, shapes):
+    def __init__(self, loss, form, optimizer, block_size, shapes):
         self.loss = loss
         self.form = form
-        self.min_stddev = min_stddev
+        self.floor = keras.Variable(np.zeros(shapes[1][-1:], "float32"), trainable=False)
         self.block_size = block_size
         self.lock = threading.Lock()
-        self.variables = [keras.Variable(np.zeros(shape, "float32")) for shape in shapes]
-        self.totals = [keras.Variable(np.zeros(shape, "float32")) for shape in shapes]
+        # Not trainable: an open tape does not watch them.
+        self.variables = [keras.Variable(np.zeros(shape, "float32"), trainable=False) for shape in shapes]
+        self.totals = [keras.Variable(np.zeros(shape, "float32"), trainable=False) for shape in shapes]
         self.optimizer = keras.optimizers.deserialize(optimizer)
         self.optimizer.build(self.variables)
         self.fresh = [np.array(variable) for variable in self.optimizer.variables]
         self.compiled = {}
 
-    def prepare(self, tensors):
+    def prepare(self, tensors, floor):
         """Start from these parameters with a fresh optimizer."""
+        self.floor.assign(floor)
         for variable, value in zip(self.variables + self.optimizer.variables, [*tensors, *self.fresh], strict=True):
             variable.assign(value)
         for total in self.totals:
@@ -135,14 +167,17 @@ class _Descent:
             function = tf.function(self._block, jit_compile=True, autograph=False)
             # Its concrete function, because TensorFlow warns of functions that it traces one after the other.
             self.compiled[x.shape] = function.get_concrete_function(x, *inputs)
-        return self.compiled[x.shape](x, *inputs)
+        with tf.init_scope():  # an open tape does not record the call: the gradient of a compiled loop needs its length
+            return self.compiled[x.shape](x, *inputs)
 
     def _block(self, x, key, steps, tail):
         def body(i, losses):
             tensors = [tf.convert_to_tensor(variable.value) for variable in self.variables]
             with tf.GradientTape() as tape:
                 tape.watch(tensors)
-                loss = self.loss(mixture(self.form, tensors, self.min_stddev), x[i], key + tf.stack([0, i]))
+                loss = self.loss(
+                    mixture(self.form, tensors, tf.convert_to_tensor(self.floor.value)), x[i], key + tf.stack([0, i])
+                )
                 # The restarts do not meet: the gradient of the sum is that of each.
                 overall = tf.reduce_sum(loss)
             self.optimizer.apply(tape.gradient(overall, tensors), self.variables)

@@ -1,35 +1,34 @@
-"""Expectation maximisation (Dempster et al. 1977) of several mixtures at once, over chunks of rows."""
+"""Expectation maximisation (Dempster et al. 1977) of several mixtures at once, in float64, over chunks of rows."""
 
-import functools
 import math
 
 import numpy as np
-import tensorflow as tf
-from keras import ops
 
-from kgdists.distributions import GaussianMixtureDist
-
-__all__ = ["maximise"]
+__all__ = ["maximise", "negative_log_likelihood"]
 
 LOG_2PI = math.log(2.0 * math.pi)
 CHUNK = 2**22  # numbers in the largest array of one chunk
-ROWS = 2**16  # of a chunk at most
+ROWS = 2**13  # of a chunk at most, so that it stays in the cache
+# A component is narrow if the rows reach out to 10^4 of its standard deviations: then squares that are expanded lose
+# more than half of the digits, and its distances are computed from its mean.
+NARROW = 1e8
 
 
-def maximise(x, center, scale, start, covariance, iterations, tolerance, min_stddev, on_progress):
-    """Maximise the likelihood of `(x - center) / scale`.
+def maximise(x, weights, start, covariance, iterations, tolerance, floor, on_progress):
+    """Maximise the likelihood of rows in standard coordinates.
 
     Parameters
     ----------
-    x : array, shape [N, n]
-    center, scale : array, shape [n]
+    x : float64 array, shape [N, n]
+    weights : float64 array, shape [N]
     start : tuple of array
-        Log-weights, means and Cholesky factors, with a leading axis of restarts.
+        Log-weights, means, and standard deviations or Cholesky factors, with a leading axis of restarts.
     covariance : "full" or "diag"
     iterations : int
     tolerance : float
         No further iteration once no restart has risen by more.
-    min_stddev : float
+    floor : array, shape [n]
+        The squares are added to the diagonal of covariances.
     on_progress : callable
         Called after each iteration with their number and the losses.
 
@@ -37,111 +36,167 @@ def maximise(x, center, scale, start, covariance, iterations, tolerance, min_std
     -------
     losses : array, shape [iterations done, restarts]
         The mean negative log-likelihoods after each iteration.
-    final : array, shape [restarts]
-    mixture_of : callable
-        `restart -> GaussianMixtureDist`.
+    best : tuple of array
+        As `start`: the parameters of the lowest loss of each restart, the start included.
     """
-    logits, mu, scale_tril = (np.asarray(values, "float64") for values in start)
-    pairs = _pairs(mu.shape[-1], covariance)
-
-    def expect():
-        return _expect(x, center, scale, _coefficients(logits, mu, scale_tril, pairs), covariance)
-
-    losses, (loss, sums) = [], expect()
+    rows = _Rows(x, weights, covariance)
+    values = best = tuple(np.asarray(part, "float64") for part in start)
+    loss, sums, norms = rows.expect(values)
+    lowest, losses = loss, []
     for i in range(iterations):
-        logits, mu, scale_tril = _maximise(sums, mu, scale_tril, pairs, min_stddev)
-        before, (loss, sums) = loss, expect()
+        values = rows.maximise(values, sums, norms, floor)
+        before, (loss, sums, norms) = loss, rows.expect(values)
         losses.append(loss)
+        better = loss < lowest
+        lowest = np.where(better, loss, lowest)
+        best = tuple(
+            np.where(better.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+            for new, old in zip(values, best, strict=True)
+        )
         on_progress(i + 1, loss)
         if not np.any(before - loss > tolerance):
             break
-
-    def mixture_of(restart):
-        values = logits[restart], mu[restart]
-        if covariance == "diag":
-            variances = np.diagonal(scale_tril[restart], axis1=-2, axis2=-1) ** 2
-            return GaussianMixtureDist(*values, np.log(variances))
-        return GaussianMixtureDist(*values, scale_tril=scale_tril[restart])
-
-    return np.array(losses), losses[-1], mixture_of
+    return np.array(losses), best
 
 
-def _pairs(n, covariance):
-    """The products of two dimensions that a log-density is linear in: rows and columns."""
-    return np.triu_indices(n) if covariance == "full" else (np.arange(n), np.arange(n))
+def negative_log_likelihood(x, weights, values, covariance):
+    """The weighted mean of `-log q(x)` for each restart, shape [restarts]."""
+    return _Rows(x, weights, covariance).expect(values, with_sums=False)[0]
 
 
-def _coefficients(logits, mu, scale_tril, pairs):
-    """`log w_k N(x; mu_k, Sigma_k)` as linear functions of 1, x and products of x: shape [restarts, K, features]."""
-    whitening = np.linalg.inv(scale_tril)
-    precision = np.swapaxes(whitening, -2, -1) @ whitening
-    slope = (precision @ mu[..., None])[..., 0]
+class _Rows:
+    """Weighted rows, and the two steps over them.
+
+    A log-density is linear in 1, x and the products of its dimensions (their squares for diagonal covariances): both
+    steps are one matrix product for all components and restarts, except for narrow components.
+    """
+
+    def __init__(self, x, weights, covariance):
+        self.x, self.weights, self.total = x, weights, weights.sum()
+        self.full = covariance == "full"
+        n = x.shape[1]
+        self.pairs = np.triu_indices(n) if self.full else (np.arange(n), np.arange(n))
+        self.reach = np.maximum(np.abs(x).max(axis=0), 1.0) ** 2
+        self.features = None
+
+    def expect(self, values, with_sums=True):
+        """The losses, the features summed with the responsibilities as weights, and each row's log-density."""
+        logits, mu, _ = values
+        restarts, num_components, n = mu.shape
+        coefficients, narrow = self._coefficients(values)
+        width = coefficients.shape[-1]
+        coefficients = coefficients.reshape(-1, width)
+        sums, norms = np.zeros_like(coefficients), np.empty((restarts, len(self.x)))
+        count = max(256, min(ROWS, CHUNK // max(width, restarts * num_components)))
+        if self.features is None and len(self.x) <= count:
+            self.features = self._features(self.x)
+        for first in range(0, len(self.x), count):
+            chosen = slice(first, first + count)
+            features = self._features(self.x[chosen]) if self.features is None else self.features
+            joint = (coefficients @ features).reshape(restarts, num_components, -1)
+            for index in narrow:
+                joint[index] = self._log_joint(values, index, self.x[chosen])
+            highest = joint.max(axis=1, keepdims=True)
+            joint -= highest
+            np.exp(joint, out=joint)
+            scale = joint.sum(axis=1, keepdims=True)
+            norms[:, chosen] = (highest + np.log(scale))[:, 0]
+            if with_sums:
+                joint *= self.weights[chosen] / scale
+                sums += joint.reshape(restarts * num_components, -1) @ features.T
+        return -(norms @ self.weights) / self.total, sums.reshape(restarts, num_components, width), norms
+
+    def maximise(self, values, sums, norms, floor):
+        """The parameters at which the expected log-likelihood is highest, `floor**2` added to the covariances."""
+        n = self.x.shape[1]
+        counts = sums[..., 0]
+        # A component that has lost all samples stays where it is.
+        lost = counts < 1e-8
+        moments = sums / np.where(lost, 1.0, counts)[..., None]
+        means, products = np.where(lost[..., None], values[1], moments[..., 1 : n + 1]), moments[..., n + 1 :]
+        products = products - means[..., self.pairs[0]] * means[..., self.pairs[1]]
+        if self.full:
+            covariances = np.empty((*counts.shape, n, n))
+            covariances[..., *self.pairs] = covariances[..., *self.pairs[::-1]] = products
+        else:
+            covariances = products
+        spread = self._factors(covariances, floor)
+        if self.full:
+            variances = np.diagonal(spread, axis1=-2, axis2=-1) ** 2
+        else:
+            variances = covariances
+        for index in np.argwhere(~lost & ~(variances * NARROW > self.reach).all(axis=-1)):
+            index = tuple(index)
+            means[index], covariance = self._moments(values, norms, index, means[index])
+            spread[index] = self._factors(covariance, floor)
+        spread = np.where(lost.reshape(*lost.shape, *(1,) * (spread.ndim - 2)), values[2], spread)
+        return np.log(np.maximum(counts, 1e-300) / self.total), means, spread
+
+    def _features(self, x):
+        # Features by rows: what is summed over runs over the long axis, which is the one in memory.
+        x = np.ascontiguousarray(x.T)
+        features = np.empty((1 + len(x) + len(self.pairs[0]), x.shape[1]))
+        features[0], features[1 : len(x) + 1] = 1.0, x
+        np.multiply(x[self.pairs[0]], x[self.pairs[1]], out=features[len(x) + 1 :])
+        return features
+
+    def _coefficients(self, values):
+        """`log w_k N(x; mu_k, Sigma_k)` as linear functions of the features, and the indices of narrow components."""
+        logits, mu, spread = values
+        if self.full:
+            whitening = np.linalg.inv(spread)
+            precision = np.swapaxes(whitening, -2, -1) @ whitening
+            slope = (precision @ mu[..., None])[..., 0]
+            steepness = np.diagonal(precision, axis1=-2, axis2=-1)
+            curvature = -precision[..., *self.pairs] * np.where(self.pairs[0] == self.pairs[1], 0.5, 1.0)
+        else:
+            steepness = spread**-2.0
+            slope, curvature = steepness * mu, -0.5 * steepness
+        constant = _log_constant(logits, spread, self.full) - 0.5 * (mu * slope).sum(axis=-1)
+        narrow = [tuple(index) for index in np.argwhere(~(steepness * self.reach < NARROW).all(axis=-1))]
+        return np.concatenate([constant[..., None], slope, curvature], axis=-1), narrow
+
+    def _log_joint(self, values, index, x):
+        """`log w_k N(x; mu_k, Sigma_k)` of one component, from distances to its mean."""
+        logits, mu, spread = values
+        constant = _log_constant(logits[index[0]], spread[index[0]], self.full)[index[1]]
+        steps = x - mu[index]
+        z = steps @ np.linalg.inv(spread[index]).T if self.full else steps / spread[index]
+        return constant - 0.5 * np.einsum("ij,ij->i", z, z)
+
+    def _moments(self, values, norms, index, mean):
+        """The mean and the covariance of one component's share of the rows, from distances to (about) its mean."""
+        count, first, second = 0.0, 0.0, 0.0
+        for begin in range(0, len(self.x), ROWS):
+            chosen = slice(begin, begin + ROWS)
+            shares = np.exp(self._log_joint(values, index, self.x[chosen]) - norms[index[0], chosen])
+            shares *= self.weights[chosen]
+            steps = self.x[chosen] - mean
+            count, first = count + shares.sum(), first + shares @ steps
+            second = second + ((steps.T * shares) @ steps if self.full else shares @ (steps * steps))
+        count = max(count, 1e-300)
+        shift = first / count
+        return mean + shift, second / count - (np.outer(shift, shift) if self.full else shift * shift)
+
+    def _factors(self, covariances, floor):
+        """Standard deviations or Cholesky factors, the floor included."""
+        if not self.full:
+            return np.sqrt(np.maximum(covariances, 0.0) + floor**2)
+        covariances = covariances + np.diag(floor**2)
+        try:
+            return np.linalg.cholesky(covariances)
+        except np.linalg.LinAlgError:
+            if covariances.ndim > 2:
+                return np.stack([self._factors(covariance, 0.0 * floor) for covariance in covariances])
+        # Rounding made it indefinite. The factor of R in Q R = sqrt(eigenvalues) * eigenvectors' always exists.
+        scale = np.sqrt(np.maximum(np.diag(covariances), np.maximum(floor**2, 1e-300)))
+        eigenvalues, vectors = np.linalg.eigh(covariances / scale / scale[:, None])
+        eigenvalues = np.maximum(eigenvalues, 1e-14 * eigenvalues[-1])
+        factor = np.linalg.qr(np.sqrt(eigenvalues)[:, None] * vectors.T, mode="r").T
+        return scale[:, None] * factor * np.where(np.diag(factor) < 0, -1.0, 1.0)
+
+
+def _log_constant(logits, spread, full):
     log_weights = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
-    half_log_det = np.log(np.diagonal(scale_tril, axis1=-2, axis2=-1)).sum(axis=-1)
-    constant = log_weights - half_log_det - 0.5 * (LOG_2PI * mu.shape[-1] + (mu * slope).sum(axis=-1))
-    curvature = -precision[..., *pairs] * np.where(pairs[0] == pairs[1], 0.5, 1.0)
-    return np.concatenate([constant[..., None], slope, curvature], axis=-1)
-
-
-def _maximise(sums, mu, scale_tril, pairs, min_stddev):
-    n = mu.shape[-1]
-    counts = sums[..., 0]
-    # A component that has lost all samples stays where it is.
-    lost = counts < 1e-8
-    moments = sums / np.where(lost, 1.0, counts)[..., None]
-    means, products = moments[..., 1 : n + 1], moments[..., n + 1 :]
-    covariances = np.zeros((*counts.shape, n, n))
-    covariances[..., *pairs] = products - means[..., pairs[0]] * means[..., pairs[1]]
-    covariances[..., *pairs[::-1]] = covariances[..., *pairs]
-    covariances = np.where(lost[..., None, None], 0.0, covariances) + min_stddev**2 * np.eye(n)
-    try:
-        factors = np.linalg.cholesky(covariances)
-    except np.linalg.LinAlgError as error:
-        raise ValueError(
-            "A component collapsed: `min_stddev` must be above the rounding of the samples. "
-            f"Received: min_stddev={min_stddev}"
-        ) from error
-    logits = np.log(np.maximum(counts, 1e-300) / counts.sum(axis=-1, keepdims=True))
-    return logits, np.where(lost[..., None], mu, means), np.where(lost[..., None, None], scale_tril, factors)
-
-
-def _expect(x, center, scale, coefficients, covariance):
-    """The mean negative log-likelihoods, and the features summed with the responsibilities as weights."""
-    restarts, num_components, features = coefficients.shape
-    widest = max(features, restarts * num_components)
-    rows = 2 ** int(math.log2(max(256, min(ROWS, CHUNK // widest))))
-    rows = min(rows, 2 ** math.ceil(math.log2(len(x))))
-    total, sums = 0.0, 0.0
-    for first in range(0, len(x), rows):
-        chunk = x[first : first + rows]
-        count = len(chunk)
-        if count < rows:
-            chunk = np.concatenate([chunk, np.tile(chunk[:1], (rows - count, 1))])
-        inputs = [tf.constant(values) for values in (chunk, count, center, scale, coefficients)]
-        parts = _compiled(covariance, *(tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in inputs))(*inputs)
-        total, sums = total + np.array(parts[0]), sums + np.array(parts[1])
-    return -total / len(x), sums
-
-
-@functools.lru_cache(maxsize=32)
-def _compiled(covariance, *specs):
-    # A concrete function, because TensorFlow warns of functions that it traces one after the other.
-    function = functools.partial(_expect_chunk, covariance)
-    return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)
-
-
-def _expect_chunk(covariance, x, count, center, scale, coefficients):
-    # Features by rows: what is summed over runs over the long axis, which is the one in memory.
-    x = ops.transpose((ops.cast(x, "float64") - center) / scale)
-    rows, columns = _pairs(x.shape[0], covariance)
-    features = ops.concatenate([ops.ones_like(x[:1]), x, ops.take(x, rows, axis=0) * ops.take(x, columns, axis=0)])
-    restarts, num_components, width = coefficients.shape
-    joint = ops.reshape(coefficients, (-1, width)) @ features
-    joint = ops.reshape(joint, (restarts, num_components, -1))
-    highest = ops.max(joint, axis=1, keepdims=True)
-    shares = ops.exp(joint - highest)
-    sums = ops.sum(shares, axis=1, keepdims=True)
-    present = ops.cast(ops.arange(x.shape[1]) < count, "float64")
-    log_likelihood = ops.sum((highest + ops.log(sums))[:, 0] * present, axis=-1)
-    shares = ops.reshape(shares * (present / sums), (restarts * num_components, -1))
-    return log_likelihood, ops.reshape(shares @ ops.transpose(features), coefficients.shape)
+    deviations = np.diagonal(spread, axis1=-2, axis2=-1) if full else spread
+    return log_weights - np.log(deviations).sum(axis=-1) - 0.5 * LOG_2PI * deviations.shape[-1]

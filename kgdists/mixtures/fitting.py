@@ -5,17 +5,21 @@ import numbers
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.mixtures import initial as starts
 from kgdists.mixtures.descent import ForwardLoss, ReverseLoss, descend
-from kgdists.mixtures.expectation_maximisation import maximise
-from kgdists.mixtures.parameters import place
-from kgdists.mixtures.sources import drawer
+from kgdists.mixtures.expectation_maximisation import maximise, negative_log_likelihood
+from kgdists.mixtures.parameters import place, replace
+from kgdists.mixtures.sources import source, subset
+from kgdists.mixtures.widths import floor_of, warn_of_collapse
 
 __all__ = ["Fit", "fit"]
 
 MAX_SEEDING = 10_000  # samples that k-means sees
+COARSE = 1e-3  # the floor of widths in units of `scale`, where it does not come from the samples
+HOLE_DRAWS = 10_000  # of the start, in search of what broke a reverse fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,16 +29,18 @@ class Fit:
     Attributes
     ----------
     distribution : GaussianMixtureDist
-        The best restart's mixture.
+        The best restart's mixture: of a forward fit by gradient descent, the best of the start, of the iterates
+        between blocks of 500 and of the average over the last tenth; of expectation maximisation, the best of all.
     history : dict
         `"loss"`: array [iterations] of the best restart, `"losses"`: array [iterations, restarts]. A forward loss is
         the mean negative log-likelihood, a reverse one the estimated divergence, up to the logarithm of the density's
         normaliser.
     loss : float
-        Of the best restart.
+        Of the best restart. Of a forward fit it is the mean negative log-likelihood of `distribution`, in float64: on
+        all samples of an array, on the first ones of a dataset, on draws of a target.
     losses : array, shape [restarts]
-        Of each restart: after the last iteration of expectation maximisation, the mean over the last tenth of the
-        iterations of gradient descent; infinite where a restart broke.
+        Of each restart. Of a reverse fit it is the mean over the last tenth of the iterations, infinite where a restart
+        broke.
     """
 
     distribution: GaussianMixtureDist
@@ -47,6 +53,7 @@ def fit(
     target_or_samples,
     num_components,
     *,
+    weights=None,
     divergence="forward",
     method="gradient",
     covariance="full",
@@ -59,7 +66,7 @@ def fit(
     initial=None,
     initial_spread=1.0,
     initial_stddev=1.0,
-    min_stddev=1e-3,
+    min_stddev=None,
     center=None,
     scale=None,
     restarts=1,
@@ -79,8 +86,11 @@ def fit(
         What is fitted. Forward: samples, a `tf.data.Dataset` of batches of them (or of dicts with the key "samples"),
         the dataset of a target, or what has `sample(count, seed)`, from which each iteration draws afresh. Reverse:
         what has `log_prob(x)`, or a function for it, written in TensorFlow or `keras.ops`; x has shape [..., n].
+        Samples may also come as a dict with the keys "samples" and "weights", as may the batches of a dataset.
     num_components : int
         K, >= 1.
+    weights : None or array [N], >= 0
+        How often each sample counts, in every part of a forward fit and in its loss; only their ratios matter.
     divergence : "forward" or "reverse"
     method : "gradient" or "em"
         Gradient descent, or expectation maximisation (forward only), which needs no learning rate.
@@ -106,10 +116,13 @@ def fit(
         shape [restarts] if there are several. None is `"kmeans++"` for a forward fit, `"random"` for a reverse one.
     initial_spread, initial_stddev : float, > 0
         In units of `scale`.
-    min_stddev : float, > 0
-        In units of `scale`: each standard deviation, or diagonal entry of a Cholesky factor, is larger than this; for
-        `"a_at"` and expectation maximisation its square is added to the diagonal of covariances. So a component that
-        collapses onto a point, or samples in a plane, leave a proper mixture.
+    min_stddev : None or float, > 0
+        The floor of widths, in units of `scale`: each standard deviation, or diagonal entry of a Cholesky factor, is
+        larger than this; for `"a_at"` and expectation maximisation its square is added to the diagonal of covariances.
+        So a component that collapses onto a point, or samples in a plane, leave a proper mixture. None is 1e-3 for a
+        reverse fit. For a forward one it comes from the samples, in each dimension for itself: 5e-4 of the narrowest
+        interval that holds two distinct values and a quarter of a component's share of the samples, and not below
+        their rounding (for `"a_at"` at least 1e-3).
     center, scale : None, float or array [n], scale > 0
         The units of the fit, in which steps of the optimizer are taken. None is the mean and the standard deviation of
         the samples for a forward fit, 0 and 1 for a reverse one.
@@ -130,15 +143,25 @@ def fit(
     Raises
     ------
     ValueError
-        On samples of wrong shape or that are not finite, options that do not fit, or if every restart breaks.
+        On samples or weights of wrong shape or that are not finite, options that do not fit (also those that the chosen
+        method does not use), if every restart breaks, or within a `tf.function`.
+
+    Warns
+    -----
+    FitWarning
+        If a component ended on the floor of widths.
 
     Notes
     -----
-    Gradient descent computes in float32, in coordinates in which the samples are centred and scaled, and returns the
-    parameters averaged over the last tenth of its iterations. Expectation maximisation computes in float64.
+    Gradient descent computes in float32, in coordinates in which the samples are centred and scaled. A forward fit
+    returns what is best on the samples, computed in float64: the start, an iterate between two blocks, or the average
+    of the last tenth. A reverse fit returns that average. Expectation maximisation computes in float64.
 
-    A compiled optimisation is kept for the next fit with the same target and options: a target is traced once, and
-    Python values that it reads are those of the first fit.
+    Expectation maximisation does not use `optimizer`, `parameterisation` and `estimator`, nor `num_samples` with an
+    array; gradient descent does not use `tolerance`. A tape that is open does not record the fit.
+
+    A compiled optimisation is kept for the next forward fit, and for the next reverse one with the same distribution
+    or target of this package. Any other density is traced anew in each fit: it may have changed.
 
     Examples
     --------
@@ -148,42 +171,60 @@ def fit(
     >>> np.sort(np.round(fitted.distribution.mu.numpy()[:, 0]))
     array([-3.,  3.])
     """
-    by_gradient, forward = method == "gradient", divergence == "forward"
-    iterations = (5000 if by_gradient else 500) if iterations is None else iterations
-    num_samples = (500 if by_gradient else 100_000) if num_samples is None else num_samples
-    initial = ("kmeans++" if forward else "random") if initial is None else initial
     _check_choice(("forward", "reverse"), divergence=divergence)
     _check_choice(("gradient", "em"), method=method)
     _check_choice(("full", "diag"), covariance=covariance)
     _check_choice(("cholesky", "a_at"), parameterisation=parameterisation)
     _check_choice(("score", "pathwise"), estimator=estimator)
-    _check_counts(num_components=num_components, iterations=iterations, num_samples=num_samples, restarts=restarts)
-    _check_positive(initial_spread=initial_spread, initial_stddev=initial_stddev, min_stddev=min_stddev)
+    by_gradient, forward = method == "gradient", divergence == "forward"
     if not (by_gradient or forward):
         raise ValueError('`method="em"` is maximum likelihood: it needs `divergence="forward"`.')
-
+    if not forward and weights is not None:
+        raise ValueError("`weights` are those of samples: a reverse fit has none.")
+    iterations = (5000 if by_gradient else 500) if iterations is None else iterations
+    num_samples = (500 if by_gradient else 100_000) if num_samples is None else num_samples
+    initial = ("kmeans++" if forward else "random") if initial is None else initial
+    _check_counts(num_components=num_components, iterations=iterations, num_samples=num_samples, restarts=restarts)
+    _check_counts(**({} if num_dims is None else {"num_dims": num_dims}))
+    _check_positive(initial_spread=initial_spread, initial_stddev=initial_stddev)
+    _check_positive(**({} if min_stddev is None else {"min_stddev": min_stddev}))
+    if isinstance(tolerance, bool) or not isinstance(tolerance, numbers.Real) or np.isnan(tolerance):
+        raise ValueError(f"`tolerance` must be a number. Received: tolerance={tolerance!r}")
+    if not (optimizer is None or isinstance(optimizer, keras.optimizers.Optimizer)):
+        raise ValueError(f"`optimizer` must be None or a Keras optimizer. Received: {optimizer!r}")
+    if isinstance(initial, str):
+        _check_choice(("kmeans++", "random"), initial=initial)
+    if tf.inside_function():
+        raise ValueError("`fit` must be called outside of `tf.function`: it is a loop over compiled steps.")
     rng = np.random.default_rng(np.array(keras.random.randint((4,), 0, 2**31 - 1, seed=seed)))
     by_clusters = isinstance(initial, str) and initial == "kmeans++"
-    draw = drawer(target_or_samples) if forward or by_clusters else None
-    x = None if draw is None else draw(MAX_SEEDING, rng)
-    num_dims = _num_dims(target_or_samples, x, num_dims)
-    center, scale = _coordinates(x if forward else None, center, scale, num_dims)
+    data = source(target_or_samples, weights) if forward or by_clusters else None
+    rows, heft = (None, None) if data is None else data.all_rows(MAX_SEEDING if by_gradient else num_samples, rng)
+    num_dims = _num_dims(target_or_samples, rows, num_dims)
+    center, scale = _coordinates(rows if forward else None, heft, center, scale, num_dims)
+    floor = np.full(num_dims, COARSE if min_stddev is None else min_stddev, "float64")
+    if data is not None:
+        few, few_heft = subset(rows, heft, MAX_SEEDING, rng)
+        if min_stddev is None and forward:
+            fine = floor_of(few, few_heft, num_components) / scale
+            floor = np.maximum(fine, COARSE) if by_gradient and parameterisation == "a_at" else fine
+        few = (few - center) / scale
     if by_clusters:
-        start = starts.clusters((x - center) / scale, num_components, restarts, rng, covariance)
+        start = starts.clusters(few, few_heft, num_components, restarts, rng, covariance, floor)
     elif isinstance(initial, str):
-        _check_choice(("kmeans++", "random"), initial=initial)
-        start = starts.at_random(num_components, num_dims, restarts, rng, initial_spread, initial_stddev)
+        options = initial_spread, initial_stddev, covariance
+        start = starts.at_random(num_components, num_dims, restarts, rng, *options)
     else:
-        start = starts.given(initial, num_components, num_dims, restarts, center, scale)
+        start = starts.given(initial, num_components, num_dims, restarts, center, scale, covariance)
     bar = keras.utils.Progbar(iterations, stateful_metrics=["loss"], verbose=verbose, unit_name="iteration")
 
     def on_progress(done, losses):
         lowest = np.fmin.reduce(losses)
         if not np.isfinite(lowest):
-            raise ValueError(
-                "The loss must stay finite: lower the learning rate, or start nearer to the target. "
-                f"Received: losses {losses} after {done} iterations"
-            )
+            cause = "lower the learning rate, or start nearer to the target. "
+            if not forward:
+                cause = _hole_in(loss, start, covariance, rng) or cause
+            raise ValueError(f"The loss must stay finite: {cause}Received: losses {losses} after {done} iterations")
         bar.update(done, [("loss", lowest)], finalize=False)
 
     if by_gradient:
@@ -191,30 +232,45 @@ def fit(
         optimizer = keras.optimizers.serialize(keras.optimizers.Adam(0.01) if optimizer is None else optimizer)
         if forward:
             loss = ForwardLoss()
-
-            def draw_many(count):
-                return (draw(count * num_samples, rng).reshape(count, num_samples, num_dims) - center) / scale
-
         else:
-            loss = ReverseLoss(
-                target_or_samples, id(target_or_samples), num_samples, estimator, tuple(center), tuple(scale)
-            )
-            draw_many = None
-        losses, final, mixture_of = descend(
-            loss, draw_many, start, form, optimizer, iterations, min_stddev, rng, on_progress
+            units = tuple(center), tuple(scale)
+            loss = ReverseLoss(target_or_samples, id(target_or_samples), num_samples, estimator, *units)
+
+        def draw_many(count):
+            return (data(count * num_samples, rng).reshape(count, num_samples, num_dims) - center) / scale
+
+        def judge(*values):
+            return negative_log_likelihood(few, few_heft, values, covariance)
+
+        sampled = (draw_many, judge) if forward else (None, None)
+        losses, final, average, best = descend(
+            loss, sampled[0], start, form, optimizer, iterations, floor, rng, on_progress, sampled[1]
         )
+        found = [start, best, average] if forward and len(few) < len(rows) else [best] if forward else [average]
     else:
-        rows = getattr(draw, "rows", None)
-        rows = draw(num_samples, rng) if rows is None else rows
-        losses, final, mixture_of = maximise(
-            rows, center, scale, start, covariance, iterations, tolerance, min_stddev, on_progress
-        )
+        x = (rows - center) / scale
+        losses, best = maximise(x, heft, start, covariance, iterations, tolerance, floor, on_progress)
+        found = [best]
     bar.update(len(losses), finalize=True)
+    dtype = "float32" if rows is None else rows.dtype
+    placed = [place(*values, center, scale, covariance, dtype) for values in found]
     if forward:
-        losses, final = losses + np.log(scale).sum(), final + np.log(scale).sum()
-    final = np.where(np.isfinite(final), final, np.inf)
-    best = int(np.argmin(final))
-    dist = place(mixture_of(best), center, scale, "float32" if x is None else x.dtype)
+        x = (rows - center) / scale
+        finals = [
+            negative_log_likelihood(x, heft, replace(*values, center, scale, covariance), covariance)
+            for values in placed
+        ]
+        losses, finals = losses + np.log(scale).sum(), np.array(finals) + np.log(scale).sum()
+    else:
+        finals = final[None]
+    finals = np.where(np.isfinite(finals), finals, np.inf)
+    which, best = np.unravel_index(np.argmin(finals), finals.shape)
+    logits, mu, spread = (part[best] for part in placed[which])
+    _check_range(spread, covariance)
+    warn_of_collapse(found[which][2][best], floor, covariance == "full")
+    names = {"logvar" if covariance == "diag" else "scale_tril": spread}
+    dist = GaussianMixtureDist(logits, mu, **names)
+    final = finals.min(axis=0)
     return Fit(dist, {"loss": losses[:, best], "losses": losses}, float(final[best]), final)
 
 
@@ -229,12 +285,19 @@ def _num_dims(target, x, num_dims):
     return num_dims if known is None else known
 
 
-def _coordinates(x, center, scale, num_dims):
-    if center is None:
-        center = np.zeros(num_dims) if x is None else x.mean(axis=0, dtype="float64")
-    if scale is None:
-        scale = np.ones(num_dims) if x is None else x.std(axis=0, dtype="float64")
-        scale = np.where(scale > 0, scale, 1.0)  # what does not vary has no unit of its own
+def _coordinates(x, weights, center, scale, num_dims):
+    if x is None:
+        mean, stddev = np.zeros(num_dims), np.ones(num_dims)
+    else:
+        # In units of the largest number, whose square would overflow.
+        unit = np.abs(x).max(axis=0).astype("float64")
+        unit = np.where(unit > 0, unit, 1.0)
+        mean = np.average(x / unit, axis=0, weights=weights)
+        stddev = unit * np.sqrt(np.average((x / unit - mean) ** 2, axis=0, weights=weights))
+        same = x.max(axis=0) == x.min(axis=0)
+        mean = np.where(same, x[0], unit * mean)
+        stddev = np.where(same | (stddev == 0), 1.0, stddev)  # what does not vary has no unit of its own
+    center, scale = mean if center is None else center, stddev if scale is None else scale
     if np.shape(center) not in ((), (num_dims,)) or np.shape(scale) not in ((), (num_dims,)):
         raise ValueError(
             f"`center` and `scale` must be numbers or have length {num_dims}. Received: center={center}, scale={scale}"
@@ -244,9 +307,46 @@ def _coordinates(x, center, scale, num_dims):
     return (np.broadcast_to(np.asarray(units, "float64"), (num_dims,)) for units in (center, scale))
 
 
+def _hole_in(loss, start, covariance, rng):
+    """Say where the target has no density, if draws of the start find such a place."""
+    logits, mu, spread = start
+    shares = np.exp(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))
+    for restart, share in enumerate(shares):
+        chosen = rng.choice(len(share), size=HOLE_DRAWS, p=share / share.sum())
+        noise = rng.standard_normal((HOLE_DRAWS, mu.shape[-1]))
+        if covariance == "full":
+            steps = np.einsum("bij,bj->bi", spread[restart, chosen], noise)
+        else:
+            steps = spread[restart, chosen] * noise
+        x = (mu[restart, chosen] + steps).astype("float32")
+        log_density = np.array(loss.log_prob(tf.constant(x[:, None])))[:, 0]
+        bad = ~np.isfinite(log_density)
+        if bad.any():
+            index = int(np.argmax(bad))
+            place = (np.array(loss.center) + np.array(loss.scale) * x[index]).tolist()
+            return (
+                f"the target's log-density is {log_density[index]} at {place}, where the mixture has density. A reverse "
+                "fit needs a target that is finite everywhere, so change variables (for x > 0 to log x), or fit "
+                "samples. "
+            )
+    return None
+
+
+def _check_range(spread, covariance):
+    """Widths that the dtype of the samples cannot hold would become 0 or infinite."""
+    info = np.finfo(spread.dtype)
+    if covariance == "diag":
+        sound = np.isfinite(spread) & (spread > 2 * np.log(info.tiny)) & (spread < 2 * np.log(info.max))
+    else:
+        diagonal = np.diagonal(spread, axis1=-2, axis2=-1)
+        sound = np.isfinite(spread).all() & (diagonal >= info.tiny)
+    if not np.all(sound):
+        raise ValueError(f"The widths of the components must be in the range of {spread.dtype}: scale the samples.")
+
+
 def _check_choice(choices, **options):
     for name, value in options.items():
-        if value not in choices:
+        if not isinstance(value, str) or value not in choices:
             raise ValueError(f"`{name}` must be {choices[0]!r} or {choices[1]!r}. Received: {name}={value!r}")
 
 
@@ -258,5 +358,6 @@ def _check_counts(**options):
 
 def _check_positive(**options):
     for name, value in options.items():
-        if not 0 < value < np.inf:
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not (number and 0 < value < np.inf):
             raise ValueError(f"`{name}` must be a finite number > 0. Received: {name}={value!r}")

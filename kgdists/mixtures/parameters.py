@@ -5,48 +5,76 @@ from keras import ops
 
 from kgdists.distributions import GaussianMixtureDist, triangular
 
-__all__ = ["FORMS", "mixture", "parameters", "place"]
+__all__ = ["FORMS", "mixture", "parameters", "place", "replace", "values"]
 
 # By covariance and parameterisation: a method of its own for each way to write a covariance.
 FORMS = ("diag", "cholesky", "a_at")
 
 
-def parameters(form, logits, mu, scale_tril, min_stddev):
-    """The free tensors of a mixture, a list of arrays: log-weights, means, and one or two for the covariances."""
-    diagonal = np.diagonal(scale_tril, axis1=-2, axis2=-1)
-    # `min_stddev` comes on top; a deviation below it starts a little above.
-    log_diagonal = np.log(np.maximum(diagonal - min_stddev, 0.01 * min_stddev))
-    if form == "diag":
-        return [logits, mu, log_diagonal]
-    if form == "cholesky":
-        rows, columns = np.tril_indices(mu.shape[-1], -1)
-        return [logits, mu, log_diagonal, scale_tril[..., rows, columns]]
-    return [logits, mu, scale_tril]
+def parameters(form, logits, mu, spread, floor):
+    """The free tensors of a mixture, a list of arrays: log-weights, means, and one or two for the covariances.
+
+    `spread` has standard deviations [..., n] for `diag`, else Cholesky factors [..., n, n].
+    """
+    if form == "a_at":
+        return [logits, mu, spread]
+    stddevs = spread if form == "diag" else np.diagonal(spread, axis1=-2, axis2=-1)
+    # The floor comes on top; a deviation below it starts a little above.
+    log_stddevs = np.log(np.maximum(stddevs - floor, 0.01 * floor))
+    if form == "diag" or mu.shape[-1] == 1:
+        return [logits, mu, log_stddevs]
+    rows, columns = np.tril_indices(mu.shape[-1], -1)
+    return [logits, mu, log_stddevs, spread[..., rows, columns]]
 
 
-def mixture(form, tensors, min_stddev):
+def mixture(form, tensors, floor):
     r"""The mixture of these free tensors, with batch shape [restarts].
 
-    `diag` and `cholesky` have the deviations, or the diagonal of the factor, `min_stddev + exp(raw)`; `a_at` has the
-    covariances :math:`A A^T + \text{min\_stddev}^2 I`, which no A makes singular.
+    `diag` and `cholesky` have the deviations, or the diagonal of the factor, `floor + exp(raw)`; `a_at` has the
+    covariances :math:`A A^T + \mathrm{diag}(\text{floor}^2)`, which no A makes singular.
     """
     logits, mu, *spread = tensors
     if form == "diag":
-        return GaussianMixtureDist(logits, mu, 2.0 * ops.log(min_stddev + ops.exp(spread[0])))
+        return GaussianMixtureDist(logits, mu, 2.0 * ops.log(floor + ops.exp(spread[0])))
     n = mu.shape[-1]
     eye = ops.eye(n, dtype=mu.dtype)
     if form == "cholesky":
-        diagonal = (min_stddev + ops.exp(spread[0]))[..., None] * eye
+        diagonal = (floor + ops.exp(spread[0]))[..., None] * eye
         scale_tril = diagonal + triangular.strictly_lower(spread[1], n) if n > 1 else diagonal
     else:
-        scale_tril = ops.cholesky(triangular.covariance(spread[0]) + min_stddev**2 * eye)
+        scale_tril = ops.cholesky(triangular.covariance(spread[0]) + floor[:, None] ** 2 * eye)
     return GaussianMixtureDist(logits, mu, scale_tril=scale_tril)
 
 
-def place(dist, center, scale, dtype):
-    """The mixture of `center + scale x`, where x is of the mixture `dist`, in numbers of `dtype`."""
-    logits, mu, spread = (np.float64(x) for x in dist.params.values())
-    mu = (center + scale * mu).astype(dtype)
-    if "logvar" in dist.PARAM_NAMES:
-        return GaussianMixtureDist(logits.astype(dtype), mu, (spread + 2.0 * np.log(scale)).astype(dtype))
-    return GaussianMixtureDist(logits.astype(dtype), mu, scale_tril=(scale[:, None] * np.tril(spread)).astype(dtype))
+def values(form, tensors, floor):
+    """Log-weights, means and spreads of these free tensors, as `parameters` takes them, by the formulas of `mixture`."""
+    logits, mu, *spread = (np.float64(tensor) for tensor in tensors)
+    if form == "diag":
+        return logits, mu, floor + np.exp(spread[0])
+    if form == "a_at":
+        covariances = spread[0] @ np.swapaxes(spread[0], -2, -1) + np.diag(floor**2)
+        return logits, mu, np.linalg.cholesky(covariances)
+    n = mu.shape[-1]
+    scale_tril = (floor + np.exp(spread[0]))[..., None] * np.eye(n)
+    if n > 1:
+        rows, columns = np.tril_indices(n, -1)
+        scale_tril[..., rows, columns] = spread[1]
+    return logits, mu, scale_tril
+
+
+def place(logits, mu, spread, center, scale, covariance, dtype):
+    """The parameters of `center + scale x`, x of the given mixtures: log-weights, means, and `logvar` or `scale_tril`."""
+    mu = center + scale * mu
+    if covariance == "diag":
+        spread = 2.0 * (np.log(spread) + np.log(scale))
+    else:
+        spread = scale[:, None] * np.tril(spread)
+    with np.errstate(over="ignore"):
+        return tuple(part.astype(dtype) for part in (logits, mu, spread))
+
+
+def replace(logits, mu, spread, center, scale, covariance):
+    """The inverse of `place`: as rounded there, in float64."""
+    logits, mu, spread = (np.float64(part) for part in (logits, mu, spread))
+    spread = np.exp(0.5 * spread - np.log(scale)) if covariance == "diag" else spread / scale[:, None]
+    return logits, (mu - center) / scale, spread

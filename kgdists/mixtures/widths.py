@@ -1,0 +1,55 @@
+"""The floor under the widths of a mixture's components, and the warning that one ended on it."""
+
+import warnings
+
+import numpy as np
+
+__all__ = ["FitWarning", "floor_of", "warn_of_collapse"]
+
+FLOOR = 5e-4  # of the narrowest crowd of samples
+
+
+class FitWarning(UserWarning):
+    """A fit found something other than the widths of the data."""
+
+
+def floor_of(x, weights, num_components):
+    """The least standard deviation in each dimension, from samples x [N, n] with weights [N]: shape [n].
+
+    It is `FLOOR` times the width of the narrowest interval that holds a quarter of a component's share of the samples and
+    at least two distinct values, and at least what the numbers of the samples can tell apart.
+    """
+    return np.array([_floor_of(column, weights, 0.25 / num_components) for column in x.T])
+
+
+def _floor_of(column, weights, share):
+    values, places = np.unique(column.astype("float64"), return_inverse=True)
+    largest = np.abs(column).max()
+    rounding = float(np.spacing(largest))
+    if len(values) == 1:
+        # What does not vary has no width of its own.
+        return max(FLOOR * (min(1.0, float(largest)) or 1.0), rounding)
+    mass = np.cumsum(np.bincount(places.ravel(), weights))
+    before = np.concatenate([[0.0], mass[:-1]])
+    last = np.searchsorted(mass, (before + share * mass[-1]) * (1 - 1e-9))
+    last = np.maximum(last, np.arange(len(values)) + 1)
+    first = np.arange(len(values))[last < len(values)]
+    widths = values[last[first]] - values[first]
+    return max(FLOOR * float(widths.min()), rounding)
+
+
+def warn_of_collapse(spread, floor, full):
+    """Warn if a component has a standard deviation that is the floor's: spread [K, n(, n)], both in the same units."""
+    if full:
+        least = np.linalg.svd(spread / floor[:, None], compute_uv=False)[..., -1]
+    else:
+        least = (spread / floor).min(axis=-1)
+    # Of a variance on the floor at least half is the floor's own square.
+    collapsed = np.flatnonzero(least < 2**0.5)
+    if len(collapsed):
+        warnings.warn(
+            f"Components {collapsed.tolist()} ended on the floor of widths (`min_stddev`): their samples repeat, or do "
+            "not vary in some direction. Use fewer components, or leave out what does not vary",
+            FitWarning,
+            stacklevel=3,
+        )
