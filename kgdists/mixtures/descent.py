@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from kgdists.divergences import forward_kl_loss, reverse_kl_loss
+from kgdists.divergences.sampling import log_density
 from kgdists.mixtures.parameters import mixture, parameters
 
 __all__ = ["ForwardLoss", "ReverseLoss", "descend"]
@@ -38,11 +39,10 @@ class ReverseLoss:
     scale: tuple[float, ...]
 
     def __call__(self, q, x, key):
-        log_density = getattr(self.target, "log_prob", self.target)
         center, scale = np.array(self.center, "float32"), np.array(self.scale, "float32")
 
         def log_prob(x):
-            return ops.cast(log_density(center + scale * x), "float32") + float(np.log(scale).sum())
+            return log_density(self.target, center + scale * x, x[..., 0]) + float(np.log(scale).sum())
 
         return reverse_kl_loss(q, log_prob, self.num_samples, key, self.estimator)
 
