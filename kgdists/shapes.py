@@ -15,6 +15,7 @@ __all__ = [
     "check_not_nan",
     "check_positive",
     "check_same",
+    "check_scalar",
     "check_vector",
     "dtype_of",
     "ends_with",
@@ -97,6 +98,9 @@ def check_vector(**tensors):
 
 def check_same(**tensors):
     """Raise unless all tensors have one shape and one dtype: nothing is broadcast or cast silently."""
+    for name, x in tensors.items():
+        if not hasattr(x, "shape"):
+            raise ValueError(f"`{name}` must be a tensor. Received: {name}={x!r}")
     (first, a), *rest = tensors.items()
     for name, b in rest:
         if not matches(a.shape, b.shape):
@@ -108,6 +112,16 @@ def check_same(**tensors):
             raise ValueError(
                 f"`{first}` and `{name}` must have the same dtype. "
                 f"Received: {first} of {dtype_of(a)}, {name} of {dtype_of(b)}"
+            )
+
+
+def check_scalar(**numbers):
+    """Raise unless each is one number or a tensor without axes: nothing is broadcast."""
+    for name, x in numbers.items():
+        if not isinstance(x, (int, float)) and getattr(x, "shape", None) != ():
+            received = f"{name} of shape {tuple(x.shape)}" if hasattr(x, "shape") else f"{name}={x!r}"
+            raise ValueError(
+                f"`{name}` must be a number or a scalar tensor: nothing is broadcast. Received: {received}"
             )
 
 

@@ -40,7 +40,7 @@ def entropy(pi, seed=None):
     try:
         return pi.entropy()
     except NotImplementedError:
-        return divergences.entropy(pi, seed=seed)[0]
+        return divergences.entropy(pi, num_samples=1, seed=seed)[0]
 
 
 def entropies(pi, seed=None):

@@ -5,12 +5,19 @@ from keras import ops
 from kgdists import shapes
 from kgdists.divergences.moments import log_moments, streamed
 from kgdists.divergences.monte_carlo import kl_divergence
-from kgdists.divergences.sampling import as_density, as_sampler, check_count, draws_and_log_density, log_density
+from kgdists.divergences.sampling import (
+    NUM_SAMPLES,
+    as_density,
+    as_sampler,
+    check_count,
+    draws_and_log_density,
+    log_density,
+)
 
 __all__ = ["effective_sample_size", "elbo", "eubo", "log_normaliser"]
 
 
-def elbo(q, log_prob, num_samples=1, seed=None, *, chunk_size=None):
+def elbo(q, log_prob, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     r"""Estimate the evidence lower bound :math:`\mathrm{E}_q [\log \tilde p - \log q] = \log Z - \mathrm{KL}(q \| p)`.
 
     Parameters
@@ -28,7 +35,7 @@ def elbo(q, log_prob, num_samples=1, seed=None, *, chunk_size=None):
     return -value, standard_error
 
 
-def eubo(q, p, num_samples=1, seed=None, *, chunk_size=None):
+def eubo(q, p, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     r"""Estimate the evidence upper bound :math:`\mathrm{E}_p [\log \tilde p - \log q] = \log Z + \mathrm{KL}(p \| q)`.
 
     Parameters
@@ -42,15 +49,15 @@ def eubo(q, p, num_samples=1, seed=None, *, chunk_size=None):
     return kl_divergence(p, q, num_samples, seed, chunk_size=chunk_size)
 
 
-def log_normaliser(q, p, num_samples=1, seed=None, *, drawn_from="q", chunk_size=None):
+def log_normaliser(q, p, num_samples=NUM_SAMPLES, seed=None, *, drawn_from="q", chunk_size=None):
     r"""Estimate :math:`\log Z` by importance sampling.
 
     Parameters
     ----------
     q : Distribution, target or function x -> log q(x), normalised
     p : Distribution, target or function x -> log of the density that lacks its normaliser
-    num_samples : int, >= 1
-    seed : None, int or keras.random.SeedGenerator
+    num_samples, seed
+        As for `entropy`.
     drawn_from : "q" or "p"
         :math:`\log \mathrm{E}_q [\tilde p / q]` or :math:`-\log \mathrm{E}_p [q / \tilde p]`. Either is wrong, with a
         small standard error, where its draws miss what the other density covers: the first comes out too low and the
@@ -116,4 +123,4 @@ def effective_sample_size(log_weights):
 
 def _log_weights(num_samples, seed, sampler, density):
     x, log_proba = draws_and_log_density(sampler, num_samples, seed)
-    return ops.stop_gradient(log_density(density, x, log_proba.dtype) - log_proba)
+    return ops.stop_gradient(log_density(density, x, log_proba) - log_proba)

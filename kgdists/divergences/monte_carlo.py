@@ -7,7 +7,14 @@ from keras import ops
 from kgdists import random
 from kgdists.distribution import Distribution
 from kgdists.divergences.moments import moments, streamed
-from kgdists.divergences.sampling import as_density, as_sampler, check_count, draws_and_log_density, log_density
+from kgdists.divergences.sampling import (
+    NUM_SAMPLES,
+    as_density,
+    as_sampler,
+    check_count,
+    draws_and_log_density,
+    log_density,
+)
 
 __all__ = [
     "alpha_divergence",
@@ -19,7 +26,7 @@ __all__ = [
 ]
 
 
-def entropy(p, num_samples=1, seed=None, *, chunk_size=None):
+def entropy(p, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     r"""Estimate the entropy :math:`-\mathrm{E}_p \log p`.
 
     Parameters
@@ -27,18 +34,25 @@ def entropy(p, num_samples=1, seed=None, *, chunk_size=None):
     p : Distribution or target
         Whatever has `sample(n, seed)` and `log_prob(x)`.
     num_samples : int, >= 1
+        A single sample gives an unbiased value but no standard error: that is NaN then.
     seed : None, int or keras.random.SeedGenerator
     chunk_size : None or int, >= 1
-        With an int, so many samples are drawn at a time, in one compiled loop of constant memory: 10^8 samples take
-        the memory of a chunk. The results are then constants without a gradient.
+        If given, draw the samples in chunks of this size, in one compiled loop: 10^8 samples take the memory of one
+        chunk. The results are then constants without a gradient.
 
     Returns
     -------
     value : float tensor, shape [B...], of the dtype of what draws; float32 for half precision
         Unbiased, and so is its gradient: pathwise if `p` is reparameterised, else by the score function.
     standard_error : float tensor, shape [B...]
-        NaN for a single sample. It is that of the draws seen: too small where rare ones that are not among them have
-        the largest terms.
+        Computed from the draws: too small if the largest terms are at rare points that were not drawn.
+
+    Raises
+    ------
+    TypeError
+        If what is drawn from has no `sample` and `log_prob`, or a density is no function.
+    ValueError
+        If a log-density does not give one number for each point: nothing is broadcast.
 
     Examples
     --------
@@ -51,21 +65,22 @@ def entropy(p, num_samples=1, seed=None, *, chunk_size=None):
     return _estimate("entropy", p, None, num_samples, seed, chunk_size)
 
 
-def cross_entropy(p, q, num_samples=1, seed=None, *, chunk_size=None):
+def cross_entropy(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     r"""Estimate the cross-entropy :math:`-\mathrm{E}_p \log q`.
 
     Parameters
     ----------
     p : Distribution or target
     q : Distribution, target or function x -> log q(x)
-        Of the batch shape of `p`, or without a batch.
+        Of the batch shape of `p`, or without a batch. A function gets points of shape [num_samples, B..., ...] and
+        returns one number for each, shape [num_samples, B...].
     num_samples, seed, chunk_size
         As for `entropy`, and so are the results.
     """
     return _estimate("cross_entropy", p, q, num_samples, seed, chunk_size)
 
 
-def kl_divergence(p, q, num_samples=1, seed=None, *, chunk_size=None):
+def kl_divergence(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     r"""Estimate the divergence :math:`\mathrm{KL}(p \| q) = \mathrm{E}_p [\log p - \log q]` , the forward one.
 
     Arguments and results as for `cross_entropy`. A mixture has a divergence of exactly 0 from itself.
@@ -73,7 +88,7 @@ def kl_divergence(p, q, num_samples=1, seed=None, *, chunk_size=None):
     return _estimate("kl_divergence", p, q, num_samples, seed, chunk_size)
 
 
-def reverse_kl(p, q, num_samples=1, seed=None, *, chunk_size=None):
+def reverse_kl(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     r"""Estimate the reverse divergence :math:`\mathrm{KL}(q \| p) = \mathrm{E}_q [\log q - \log p]`.
 
     Arguments and results as for `cross_entropy`, with the roles exchanged: draws come from `q`, and of `p` only the
@@ -82,7 +97,7 @@ def reverse_kl(p, q, num_samples=1, seed=None, *, chunk_size=None):
     return _estimate("kl_divergence", q, p, num_samples, seed, chunk_size)
 
 
-def jensen_shannon_divergence(p, q, num_samples=1, seed=None, *, chunk_size=None):
+def jensen_shannon_divergence(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     r"""Estimate the divergence :math:`\frac12 \mathrm{KL}(p \| m) + \frac12 \mathrm{KL}(q \| m)`, m the mean of both.
 
     Each of the two draws `num_samples` points x, stratified samples of m, and the term of each is
@@ -104,7 +119,7 @@ def jensen_shannon_divergence(p, q, num_samples=1, seed=None, *, chunk_size=None
     return 0.5 * (value_p + value_q), 0.5 * ops.sqrt(ops.square(error_p) + ops.square(error_q))
 
 
-def alpha_divergence(p, q, alpha, num_samples=1, seed=None, *, chunk_size=None):
+def alpha_divergence(p, q, alpha, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     r"""Estimate Amari's divergence :math:`\frac{1}{\alpha (\alpha - 1)} (\int p^\alpha q^{1 - \alpha} dx - 1)`.
 
     At `alpha` = 1 it is :math:`\mathrm{KL}(p \| q)` and at 0 :math:`\mathrm{KL}(q \| p)`, the limits; at 1/2 four times
@@ -145,9 +160,9 @@ def _draw_terms(num_samples, seed, p, q, name, alpha):
     if name == "entropy":
         terms = -log_p
     elif name == "cross_entropy":
-        terms = -log_density(q, x, log_p.dtype)
+        terms = -log_density(q, x, log_p)
     else:
-        terms = DIVERGENCES[name](log_density(q, x, log_p.dtype) - log_p, alpha)
+        terms = DIVERGENCES[name](log_density(q, x, log_p) - log_p, alpha)
     if isinstance(p, Distribution) and not p.REPARAMETERIZED:
         # Adds nothing to the value, and to the gradient that of the draws (Williams 1992).
         weights = ops.stop_gradient(ops.where(ops.isfinite(terms), terms, 0.0))

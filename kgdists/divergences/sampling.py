@@ -1,6 +1,7 @@
 """Draws and log-densities of whatever has them: distributions, targets, functions."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from kgdists import shapes
@@ -9,6 +10,7 @@ from kgdists.distributions import GaussianMixtureDist
 from kgdists.random import normal, split, uniform
 
 __all__ = [
+    "NUM_SAMPLES",
     "as_density",
     "as_sampler",
     "check_count",
@@ -17,6 +19,8 @@ __all__ = [
     "log_density",
     "stream_of",
 ]
+
+NUM_SAMPLES = 1000  # by default: the standard error is 3 % of the deviation of a term
 
 
 def as_sampler(p):
@@ -44,10 +48,37 @@ def as_density(q):
     return keras.tree.map_structure(lambda x: ops.cast(x, "float32") if shapes.dtype_of(x) in HALF else x, q)
 
 
-def log_density(q, x, dtype=None):
-    """Log-density of `q` at `x`, of a dtype of its own or of that of the distribution it is compared with."""
-    value = ops.convert_to_tensor(q.log_prob(x) if hasattr(q, "log_prob") else q(x))
-    return value if dtype is None else ops.cast(value, dtype)
+def log_density(q, x, like=None):
+    """Log-density of `q` at points `x`, one number for each: nothing is broadcast.
+
+    Parameters
+    ----------
+    q : Distribution, target or function x -> log q(x)
+    x : tensor or tree of tensors, shape [n, B..., *event_shape]
+    like : None or float tensor, shape [n, B...]
+        What the result is compared with, and whose shape and dtype it has. With None, `q` is what `x` was drawn from.
+
+    Raises
+    ------
+    ValueError
+        If the result has another shape or is not of numbers.
+    """
+    if like is not None and isinstance(q, Distribution):
+        batch_shape, own = tuple(like.shape)[1:], tuple(q.batch_shape)
+        if own and not shapes.matches(own, batch_shape):
+            raise ValueError(
+                "A density must have the batch shape of what it is compared with, or none: nothing is broadcast. "
+                f"Received: batch shape {own}, compared with batch shape {batch_shape}"
+            )
+    value = q.log_prob(x) if hasattr(q, "log_prob") else q(x)
+    value = _as_numbers(value, "A log-density", "float32" if like is None else shapes.dtype_of(like))
+    if like is None:
+        return value if isinstance(q, Distribution) else _own_log_density(q, value, x)
+    if getattr(value.shape, "rank", 0) is None:  # of a function that TensorFlow cannot look into
+        value = ops.reshape(value, ops.shape(like))
+    if not shapes.matches(value.shape, like.shape):
+        raise ValueError(_wrong_shape(value, x, tuple(like.shape)))
+    return ops.cast(value, like.dtype)
 
 
 def draws_and_log_density(p, num_samples, seed=None):
@@ -56,9 +87,13 @@ def draws_and_log_density(p, num_samples, seed=None):
     The draws move with the parameters if `p` is reparameterised, and are constants else.
     """
     if isinstance(p, Distribution) and p.REPARAMETERIZED:
-        return p.sample_and_log_proba(num_samples, seed)
-    x = exact_draws(p, num_samples, seed)
-    return x, log_density(p, x)
+        x, log_p = p.sample_and_log_proba(num_samples, seed)
+    else:
+        x = exact_draws(p, num_samples, seed)
+        log_p = log_density(p, x)
+    if isinstance(p, Distribution) and not shapes.matches(log_p.shape, (num_samples, *p.batch_shape)):
+        raise ValueError(_wrong_shape(log_p, x, (num_samples, *p.batch_shape)))
+    return x, log_p
 
 
 def stream_of(p, seed):
@@ -71,13 +106,54 @@ def exact_draws(p, num_samples, seed=None):
     if isinstance(p, GaussianMixtureDist):
         x = _mixture_draws(p, num_samples, seed)
     elif not isinstance(p, Distribution):
-        x = ops.convert_to_tensor(p.sample(num_samples, seed))
+        x = _as_numbers(p.sample(num_samples, seed), "What is drawn")
+        if len(x.shape) == 0 or x.shape[0] not in (None, num_samples):
+            raise ValueError(
+                f"`sample({num_samples}, seed)` must give {num_samples} draws, along the first axis. "
+                f"Received: draws of shape {tuple(x.shape)}"
+            )
     elif p.REPARAMETERIZED:
         x = p.sample(num_samples, seed)
     else:
         many = keras.tree.map_structure(lambda x: ops.broadcast_to(x, (num_samples, *ops.shape(x))), p)
         x = many.sample_action(seed)
     return keras.tree.map_structure(ops.stop_gradient, x)
+
+
+def _as_numbers(value, what, dtype=None):
+    """A tensor of `value`, whose own dtype stays if it has one; a line if it is not of numbers."""
+    dtype = None if hasattr(value, "dtype") else dtype
+    try:
+        value = value if np.ma.is_masked(value) else ops.convert_to_tensor(value, dtype)
+    except Exception as error:  # each backend has its own
+        raise ValueError(f"{what} must be a tensor of numbers. Received: {type(value).__name__}") from error
+    if np.ma.is_masked(value) or not any(kind in shapes.dtype_of(value) for kind in ("float", "int")):
+        received = "masked values" if np.ma.is_masked(value) else f"dtype {shapes.dtype_of(value)}"
+        raise ValueError(f"{what} must be a tensor of numbers. Received: {received}")
+    return value
+
+
+def _own_log_density(p, value, x):
+    """The log-density of what x was drawn from, whose batch shape only its result tells: a float tensor, checked."""
+    rank, event_shape = len(x.shape), getattr(p, "event_shape", None)
+    # Without an event shape an event is a number or has one axis or more.
+    ranks = range(1, max(2, rank)) if event_shape is None else [rank - len(event_shape)]
+    if not any(shapes.matches(value.shape, x.shape[:r]) for r in ranks):
+        raise ValueError(_wrong_shape(value, x, tuple(x.shape[: ranks[0]])))
+    dtype = shapes.dtype_of(value)
+    if dtype in HALF:
+        return ops.cast(value, "float32")
+    return value if "float" in dtype else ops.cast(value, keras.config.floatx())
+
+
+def _wrong_shape(value, x, expected):
+    points = keras.tree.map_structure(lambda leaf: tuple(leaf.shape), x)
+    received = tuple(value.shape)
+    cure = " Drop the last axis, `y[..., 0]`." if received == (*expected, 1) else ""
+    return (
+        f"A log-density must give one number for each point, here shape {expected}: nothing is broadcast.{cure} "
+        f"Received: shape {received} for points of shape {points}"
+    )
 
 
 def _mixture_draws(p, num_samples, seed):

@@ -34,6 +34,8 @@ def forward_kl_loss(q, x):
     >>> round(float(kg.divergences.forward_kl_loss(q, [[-1.0], [1.0]])), 4)
     1.4189
     """
+    if not isinstance(q, Distribution):
+        raise TypeError(f"`q` must be a Distribution. Received: {type(q).__name__}")
     log_q = q.log_proba(x)
     return -ops.mean(log_q, axis=tuple(range(len(log_q.shape) - len(q.batch_shape))))
 
@@ -90,13 +92,13 @@ def reverse_kl_loss(q, log_prob, num_samples=500, seed=None, estimator="score"):
             f"Received: {type(q).__name__}"
         )
     x, log_q = q.sample_and_log_proba(num_samples, seed)
-    return ops.mean(log_q - log_density(p, x, q.dtype), axis=0)
+    return ops.mean(log_q - log_density(p, x, log_q), axis=0)
 
 
 def _by_score(q, p, num_samples, seed):
     x = exact_draws(q, num_samples, seed)
     log_q = q.log_proba(x)
-    terms = ops.stop_gradient(log_q - log_density(p, x, q.dtype))
+    terms = ops.stop_gradient(log_q - log_density(p, x, log_q))
     value = ops.mean(terms, axis=0)
     # A term less the mean of the others is n / (n - 1) times itself less the mean of all.
     surrogate = ops.sum((terms - value) * (log_q - ops.stop_gradient(log_q)), axis=0) / (num_samples - 1)
@@ -109,7 +111,8 @@ def _by_strata(q, p, num_samples, seed):
     strata = ops.moveaxis(drawn, rank + 1, 1)
     x = ops.reshape(strata, (-1, *ops.shape(strata)[2:]))
     constant_q = keras.tree.map_structure(ops.stop_gradient, q)
-    terms = constant_q.log_proba(x) - log_density(p, x, q.dtype)
+    log_q = constant_q.log_proba(x)
+    terms = log_q - log_density(p, x, log_q)
     terms = ops.mean(ops.reshape(terms, ops.shape(strata)[:-1]), axis=0)
     weights = ops.moveaxis(ops.exp(q.log_weights), rank, 0)
     return ops.sum(weights * terms, axis=0)

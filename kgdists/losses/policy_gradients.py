@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from kgdists.shapes import check_same
+from kgdists.shapes import check_same, check_scalar
 
 __all__ = ["policy_gradient", "vtrace_policy_gradient"]
 
@@ -61,5 +61,6 @@ def vtrace_policy_gradient(log_proba, old_log_proba, advantages, clip_ratio=1.0)
         If the shapes differ.
     """
     check_same(log_proba=log_proba, old_log_proba=old_log_proba, advantages=advantages)
+    check_scalar(clip_ratio=clip_ratio)
     ratio = ops.exp(ops.stop_gradient(log_proba) - ops.stop_gradient(old_log_proba))
-    return policy_gradient(log_proba, ops.minimum(ratio, clip_ratio) * advantages)
+    return policy_gradient(log_proba, ops.minimum(ratio, ops.cast(clip_ratio, ratio.dtype)) * advantages)

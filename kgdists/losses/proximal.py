@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from kgdists.shapes import check_same
+from kgdists.shapes import check_same, check_scalar
 
 __all__ = ["ppo_clip", "ppo_kl_penalty"]
 
@@ -28,9 +28,10 @@ def ppo_clip(log_proba, old_log_proba, advantages, clip_range=0.2):
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or a coefficient is not a scalar.
     """
     check_same(log_proba=log_proba, old_log_proba=old_log_proba, advantages=advantages)
+    check_scalar(clip_range=clip_range)
     advantages = ops.stop_gradient(advantages)
     log_ratio = log_proba - ops.stop_gradient(old_log_proba)
     # Unless the advantage is negative a ratio this large is clipped anyway; an infinite one has a gradient of 0 * inf.
@@ -63,8 +64,9 @@ def ppo_kl_penalty(log_proba, old_log_proba, advantages, kl, kl_coef):
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or a coefficient is not a scalar.
     """
     check_same(log_proba=log_proba, old_log_proba=old_log_proba, advantages=advantages, kl=kl)
+    check_scalar(kl_coef=kl_coef)
     ratio = ops.exp(log_proba - ops.stop_gradient(old_log_proba))
     return kl_coef * ops.mean(kl) - ops.mean(ratio * ops.stop_gradient(advantages))

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from kgdists.shapes import check_same, dtype_of
+from kgdists.shapes import check_same, check_scalar, dtype_of
 
 __all__ = ["sac_actor", "sac_actor_discrete", "sac_critic", "sac_temperature"]
 
@@ -15,7 +15,7 @@ def sac_critic(values_1, values_2, targets):
     Parameters
     ----------
     values_1, values_2 : float tensors, shape [B...]
-        What the critics think of the actions taken.
+        Q-values of the actions taken.
     targets : float tensor, shape [B...]
         Taken as constants: the rewards, and the discounted :math:`\min(Q_1, Q_2) - \alpha \log\pi` of the target
         critics at the observation that came after, unless the episode terminated.
@@ -27,7 +27,7 @@ def sac_critic(values_1, values_2, targets):
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or a coefficient is not a scalar.
     """
     check_same(values_1=values_1, values_2=values_2, targets=targets)
     targets = ops.stop_gradient(targets)
@@ -55,9 +55,10 @@ def sac_actor(log_proba, values, alpha):
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or a coefficient is not a scalar.
     """
     check_same(log_proba=log_proba, values=values)
+    check_scalar(alpha=alpha)
     return ops.mean(_constant(alpha, log_proba) * log_proba - values)
 
 
@@ -82,9 +83,10 @@ def sac_actor_discrete(log_probs, values, alpha):
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or a coefficient is not a scalar.
     """
     check_same(log_probs=log_probs, values=values)
+    check_scalar(alpha=alpha)
     # 0 * log 0 = 0, guarded before the product so that gradients are finite too.
     is_possible = ops.isfinite(log_probs)
     log_probs = ops.where(is_possible, log_probs, 0.0)
@@ -114,10 +116,9 @@ def sac_temperature(log_alpha, entropy, target_entropy):
     Raises
     ------
     ValueError
-        If `log_alpha` is no scalar.
+        If `log_alpha` or `target_entropy` is not a scalar.
     """
-    if len(log_alpha.shape) != 0:
-        raise ValueError(f"`log_alpha` must be a scalar. Received: log_alpha of shape {tuple(log_alpha.shape)}")
+    check_scalar(log_alpha=log_alpha, target_entropy=target_entropy)
     return log_alpha * ops.mean(ops.stop_gradient(entropy) - target_entropy)
 
 

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from kgdists.shapes import check_same
+from kgdists.shapes import check_same, check_scalar
 
 __all__ = ["value"]
 
@@ -42,6 +42,7 @@ def value(values, returns, old_values=None, clip_range=None):
     if clip_range is None:
         return ops.mean(error)
     check_same(values=values, old_values=old_values)
+    check_scalar(clip_range=clip_range)
     old_values = ops.stop_gradient(old_values)
     clipped = old_values + ops.clip(values - old_values, -clip_range, clip_range)
     return ops.mean(ops.maximum(error, ops.square(clipped - returns)))

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from kgdists.divergences import forward_kl_loss, reverse_kl_loss
+from kgdists.divergences.sampling import log_density
 from kgdists.mixtures.parameters import mixture, parameters, values
 
 __all__ = ["ForwardLoss", "ReverseLoss", "descend"]
@@ -42,9 +43,8 @@ class ReverseLoss:
 
     def log_prob(self, x):
         """The target's log-density of `center + scale x`, in units of x."""
-        log_density = getattr(self.target, "log_prob", self.target)
         center, scale = np.array(self.center, "float32"), np.array(self.scale, "float32")
-        return ops.cast(log_density(center + scale * x), "float32") + float(np.log(scale).sum())
+        return log_density(self.target, center + scale * x, x[..., 0]) + float(np.log(scale).sum())
 
 
 def descend(loss, draw, start, form, optimizer, iterations, floor, rng, on_progress, judge):

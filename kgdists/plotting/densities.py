@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from kgdists.distribution import Distribution
 from kgdists.distributions import GaussianMixtureDist
-from kgdists.divergences.sampling import exact_draws
+from kgdists.divergences.sampling import exact_draws, log_density
 
 __all__ = ["components", "density", "divergence_grid", "samples"]
 
@@ -204,7 +204,7 @@ def _density_on_grid(distribution, limits, resolution):
     middles = (np.arange(resolution) + 0.5) / resolution
     first, second = (low + (high - low) * middles for low, high in limits)
     points = np.stack(np.meshgrid(first, second), axis=-1).astype("float32")
-    return np.exp(ops.convert_to_numpy(distribution.log_prob(points)))
+    return np.exp(ops.convert_to_numpy(log_density(distribution, points, points[..., 0])))
 
 
 def _factors(mixture):

@@ -164,9 +164,48 @@ def test_a_divergence_may_be_infinite(chunk_size):
     assert np.isfinite(divergences.kl_divergence(q, p.log_prob, 256, seed=0, chunk_size=chunk_size)[0])
 
 
+BY_DEFAULT = {
+    "entropy": lambda p, q: divergences.entropy(p, seed=0),
+    "cross_entropy": lambda p, q: divergences.cross_entropy(p, q, seed=0),
+    "kl_divergence": lambda p, q: divergences.kl_divergence(p, q, seed=0),
+    "reverse_kl": lambda p, q: divergences.reverse_kl(p, q, seed=0),
+    "jensen_shannon": lambda p, q: divergences.jensen_shannon_divergence(p, q, seed=0),
+    "alpha": lambda p, q: divergences.alpha_divergence(p, q, 0.5, seed=0),
+    "elbo": lambda p, q: divergences.elbo(p, q, seed=0),
+    "eubo": lambda p, q: divergences.eubo(p, q, seed=0),
+    "log_normaliser": lambda p, q: divergences.log_normaliser(p, q, seed=0),
+    "log_normaliser_of_p": lambda p, q: divergences.log_normaliser(p, q, seed=0, drawn_from="p"),
+    "in_chunks": lambda p, q: divergences.kl_divergence(p, q, seed=0, chunk_size=300),
+}
+
+
+@pytest.mark.parametrize("name", BY_DEFAULT)
+def test_defaults_give_an_error_bar(name):
+    """That holds the value of quadrature, for mixtures and for a target."""
+    p, q = pair_of("1d-three-to-two", dtype="float32")
+    x = np.linspace(-30.0, 30.0, 20_001)[:, None]
+    log_p, log_q = (np.array(dist.log_prob(x.astype("float32")), "float64") for dist in (p, q))
+    dx, half = x[1, 0] - x[0, 0], np.logaddexp(log_p, log_q) - np.log(2)
+    kl_p_q, kl_q_p = (np.sum(np.exp(a) * (a - b)) * dx for a, b in ((log_p, log_q), (log_q, log_p)))
+    cross = -np.sum(np.exp(log_p) * log_q) * dx
+    jensen_shannon = 0.5 * sum(np.sum(np.exp(a) * (a - half)) * dx for a in (log_p, log_q))
+    want = {
+        "entropy": cross - kl_p_q,
+        "cross_entropy": cross,
+        "reverse_kl": kl_q_p,
+        "jensen_shannon": jensen_shannon,
+        "alpha": 4 - 4 * np.sum(np.exp((log_p + log_q) / 2)) * dx,
+        "elbo": -kl_p_q,
+    } | dict.fromkeys(["log_normaliser", "log_normaliser_of_p"], 0.0)
+    for a in (p, Target(p)):
+        value, error = BY_DEFAULT[name](a, q)
+        assert 0.0 < error < 0.2
+        assert abs(value - want.get(name, kl_p_q)) <= 4 * error
+
+
 def test_a_single_sample_has_no_standard_error():
     p, q = pair_of("1d-three-to-two")
-    assert np.isnan(divergences.kl_divergence(p, q)[1])
+    assert np.isnan(divergences.kl_divergence(p, q, 1)[1])
     assert np.isnan(divergences.kl_divergence(p, q.log_prob, 1, chunk_size=10)[1])
 
 

@@ -64,3 +64,43 @@ def test_shapes_are_checked_in_a_graph_too():
 def test_dtypes_that_differ_are_an_error():
     with pytest.raises(ValueError, match="`advantages`.*Received: .*float32.*float64"):
         losses.policy_gradient(ops.zeros(4, "float32"), ops.zeros(4, "float64"))
+
+
+COEFFICIENTS = {
+    "clip_ratio": lambda c: losses.vtrace_policy_gradient(*[ops.ones(4)] * 3, clip_ratio=c),
+    "clip_range": lambda c: losses.ppo_clip(*[ops.ones(4)] * 3, clip_range=c),
+    "clip_range_of_values": lambda c: losses.value(*[ops.ones(4)] * 3, clip_range=c),
+    "kl_coef": lambda c: losses.ppo_kl_penalty(*[ops.ones(4)] * 4, kl_coef=c),
+    "alpha": lambda c: losses.sac_actor(*[ops.ones(4)] * 2, alpha=c),
+    "alpha_of_choices": lambda c: losses.sac_actor_discrete(*[ops.ones((4, 3))] * 2, alpha=c),
+    "log_alpha": lambda c: losses.sac_temperature(c, ops.ones(4), 1.0),
+    "target_entropy": lambda c: losses.sac_temperature(ops.zeros(()), ops.ones(4), c),
+}
+
+
+@pytest.mark.parametrize("name", COEFFICIENTS)
+def test_a_coefficient_is_one_number(name):
+    """A column of them, as `exp(log_alpha)` of a variable of shape [1] or a schedule of each row, would be broadcast."""
+    loss = COEFFICIENTS[name]
+    for number in (0.5, 1, np.float32(0.5), np.array(0.5), ops.convert_to_tensor(0.5), tf.Variable(0.5)):
+        assert loss(number).shape == ()
+    for wrong in (ops.ones((4, 1)), ops.ones(4), ops.ones(1), [0.5], "0.5", None):
+        if (name, wrong) != ("clip_range_of_values", None):
+            with pytest.raises(ValueError, match="must be a number or a scalar tensor: nothing is broadcast. Received"):
+                loss(wrong)
+
+
+@pytest.mark.parametrize("wrong", [[1.0, 2.0], None, 1.0, "1"])
+def test_losses_are_of_tensors(wrong):
+    for name, (loss, number, _) in CALLS.items():
+        if number > 1 and (name, wrong) != ("value_clip", None):
+            with pytest.raises(ValueError, match="must be a tensor. Received: "):
+                loss(ops.ones(2), *[wrong] * (number - 1))
+
+
+def test_log_probabilities_of_a_last_dense_of_1_are_refused():
+    """And those that broadcast to the same shape: a row, a scalar, one number, all pairs."""
+    for shape in ((4, 1), (1, 4), (), (1,), (4, 4), (2,), (4, 1, 1)):
+        for loss in (losses.policy_gradient, losses.value, lambda a, b: losses.sac_actor(a, b, alpha=0.1)):
+            with pytest.raises(ValueError, match="must have the same shape: nothing is broadcast. Received: "):
+                loss(ops.ones(shape), ops.ones(4))
