@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from kgdists import random
 from kgdists.evolution import loop, noise, run_file
-from kgdists.evolution.bounds import Bounds
+from kgdists.evolution.bounds import Bounds, spacing
 from kgdists.evolution.objective import Objective
 from kgdists.evolution.ranking import METHODS
 
@@ -21,6 +21,7 @@ __all__ = ["Best", "Searcher", "State"]
 
 BETTER = {"max": np.max, "min": np.min}
 CALL_SECONDS = 0.3  # of compiled generations between two looks at the progress bar
+SPACINGS = {"reflect": 4.0, "transform": 1000.0}  # of numbers, that the first standard deviation must be wide
 NOT_SAVED = ("objective", "map", "seed")
 
 
@@ -202,9 +203,21 @@ class Searcher:
                 f"Received: {center} and {stdev}"
             )
         center, stdev = np.broadcast_to(center, shape), np.broadcast_to(stdev, shape)
+        given, resolution = center, spacing(center, self.dtype)
         if self.bounds is not None:
             center, slope = self.bounds.encode(center)
             stdev = stdev / slope
+            resolution = self.bounds.resolution(center)
+        least = SPACINGS["reflect" if self.bounds is None else self.bounds.method] * resolution
+        if not (stdev >= least).all():
+            index = np.argwhere(stdev < least)[0].tolist()
+            raise ValueError(
+                "The first standard deviation must be larger than the steps between numbers of `dtype` at "
+                "`center_init`: use dtype='float64', a larger deviation, or a center nearer to 0 (where bounds "
+                f"transform, nearer to their middle). Received: dtype={self.dtype!r}, a deviation of "
+                f"{stdev[tuple(index)]:.3g} where numbers are {resolution[tuple(index)]:.3g} apart, at center_init="
+                f"{given[tuple(index)]}"
+            )
         return tf.constant(center, self.dtype), tf.constant(stdev, self.dtype)
 
     # The search as pure functions.
