@@ -63,7 +63,7 @@ ROWS = [
     {"mixtures.descent", "mixtures.expectation_maximisation"},
     {"mixtures.fitting"},
     {"mixtures"},
-    {"evolution.exact_sums", "evolution.noise", "evolution.ranking"},
+    {"evolution.coordinates", "evolution.exact_sums", "evolution.noise", "evolution.ranking"},
     {"evolution.search_distribution"},
     {"evolution.exp_gaussian", "evolution.exp_separable_gaussian", "evolution.separable_gaussian"},
     {"evolution.clip_up", "evolution.full_gaussian", "evolution.symmetric_separable_gaussian"},

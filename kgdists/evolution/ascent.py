@@ -49,13 +49,17 @@ class _KerasAscent:
     """A copy of a Keras optimizer, which sees the negative gradient; the memory is its variables."""
 
     def __init__(self, optimizer, parameter):
-        config = keras.optimizers.serialize(optimizer)
+        config = optimizer if isinstance(optimizer, dict) else keras.optimizers.serialize(optimizer)
         config["config"].pop("name", None)  # which counts the optimizers
+        self._config = config
         with tf.init_scope():
             self._parameter = keras.Variable(np.zeros(parameter.shape), dtype=parameter.dtype.name)
             self._optimizer = keras.optimizers.deserialize(config)
             self._optimizer.build([self._parameter])
             self._fresh = [np.array(variable) for variable in self._optimizer.variables]
+
+    def __reduce__(self):
+        return type(self), (self._config, tf.zeros(self._parameter.shape, self._parameter.dtype))
 
     def init(self, parameter):
         return tuple(tf.constant(value) for value in self._fresh)

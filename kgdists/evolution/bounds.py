@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from kgdists import bounds
 
-__all__ = ["METHODS", "Bounds"]
+__all__ = ["METHODS", "Bounds", "spacing"]
 
 METHODS = ("reflect", "transform")
 
@@ -13,18 +13,18 @@ METHODS = ("reflect", "transform")
 class Bounds:
     """The map from the unbounded space of the samples to the box of the solutions.
 
-    Both maps have slope 1 in the middle of a box. Search distributions, gradients and standard
-    deviations are those of the unbounded space.
+    Search distributions, gradients and standard deviations are those of the unbounded space.
 
     Parameters
     ----------
     low, high : float or sequence of D floats, `low < high`
         Infinite where there is no bound.
     method : {"reflect", "transform"}
-        Reflection: a sample that leaves the box comes back as from a mirror, and again at the other side. The map is
-        piecewise of slope 1 and -1: solutions reach the bounds, and no direction is rescaled.
+        Reflection: samples within the box are solutions as they are, bit for bit. One that leaves the box comes back
+        as from a mirror, and again at the other side: solutions reach the bounds, and no direction is rescaled.
         Transformation: `center + half * tanh((y - center) / half)` between two bounds, and a softplus from a single
-        one. The map is smooth and one to one: solutions approach the bounds and never reach them.
+        one. The map is smooth and one to one, of slope 1 in the middle of a box: solutions approach the bounds and
+        never reach them.
     solution_length : int
     dtype : {"float32", "float64"}
     """
@@ -38,6 +38,13 @@ class Bounds:
         self.method = method
         self.dtype = dtype
         self._box = bounds.box(self.low, self.high, dtype)
+        # The outermost numbers of the dtype that lie within the bounds, which may not be numbers of it.
+        self._least, self._most = _inner(self.low, self.high, dtype)
+        if not np.all(self._most / 4.0 - self._least / 4.0 >= np.finfo(dtype).tiny):
+            raise ValueError(
+                f"`bounds` must be so far apart that there are numbers of {dtype} between them. "
+                f"Received: {low} and {high}"
+            )
         self.center = np.broadcast_to(self._middle(), (solution_length,))
         # A reflected population of a larger standard deviation is uniform whatever its center is.
         self.stdev_max = None
@@ -52,17 +59,36 @@ class Bounds:
 
     def decode(self, samples):
         """Samples [..., D] of the unbounded space as solutions, within the bounds."""
-        between, away = _MAPS[self.method]
+        least, most = (tf.cast(x, samples.dtype) for x in (self._least, self._most))
+        solutions = self._reflected(samples, least, most) if self.method == "reflect" else self._transformed(samples)
+        return tf.clip_by_value(solutions, least, most)  # against rounding
+
+    def _reflected(self, samples, least, most):
+        # Distances from the bounds alone are folded: of a wide box they keep the digits that its middle would cost.
+        half = np.minimum(self._most / 2.0 - self._least / 2.0, np.finfo(self.dtype).max / 4.0)
+        period = tf.cast(4.0 * half, samples.dtype)
+        beyond = tf.math.floormod(tf.maximum(least - samples, samples - most), period)
+        inwards = tf.minimum(beyond, period - beyond)
+        outside = tf.where(samples < least, least + inwards, most - inwards)
+        return tf.where((samples < least) | (samples > most), outside, samples)
+
+    def _transformed(self, samples):
         box = self._box
         low, high, center, half = (tf.cast(x, samples.dtype) for x in (box.low, box.high, box.center, box.half))
-        solutions = bounds.piecewise(
-            (box.both, lambda: center + between(samples - center, half)),
-            (box.below, lambda: low + away(samples - low)),
-            (box.above, lambda: high - away(high - samples)),
+        return bounds.piecewise(
+            (box.both, lambda: _squashed(samples, low, high, center, half)),
+            (box.below, lambda: _above(samples, low)),
+            (box.above, lambda: -_above(-samples, -high)),
             (box.free, lambda: samples),
         )
-        # Against rounding.
-        return tf.clip_by_value(solutions, tf.cast(self.low, samples.dtype), tf.cast(self.high, samples.dtype))
+
+    def resolution(self, samples):
+        """How far apart the numbers of the dtype are in the terms that `decode` adds, at samples (NumPy, float64)."""
+        if self.method == "reflect":
+            return spacing(samples, self.dtype)
+        from_center = np.where(self._box.both, samples - self._box.center, 0.0)
+        in_halves = np.where(self._box.both, np.finfo(self.dtype).tiny * self._box.half, 0.0)
+        return np.maximum(np.maximum(spacing(samples, self.dtype), spacing(from_center, self.dtype)), in_halves)
 
     def encode(self, solutions):
         """Samples that solutions (NumPy, float64), inside the bounds, stand for, and the slopes of `decode` there."""
@@ -87,15 +113,32 @@ class Bounds:
         )
 
 
-def _folded(x, half):
-    """A triangle wave of slope 1 through 0, between `-half` and `half`."""
-    place = tf.math.floormod(x + half, 4.0 * half)
-    return tf.minimum(place, 4.0 * half - place) - half
+def _squashed(x, low, high, center, half):
+    """`center + half * tanh((x - center) / half)`, written from what is nearest: the center or one of the bounds."""
+    u = (x - center) / half
+    near_bound = 2.0 * half * tf.sigmoid(-2.0 * tf.abs(u))
+    from_bound = tf.where(u < 0.0, low + near_bound, high - near_bound)
+    return tf.where(tf.abs(u) < 0.5, center + half * tf.tanh(u), from_bound)
 
 
-def _squashed(x, half):
-    return half * tf.tanh(x / half)
+def _above(x, low):
+    """`low + softplus(x - low)`, which far above `low` is x with all its digits."""
+    distance = x - low
+    return tf.maximum(x, low) + tf.math.log1p(tf.exp(-tf.abs(distance)))
 
 
-# Between two bounds, and the distance from a single one.
-_MAPS = {"reflect": (_folded, tf.abs), "transform": (_squashed, tf.math.softplus)}
+def spacing(x, dtype):
+    """How far apart the numbers of a dtype are at `x`, both float64 arrays."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.spacing(np.abs(x).astype(dtype)).astype("float64")
+
+
+def _inner(low, high, dtype):
+    """The least and the largest finite number of a dtype within bounds, arrays of float64."""
+    low, high = np.asarray(low), np.asarray(high)
+    largest = np.finfo(dtype).max
+    with np.errstate(over="ignore"):
+        least, most = low.astype(dtype), high.astype(dtype)
+        least = np.where(least < low, np.nextafter(least, least.dtype.type(np.inf)), least)
+        most = np.where(most > high, np.nextafter(most, most.dtype.type(-np.inf)), most)
+    return np.clip(least, -largest, largest).astype("float64"), np.clip(most, -largest, largest).astype("float64")

@@ -56,6 +56,7 @@ class CEM(GaussianSearcher):
             stdev_learning_rate=stdev_learning_rate,
             **kwargs,
         )
+        self._first_distribution.check_elite(self.popsize)
 
 
 def _distribution(parenthood_ratio, parameters):

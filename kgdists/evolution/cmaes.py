@@ -1,20 +1,30 @@
 """`CMAES`: covariance matrix adaptation."""
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
 import tensorflow as tf
 
-from kgdists.evolution import noise
+from kgdists.evolution.coordinates import coordinates
 from kgdists.evolution.full_gaussian import FullGaussian
 from kgdists.evolution.ranking import share
-from kgdists.evolution.searcher import Searcher
+from kgdists.evolution.searcher import Searcher, check_number, checked
 from kgdists.evolution.separable_gaussian import SeparableGaussian
 from kgdists.evolution.snes import default_popsize
 
 __all__ = ["CMAES"]
 
+LEAST = 4  # samples, of which two are the better half
+# Open intervals, but for the upper ends of rates. A rate of 1 forgets all that was.
+RANGES = {
+    "c_sigma": (0.0, 1.0, True),
+    "damp_sigma": (0.0, np.inf, False),
+    "c_c": (0.0, 1.0, True),
+    "c_1": (0.0, 1.0, False),
+    "c_mu": (0.0, 1.0, True),
+}
 MAX_ITERATIONS = 40  # of Newton's method, which needs some ten
 
 
@@ -88,8 +98,8 @@ class CMAES(Searcher):
             popsize=default_popsize(solution_length) if popsize is None else popsize,
             **kwargs,
         )
-        if self.popsize < 4:
-            raise ValueError(f"`popsize` must be >= 4. Received: popsize={self.popsize}")
+        if self.popsize < LEAST:
+            raise ValueError(f"`popsize` must be >= {LEAST}. Received: popsize={self.popsize}")
         if self.stdev_max_change is not None or self.ranking_method != "raw":
             raise ValueError(
                 "CMAES has no `stdev_max_change` and no `ranking_method`. Received: "
@@ -97,21 +107,30 @@ class CMAES(Searcher):
             )
         self.separable = separable
         self.csa_squared = csa_squared
-        self.rates = _rates(
-            self.popsize,
-            self.solution_length,
-            separable,
-            active,
-            {"c_sigma": c_sigma, "damp_sigma": damp_sigma, "c_c": c_c, "c_1": c_1, "c_mu": c_mu},
-            {
-                "c_sigma": c_sigma_ratio,
-                "damp_sigma": damp_sigma_ratio,
-                "c_c": c_c_ratio,
-                "c_1": c_1_ratio,
-                "c_mu": c_mu_ratio,
-            },
-            c_m,
+        given = {"c_sigma": c_sigma, "damp_sigma": damp_sigma, "c_c": c_c, "c_1": c_1, "c_mu": c_mu}
+        ratios = {
+            "c_sigma": c_sigma_ratio,
+            "damp_sigma": damp_sigma_ratio,
+            "c_c": c_c_ratio,
+            "c_1": c_1_ratio,
+            "c_mu": c_mu_ratio,
+        }
+        for name, rate in given.items():
+            if rate is not None:
+                check_number(name, rate, *RANGES[name])
+        for name, ratio in ratios.items():
+            check_number(f"{name}_ratio", ratio, 0.0, np.inf)
+        check_number("c_m", c_m, 0.0, np.inf)
+        self._rates_of = functools.partial(
+            _rates,
+            length=self.solution_length,
+            separable=separable,
+            active=active,
+            given=given,
+            ratios=ratios,
+            c_m=c_m,
         )
+        self.rates = self._rates_of(self.popsize)
 
     def init(self, seed=None):
         kind = SeparableGaussian if self.separable else FullGaussian
@@ -120,17 +139,26 @@ class CMAES(Searcher):
         return self._first(distribution, (tf.zeros_like(self.center_init), tf.zeros_like(self.center_init)), seed)
 
     def tell(self, state, samples, fitnesses):
-        """The next state, by the fitnesses [B..., N] of the samples [B..., N, D] that `ask` returned, in their order.
+        """The next state, by the fitnesses [B..., N] of any samples [B..., N, D], N >= 4; see `Searcher.tell`.
 
-        N is `popsize`. The samples' coordinates z are drawn again rather than solved for.
+        The coordinates z of what `ask` returned are drawn again rather than solved for, see `coordinates`. Learning
+        rates and weights are those of so many samples.
         """
-        if samples.shape[-2] != self.popsize:
-            raise ValueError(f"There must be `popsize` samples, {self.popsize}. Received: {samples.shape[-2]}")
-        old, rates, length = state.distribution, self.rates, self.solution_length
+        samples, fitnesses = self._told(state, samples, fitnesses)
+        count = samples.shape[-2]
+        if count < LEAST:
+            raise ValueError(f"There must be at least {LEAST} samples. Received: {count}")
+        drawn = self._drawn(state, max(self.popsize, count))
+        z = coordinates(state.distribution, drawn, samples)
+        return checked(self._moved(state, z, fitnesses, self._rates_of(count)))
+
+    def _tell_asked(self, state, samples, fitnesses):
+        return self._moved(state, self._drawn(state, self.popsize), fitnesses, self.rates)
+
+    def _moved(self, state, z, fitnesses, rates):
+        old, length = state.distribution, self.solution_length
         step_path, path = state.extra
-        z = old.noise_rows(noise.generation_key(state.seed, state.generation), 0, self.popsize)
-        fitnesses = tf.cast(fitnesses, self.dtype)
-        weights = share(fitnesses if self.objective_sense == "max" else -fitnesses, rates.weights[::-1])
+        weights = tf.cast(share(fitnesses, rates.weights[::-1], self.objective_sense == "max"), self.dtype)
         positive = tf.maximum(weights, 0.0)
 
         mean = tf.linalg.matvec(z, positive, transpose_a=True)
@@ -205,7 +233,9 @@ def _rates(popsize, length, separable, active, given, ratios, c_m):
     mass, worse_mass = better.sum() ** 2 / (better**2).sum(), worse.sum() ** 2 / (worse**2).sum()
 
     def rate(name, default):
-        return float(ratios[name] * (default if given[name] is None else given[name]))
+        value = float(ratios[name] * (default if given[name] is None else given[name]))
+        check_number(name, value, *RANGES[name])
+        return value
 
     c_sigma = rate("c_sigma", (mass + 2.0) / (length + mass + 3.0))
     damping = 1.0 + 2.0 * max(0.0, math.sqrt(max(mass - 1.0, 0.0) / (length + 1.0)) - 1.0) + c_sigma

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgdists import numerics, shapes
-from kgdists.evolution.search_distribution import SearchDistribution
+from kgdists.evolution.search_distribution import SearchDistribution, as_tensor
 
 __all__ = ["ExpGaussian", "exponentials"]
 
@@ -69,11 +69,11 @@ class ExpGaussian(SearchDistribution):
 
     def to_global_coordinates(self, local_coordinates):
         """Solutions `mu + A z` of coordinates z, shape [B..., N, D]."""
-        return self._from_noise(tf.convert_to_tensor(local_coordinates, self.dtype))
+        return self._from_noise(as_tensor(local_coordinates, self.dtype))
 
     def to_local_coordinates(self, global_coordinates):
         """The coordinates `A_inv (x - mu)` of solutions x, shape [B..., N, D]."""
-        return self._to_noise(tf.convert_to_tensor(global_coordinates, self.dtype))
+        return self._to_noise(as_tensor(global_coordinates, self.dtype))
 
     def _from_noise(self, z):
         return self.mu[..., None, :] + tf.matmul(z, self.sigma, transpose_b=True)

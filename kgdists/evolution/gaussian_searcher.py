@@ -1,9 +1,9 @@
 """`GaussianSearcher`: searchers that follow the gradients of their search distribution."""
 
-import numbers
+import math
 
 from kgdists.evolution.ascent import ascent
-from kgdists.evolution.searcher import Searcher
+from kgdists.evolution.searcher import Searcher, check_number
 
 __all__ = ["GaussianSearcher"]
 
@@ -43,8 +43,7 @@ class GaussianSearcher(Searcher):
             ("center_learning_rate", center_learning_rate),
             ("stdev_learning_rate", stdev_learning_rate),
         ):
-            if not isinstance(rate, numbers.Real) or not rate > 0.0:
-                raise ValueError(f"`{name}` must be a number > 0. Received: {name}={rate!r}")
+            check_number(name, rate, 0.0, math.inf)
         self.center_learning_rate = center_learning_rate
         self.stdev_learning_rate = stdev_learning_rate
         self._first_distribution = distribution({"mu": self.center_init, "sigma": self.stdev_init})

@@ -15,6 +15,7 @@ from kgdists.evolution.cmaes import CMAES
 from kgdists.evolution.episodes import Episodes
 from kgdists.evolution.members import Members
 from kgdists.evolution.pgpe import PGPE
+from kgdists.evolution.searcher import as_callbacks
 from kgdists.evolution.snes import SNES
 from kgdists.evolution.xnes import XNES
 from kgdists.spaces import check_fits
@@ -164,7 +165,7 @@ class PolicySearch:
     def _search(self, goes_on, callbacks):
         history = keras.callbacks.History()
         callbacks = keras.callbacks.CallbackList(
-            [*(callbacks or ()), history], model=self.policy, epochs=None, first_step=self.steps
+            [*as_callbacks(callbacks), history], model=self.policy, epochs=None, first_step=self.steps
         )
         self.policy.stop_training = False
         first_step, first = self.steps, int(self.state.generation)
@@ -193,7 +194,7 @@ class PolicySearch:
         if not np.isfinite(fitnesses).any():
             raise FloatingPointError(f"The search diverged after {self.steps} steps: no return is a finite number")
         self.is_sound = False
-        fitness_tensor = tf.constant(fitnesses, samples.dtype)
+        fitness_tensor = tf.constant(fitnesses)
         self.state, center, stdev = self._compiled_tell(self.state, samples, fitness_tensor)
         self._members.assign(center)
         for layer in self._normalizations:
@@ -244,7 +245,7 @@ class PolicySearch:
         return samples, self.searcher.decode(samples)
 
     def _tell(self, state, samples, fitnesses):
-        state = self.searcher.tell(state, samples, fitnesses)
+        state = self.searcher._tell_asked(state, samples, fitnesses)
         return state, self.searcher.decode(state.distribution.mu), loop.stdev(state.distribution)
 
     def evaluate(self, episodes=100, deterministic=True, seed=None):

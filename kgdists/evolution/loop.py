@@ -1,5 +1,6 @@
 """The generations of a search: many of them in one compiled call, or one at a time around a function of arrays."""
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import tensorflow as tf
 
 from kgdists.evolution.objective import uncompiled
 
-__all__ = ["Generations", "Progress", "begin", "compiled", "stdev"]
+__all__ = ["Generations", "Progress", "begin", "compiled", "stdev", "widened"]
 
 BLOCK_SIZE = 1000  # generations in one call
 RECORD_SIZE = 10**6  # numbers that one call records
@@ -24,18 +25,29 @@ class Progress(NamedTuple):
     first_stdev: tf.Tensor  # since the last restart
 
 
-def begin(state):
-    """The progress of searches that begin at a state."""
+def begin(state, fitness_dtype=None):
+    """The progress of searches that begin at a state; fitnesses are of its dtype as long as no wider one is known."""
     mu = state.distribution.mu
+    unknown = tf.fill(mu.shape[:-1], tf.constant(np.nan, fitness_dtype or mu.dtype))
     nowhere = tf.fill(mu.shape, tf.constant(np.nan, mu.dtype))
     return Progress(
         state=state,
         best=nowhere,
-        best_fitness=nowhere[..., 0],
-        run_fitness=nowhere[..., 0],
+        best_fitness=unknown,
+        run_fitness=unknown,
         idle=tf.zeros(mu.shape[:-1], "int32"),
         first_stdev=stdev(state.distribution),
     )
+
+
+def widened(progress, dtype):
+    """The same progress with room for fitnesses of a dtype."""
+    fields = (progress.best_fitness, progress.run_fitness)
+    if dtype == tf.float32 and all(x.dtype == fields[0].dtype for x in fields):
+        return progress
+    is_wide = dtype != tf.float32 or any(x.dtype == tf.float64 for x in fields)
+    best, run = (tf.cast(x, tf.float64 if is_wide else tf.float32) for x in fields)
+    return progress._replace(best_fitness=best, run_fitness=run)
 
 
 def stdev(distribution):
@@ -66,17 +78,22 @@ class Generations:
         self.columns |= {name: self.columns["stdev"] for name in ("best", "mean")}
         width = sum(spec.shape.num_elements() for spec in self.columns.values())
         self.block_size = max(1, min(BLOCK_SIZE, RECORD_SIZE // width))
-        self._compile([tf.TensorSpec(x.shape, x.dtype) for x in tf.nest.flatten(start)])
+        self._programs = {}
 
-    def _compile(self, leaves):
-        if self.objective.is_compiled:
-            self._block = compiled(self._loop, tf.TensorSpec((), "int32"), *leaves)
-        else:
-            *batch, length = self.start.best.shape
-            samples = tf.TensorSpec((*batch, self.searcher.popsize, length), self.searcher.dtype)
-            fitnesses = tf.TensorSpec(samples.shape[:-1], samples.dtype)
-            self._ask = compiled(self._asked, *leaves)
-            self._tell = compiled(self._told, samples, fitnesses, *leaves)
+    def _call(self, function, *arguments):
+        """A function of tensors, compiled once for the dtypes of its arguments."""
+        leaves = tf.nest.flatten(arguments)
+        known = (function.__name__, *(x.dtype for x in leaves))
+        if known not in self._programs:
+            specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), arguments)
+            self._programs[known] = compiled(function, *specs)
+        return self._programs[known](*arguments)
+
+    @functools.cached_property
+    def fitness_dtype(self):
+        """That of an objective which is compiled."""
+        shape = (*self.start.best.shape[:-1], self.searcher.popsize, self.start.best.shape[-1])
+        return self.objective.dtype(shape, self.searcher.dtype)
 
     def run(self, progress, number):
         """Up to `number` generations, a block at most, fewer once the search has converged.
@@ -89,29 +106,32 @@ class Generations:
         is_converged : bool
         """
         together = self._at_once if self.objective.is_compiled else self._one_by_one
-        leaves, rows, is_converged = together(tf.nest.flatten(progress), number)
+        leaves, rows, is_converged = together(progress, number)
         return self._packed(leaves), rows, bool(is_converged)
 
-    def _at_once(self, leaves, number):
+    def _at_once(self, progress, number):
+        leaves = tf.nest.flatten(widened(progress, self.fitness_dtype))
         try:
-            done, is_converged, rows, leaves = self._block(tf.constant(number, "int32"), *leaves)
+            done, is_converged, rows, leaves = self._call(self._loop, tf.constant(number, "int32"), *leaves)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             raise uncompiled(error) from error
         done = int(done)
         return leaves, {name: row.numpy()[:done] for name, row in rows.items()}, is_converged
 
-    def _one_by_one(self, leaves, number):
+    def _one_by_one(self, progress, number):
         records = []
         for _ in range(number):
-            is_converged, row, leaves = self._generation(leaves)
+            is_converged, row, leaves = self._generation(progress)
+            progress = self._packed(leaves)
             records.append({name: x.numpy() for name, x in row.items()})
             if is_converged:
                 break
         return leaves, {name: np.stack([record[name] for record in records]) for name in self.columns}, is_converged
 
-    def _generation(self, leaves):
-        samples, solutions = self._ask(*leaves)
-        return self._tell(samples, self.objective(solutions), *leaves)
+    def _generation(self, progress):
+        samples, solutions = self._call(self._asked, *tf.nest.flatten(progress.state))
+        fitnesses = self.objective(solutions)
+        return self._call(self._told, samples, fitnesses, *tf.nest.flatten(widened(progress, fitnesses.dtype)))
 
     def _loop(self, number, *leaves):
         def body(i, is_converged, rows, leaves):
@@ -122,8 +142,11 @@ class Generations:
             rows = {name: rows[name].write(i, row[name]) for name in rows}
             return i + 1, self._is_converged(progress), rows, tf.nest.flatten(progress)
 
+        fitness_dtype = self._packed(leaves).best_fitness.dtype
         rows = {
-            name: tf.TensorArray(spec.dtype, self.block_size, element_shape=spec.shape)
+            name: tf.TensorArray(
+                fitness_dtype if name in ("best", "mean") else spec.dtype, self.block_size, element_shape=spec.shape
+            )
             for name, spec in self.columns.items()
         }
         done, is_converged, rows, leaves = tf.while_loop(
@@ -134,7 +157,7 @@ class Generations:
         return done, is_converged, {name: row.stack() for name, row in rows.items()}, leaves
 
     def _asked(self, *leaves):
-        samples = self.searcher.ask(self._packed(leaves).state)
+        samples = self.searcher.ask(tf.nest.pack_sequence_as(self.start.state, list(leaves)))
         return samples, self.searcher.decode(samples)
 
     def _told(self, samples, fitnesses, *leaves):
@@ -144,7 +167,7 @@ class Generations:
     def _advanced(self, progress, samples, fitnesses):
         """The progress after a generation, and what its history says of it."""
         batch_rank = fitnesses.shape.rank - 1
-        state = self.searcher.tell(progress.state, samples, fitnesses)
+        state = self.searcher._tell_asked(progress.state, samples, fitnesses)
 
         def sample_at(index):
             return tf.gather(samples, index, axis=batch_rank, batch_dims=batch_rank)
@@ -154,10 +177,15 @@ class Generations:
     def _recorded(self, progress, state, fitnesses, sample_at):
         """The same of a generation that led to `state`; `sample_at` gives each search one row of its population."""
         batch_rank = fitnesses.shape.rank - 1
-        missing = tf.math.is_nan(fitnesses)
-        # Any number is better than none, and argmax finds no number that is as low as can be.
-        worth = tf.where(~missing, tf.maximum(self.sign * fitnesses, 0.5 * fitnesses.dtype.min), -np.inf)
+        if fitnesses.dtype == tf.int64:
+            worth = fitnesses if self.sign > 0.0 else tf.bitwise.invert(fitnesses)
+        else:
+            # Any number is better than none, and argmax finds no number that is as low as can be.
+            worth = tf.maximum(self.sign * fitnesses, 0.5 * fitnesses.dtype.min)
+            worth = tf.where(~tf.math.is_nan(fitnesses), worth, -np.inf)
         index = tf.argmax(worth, axis=-1, output_type="int32")
+        fitnesses = tf.cast(fitnesses, progress.best_fitness.dtype)
+        missing = tf.math.is_nan(fitnesses)
         found = tf.gather(fitnesses, index, axis=batch_rank, batch_dims=batch_rank)
         solution = self.searcher.decode(sample_at(index))
 

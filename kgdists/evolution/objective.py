@@ -1,16 +1,19 @@
 """Objectives: four kinds of functions that give solutions their fitnesses."""
 
+import copy
 import functools
 
 import numpy as np
 import tensorflow as tf
+
+from kgdists.evolution.ranking import as_fitnesses
 
 __all__ = ["EVALUATIONS", "Objective", "uncompiled"]
 
 EVALUATIONS = ("tensorflow", "graph", "numpy", "solution")
 
 # What a function raises that is written for values, not for tensors of a graph.
-UNTRACEABLE = (AttributeError, NotImplementedError, tf.errors.OperatorNotAllowedInGraphError)
+UNTRACEABLE = (AttributeError, NotImplementedError, TypeError, ValueError, tf.errors.OpError)
 
 
 class Objective:
@@ -42,14 +45,17 @@ class Objective:
         return self.evaluation == "tensorflow"
 
     def __call__(self, solutions):
-        """The fitnesses of `solutions`, a tensor, of their dtype."""
+        """The fitnesses of `solutions`, a tensor: as they come, in float32, float64 or int64."""
         if self.evaluation in ("tensorflow", "graph"):
             try:
                 fitnesses = tf.convert_to_tensor((self.function if self.is_compiled else self._graph)(solutions))
+                shape = tuple(fitnesses.shape)  # raises where it is unknown, as `tf.py_function` leaves it
+                if None in shape:
+                    raise ValueError("Fitnesses are of an unknown shape")
             except UNTRACEABLE as error:
                 raise (uncompiled(error) if self.is_compiled else _untraced(error)) from error
-            _check(tuple(fitnesses.shape), fitnesses.dtype.name, tuple(solutions.shape[:-1]))
-            return tf.cast(fitnesses, solutions.dtype)
+            _check(shape, fitnesses.dtype.name, tuple(solutions.shape[:-1]))
+            return as_fitnesses(fitnesses)
         values = solutions.numpy()
         if self.evaluation == "numpy":
             fitnesses = np.asarray(self.function(values))
@@ -59,7 +65,19 @@ class Objective:
             fitnesses = np.asarray([_number(fitness) for fitness in self.map(self.function, rows)])
             _check(fitnesses.shape, fitnesses.dtype.name, (len(rows),))
             fitnesses = fitnesses.reshape(values.shape[:-1])
-        return tf.constant(fitnesses.astype(values.dtype))
+        return as_fitnesses(fitnesses)
+
+    def dtype(self, shape, dtype):
+        """The dtype of the fitnesses of solutions of a shape and a dtype, of a function that is compiled."""
+        traced = tf.function(self, autograph=False).get_concrete_function(tf.TensorSpec(shape, dtype))
+        return traced.structured_outputs.dtype
+
+    def __reduce__(self):
+        # Pools and executors do not go to another process: there it is Python's own `map`.
+        return type(self), (self.function, self.evaluation)
+
+    def __deepcopy__(self, memo):
+        return type(self)(copy.deepcopy(self.function, memo), self.evaluation, self.map)
 
     @functools.cached_property
     def _graph(self):
@@ -82,7 +100,8 @@ def _untraced(error):
 
 
 def _reason(error):
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0].partition('. ')[0]}"
+    line = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {line.partition('. ')[0]}"
 
 
 def _number(fitness):

@@ -1,11 +1,11 @@
 """`PGPE`: policy gradients with parameter-based exploration."""
 
 import math
-import numbers
 
 import numpy as np
 
 from kgdists.evolution.gaussian_searcher import GaussianSearcher
+from kgdists.evolution.searcher import check_count
 from kgdists.evolution.separable_gaussian import SeparableGaussian
 from kgdists.evolution.symmetric_separable_gaussian import SymmetricSeparableGaussian
 
@@ -63,7 +63,8 @@ class PGPE(GaussianSearcher):
         symmetric=True,
         **kwargs,
     ):
-        if symmetric and isinstance(popsize, numbers.Integral) and popsize % 2:
+        check_count(1, solution_length=solution_length, popsize=popsize)
+        if symmetric and popsize % 2:
             raise ValueError(f"Solutions come in pairs: `popsize` must be even. Received: popsize={popsize}")
         if center_learning_rate is None:
             center_learning_rate = _radius(stdev_init, radius_init, solution_length) / 30.0
@@ -88,6 +89,15 @@ class PGPE(GaussianSearcher):
             stdev_max_change=stdev_max_change,
             **kwargs,
         )
+
+
+    def _tell_asked(self, state, samples, fitnesses):
+        # Which come in pairs, for sure.
+        distribution = state.distribution
+        weights = distribution.weights(
+            fitnesses, objective_sense=self.objective_sense, ranking_method=self.ranking_method
+        )
+        return self.update(state, distribution.gradients(distribution.weighted_sums(samples, weights), weights))
 
 
 def _radius(stdev, radius, solution_length):

@@ -2,17 +2,19 @@
 
 import functools
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from kgdists import shapes
+from kgdists import numerics, shapes
 
-__all__ = ["METHODS", "rank", "share"]
+__all__ = ["METHODS", "as_fitnesses", "rank", "share", "utilities"]
 
+EXACT = 2.0**53  # integers up to this are float64 numbers
 METHODS = ("raw", "linear", "centered", "normalized", "nes")
 
 
-def rank(fitnesses, method, higher_is_better=True):
+def rank(fitnesses, method=None, higher_is_better=True, *, ranking_method=None):
     """Rank solutions by their fitness: the better, the higher.
 
     Equal fitnesses share the mean of the utilities of their places. NaN is as bad as the worst fitness there is: it
@@ -21,18 +23,21 @@ def rank(fitnesses, method, higher_is_better=True):
 
     Parameters
     ----------
-    fitnesses : float tensor, shape [B..., N]
-        N, of static size, solutions in each search of a batch.
+    fitnesses : tensor or sequence of float or int, shape [B..., N]
+        N, of static size, solutions in each search of a batch. They are ranked as they are, in float32, float64 or
+        int64.
     method : str
         `"raw"`: the fitness, negated where lower is better. `"normalized"`: shifted and scaled to mean 0 and standard
         deviation 1. `"linear"`: equal steps from 0 to 1. `"centered"`: equal steps from -1/2 to 1/2
         (Salimans et al. 2017). `"nes"`: `max(0, log(N / 2 + 1) - log(k))` for the k-th best, scaled to sum 1, less
         1 / N (Wierstra et al. 2014).
     higher_is_better : bool
+    ranking_method : str
+        Another name of `method`, that of EvoTorch.
 
     Returns
     -------
-    tensor like `fitnesses`.
+    tensor like `fitnesses`; of integers and of plain Python numbers, of `keras.config.floatx()`.
 
     Examples
     --------
@@ -40,41 +45,84 @@ def rank(fitnesses, method, higher_is_better=True):
     >>> rank([3.0, 1.0, 3.0, 2.0, 0.0], "centered").numpy()
     array([ 0.375, -0.25 ,  0.375,  0.   , -0.5  ], dtype=float32)
     """
+    method = ranking_method if method is None else method
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: method={method!r}")
-    fitnesses = shapes.as_float(fitnesses, "fitnesses")
+    given = getattr(fitnesses, "dtype", "int64")
+    fitnesses = as_fitnesses(fitnesses)
     shapes.check_vector(fitnesses=fitnesses)
-    if fitnesses.dtype not in (tf.float32, tf.float64):
-        raise ValueError(f"`fitnesses` must be of float32 or float64. Received: {fitnesses.dtype.name}")
-    fitnesses = fitnesses if higher_is_better else -fitnesses
-    if method == "raw":
-        return _finite(fitnesses)
-    if method == "normalized":
-        return _standardised(_finite(fitnesses))
-    return share(fitnesses, _utilities(method, fitnesses.shape[-1]))
+    if given in ("float16", "bfloat16"):
+        raise ValueError(f"`fitnesses` must be of float32 or float64. Received: {tf.as_dtype(given).name}")
+    is_float = given in ("float32", "float64")
+    return tf.cast(utilities(fitnesses, method, higher_is_better), given if is_float else keras.config.floatx())
 
 
-def share(fitnesses, utilities):
+def as_fitnesses(x):
+    """Real numbers as a tensor that is ranked without rounding: of float32, float64 or int64.
+
+    Integers that a float64 holds are float64 where they are at hand, and where they have at most 32 bits.
+
+    Parameters
+    ----------
+    x : tensor, array or (nested) sequence of numbers
+    """
+    if not tf.is_tensor(x):
+        try:
+            x = np.asarray(x)
+        except (TypeError, ValueError):
+            x = np.asarray(None)
+    kind = x.dtype.name
+    if kind in ("float32", "float64"):
+        return tf.convert_to_tensor(x)
+    if kind in ("float16", "bfloat16"):
+        return tf.cast(x, tf.float32)
+    if kind.startswith("float"):
+        return tf.constant(x, tf.float64)
+    if not kind.startswith(("int", "uint")):
+        raise ValueError(f"Fitnesses must be real numbers. Received: dtype {kind}")
+    values = numerics.concrete(x)
+    if not kind.endswith("64") or (values is not None and abs(values.astype("float64")).max(initial=0.0) <= EXACT):
+        return tf.cast(x, tf.float64)
+    if kind == "uint64" and values is not None and (values > np.uint64(2**63 - 1)).any():
+        raise ValueError(f"Fitnesses that are integers must be below 2^63. Received: {values.max()}")
+    return tf.cast(x, tf.int64)
+
+
+def utilities(fitnesses, method, higher_is_better=True):
+    """The same as `rank`, for what `as_fitnesses` returns: a tensor like it, of float64 for integers."""
+    if method not in ("raw", "normalized"):
+        return share(fitnesses, _table(method, fitnesses.shape[-1]), higher_is_better)
+    if fitnesses.dtype == tf.int64:
+        fitnesses = tf.cast(fitnesses, tf.float64)
+    fitnesses = _finite(fitnesses if higher_is_better else -fitnesses)
+    return fitnesses if method == "raw" else _standardised(fitnesses)
+
+
+def share(fitnesses, table, higher_is_better=True):
     """A table of utilities dealt out by fitness, to the worst first; equal fitnesses share theirs equally.
 
     Parameters
     ----------
-    fitnesses : float tensor, shape [B..., N]
-        Higher is better; NaN is as bad as `-inf`.
-    utilities : float64 array, shape [N]
+    fitnesses : tensor of float32, float64 or int64, shape [B..., N]
+        NaN is as bad as the worst infinity.
+    table : float64 array, shape [N]
+    higher_is_better : bool
 
     Returns
     -------
-    tensor like `fitnesses`; 0 where all are alike.
+    tensor like `fitnesses`, of float64 for integers; 0 where all are alike.
     """
-    keys = _as_integers(fitnesses)
+    if fitnesses.dtype == tf.int64:
+        keys, dtype = fitnesses if higher_is_better else tf.bitwise.invert(fitnesses), tf.float64
+    else:
+        keys, dtype = _as_integers(fitnesses if higher_is_better else -fitnesses), fitnesses.dtype
     ordered = _sorted(keys)
     below = _count(ordered, keys, "left")
     tied = tf.reduce_any(ordered[..., 1:] == ordered[..., :-1])
     up_to = tf.cond(tied, lambda: _count(ordered, keys, "right"), lambda: below + 1)
-    sums = tf.constant(np.concatenate([[0.0], np.cumsum(utilities)]))
+    sums = tf.constant(np.concatenate([[0.0], np.cumsum(table)]))
     shared = (tf.gather(sums, up_to) - tf.gather(sums, below)) / tf.cast(up_to - below, "float64")
-    return tf.where(ordered[..., :1] < ordered[..., -1:], tf.cast(shared, fitnesses.dtype), 0.0)
+    return tf.where(ordered[..., :1] < ordered[..., -1:], tf.cast(shared, dtype), 0.0)
 
 
 def _as_integers(x):
@@ -134,7 +182,7 @@ def _standardised(fitnesses):
 
 
 @functools.cache
-def _utilities(method, length):
+def _table(method, length):
     """The utilities of so many places, the worst first."""
     places = np.arange(length)
     if method == "nes":

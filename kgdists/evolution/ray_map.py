@@ -90,6 +90,11 @@ class RaySearch:
         """Run so many generations; arguments and result as for `Searcher.run`."""
         return self.searcher.run(num_generations, callbacks, progress)
 
+    def __reduce__(self):
+        # A copy has workers of its own, once it runs.
+        searcher, settings = self.searcher, {"block_size": self.block_size, **self.options}
+        return _again, (type(self), searcher, self.num_workers, settings)
+
     def close(self):
         """Stop the workers. From then on the searcher runs by itself."""
         if self._processes is not None:
@@ -128,6 +133,10 @@ class RaySearch:
         return _Generations(searcher, objective, start, rows, self._processes)
 
 
+def _again(kind, searcher, num_workers, settings):
+    return kind(searcher, num_workers, **settings)
+
+
 class _Generations(loop.Generations):
     """Generations that are computed by other processes, and led by this one."""
 
@@ -137,35 +146,25 @@ class _Generations(loop.Generations):
         super().__init__(searcher, objective, start)
 
     def run(self, progress, number):
-        leaves, rows, is_converged = self._one_by_one(tf.nest.flatten(progress), number)
+        leaves, rows, is_converged = self._one_by_one(progress, number)
         return self._packed(leaves), rows, bool(is_converged)
 
-    def _compile(self, leaves):
-        distribution = self.start.state.distribution
-        self._key = loop.compiled(noise.generation_key, tf.TensorSpec((2,), tf.int64), tf.TensorSpec((), tf.int64))
-        per_row = tf.TensorSpec((*distribution.batch_shape, self.searcher.popsize), distribution.dtype)
-        if self.adds_up:
-            self._weigh = loop.compiled(self._weighed, per_row, *leaves)
-            total = tf.TensorSpec(distribution.batch_shape, distribution.dtype)
-            self._tell = loop.compiled(self._moved, per_row, per_row, total, self.rows.sum_specs, *leaves)
-        else:
-            self._tell = loop.compiled(self._told_all, per_row, *leaves)
-
-    def _generation(self, leaves):
-        state = self._packed(leaves).state
-        key = self._key(state.seed, state.generation).numpy()
+    def _generation(self, progress):
+        state = progress.state
+        key = self._call(noise.generation_key, state.seed, state.generation).numpy()
         parameters = [x.numpy() for x in tf.nest.flatten(state.distribution)]
         tasks = [(blocks, key) for blocks in self._divided(self.processes.num_parts * TASKS_PER_WORKER)]
         fitnesses = tf.constant(np.concatenate(self.processes.fitnesses(tasks, parameters), axis=-1))
+        leaves = tf.nest.flatten(loop.widened(progress, fitnesses.dtype))
         if not self.adds_up:
-            return self._tell(fitnesses, *leaves)
-        weights, total = (x.numpy() for x in self._weigh(fitnesses, *leaves))
+            return self._call(self._told_all, fitnesses, *leaves)
+        weights, total = (x.numpy() for x in self._call(self._weighed, fitnesses, *leaves))
         tasks = []
         for blocks in self._divided(self.processes.num_parts):
             rows = slice(blocks.start * self.rows.block_size, blocks.stop * self.rows.block_size)
             tasks.append((blocks, key, weights[..., rows], total))
         sums = {name: tf.constant(x) for name, x in self.processes.sums(tasks).items()}
-        return self._tell(fitnesses, tf.constant(weights), tf.constant(total), sums, *leaves)
+        return self._call(self._moved, fitnesses, tf.constant(weights), tf.constant(total), sums, *leaves)
 
     def _divided(self, parts):
         """The blocks of the population in so many parts, fewer if there are not enough."""

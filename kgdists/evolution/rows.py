@@ -116,11 +116,6 @@ class Rows:
 
         return compiled(solutions, FIRST, KEY, *tf.nest.flatten(self.like))
 
-    @property
-    def sum_specs(self):
-        """The shapes and dtypes of the sums: a dict of `tf.TensorSpec`."""
-        return {name: tf.TensorSpec(x.shape, x.dtype) for name, x in self._sums.structured_outputs.items()}
-
     @functools.cached_property
     def _sums(self):
         """Compiled: the sums of a block, in units.

@@ -6,15 +6,20 @@ import tensorflow as tf
 
 from kgdists import numerics, pytree, random, shapes
 from kgdists.evolution import noise
-from kgdists.evolution.ranking import METHODS, rank
+from kgdists.evolution.ranking import METHODS, as_fitnesses, utilities
 
-__all__ = ["SearchDistribution"]
+__all__ = ["SearchDistribution", "as_tensor"]
 
 SENSES = ("min", "max")
 
 
 class SearchDistribution:
-    """A Gaussian over solutions that is sampled, and moved to where the fitter samples are.
+    """A distribution over solutions that is sampled, and moved to where the fitter samples are.
+
+    Those of the package are Gaussians of `mu` and `sigma`. A class of one's own names its `MANDATORY_PARAMETERS`, which
+    are tensors, and defines `_from_noise` (solutions of standard normal numbers), `_compute_gradients` (a dict by the
+    names of `GRADIENTS`, the same names unless given) and `update_parameters`. A searcher asks for `mu` and `sigma`
+    too, which may be properties.
 
     Leading axes of its parameters are a batch of searches, independent of each other. A value is fixed for good, and a
     node of `keras.tree` and `tf.nest`: it goes in and out of `tf.function` and is a loop variable of `tf.while_loop`.
@@ -24,9 +29,10 @@ class SearchDistribution:
     parameters : dict
         A value for each name of `MANDATORY_PARAMETERS` and for some of `OPTIONAL_PARAMETERS`.
     solution_length : int, optional
-        Checked against the length of `mu`.
+        Checked against the length of `mu`. Of other parameters it is the last axis that all of them share, and must be
+        given where there is none.
     dtype : str, optional
-        float32 or float64; that of `mu` if it has one, else `keras.config.floatx()`.
+        float32 or float64; that of `mu`, or of the first parameter, if it has one, else `keras.config.floatx()`.
     device : str, optional
         Where the parameters are, as for `tf.device`.
     """
@@ -38,29 +44,56 @@ class SearchDistribution:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        if "MANDATORY_PARAMETERS" in cls.__dict__ and "TENSORS" not in cls.__dict__:
+            cls.TENSORS = tuple(sorted(cls.MANDATORY_PARAMETERS))
+            if "GRADIENTS" not in cls.__dict__:
+                cls.GRADIENTS = cls.TENSORS
+        cls.MANDATORY_PARAMETERS = frozenset(cls.MANDATORY_PARAMETERS)
+        cls.OPTIONAL_PARAMETERS = frozenset(cls.OPTIONAL_PARAMETERS)
         pytree.register(cls)
 
     def __init__(self, parameters, *, solution_length=None, dtype=None, device=None):
         self._check_names(parameters)
-        dtype = _dtype(parameters["mu"]) if dtype is None else tf.as_dtype(dtype)
+        first = "mu" if "mu" in self.TENSORS else self.TENSORS[0]
+        dtype = _dtype(parameters[first]) if dtype is None else tf.as_dtype(dtype)
         if dtype not in (tf.float32, tf.float64):
             raise ValueError(f"`dtype` must be float32 or float64. Received: dtype={dtype.name}")
         fields = dict.fromkeys(self.OPTIONAL_PARAMETERS) | dict(parameters)
         with tf.device(device):
             for name in self.TENSORS:
                 if fields[name] is not None:
-                    fields[name] = tf.identity(_tensor(fields[name], dtype))
-            mu = fields["mu"]
-            shapes.check_vector(mu=mu)
-            if solution_length not in (None, mu.shape[-1]):
+                    fields[name] = tf.identity(as_tensor(fields[name], dtype))
+            length = self._length(fields, solution_length)
+            self.__dict__.update(self._checked(fields))
+            if length is not None:
+                self.__dict__["solution_length"] = length
+
+    def _length(self, fields, given):
+        """What of `solution_length` does not follow from `mu`; raises unless it and the parameters are right."""
+        if "mu" in self.TENSORS:
+            shapes.check_vector(mu=fields["mu"])
+            length = fields["mu"].shape[-1]
+            if given not in (None, length):
                 raise ValueError(
                     f"`solution_length` must be the length of `mu`. "
-                    f"Received: solution_length={solution_length}, mu of shape {tuple(mu.shape)}"
+                    f"Received: solution_length={given}, mu of shape {tuple(fields['mu'].shape)}"
                 )
-            values = numerics.concrete(mu)
-            if values is not None and not np.isfinite(values).all():
-                raise ValueError(f"`mu` must be finite. Received: mu={values}")
-            self.__dict__.update(self._checked(fields))
+            shapes.check_finite(mu=fields["mu"])
+            return None
+        tensors = {name: fields[name] for name in self.TENSORS if fields[name] is not None}
+        shapes.check_finite(**tensors)
+        if given is None:
+            lengths = {x.shape[-1] if x.shape.rank else None for x in tensors.values()}
+            if len(lengths) != 1 or not min(lengths, key=str):
+                found = ", ".join(f"{name} of shape {tuple(x.shape)}" for name, x in tensors.items())
+                raise ValueError(
+                    "`solution_length` must be given where it is not the last axis of all parameters. "
+                    f"Received: {found}"
+                )
+            (given,) = lengths
+        if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 1:
+            raise ValueError(f"`solution_length` must be an int >= 1. Received: solution_length={given!r}")
+        return int(given)
 
     def _check_names(self, parameters):
         missing = self.MANDATORY_PARAMETERS - set(parameters)
@@ -73,6 +106,8 @@ class SearchDistribution:
 
     def _checked(self, fields):
         """The fields as they are kept; raises unless they go together."""
+        if not {"mu", "sigma"} <= set(self.TENSORS):
+            return fields
         shapes.check_same(mu=fields["mu"], sigma=fields["sigma"])
         shapes.check_positive(sigma=fields["sigma"])
         return fields
@@ -87,6 +122,8 @@ class SearchDistribution:
 
     def _flatten(self):
         static = tuple((name, self.__dict__[name]) for name in sorted(self.OPTIONAL_PARAMETERS - set(self.TENSORS)))
+        if "solution_length" in self.__dict__:
+            static += (("solution_length", self.solution_length),)
         return tuple(self.__dict__[name] for name in self.TENSORS), static, self.TENSORS
 
     @classmethod
@@ -120,22 +157,29 @@ class SearchDistribution:
     @property
     def solution_length(self):
         """The number D of dimensions of a solution."""
-        return self.mu.shape[-1]
+        return self.__dict__["solution_length"] if "solution_length" in self.__dict__ else self.mu.shape[-1]
 
     @property
     def batch_shape(self):
         """Static shape of the batch of searches, a tuple."""
-        return tuple(self.mu.shape[:-1])
+        if "mu" in self.TENSORS:
+            return tuple(self.mu.shape[:-1])
+        found = {tuple(x.shape) for x in self._tensors()}
+        shape = found.pop()
+        return shape[:-1] if not found and shape[-1:] == (self.solution_length,) else ()
+
+    def _tensors(self):
+        return [self.__dict__[name] for name in self.TENSORS if self.__dict__[name] is not None]
 
     @property
     def dtype(self):
         """Name of the dtype of parameters and samples."""
-        return self.mu.dtype.name
+        return self._tensors()[0].dtype.name
 
     @property
     def device(self):
         """Where the parameters are."""
-        return self.mu.device
+        return self._tensors()[0].device
 
     def __repr__(self):
         parameters = (
@@ -146,11 +190,20 @@ class SearchDistribution:
 
     def modified_copy(self, *, dtype=None, device=None, **parameters):
         """The same distribution with another dtype, device or other parameters."""
-        return type(self)(self.parameters | parameters, dtype=dtype or self.dtype, device=device or self.device or None)
+        return type(self)(
+            self.parameters | parameters,
+            solution_length=self.__dict__.get("solution_length"),
+            dtype=dtype or self.dtype,
+            device=device or self.device or None,
+        )
 
     def to(self, device):
-        """The same distribution on another device."""
+        """The same distribution on another device: a new value."""
         return self.modified_copy(device=device)
+
+    def clone(self):
+        """The distribution itself: nothing can change it."""
+        return self
 
     # Sampling.
 
@@ -160,10 +213,10 @@ class SearchDistribution:
         Parameters
         ----------
         num_solutions : int
-            How many; or else
+            How many, also as a whole float; or else
         out : tf.Variable, shape [B..., N, D]
             What to fill.
-        generator : None, int, keras.random.SeedGenerator or key
+        generator : None, int, keras.random.SeedGenerator, key, or an object with one as its `generator`
             See `kgdists.random`.
 
         Returns
@@ -175,11 +228,13 @@ class SearchDistribution:
                 f"`sample` takes either `num_solutions` or `out`. "
                 f"Received: num_solutions={num_solutions}, out={'None' if out is None else 'a variable'}"
             )
-        key = random.key(generator)
+        key = random.key(getattr(generator, "generator", generator))
         if out is None:
+            if isinstance(num_solutions, float | np.floating) and float(num_solutions).is_integer():
+                num_solutions = int(num_solutions)
             return self.sample_rows(key, 0, num_solutions)
         self._check_population(out, "out")
-        out.assign(self.sample_rows(key, 0, out.shape[-2]))
+        out.assign(tf.cast(self.sample_rows(key, 0, out.shape[-2]), out.dtype))
         return out
 
     def sample_rows(self, key, first_row, num_rows):
@@ -215,10 +270,12 @@ class SearchDistribution:
 
     def _from_noise(self, z):
         """Solutions of standard normal numbers."""
+        self._check_gaussian("_from_noise")
         return self.mu[..., None, :] + self.sigma[..., None, :] * z
 
     def _to_noise(self, samples):
         """The standard normal numbers of solutions."""
+        self._check_gaussian("_compute_gradients")
         return (samples - self.mu[..., None, :]) / self.sigma[..., None, :]
 
     # Gradients, in three steps, of which the second is a sum over samples: sums over parts of a population add up.
@@ -229,7 +286,8 @@ class SearchDistribution:
         Parameters
         ----------
         samples : tensor, shape [B..., N, D]
-        fitnesses : tensor, shape [B..., N]
+        fitnesses : tensor or sequence of real numbers, shape [B..., N]
+            They are ranked as they are, in their own dtype.
         objective_sense : {"min", "max"}
         ranking_method : str, optional
             See `kgdists.evolution.rank`; None is `"raw"`.
@@ -238,17 +296,31 @@ class SearchDistribution:
         -------
         dict
             What `update_parameters` takes.
+
+        Raises
+        ------
+        ValueError
+            On wrong shapes and numbers, and on samples that are not finite.
         """
-        samples = _tensor(samples, self.dtype)
-        fitnesses = _tensor(fitnesses, self.dtype)
+        samples, fitnesses = self.population(samples, fitnesses)
+        weights = self.weights(fitnesses, objective_sense=objective_sense, ranking_method=ranking_method)
+        return self._compute_gradients(samples, weights, ranking_method or "raw")
+
+    def _compute_gradients(self, samples, weights, ranking_used):
+        """What a class of another kind may define as a whole; the weights are those of the ranking."""
+        return self.gradients(self.weighted_sums(samples, weights), weights)
+
+    def population(self, samples, fitnesses):
+        """Samples [B..., N, D] and their fitnesses [B..., N] as tensors; raises a ValueError unless they fit."""
+        samples, fitnesses = as_tensor(samples, self.dtype), as_fitnesses(fitnesses)
         self._check_population(samples, "samples")
         if fitnesses.shape != samples.shape[:-1]:
             raise ValueError(
                 f"`fitnesses` must have one number for each of `samples`. "
                 f"Received: fitnesses of shape {tuple(fitnesses.shape)}, samples of shape {tuple(samples.shape)}"
             )
-        weights = self.weights(fitnesses, objective_sense=objective_sense, ranking_method=ranking_method)
-        return self.gradients(self.weighted_sums(samples, weights), weights)
+        shapes.check_finite(samples=samples)
+        return samples, fitnesses
 
     def weights(self, fitnesses, *, objective_sense, ranking_method=None):
         """What each sample counts, shape [B..., N]: nothing if all are alike. Arguments as in `compute_gradients`."""
@@ -257,13 +329,12 @@ class SearchDistribution:
         method = "raw" if ranking_method is None else ranking_method
         if method not in METHODS:
             raise ValueError(f"`ranking_method` must be one of {', '.join(METHODS)}. Received: {ranking_method!r}")
-        fitnesses = _tensor(fitnesses, self.dtype)
-        return self._weights(fitnesses, method, objective_sense == "max")
+        return tf.cast(self._weights(as_fitnesses(fitnesses), method, objective_sense == "max"), self.dtype)
 
     def _weights(self, fitnesses, method, higher_is_better):
-        utilities = rank(fitnesses, method, higher_is_better)
-        alike = tf.reduce_max(utilities, -1, keepdims=True) == tf.reduce_min(utilities, -1, keepdims=True)
-        return tf.where(~alike, self._balanced(utilities, method), 0.0)
+        ranked = utilities(fitnesses, method, higher_is_better)
+        alike = tf.reduce_max(ranked, -1, keepdims=True) == tf.reduce_min(ranked, -1, keepdims=True)
+        return tf.where(~alike, self._balanced(ranked, method), 0.0)
 
     def _balanced(self, utilities, method):
         """Weights of sum 0: no utility that is common to all moves anything."""
@@ -318,11 +389,11 @@ class SearchDistribution:
             raise ValueError(f"A gradient has a learning rate or an optimizer, not both. Received both: {_list(both)}")
         steps = []
         for name in self.GRADIENTS:
-            gradient = _tensor(gradients[name], self.dtype)
+            gradient = as_tensor(gradients[name], self.dtype)
             if name in optimizers:
                 gradient = optimizers[name].ascent(gradient)
             else:
-                gradient *= _tensor(learning_rates.get(name, self._learning_rate(name)), self.dtype)
+                gradient *= as_tensor(learning_rates.get(name, self._learning_rate(name)), self.dtype)
             steps.append(gradient)
         return steps
 
@@ -346,10 +417,18 @@ class SearchDistribution:
 
     def relative_entropy(self, other):
         """The Kullback-Leibler divergence to `other`, of the same type and shape: shape [B...], >= 0, in nats."""
+        self._check_gaussian("relative_entropy")
         self._check_other(other)
         variance = other.sigma**2
         change = 2.0 * tf.math.log(self.sigma / other.sigma)
         return 0.5 * tf.reduce_sum(numerics.expm1_minus(change) + (self.mu - other.mu) ** 2 / variance, axis=-1)
+
+    def _check_gaussian(self, method):
+        if not {"mu", "sigma"} <= set(self.TENSORS):
+            raise NotImplementedError(
+                f"A distribution of parameters other than `mu` and `sigma` must define `{method}`. "
+                f"Received: {type(self).__name__} of {_list(self.TENSORS)}"
+            )
 
     def _check_other(self, other):
         if type(other) is not type(self):
@@ -361,14 +440,18 @@ class SearchDistribution:
     def _check_population(self, samples, name):
         """Raise unless a tensor has the shape of a population."""
         shape, batch = tuple(samples.shape), self.batch_shape
-        if len(shape) != len(batch) + 2 or shape[:-2] != batch or shape[-1] != self.solution_length:
+        if len(shape) != len(batch) + 2 or shape[:-2] != batch or shape[-1] != self.solution_length or not shape[-2]:
             wanted = ", ".join(map(str, (*batch, "N", self.solution_length)))
             raise ValueError(f"`{name}` must have shape ({wanted}). Received: {name} of shape {shape}")
 
 
-def _tensor(x, dtype):
+def as_tensor(x, dtype):
+    """A tensor of a dtype; plain numbers keep all their digits up to the cast."""
     # Of plain numbers TensorFlow's `cast` makes float32 first.
-    return tf.cast(np.asarray(x, "float64") if isinstance(x, list | tuple | float | int) else x, dtype)
+    try:
+        return tf.cast(np.asarray(x, "float64") if isinstance(x, list | tuple | float | int) else x, dtype)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Parameters, samples and gradients must be tensors of numbers. Received: {x!r}") from error
 
 
 def _dtype(mu):

@@ -11,16 +11,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgdists import random
+from kgdists import numerics, random
 from kgdists.evolution import loop, noise, run_file
-from kgdists.evolution.bounds import Bounds
+from kgdists.evolution.bounds import Bounds, spacing
 from kgdists.evolution.objective import Objective
 from kgdists.evolution.ranking import METHODS
 
-__all__ = ["Best", "Searcher", "State"]
+__all__ = ["Best", "Searcher", "State", "as_callbacks", "check_count", "check_number", "checked"]
 
 BETTER = {"max": np.max, "min": np.min}
 CALL_SECONDS = 0.3  # of compiled generations between two looks at the progress bar
+SPACINGS = {"reflect": 4.0, "transform": 1000.0}  # of numbers, that the first standard deviation must be wide
 NOT_SAVED = ("objective", "map", "seed")
 
 
@@ -50,6 +51,10 @@ class Best(NamedTuple):
 
     solution: np.ndarray
     fitness: Any
+
+
+class _Settings(NamedTuple):
+    config: dict
 
 
 class Searcher:
@@ -120,6 +125,22 @@ class Searcher:
         searcher._arguments = run_file.arguments(cls.__init__, args, kwargs)
         return searcher
 
+    def __getstate__(self):
+        # What is compiled is compiled anew. A copy runs by itself, whoever ran this one.
+        state = self.__dict__ | {"_generations": None, "_rows": list(self._rows)}
+        state.pop("engine", None)
+        arguments = {name: x for name, x in self._arguments.items() if name not in ("objective", "map")}
+        return state | {"_arguments": {name: _packed(x) for name, x in arguments.items()}}
+
+    def __setstate__(self, state):
+        objective = state["objective"]
+        function, mapping = (None, map) if objective is None else (objective.function, objective.map)
+        arguments = {name: _unpacked(x) for name, x in state["_arguments"].items()}
+        self.__dict__.update(state, _arguments={"objective": function, "map": mapping} | arguments)
+
+    def __reduce_ex__(self, protocol):
+        return object.__new__, (type(self),), self.__getstate__()
+
     def __init__(
         self,
         objective,
@@ -148,8 +169,8 @@ class Searcher:
     ):
         if objective_sense not in BETTER:
             raise ValueError(f"`objective_sense` must be one of {tuple(BETTER)}. Received: {objective_sense!r}")
-        _check_count(1, solution_length=solution_length, popsize=popsize)
-        _check_count(0, restarts=0 if restarts is None else restarts, patience=0 if patience is None else patience)
+        check_count(1, solution_length=solution_length, popsize=popsize)
+        check_count(0, restarts=0 if restarts is None else restarts, patience=0 if patience is None else patience)
         if dtype not in ("float32", "float64"):
             raise ValueError(f"`dtype` must be 'float32' or 'float64'. Received: dtype={dtype!r}")
         if ranking_method not in METHODS:
@@ -163,11 +184,16 @@ class Searcher:
         self.ranking_method = ranking_method
         self.dtype = dtype
         self.seed = tf.cast(random.key(seed), "int64")
+        if not callable(map):
+            raise ValueError(f"`map` must be callable. Received: map={map!r}")
         self.stdev_min, self.stdev_max, self.stdev_max_change = stdev_min, stdev_max, stdev_max_change
         self.bounds = None if bounds is None else Bounds(*_pair(bounds), bounds_method, self.solution_length, dtype)
         if self.bounds is not None and stdev_max is None:
             self.stdev_max = self.bounds.stdev_max
         self.center_init, self.stdev_init = self._begin(center_init, stdev_init, radius_init)
+        self._check_limits()
+        if not isinstance(tol_stdev, numbers.Real) or not tol_stdev >= 0.0:
+            raise ValueError(f"`tol_stdev` must be a number >= 0. Received: tol_stdev={tol_stdev!r}")
         self.restarts = restarts
         self.double_popsize = double_popsize
         self.tol_stdev = tol_stdev
@@ -185,8 +211,8 @@ class Searcher:
         length = self.solution_length
         if center is None:
             center = np.zeros(length) if self.bounds is None else self.bounds.center
-        center = np.asarray(center, "float64")
-        stdev = np.asarray(stdev, "float64") if radius is None else np.asarray(radius, "float64") / math.sqrt(length)
+        center = _numbers("center_init", center)
+        stdev = _numbers("stdev_init", stdev) if radius is None else _numbers("radius_init", radius) / math.sqrt(length)
         try:
             shape = np.broadcast_shapes(center.shape, stdev.shape, (length,))
         except ValueError:
@@ -202,10 +228,44 @@ class Searcher:
                 f"Received: {center} and {stdev}"
             )
         center, stdev = np.broadcast_to(center, shape), np.broadcast_to(stdev, shape)
+        given, resolution = center, spacing(center, self.dtype)
         if self.bounds is not None:
             center, slope = self.bounds.encode(center)
             stdev = stdev / slope
+            resolution = self.bounds.resolution(center)
+        least = SPACINGS["reflect" if self.bounds is None else self.bounds.method] * resolution
+        if not (stdev >= least).all():
+            index = np.argwhere(stdev < least)[0].tolist()
+            raise ValueError(
+                "The first standard deviation must be larger than the steps between numbers of `dtype` at "
+                "`center_init`: use dtype='float64', a larger deviation, or a center nearer to 0 (where bounds "
+                f"transform, nearer to their middle). Received: dtype={self.dtype!r}, a deviation of "
+                f"{stdev[tuple(index)]:.3g} where numbers are {resolution[tuple(index)]:.3g} apart, at center_init="
+                f"{given[tuple(index)]}"
+            )
         return tf.constant(center, self.dtype), tf.constant(stdev, self.dtype)
+
+    def _check_limits(self):
+        """Raise unless the limits of standard deviations are numbers, fit the searches, and leave room."""
+        limits = {name: getattr(self, name) for name in ("stdev_min", "stdev_max", "stdev_max_change")}
+        limits = {name: _numbers(name, limit) for name, limit in limits.items() if limit is not None}
+        for name, limit in limits.items():
+            shape = tuple(self.center_init.shape)
+            if limit.ndim > len(shape) or any(
+                m not in (1, n) for m, n in zip(limit.shape[::-1], shape[::-1], strict=False)
+            ):
+                raise ValueError(
+                    f"`{name}` must be a number or of shape [D] or [B..., D], {shape}. Received: shape {limit.shape}"
+                )
+            least = np.nextafter(0.0, 1.0) if name == "stdev_max" else 0.0
+            if not (limit >= least).all():
+                rule = ">" if name == "stdev_max" else ">="
+                raise ValueError(f"`{name}` must be {rule} 0. Received: {name}={limit}")
+        if "stdev_min" in limits and "stdev_max" in limits and not (limits["stdev_min"] <= limits["stdev_max"]).all():
+            raise ValueError(
+                "`stdev_min` must be <= `stdev_max`, which is half the distance of bounds that reflect unless it is "
+                f"given. Received: stdev_min={limits['stdev_min']}, stdev_max={limits['stdev_max']}"
+            )
 
     # The search as pure functions.
 
@@ -228,7 +288,29 @@ class Searcher:
         return state.distribution.sample_rows(key, first_row, self.popsize if num_solutions is None else num_solutions)
 
     def tell(self, state, samples, fitnesses):
-        """The next state, by the fitnesses [B..., N] of the samples [B..., N, D] that `ask` returned."""
+        """The next state, by the fitnesses of samples: those of `ask` in any order, some of them, or any others.
+
+        Parameters
+        ----------
+        state : State
+        samples : tensor, shape [B..., N, D]
+        fitnesses : tensor or sequence of real numbers, shape [B..., N]
+            They are ranked as they are, in their own dtype.
+
+        Raises
+        ------
+        ValueError
+            On wrong shapes and numbers, on samples that are not finite, and where no fitness is a number.
+        """
+        samples, fitnesses = self._told(state, samples, fitnesses)
+        return checked(self._moved_by(state, samples, fitnesses))
+
+    def _tell_asked(self, state, samples, fitnesses):
+        """The same for exactly what `ask` returned, in its order."""
+        tell = self._moved_by if type(self).tell is Searcher.tell else self.tell
+        return tell(state, samples, fitnesses)
+
+    def _moved_by(self, state, samples, fitnesses):
         gradients = state.distribution.compute_gradients(
             samples, fitnesses, objective_sense=self.objective_sense, ranking_method=self.ranking_method
         )
@@ -243,6 +325,18 @@ class Searcher:
         return samples if self.bounds is None else self.bounds.decode(samples)
 
     # For the subclasses.
+
+    def _drawn(self, state, count):
+        """The standard normal numbers of the first `count` rows of the population."""
+        return state.distribution.noise_rows(noise.generation_key(state.seed, state.generation), 0, count)
+
+    def _told(self, state, samples, fitnesses):
+        """What `tell` is given as tensors; raises unless they fit."""
+        samples, fitnesses = state.distribution.population(samples, fitnesses)
+        values = numerics.concrete(fitnesses)
+        if values is not None and np.isnan(values).all(axis=-1).any():
+            raise ValueError("Some solution must have a fitness that is not NaN. Received: only NaN")
+        return samples, fitnesses
 
     def _first(self, distribution, extra=(), seed=None):
         """The state that a subclass's `init` returns."""
@@ -319,7 +413,7 @@ class Searcher:
         Parameters
         ----------
         num_generations : int, >= 1
-        callbacks : None or sequence of keras.callbacks.Callback
+        callbacks : None, keras.callbacks.Callback or sequence of these
             An epoch is a generation, and a compiled call of its own; without callbacks many generations are one call.
             `callback.model.searcher` is this searcher.
         progress : bool
@@ -336,11 +430,11 @@ class Searcher:
         ValueError
             If the fitnesses of a generation are all NaN.
         """
-        _check_count(1, num_generations=num_generations)
+        check_count(1, num_generations=num_generations)
         result = keras.callbacks.History()
         model = keras.Model()
         model.searcher, model.stop_training, model.optimizer = self, False, None
-        callbacks = keras.callbacks.CallbackList(list(callbacks or ()), model=model, epochs=num_generations)
+        callbacks = keras.callbacks.CallbackList(as_callbacks(callbacks), model=model, epochs=num_generations)
         one_by_one = bool(callbacks.callbacks)
         bar = keras.utils.Progbar(
             num_generations,
@@ -381,6 +475,7 @@ class Searcher:
             "num_restarts": self.num_restarts,
             "is_converged": self.is_converged,
             "seed": self.seed.numpy().tolist(),
+            "fitness_dtype": self._current().best_fitness.dtype.name,
         }
         run_file.write(path, type(self).__name__, self._settings(), self._current(), self.history, facts)
 
@@ -392,7 +487,8 @@ class Searcher:
 
         def start(facts):
             self._resize(facts["popsize"])
-            return loop.begin(self.init())
+            # Files of version 0.1 have fitnesses of the dtype of the search.
+            return loop.begin(self.init(), facts.get("fitness_dtype"))
 
         popsize = self.popsize
         try:
@@ -448,7 +544,7 @@ class Searcher:
         center = self.center_init + self.stdev_init * tf.constant(rng.normal(size=self.center_init.shape), self.dtype)
         state = state._replace(distribution=state.distribution.modified_copy(mu=center))
         found = {"best": self._progress.best, "best_fitness": self._progress.best_fitness}
-        self._progress = loop.begin(state)._replace(**found)
+        self._progress = loop.begin(state, found["best_fitness"].dtype)._replace(**found)
 
     def _resize(self, popsize):
         """Make all anew that depends on the size of the population, and keep where the search stands."""
@@ -469,6 +565,34 @@ class Searcher:
         return {name: of(rows[name].reshape(len(rows[name]), -1), axis=1).tolist() for name, of in of_batch.items()}
 
 
+def checked(state):
+    """A state that has been moved by samples; raises where they were too far away for its numbers."""
+    for x in tf.nest.flatten(state.distribution):
+        values = numerics.concrete(x)
+        if values is not None and not np.isfinite(values).all():
+            raise ValueError(
+                "Samples must be so near to the search distribution that its parameters stay finite. Received: samples "
+                "that make them infinite or NaN"
+            )
+    return state
+
+
+def _packed(x):
+    """An argument that can be copied: of a Keras optimizer its settings."""
+    return _Settings(keras.optimizers.serialize(x)) if isinstance(x, keras.optimizers.Optimizer) else x
+
+
+def _unpacked(x):
+    return keras.optimizers.deserialize(x.config) if isinstance(x, _Settings) else x
+
+
+def _numbers(name, x):
+    try:
+        return np.asarray(x, "float64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` must be a number or an array of numbers. Received: {name}={x!r}") from error
+
+
 def _pair(bounds):
     try:
         low, high = bounds
@@ -477,7 +601,27 @@ def _pair(bounds):
     return low, high
 
 
-def _check_count(least, **counts):
+def check_count(least, **counts):
     for name, count in counts.items():
         if not isinstance(count, numbers.Integral) or isinstance(count, bool) or count < least:
             raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={count!r}")
+
+
+def as_callbacks(callbacks):
+    """None, a single callback or a sequence of them as a list."""
+    if callbacks is None:
+        return []
+    several = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else callbacks
+    if isinstance(several, list | tuple) and all(isinstance(one, keras.callbacks.Callback) for one in several):
+        return list(several)
+    raise ValueError(
+        f"`callbacks` must be None, a keras.callbacks.Callback or a sequence of these. Received: {callbacks!r}"
+    )
+
+
+def check_number(name, x, low, high, closed=False):
+    """Raise unless `x` is a number with `low < x < high`; if `closed`, `high` too."""
+    is_number = isinstance(x, numbers.Real) and not isinstance(x, bool)
+    if not is_number or not (low < x < high or (closed and x == high)):
+        rule = "a finite number > 0" if high == math.inf else f"a number > {low} and {'<=' if closed else '<'} {high}"
+        raise ValueError(f"`{name}` must be {rule}. Received: {name}={x!r}")

@@ -60,11 +60,12 @@ class SeparableGaussian(SearchDistribution):
         if self.parenthood_ratio is None:
             return super()._weights(fitnesses, method, higher_is_better)
         length = fitnesses.shape[-1]
-        elites = self._num_elites(length)
+        elites = self.check_elite(length)
         elite = np.where(np.arange(length) < length - elites, 0.0, 1.0 / elites)
-        return share(fitnesses if higher_is_better else -fitnesses, elite)
+        return share(fitnesses, elite, higher_is_better)
 
-    def _num_elites(self, num_solutions):
+    def check_elite(self, num_solutions):
+        """The number of solutions of the elite of a population; raises a ValueError unless these are two."""
         elites = math.floor(num_solutions * self.parenthood_ratio)
         if elites < 2:
             raise ValueError(
@@ -76,7 +77,7 @@ class SeparableGaussian(SearchDistribution):
     def gradients(self, sums, weights):
         total = tf.reduce_sum(weights, axis=-1, keepdims=True)
         if self.parenthood_ratio is not None:
-            elites = self._num_elites(weights.shape[-1])
+            elites = self.check_elite(weights.shape[-1])
             variance = tf.maximum(sums["sigma"] - sums["mu"] ** 2, 0.0) * (elites / (elites - 1))
             change = tf.where(total > 0.0, tf.sqrt(variance) - 1.0, 0.0)
             return {"mu": self.sigma * sums["mu"], "sigma": self.sigma * change}

@@ -1,7 +1,10 @@
 """`SymmetricSeparableGaussian`: solutions in pairs on opposite sides of the centre."""
 
+import numpy as np
 import tensorflow as tf
 
+from kgdists.evolution.ranking import as_fitnesses
+from kgdists.evolution.search_distribution import SearchDistribution
 from kgdists.evolution.separable_gaussian import SeparableGaussian
 
 __all__ = ["SymmetricSeparableGaussian"]
@@ -29,6 +32,7 @@ class SymmetricSeparableGaussian(SeparableGaussian):
         return super()._to_noise(samples[..., 0::2, :])
 
     def weights(self, fitnesses, *, objective_sense, ranking_method=None):
+        fitnesses = as_fitnesses(fitnesses)
         _check_even(fitnesses.shape[-1], "num_solutions")
         return super().weights(fitnesses, objective_sense=objective_sense, ranking_method=ranking_method)
 
@@ -38,6 +42,19 @@ class SymmetricSeparableGaussian(SeparableGaussian):
             "mu": tf.linalg.matvec(z, plus - minus, transpose_a=True),
             "sigma": tf.linalg.matvec(z**2, plus + minus, transpose_a=True),
         }
+
+    def _compute_gradients(self, samples, weights, ranking_used):
+        plus, minus, mu = samples[..., 0::2, :], samples[..., 1::2, :], self.mu[..., None, :]
+        size = tf.abs(plus) + tf.abs(minus) + 2.0 * tf.abs(mu)
+        rounding = 8.0 * np.finfo(self.mu.dtype.as_numpy_dtype).eps * size
+        in_pairs = tf.reduce_all(tf.abs((plus - mu) + (minus - mu)) <= rounding)
+        # The sums of pairs are those of their two samples, so that other samples are told like any.
+        sums = tf.cond(
+            in_pairs,
+            lambda: self.weighted_sums(samples, weights),
+            lambda: SearchDistribution.noise_sums(self, SearchDistribution._to_noise(self, samples), weights),
+        )
+        return self.gradients(sums, weights)
 
     def _divided(self, mu_gradient, sigma_gradient, weights):
         # A pair is one direction, which counts the mean of its two weights.

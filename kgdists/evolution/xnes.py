@@ -4,9 +4,10 @@ import math
 
 import tensorflow as tf
 
-from kgdists.evolution import noise
+from kgdists.evolution.coordinates import coordinates
 from kgdists.evolution.exp_gaussian import ExpGaussian
 from kgdists.evolution.gaussian_searcher import GaussianSearcher
+from kgdists.evolution.searcher import check_count, check_number, checked
 from kgdists.evolution.snes import default_popsize
 
 __all__ = ["XNES"]
@@ -58,6 +59,9 @@ class XNES(GaussianSearcher):
         ranking_method="nes",
         **kwargs,
     ):
+        check_count(1, solution_length=solution_length)
+        if stdev_learning_rate is not None:
+            check_number("stdev_learning_rate", stdev_learning_rate, 0.0, math.inf)
         natural = 0.6 * (3.0 + math.log(solution_length)) / (solution_length * math.sqrt(solution_length))
         if stdev_learning_rate is None:
             stdev_learning_rate = natural
@@ -77,13 +81,20 @@ class XNES(GaussianSearcher):
         )
 
     def tell(self, state, samples, fitnesses):
-        """The next state, by the fitnesses [B..., N] of the samples [B..., N, D] that `ask` returned, in their order.
+        """The next state, by the fitnesses [B..., N] of any samples [B..., N, D]; see `Searcher.tell`.
 
-        The samples' coordinates z are drawn again: once a direction is as thin as the samples' rounding, they do not
-        follow from the samples.
+        The coordinates z of what `ask` returned are drawn again: once a direction is as thin as the samples' rounding,
+        they do not follow from the samples. Those of others are solved for, see `coordinates`.
         """
+        samples, fitnesses = self._told(state, samples, fitnesses)
+        drawn = self._drawn(state, max(self.popsize, samples.shape[-2]))
+        return checked(self._moved(state, coordinates(state.distribution, drawn, samples), fitnesses))
+
+    def _tell_asked(self, state, samples, fitnesses):
+        return self._moved(state, self._drawn(state, fitnesses.shape[-1]), fitnesses)
+
+    def _moved(self, state, z, fitnesses):
         distribution = state.distribution
-        z = distribution.noise_rows(noise.generation_key(state.seed, state.generation), 0, fitnesses.shape[-1])
         weights = distribution.weights(
             fitnesses, objective_sense=self.objective_sense, ranking_method=self.ranking_method
         )
