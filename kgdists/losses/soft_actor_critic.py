@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from kgdists import numerics
 from kgdists.shapes import check_same, dtype_of
 
 __all__ = ["sac_actor", "sac_actor_discrete", "sac_critic", "sac_temperature"]
@@ -31,7 +32,7 @@ def sac_critic(values_1, values_2, targets):
     """
     check_same(values_1=values_1, values_2=values_2, targets=targets)
     targets = ops.stop_gradient(targets)
-    return 0.5 * (ops.mean(ops.square(values_1 - targets)) + ops.mean(ops.square(values_2 - targets)))
+    return 0.5 * (numerics.mean(ops.square(values_1 - targets)) + numerics.mean(ops.square(values_2 - targets)))
 
 
 def sac_actor(log_proba, values, alpha):
@@ -50,7 +51,7 @@ def sac_actor(log_proba, values, alpha):
 
     Returns
     -------
-    float scalar.
+    float scalar, 0 for a batch of no rows.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def sac_actor(log_proba, values, alpha):
         If the shapes differ.
     """
     check_same(log_proba=log_proba, values=values)
-    return ops.mean(_constant(alpha, log_proba) * log_proba - values)
+    return numerics.mean(_constant(alpha, log_proba) * log_proba - values)
 
 
 def sac_actor_discrete(log_probs, values, alpha):
@@ -77,7 +78,7 @@ def sac_actor_discrete(log_probs, values, alpha):
 
     Returns
     -------
-    float scalar.
+    float scalar, 0 for a batch of no rows.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def sac_actor_discrete(log_probs, values, alpha):
     log_probs = ops.where(is_possible, log_probs, 0.0)
     probs = ops.where(is_possible, ops.exp(log_probs), 0.0)
     costs = _constant(alpha, log_probs) * log_probs - ops.where(is_possible, ops.stop_gradient(values), 0.0)
-    return ops.mean(ops.sum(probs * costs, axis=-1))
+    return numerics.mean(ops.sum(probs * costs, axis=-1))
 
 
 def sac_temperature(log_alpha, entropy, target_entropy):
@@ -109,7 +110,7 @@ def sac_temperature(log_alpha, entropy, target_entropy):
 
     Returns
     -------
-    float scalar.
+    float scalar, 0 for a batch of no rows.
 
     Raises
     ------
@@ -118,7 +119,7 @@ def sac_temperature(log_alpha, entropy, target_entropy):
     """
     if len(log_alpha.shape) != 0:
         raise ValueError(f"`log_alpha` must be a scalar. Received: log_alpha of shape {tuple(log_alpha.shape)}")
-    return log_alpha * ops.mean(ops.stop_gradient(entropy) - target_entropy)
+    return log_alpha * numerics.mean(ops.stop_gradient(entropy) - target_entropy)
 
 
 def _constant(x, like):
