@@ -46,6 +46,7 @@ __all__ = [
     "expm1_minus_series",
     "is_variable",
     "max_last",
+    "mean",
     "soft_clip",
     "soft_clip_inverse",
     "value_of",
@@ -103,6 +104,14 @@ def max_last(x):
     Without an `initial` value Keras refuses all empty tensors, also those whose last axis is not the empty one.
     """
     return ops.max(x, axis=-1, keepdims=True, initial=-float("inf"))
+
+
+def mean(x):
+    """The mean of all numbers of `x`; 0 if there are none, so that a batch of no rows adds nothing to a loss."""
+    shape = ops.shape(x)
+    if all(isinstance(size, int) for size in shape):
+        return ops.sum(x) if 0 in shape else ops.mean(x)
+    return ops.mean(x) if isinstance(x, keras.KerasTensor) else ops.where(ops.equal(ops.size(x), 0), 0.0, ops.mean(x))
 
 
 def with_gradient(function):

@@ -5,6 +5,8 @@ from collections import namedtuple
 import keras
 from keras import ops
 
+from kgdists import numerics
+
 __all__ = ["Policy", "split_mask"]
 
 
@@ -92,8 +94,28 @@ class Policy(keras.Model):
         loss = -y_pred.log_proba(y)
         if sample_weight is not None:
             loss = loss * ops.reshape(ops.cast(sample_weight, loss.dtype), ops.shape(loss))
-        total = ops.reshape(sum(self.losses, ops.mean(loss)), (1,))
+        total = ops.reshape(sum(self.losses, numerics.mean(loss)), (1,))
         return _ReplicaLoss("replica_loss", dtype=total.dtype)(total, total)
+
+    def predict(self, x, *args, **kwargs):
+        """The distributions of many observations, with NumPy parameters; arguments as for `keras.Model.predict`.
+
+        No rows, an array of shape [0, ...], give a distribution of batch shape [0].
+        """
+        # Keras has no batch of such an array, and then no outputs to join.
+        return self.predict_on_batch(x) if _has_no_rows(x) else super().predict(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """Loss and metrics of observations and actions; arguments as for `keras.Model.evaluate`.
+
+        Raises
+        ------
+        ValueError
+            If there are no rows, whose mean loss has no value.
+        """
+        if _has_no_rows(x):
+            raise ValueError("`x` must have at least one row: the mean loss of none has no value. Received: no rows")
+        return super().evaluate(x, *args, **kwargs)
 
     def predict_step(self, *args):
         # Their number depends on the backend; only TensorFlow's has strategies.
@@ -148,6 +170,13 @@ class Policy(keras.Model):
     def from_config(cls, config):
         layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("trunk", "head")}
         return cls(**(config | layers))
+
+
+def _has_no_rows(x):
+    """Whether observations are arrays, possibly nested and with None among them, of no rows."""
+    arrays = [leaf for leaf in keras.tree.flatten(x) if leaf is not None]
+    shapes = [tuple(getattr(leaf, "shape", ())) for leaf in arrays]
+    return bool(shapes) and all(shape[:1] == (0,) for shape in shapes)
 
 
 def _spec(x):

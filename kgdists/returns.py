@@ -78,8 +78,7 @@ def lambda_returns(rewards, next_values, terminated, truncated, gamma, lambda_):
         total = bootstrapped + decay * (following - next_value)
         return total, total
 
-    _, totals = ops.scan(step, next_values[-1], (bootstrapped, decays, next_values), reverse=True)
-    return totals
+    return _backwards(step, lambda: next_values[-1], (bootstrapped, decays, next_values))
 
 
 def n_step(rewards, next_values, terminated, truncated, gamma, n, lambda_=1.0):
@@ -171,7 +170,7 @@ def gae(rewards, values, next_values, terminated, truncated, gamma, gae_lambda):
         advantage = delta + decay * advantage
         return advantage, advantage
 
-    _, advantages = ops.scan(step, ops.zeros_like(deltas[0]), (deltas, decays), reverse=True)
+    advantages = _backwards(step, lambda: ops.zeros_like(deltas[0]), (deltas, decays))
     return advantages, advantages + values
 
 
@@ -240,9 +239,16 @@ def vtrace(
         return error, error
 
     scaled = ops.minimum(ratios, clip_rho) * deltas, ops.minimum(ratios, clip_trace) * decays
-    _, errors = ops.scan(step, ops.zeros_like(deltas[0]), scaled, reverse=True)
+    errors = _backwards(step, lambda: ops.zeros_like(deltas[0]), scaled)
     later = ops.concatenate([errors[1:], ops.zeros_like(errors[:1])])
     return deltas + decays * later, values + errors
+
+
+def _backwards(step, start, sequences):
+    """What `step` gives at each time, from the last one on, where `start()` comes in; nothing for no time at all."""
+    if sequences[0].shape[0] == 0:
+        return sequences[0]
+    return ops.scan(step, start(), sequences, reverse=True)[1]
 
 
 def _check_factors(**factors):

@@ -948,3 +948,270 @@ def test_nan_stays_nan_in_a_graph_and_in_its_row(make_vectors):
             assert np.isnan(first).any() and np.isfinite(second).all(), name
         for first, second in gradients:
             assert np.isnan(first).any() and np.isfinite(second).all()
+
+
+# Variables as parameters: they are read at construction, and gradients reach them.
+
+
+VARIABLES = {"tensorflow": tf.Variable, "keras": lambda x: keras.Variable(x, dtype=x.dtype.name)}
+each_variable = pytest.mark.parametrize("variable", VARIABLES.values(), ids=VARIABLES.keys())
+
+
+def with_variables(dist, variable):
+    """A function that makes the same distribution of variables, and these."""
+    variables = {name: variable(x) for name, x in dist.params.items()}
+    return lambda: type(dist).from_params(variables, **dist._static()), list(variables.values())
+
+
+def all_methods(p, q, x):
+    drawn = {"sample": p.sample((2, 1), seed=3), "action": p.sample_action(seed=4)}
+    return evaluate(p, q, x) | drawn | {"drawn": p.sample_and_log_proba(2, seed=5)}
+
+
+def changed(variables):
+    for variable in variables:
+        variable.assign(variable + 1)
+
+
+@each_variable
+def test_a_distribution_of_variables_has_every_method_and_stays_as_it_was(make, variable):
+    p, q, x = pair(make)
+    want = all_methods(p, q, x)
+    construct, variables = with_variables(p, variable)
+    made, other, x = construct(), with_variables(q, variable)[0](), keras.tree.map_structure(variable, x)
+    assert_same_values(all_methods(made, other, x), want)
+    changed([*variables, *flat(x)])
+    assert_same_dist(made, p)
+    assert_same_dist(keras.tree.map_structure(lambda leaf: leaf, made), p)
+    assert not any(np.array_equal(*leaves) for leaves in zip(construct().params.values(), flat(p), strict=True))
+
+
+def scores(p, q, x):
+    """The sum of what is differentiable in the parameters of `p`."""
+    values = [getattr(p, name)(*args) for name, args in (("entropy", ()), ("kl_divergence", (q,))) if has(p, name)]
+    return sum(ops.sum(value) for value in [p.log_proba(x), *values, *flat(p.sample(2, seed=3))])
+
+
+def gradients_of(construct, sources, q, x):
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        value = scores(construct(), q, x)
+    return tape.gradient(value, sources)
+
+
+@pytest.mark.parametrize(
+    "variable", [VARIABLES["tensorflow"], pytest.param(VARIABLES["keras"], marks=pytest.mark.exhaustive)]
+)
+def test_gradients_reach_variables_inside_a_tape(make, variable):
+    p, q, x = pair(make)
+    sources = list(p.params.values())
+    tensors = dict(zip(p.params, sources, strict=True))
+    want = gradients_of(lambda: type(p).from_params(tensors, **p._static()), sources, q, x)
+    construct, variables = with_variables(p, variable)
+    got = gradients_of(
+        construct, [getattr(v, "value", v) if variable is not tf.Variable else v for v in variables], q, x
+    )
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@each_variable
+def test_a_traced_function_reads_variables_anew_and_gradients_reach_them(make, variable, jit_compile):
+    p, q, x = pair(make)
+    construct, variables = with_variables(p, variable)
+    sources = [v if variable is tf.Variable else v.value for v in variables]
+    function = tf.function(lambda: gradients_of(construct, sources, q, x), autograph=False, jit_compile=jit_compile)
+    for _ in range(2):
+        for got, want in zip(function(), gradients_of(construct, sources, q, x), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+        for source in sources:
+            source.assign(1.1 * source)
+
+
+@each_variable
+def test_a_traced_function_makes_a_distribution_of_what_the_variable_is_at_that_call(variable):
+    logits = variable(tf.zeros((1, 2)))
+    function = tf.function(lambda: kg.CategoricalDist(logits).probs, autograph=False)
+    np.testing.assert_allclose(function(), [[0.5, 0.5]])
+    logits.assign(np.log([[1.0, 3.0]]))
+    np.testing.assert_allclose(function(), [[0.25, 0.75]], rtol=1e-6)
+
+
+@each_variable
+def test_the_old_policy_does_not_follow_a_gradient_step(variable):
+    logits = variable(tf.zeros((1, 2)))
+    old = kg.CategoricalDist(logits)
+    logits.assign([[1.0, 0.0]])
+    new = kg.CategoricalDist(logits)
+    np.testing.assert_allclose(old.kl_divergence(new), [0.12011451], rtol=1e-6)
+    np.testing.assert_allclose(new.proba_ratio([0], old), [2.0 / (1.0 + np.exp(-1.0))], rtol=1e-6)
+
+
+class OwnVariables(keras.layers.Layer):
+    """A normal distribution, the same for all observations, of two variables of the layer."""
+
+    def build(self, shape):
+        self.mu = self.add_weight(shape=(1,), initializer="zeros")
+        self.logvar = self.add_weight(shape=(1,), initializer="zeros")
+
+    def call(self, x):
+        # One without a batch, as many times as there are rows.
+        one = kg.NormalDist(self.mu, self.logvar)
+        return kg.NormalDist(one.mu + 0.0 * x, one.logvar + 0.0 * x)
+
+
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def test_fit_moves_the_variables_of_a_layer(jit_compile):
+    policy = kg.Policy(keras.layers.Identity(), OwnVariables())
+    policy.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
+    y = np.random.default_rng(0).normal(3.0, 0.5, size=(64, 1)).astype("float32")
+    policy.fit(np.zeros_like(y), y, batch_size=64, verbose=0)
+    # One step from the standard normal, whose gradients are -y and (1 - y^2) / 2.
+    moved = [np.asarray(v)[0] for v in policy.trainable_variables]
+    np.testing.assert_allclose(moved, [0.1 * np.mean(y), 0.05 * np.mean(y * y - 1.0)], rtol=1e-4)
+
+
+ONE = np.array([[1.0, 2.0]], "float32")
+FURTHER = {
+    "float16": lambda v: kg.NormalDist(v(ONE.astype("float16")), v(ONE.astype("float16"))),
+    "bfloat16": lambda v: kg.CategoricalDist(v(tf.cast(ONE, "bfloat16"))),
+    "float64": lambda v: kg.NormalDist(v(ONE.astype("float64")), v(ONE.astype("float64"))),
+    "no_batch": lambda v: kg.BetaDist(v(ONE[0]), v(ONE[0])),
+    "three_axes": lambda v: kg.BernoulliDist(v(ONE[None])),
+    "mask": lambda v: kg.CategoricalDist(ONE, mask=v(np.array([[True, False]]))),
+    "integer_mask": lambda v: kg.CategoricalDist(ONE, mask=v(np.array([[1, 0]], "int32"))),
+    "mask_of_options": lambda v: kg.MultiCategoricalDist(ONE, [2], mask=v(np.array([[1, 0]], "int32"))),
+    "mask_of_bits": lambda v: kg.BernoulliDist(ONE, mask=v(np.array([[2, 0]], "int32"))),
+    "temperature": lambda v: kg.RelaxedOneHotCategorical(v(np.float32(0.5)), logits=ONE),
+    "probs": lambda v: kg.RelaxedOneHotCategorical(0.5, probs=v(ONE)),
+    "one_of_two": lambda v: kg.NormalDist(v(ONE), ONE),
+    "nested": lambda v: kg.CompositeDist({"a": (kg.NormalDist(v(ONE), v(ONE)), kg.CategoricalDist(v(ONE)))}),
+    "chosen": lambda v: kg.OneOfDist(
+        (kg.CategoricalDist(v(ONE)), (kg.NormalDist(v(ONE), ONE), kg.BernoulliDist(v(ONE))))
+    ),
+    "relaxed": lambda v: kg.CategoricalDist(v(ONE)).relaxed(v(np.float32(0.7))),
+    "bounds": lambda v: kg.BetaDist(ONE, ONE, low=v(-ONE[0]), high=v(ONE[0])),
+    "squashed_bounds": lambda v: kg.SquashedNormalDist(v(ONE), ONE, low=v(-ONE[0]), high=v(ONE[0])),
+    "mixture": lambda v: kg.GaussianMixtureDist(v(ONE), v(ONE[..., None]), logvar=v(ONE[..., None])),
+    "full_mixture": lambda v: kg.GaussianMixtureDist(v(ONE), v(ONE[..., None]), scale_tril=v(ONE[..., None, None])),
+    "target": lambda v: kg.targets.DiagonalGaussianMixture(v(ONE.T), v(ONE.T), v(ONE[0])).distribution,
+}
+MUTABLE = {
+    "tensorflow": lambda x: tf.Variable(x),
+    "keras": lambda x: keras.Variable(x, dtype=keras.backend.standardize_dtype(x.dtype)),
+    "numpy": lambda x: np.array(x, "float32" if x.dtype == "bfloat16" else None),
+}
+
+
+@pytest.mark.parametrize("kind", MUTABLE)
+@pytest.mark.parametrize("name", FURTHER)
+def test_what_was_given_may_be_overwritten(name, kind):
+    """Variables and arrays, wherever one may be given."""
+    given = []
+
+    def keep(x):
+        given.append(MUTABLE[kind](x))
+        return given[-1]
+
+    dist = FURTHER[name](keep)
+    before = leaves_of(dist), dist._static()
+    drawn = keras.tree.map_structure(np.array, dist.sample(seed=1))
+    for x in given:
+        new = np.ones(x.shape) * (x.dtype == bool or 2)
+        if kind == "numpy":
+            x[...] = new
+        else:
+            x.assign(tf.cast(new, x.dtype))
+    assert all(np.array_equal(*leaves) for leaves in zip(leaves_of(dist), before[0], strict=True))
+    assert dist._static() == before[1]
+    same_tree(np.testing.assert_array_equal, dist.sample(seed=1), drawn)
+
+
+@each_variable
+def test_variables_may_be_variates_actions_and_labels(variable):
+    labels = variable(tf.constant([2, 0]))
+    logits = np.random.default_rng(0).normal(size=(2, 3)).astype("float32")
+    pi = kg.CategoricalDist(variable(tf.constant(logits)))
+    want = logits[[0, 1], [2, 0]] - np.log(np.exp(logits).sum(axis=-1))
+    np.testing.assert_allclose(pi.log_proba(labels), want, rtol=1e-5)
+    multi = kg.MultiCategoricalDist(variable(tf.constant(logits)), [3])
+    np.testing.assert_allclose(multi.log_proba(variable(tf.constant([[2], [0]]))), want, rtol=1e-5)
+    both = kg.CompositeDist((pi, pi))
+    np.testing.assert_allclose(both.log_proba((labels, labels)), 2 * want, rtol=1e-5)
+    integers = kg.DiscretizedLogisticDist(logits, logits, 0, 2)
+    np.testing.assert_array_equal(
+        integers.log_proba(variable(tf.constant([[1, 0, 2], [0, 0, 1]]))), integers.log_proba([[1, 0, 2], [0, 0, 1]])
+    )
+
+
+def test_a_keras_variable_has_the_value_of_its_stateless_scope():
+    logits = keras.Variable(np.zeros((1, 2), "float32"))
+    with keras.StatelessScope([(logits, ops.log([[1.0, 3.0]]))]):
+        pi = kg.CategoricalDist(logits)
+    np.testing.assert_allclose(pi.probs, [[0.25, 0.75]], rtol=1e-6)
+
+
+def test_a_variable_of_unknown_batch_size():
+    mu = tf.Variable(tf.zeros((2, 3)), shape=(None, 3))
+    entropies = tf.function(lambda: kg.NormalDist(mu, mu).entropy(), autograph=False)
+    assert entropies().shape == (2,)
+    mu.assign(tf.zeros((5, 3)))
+    assert entropies().shape == (5,) and kg.NormalDist(mu, mu).batch_shape == (5,)
+
+
+@each_variable
+def test_divergences_of_distributions_of_variables(variable):
+    def mixture(v):
+        x = tf.constant([[0.0], [2.0]])
+        return kg.GaussianMixtureDist(v(x[:, 0]), v(x), logvar=v(0.1 * x))
+
+    q, same, x = mixture(variable), mixture(tf.identity), tf.random.stateless_normal((8, 1), (0, 0))
+    for function, *args in ((kg.divergences.kl_divergence, 8, 0), (kg.divergences.entropy, 8, 0)):
+        args = ([same] if function is kg.divergences.kl_divergence else []) + args
+        same_tree(np.testing.assert_array_equal, function(q, *args), function(same, *args))
+    np.testing.assert_array_equal(
+        kg.divergences.forward_kl_loss(q, variable(x)), kg.divergences.forward_kl_loss(same, x)
+    )
+
+
+# Batches of no rows.
+
+
+NO_ROWS = [(0,), (2, 0, 3)]
+
+
+@pytest.mark.parametrize("batch", [NO_ROWS[0], pytest.param(NO_ROWS[1], marks=pytest.mark.exhaustive)])
+def test_a_batch_of_no_rows_has_every_method(make, batch):
+    p, q, x = pair(make, batch)
+    values = all_methods(p, q, x)
+    assert {shape_of(values[name]) for name in BATCH_SHAPED if name in values} == {batch}
+    for name in {"mode", "mean", "variance"} & values.keys():
+        assert shape_of(values[name]) == events(p, batch)
+    assert shape_of(values["sample"]) == events(p, (2, 1), batch)
+    assert {shape_of(leaf)[: len(batch)] for leaf in flat(values["action"])} == {batch}
+    assert shape_of(values["drawn"][1]) == (2, *batch)
+    tensors = p.params
+    gradients = gradients_of(lambda: type(p).from_params(tensors, **p._static()), list(tensors.values()), q, x)
+    assert [shape_of(g) for g in gradients] == [shape_of(x) for x in tensors.values()]
+
+
+@pytest.mark.parametrize("sample_shape", [0, (0,), (2, 0), (0, 2)])
+def test_no_samples(make_kind, sample_shape):
+    dist = make_kind()
+    front = (sample_shape,) if sample_shape == 0 else sample_shape
+    x, log_proba = dist.sample_and_log_proba(sample_shape)
+    assert shape_of(x) == shape_of(dist.sample(sample_shape)) == events(dist, front, (5,))
+    assert shape_of(log_proba) == shape_of(dist.log_proba(x)) == (*front, 5)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("batch", NO_ROWS)
+def test_a_batch_of_no_rows_in_a_graph_and_under_xla(make, batch, dtype):
+    arguments = pair(make, batch, dtype)
+    want = keras.tree.map_structure(lambda leaf: (leaf.shape, leaf.dtype), all_methods(*arguments))
+    for function in traced_and_compiled(all_methods):
+        got = keras.tree.map_structure(lambda leaf: (leaf.shape, leaf.dtype), function(*arguments))
+        assert got == want

@@ -6,9 +6,11 @@ import pytest
 import scipy.stats
 import tensorflow as tf
 
+import kgdists as kg
 from kgdists import random
 from kgdists.random import Stream
 from tests.marks import exhaustive
+from tests.table import DISTRIBUTIONS
 
 DRAWS = {"uniform": random.uniform, "gumbel": random.gumbel, "normal": random.normal}
 
@@ -253,3 +255,106 @@ def test_gamma_variates_of_which_very_many_are_rejected(monkeypatch, jit_compile
     monkeypatch.setattr(random, "_propose", strict)
     x = np.array(tf.function(random._gamma, jit_compile=jit_compile)(tf.fill((2, 2000), 5.0), tf.constant([1, 2])))
     assert (x > 5.0 - 1 / 3).all() and len(np.unique(x)) > 3990
+
+
+# Rows of a vectorized map.
+
+
+def rows_of(draw, *shape):
+    """What `draw` gives in each row of `tf.vectorized_map`, as arrays."""
+    drawn = tf.vectorized_map(draw, tf.zeros(shape), warn=False)
+    return [np.asarray(leaf) for leaf in keras.tree.flatten(drawn)]
+
+
+def all_rows_differ(x):
+    return len(np.unique(x.reshape(len(x), -1), axis=0)) == len(x)
+
+
+def test_each_row_of_a_vectorized_map_draws_its_own_numbers():
+    first, second = rows_of(lambda m: (kg.NormalDist(m, m).sample(), kg.NormalDist(m, m).sample()), 4, 2)
+    assert all_rows_differ(np.concatenate([first, second]))
+    (again,) = rows_of(lambda m: kg.NormalDist(m, m).sample(), 4, 2)
+    assert all_rows_differ(np.concatenate([first, again]))
+
+
+def test_each_row_of_a_vectorized_map_draws_its_own_beta_variates():
+    (x,) = rows_of(lambda m: kg.BetaDist(m + 1.0, m + 1.0).sample(), 4, 2)
+    assert all_rows_differ(x) and ((x > 0) & (x < 1)).all()
+
+
+IN_ROWS = {
+    "a_generator": lambda m: kg.NormalDist(m, m, random_seed=3).sample(),
+    "nested": lambda m: tf.reshape(tf.vectorized_map(lambda q: kg.NormalDist(q, q).sample(), tf.zeros((3, 2))), (-1,)),
+    "own_parameters": lambda m: kg.BernoulliDist(m[None] + tf.zeros((20, 2))).sample_action(),
+    "keys": lambda m: random.key(None),
+    "permutation": lambda m: random.permutation(50),
+    "gumbel": lambda m: random.gumbel((3,)),
+}
+
+
+@pytest.mark.parametrize("name", IN_ROWS)
+def test_rows_differ_whatever_is_drawn(name):
+    (x,) = rows_of(IN_ROWS[name], 4, 2)
+    assert all_rows_differ(x)
+    if name == "nested":
+        assert all_rows_differ(x.reshape(12, 2))
+
+
+def test_rows_are_independent_and_of_the_distribution():
+    (x,) = rows_of(lambda m: kg.NormalDist(m, m).sample(), 2000, 10)
+    assert scipy.stats.kstest(x.ravel(), "norm").pvalue > 1e-3
+    assert np.abs(np.corrcoef(x[:-1].ravel(), x[1:].ravel())[0, 1]) < 0.03
+
+
+def test_a_seed_draws_the_same_in_each_row_as_outside():
+    (x,) = rows_of(lambda m: kg.NormalDist(m, m).sample(seed=3), 4, 2)
+    want = kg.NormalDist([0.0, 0.0], [0.0, 0.0]).sample(seed=3)
+    np.testing.assert_allclose(x, [want] * 4, rtol=1e-6)
+
+
+def test_rows_of_their_own_keys():
+    keys = tf.constant([[1, 0], [2, 0], [1, 0]], "int64")
+    x = tf.vectorized_map(lambda key: random.uniform((3,), key), keys, warn=False)
+    np.testing.assert_array_equal(x, [random.uniform((3,), key) for key in keys])
+
+
+def test_a_set_seed_repeats_the_rows():
+    def draw():
+        keras.utils.set_random_seed(7)
+        return rows_of(lambda m: kg.NormalDist(m, m).sample(), 4, 2)[0]
+
+    np.testing.assert_array_equal(draw(), draw())
+
+
+def test_rows_under_xla_differ():
+    draw = tf.function(
+        lambda z: tf.vectorized_map(lambda m: kg.NormalDist(m, m).sample(), z, warn=False), jit_compile=True
+    )
+    x = draw(tf.zeros((4, 2)))
+    assert all_rows_differ(np.concatenate([x, draw(tf.zeros((4, 2)))]))
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("method", ["sample", "sample_action", "sample_and_log_proba"])
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_every_distribution_draws_its_own_numbers_in_each_row(name, method):
+    one = DISTRIBUTIONS[name]((), "float32", np.random.default_rng(0))
+    leaves = [tf.stack([leaf] * 8) for leaf in keras.tree.flatten(one)]
+    drawn = tf.vectorized_map(
+        lambda leaves: getattr(keras.tree.pack_sequence_as(one, leaves), method)(), leaves, warn=False
+    )
+    for leaf in keras.tree.flatten(drawn):
+        assert len(leaf) == 8 and len(np.unique(np.reshape(leaf, (8, -1)), axis=0)) > 1
+
+
+@pytest.mark.exhaustive
+def test_beta_variates_of_rows_are_those_of_the_seed_and_of_the_distribution():
+    a, b = 1.5, 0.2
+
+    def draw(m, seed=None):
+        return kg.BetaDist(m + a, m + b).sample(seed=seed)
+
+    (x,) = rows_of(lambda m: draw(m, 3), 3, 2000)
+    np.testing.assert_allclose(x, [draw(tf.zeros(2000), 3)] * 3, rtol=1e-5)
+    (x,) = rows_of(draw, 3, 2000)
+    assert scipy.stats.kstest(x.ravel(), scipy.stats.beta(a, b).cdf).pvalue > 1e-3

@@ -1,6 +1,6 @@
 """The loss that rewards exploration."""
 
-from keras import ops
+from kgdists import numerics
 
 __all__ = ["entropy_bonus"]
 
@@ -14,6 +14,6 @@ def entropy_bonus(entropy):
 
     Returns
     -------
-    float scalar.
+    float scalar, 0 for a batch of no rows.
     """
-    return -ops.mean(entropy)
+    return -numerics.mean(entropy)

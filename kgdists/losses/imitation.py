@@ -2,6 +2,8 @@
 
 from keras import ops, tree
 
+from kgdists import numerics
+
 __all__ = ["cross_entropy"]
 
 
@@ -23,7 +25,7 @@ def cross_entropy(pi, behaviour):
 
     Returns
     -------
-    float scalar.
+    float scalar, 0 for a batch of no rows.
 
     Raises
     ------
@@ -41,4 +43,4 @@ def cross_entropy(pi, behaviour):
     >>> abs(float(kg.losses.cross_entropy(fair, behaviour=fair)) - math.log(2.0)) < 1e-6
     True
     """
-    return ops.mean(tree.map_structure(ops.stop_gradient, behaviour).cross_entropy(pi))
+    return numerics.mean(tree.map_structure(ops.stop_gradient, behaviour).cross_entropy(pi))

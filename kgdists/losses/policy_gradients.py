@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from kgdists import numerics
 from kgdists.shapes import check_same, check_scalar
 
 __all__ = ["policy_gradient", "vtrace_policy_gradient"]
@@ -19,7 +20,7 @@ def policy_gradient(log_proba, advantages):
 
     Returns
     -------
-    float scalar.
+    float scalar, 0 for a batch of no rows.
 
     Raises
     ------
@@ -33,7 +34,7 @@ def policy_gradient(log_proba, advantages):
     1.0
     """
     check_same(log_proba=log_proba, advantages=advantages)
-    return -ops.mean(ops.stop_gradient(advantages) * log_proba)
+    return -numerics.mean(ops.stop_gradient(advantages) * log_proba)
 
 
 def vtrace_policy_gradient(log_proba, old_log_proba, advantages, clip_ratio=1.0):
@@ -53,7 +54,7 @@ def vtrace_policy_gradient(log_proba, old_log_proba, advantages, clip_ratio=1.0)
 
     Returns
     -------
-    float scalar.
+    float scalar, 0 for a batch of no rows.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from kgdists import numerics
 from kgdists.shapes import check_same, check_scalar
 
 __all__ = ["value"]
@@ -40,9 +41,9 @@ def value(values, returns, old_values=None, clip_range=None):
     returns = ops.stop_gradient(returns)
     error = ops.square(values - returns)
     if clip_range is None:
-        return ops.mean(error)
+        return numerics.mean(error)
     check_same(values=values, old_values=old_values)
     check_scalar(clip_range=clip_range)
     old_values = ops.stop_gradient(old_values)
     clipped = old_values + ops.clip(values - old_values, -clip_range, clip_range)
-    return ops.mean(ops.maximum(error, ops.square(clipped - returns)))
+    return numerics.mean(ops.maximum(error, ops.square(clipped - returns)))

@@ -284,3 +284,87 @@ def test_the_head_learns_a_covariance():
     for _ in range(600):
         optimizer.apply(gradients(), head.trainable_variables)
     np.testing.assert_allclose(head(nothing[:1]).covariance()[0], np.cov(data.T), atol=0.02)
+
+
+# A variable as the factor.
+
+
+VARIABLES = {"tensorflow": tf.Variable, "keras": keras.Variable}
+TRIL = np.array([[1.5, 0.0], [0.3, 0.8]], "float32")
+BEYOND = TRIL + np.array([[0.0, 7.0], [0.0, 0.0]], "float32")
+
+
+FORMULAS = {
+    "log_proba": lambda p: p.log_proba([0.5, -1.0]),
+    "sample": lambda p: p.sample(3, seed=1),
+    "variance": lambda p: p.variance(),
+    "covariance": lambda p: p.covariance(),
+    "entropy": lambda p: p.entropy(),
+    "cross_entropy": lambda p: p.cross_entropy(MultivariateNormalDist([1.0, 0.0], np.eye(2, dtype="float32"))),
+    "kl_divergence": lambda p: p.kl_divergence(MultivariateNormalDist([1.0, 0.0], np.eye(2, dtype="float32"))),
+    "kl_from": lambda p: MultivariateNormalDist([1.0, 0.0], np.eye(2, dtype="float32")).kl_divergence(p),
+}
+OF_MIXTURES = ("log_proba", "sample", "variance", "covariance")
+
+
+def single(scale_tril):
+    return MultivariateNormalDist([0.0, 1.0], scale_tril)
+
+
+def mixture(scale_tril):
+    return kg.GaussianMixtureDist([0.0], [[0.0, 1.0]], scale_tril=scale_tril)
+
+
+@pytest.mark.parametrize("variable", VARIABLES.values(), ids=VARIABLES.keys())
+def test_an_optimizer_may_have_moved_what_is_above_the_diagonal_of_a_variable(variable):
+    for make, front, names in ((single, (), FORMULAS), (mixture, (1,), OF_MIXTURES)):
+        tril, beyond = (np.reshape(x, (*front, 2, 2)) for x in (TRIL, BEYOND))
+        moved, want = make(variable(beyond)), make(tril)
+        for name in names:
+            np.testing.assert_array_equal(FORMULAS[name](moved), FORMULAS[name](want), err_msg=name)
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_no_gradient_is_above_the_diagonal(name):
+    for make, front in ((single, ()), (mixture, (1,))):
+        if make is single or name in OF_MIXTURES:
+            variable = tf.Variable(np.reshape(BEYOND, (*front, 2, 2)))
+            with tf.GradientTape() as tape:
+                value = ops.sum(FORMULAS[name](make(variable)))
+            gradient = np.reshape(tape.gradient(value, variable), (2, 2))
+            assert gradient[0, 1] == 0 and gradient[1, 1] != 0
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_no_formula_reads_what_is_above_the_diagonal_in_a_graph(jit_compile):
+    def answers(tril):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(tril)
+            values = {name: formula(single(tril)) for name, formula in FORMULAS.items()}
+            values |= {f"mixture {name}": FORMULAS[name](mixture(tril[None])) for name in OF_MIXTURES}
+        return values, {name: tape.gradient(value, tril) for name, value in values.items()}
+
+    function = tf.function(answers, jit_compile=jit_compile, autograph=False)
+    got, want = function(tf.constant(BEYOND)), function(tf.constant(TRIL))
+    keras.tree.map_structure(np.testing.assert_array_equal, got, want)
+    assert all(gradient[0, 1] == 0 for gradient in got[1].values())
+
+
+def test_steps_of_an_optimizer_on_a_divergence_leave_a_proper_factor():
+    variable = tf.Variable(np.eye(2, dtype="float32"))
+    target = MultivariateNormalDist([0.0, 1.0], TRIL)
+    optimizer = keras.optimizers.Adam(0.1)
+    for _ in range(50):
+        with tf.GradientTape() as tape:
+            loss = single(variable).kl_divergence(target)
+        optimizer.apply([tape.gradient(loss, variable)], [variable])
+    np.testing.assert_array_equal(np.triu(variable, 1), 0.0)
+    np.testing.assert_allclose(variable, TRIL, atol=0.05)
+    single(variable.numpy())  # proper also where values are checked
+
+
+@pytest.mark.parametrize("make", [tf.constant, np.array, np.ndarray.tolist])
+def test_a_matrix_that_is_not_triangular_is_an_error_unless_a_variable_holds_it(make):
+    with pytest.raises(ValueError, match="`scale_tril` must be lower triangular.*Received: 7.0 at index"):
+        single(make(BEYOND))
