@@ -339,9 +339,7 @@ def _kl(a, b, c, d):
             of_total * to_d - numerics.trigamma_gap(a, b) * to_c - across / a,
             of_total * to_c - numerics.trigamma_gap(b, a) * to_d + across / b,
         )
-        _, ratio_c, ratio_d = _log_odds_and_ratios(
-            c, d, *_log_shares(c, d), a / total, b / total, *_log_shares(a, b)
-        )
+        _, ratio_c, ratio_d = _log_odds_and_ratios(c, d, *_log_shares(c, d), a / total, b / total, *_log_shares(a, b))
         to_q = (
             numerics.digamma_gap(a, b) - numerics.digamma_gap(c, d) - ratio_c,
             numerics.digamma_gap(b, a) - numerics.digamma_gap(d, c) - ratio_d,

@@ -70,7 +70,11 @@ def as_float32(x):
 
 
 def beta_cases(dtype):
-    sizes = [1e-4, 1e-2, 1.0, 3.0, 8.0, 1e2, 1e4, 1e6, 1e7] if dtype == "float32" else [1e-6, 1e-2, 1.0, 7.5, 1e3, 1e7, 1e12]
+    sizes = (
+        [1e-4, 1e-2, 1.0, 3.0, 8.0, 1e2, 1e4, 1e6, 1e7]
+        if dtype == "float32"
+        else [1e-6, 1e-2, 1.0, 7.5, 1e3, 1e7, 1e12]
+    )
     sizes = [as_float32(x) for x in sizes]
     pairs = list(itertools.product(sizes, sizes))
     for a, b in pairs:
@@ -102,4 +106,6 @@ if __name__ == "__main__":
     lines = []
     for dtype in ("float32", "float64"):
         lines += [json.dumps({"dtype": dtype} | made) for made in beta_cases(dtype)]
-    FILE.write_text('{"name": "hard_points", "oracle": "mpmath at 60 digits", "cases": [\n' + ",\n".join(lines) + "\n]}\n")
+    FILE.write_text(
+        '{"name": "hard_points", "oracle": "mpmath at 60 digits", "cases": [\n' + ",\n".join(lines) + "\n]}\n"
+    )
