@@ -242,6 +242,19 @@ def digamma_gap(x, step):
     return large + ops.where(is_small, step * parts - ops.log1p(8.0 / small * (step * w)), 0.0)
 
 
+def trigamma_gap(x, step):
+    """`trigamma_minus(x) - trigamma_minus(x + step)`, >= 0; arguments and accuracy as for `digamma_gap`."""
+    is_small, small, y = _shifted(x)
+    v, w = 1.0 / y, 1.0 / (y + step)
+    apart = step * v * w
+    series = v * (v + w) * divided_difference(v * v, w * w, (0.0, *_BERNOULLI)) + w * w * polynomial(w * w, _BERNOULLI)
+    large = apart * (0.5 * (v + w) + series)
+    near, far = small, small + step
+    squares = sum((1.0 / (near + i) + 1.0 / (far + i)) / ((near + i) * (far + i)) for i in range(8))
+    inverses = 8.0 * (w / near) * (v / far) * (near + far + 8.0)
+    return large + ops.where(is_small, step * (squares - inverses), 0.0)
+
+
 def stirling_remainder(a, b):
     """`r(a) + r(b) - r(a + b)` of positive a and b, r what Stirling's formula leaves of `lgamma`.
 

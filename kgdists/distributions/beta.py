@@ -258,8 +258,9 @@ def _log_odds(a, b, log_p, log_q, t, u, log_t, log_u):
 
     def gradient(upstream):
         nothing = ops.zeros_like(value)
-        to_logs = upstream * a, upstream * b
-        return upstream * to_a, upstream * to_b, nothing, nothing, nothing, nothing, *to_logs
+        # a and b minus (a + b) t and (a + b) u, which amount to nothing, for t d(log t) + u d(log u) = 0.
+        step = upstream * (u * a - t * b)
+        return upstream * to_a, upstream * to_b, nothing, nothing, nothing, nothing, step, -step
 
     return value, gradient
 
@@ -333,18 +334,17 @@ def _kl(a, b, c, d):
     def gradient(upstream):
         to_c, to_d, total = c - a, d - b, a + b
         across = to_c * (b / total) - to_d * (a / total)
-        of_a, of_b, of_total = (numerics.trigamma_minus(x) for x in (a, b, total))
-        common = of_total * (to_c + to_d)
-        _, ratio_c, ratio_d = _log_odds_and_ratios(
-            c, d, *_log_shares(c, d), a / total, b / total, *_log_shares(a, b)
+        of_total = numerics.trigamma_minus(total)
+        to_p = (
+            of_total * to_d - numerics.trigamma_gap(a, b) * to_c - across / a,
+            of_total * to_c - numerics.trigamma_gap(b, a) * to_d + across / b,
         )
+        _, ratio_c, ratio_d = _log_odds_and_ratios(c, d, *_log_shares(c, d), a / total, b / total, *_log_shares(a, b))
         to_q = (
             numerics.digamma_gap(a, b) - numerics.digamma_gap(c, d) - ratio_c,
             numerics.digamma_gap(b, a) - numerics.digamma_gap(d, c) - ratio_d,
         )
-        return tuple(
-            upstream * x for x in (common - of_a * to_c - across / a, common - of_b * to_d + across / b, *to_q)
-        )
+        return tuple(upstream * x for x in (*to_p, *to_q))
 
     return _divergence(a, b, c, d), gradient
 

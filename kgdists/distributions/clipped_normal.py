@@ -12,6 +12,7 @@ from kgdists.random import normal
 __all__ = ["ClippedNormalDist"]
 
 LOG_2PI, INF = math.log(2.0 * math.pi), float("inf")
+FAR = {"float32": 1e18, "float64": 1e150}
 # Gauss and Legendre's rule on [0, 1], with the weight 1 - t.
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(5)
 NODES, WEIGHTS = (1.0 + NODES) / 2.0, WEIGHTS * (1.0 - NODES) / 4.0
@@ -150,7 +151,7 @@ class ClippedNormalDist(Distribution):
         shift = numerics.standardized(self.mu - other.mu, other.logvar)
         zeroth, first, second = self._truncated_moments()
         square = scale * scale * second + 2.0 * scale * shift * first + shift * shift * zeroth
-        terms = 0.5 * (zeroth * (LOG_2PI + other.logvar) + square) - low * log_low - high * log_high
+        terms = 0.5 * (zeroth * (LOG_2PI + other.logvar) + square) - _product(low, log_low) - _product(high, log_high)
         return ops.sum(self._without_constants(terms), axis=-1)
 
     @in_full_precision
@@ -186,12 +187,15 @@ class ClippedNormalDist(Distribution):
         return ops.where(self._box.constant, 0.0, terms)
 
     def _z(self, x):
-        return numerics.standardized(-self.mu + x, self.logvar)
+        # Clipped where its square would overflow: all of the mass is on one side.
+        most = FAR[self.dtype]
+        return ops.maximum(ops.minimum(numerics.standardized(-self.mu + x, self.logvar), most), -most)
 
     def _log_tails(self):
         """Logarithms of the probabilities of both bounds; something finite where there is none."""
         box = self._box
-        tails = numerics.log_ndtr(ops.stack([self._z(box.low), -self._z(box.high)]))
+        z = ops.stack([self._z(box.low), -self._z(box.high)])
+        tails = ops.where(z > -FAR[self.dtype], numerics.log_ndtr(z), -INF)
         return tails[0], tails[1]
 
     def _tails(self):
@@ -222,6 +226,12 @@ class ClippedNormalDist(Distribution):
         k = low * a + high * b + first
         variance = low * ops.square(a - k) + high * ops.square(b - k) + second - 2.0 * k * first + k * k * zeroth
         return k, variance
+
+
+def _product(p, log_q):
+    """p log q, 0 where p = 0."""
+    gone = ops.equal(p, 0)
+    return p * ops.where(gone, 0.0, log_q)
 
 
 def _density(z):

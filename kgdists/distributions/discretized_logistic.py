@@ -142,15 +142,18 @@ class DiscretizedLogisticDist(Distribution):
 
     def _log_mass(self, k):
         at_low, at_high = ops.equal(k, ops.cast(self.low, "int64")), ops.equal(k, ops.cast(self.high, "int64"))
-        # Beyond 80 float32 has no exponentials; there one integer, or the two bounds, have all the mass anyway.
-        too_far = ops.abs(self.logscale) > 80.0
-        width = ops.exp(ops.where(too_far, -80.0 * ops.sign(self.logscale), -self.logscale))
+        # Beyond `most` the dtype has no exponentials; there one integer, or the two bounds, have all the mass anyway.
+        most = 700.0 if self.dtype == "float64" else 80.0
+        width = ops.exp(ops.minimum(ops.maximum(-self.logscale, -most), most))
         distance = ops.cast(k, self.dtype) - self.mu
         above, below = (distance + 0.5) * width, (distance - 0.5) * width
         # F(a) - F(b) = F(a) (1 - F(b)) (1 - exp(b - a)), where a - b = 1 / s needs no difference.
         left_of_above = ops.where(at_high, 0.0, -ops.softplus(-above))
         right_of_below = ops.where(at_low, 0.0, -ops.softplus(below))
-        return left_of_above + right_of_below + ops.where(at_low | at_high, 0.0, ops.log(-ops.expm1(-width)))
+        # Of a wide distribution 1 - exp(-1 / s) is 1 / s.
+        is_wide = self.logscale > 60.0
+        log_share = ops.where(is_wide, -self.logscale, ops.log(-ops.expm1(-ops.where(is_wide, 1.0, width))))
+        return left_of_above + right_of_below + ops.where(at_low | at_high, 0.0, log_share)
 
     def _logistic(self, sample_shape, seed):
         u = ops.cast(uniform(self._draw_shape(sample_shape), self._seed(seed)), self.dtype)

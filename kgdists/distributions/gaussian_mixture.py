@@ -13,6 +13,7 @@ __all__ = ["GaussianMixtureDist"]
 
 INF = float("inf")
 LOG_2PI = math.log(2.0 * math.pi)
+FAR = {"float32": 1e19, "float64": 1e154}
 
 
 class GaussianMixtureDist(Distribution):
@@ -237,7 +238,11 @@ class GaussianMixtureDist(Distribution):
             z, half_log_det = numerics.standardized(steps, self.logvar), 0.5 * ops.sum(self.logvar, axis=-1)
         else:
             z, half_log_det = triangular.solve(self.scale_tril, steps), triangular.half_log_det(self.scale_tril)
-        return self.log_weights - 0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - half_log_det, z
+        # A component so far that z^2 overflows has density 0. Its z is 0, for gradients that are finite.
+        far = ops.abs(z) > FAR[self.dtype]
+        z = ops.where(far, 0.0, z)
+        joint = self.log_weights - 0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - half_log_det
+        return ops.where(ops.any(far, axis=-1), -INF, joint), z
 
 
 def _shares(joint):

@@ -1,0 +1,234 @@
+"""Numbers at the hard points: huge, tiny and unequal concentrations, next to a bound of 0, against mpmath."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.stats
+import tensorflow as tf
+
+from kgdists import (
+    BetaDist,
+    CategoricalDist,
+    ClippedNormalDist,
+    DiscretizedLogisticDist,
+    GaussianMixtureDist,
+    MultiCategoricalDist,
+    NormalDist,
+    RelaxedOneHotCategorical,
+    SquashedNormalDist,
+)
+from tests.golden import FOLDER, gradient_of
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+CASES = json.loads((FOLDER / "hard_points.json").read_text())["cases"]
+
+
+def _log_prob(a, b, x):
+    return BetaDist(a[:, None], b[:, None]).log_proba(x[:, None])
+
+
+def _entropy(a, b):
+    return BetaDist(a[:, None], b[:, None]).entropy()
+
+
+def _pair(name):
+    return lambda a, b, c, d: getattr(BetaDist(a[:, None], b[:, None]), name)(BetaDist(c[:, None], d[:, None]))
+
+
+QUANTITIES = {
+    "log_prob": _log_prob,
+    "entropy": _entropy,
+    "cross_entropy": _pair("cross_entropy"),
+    "kl_divergence": _pair("kl_divergence"),
+}
+
+
+@pytest.mark.parametrize(
+    "mode", ["eager", *(pytest.param(mode, marks=pytest.mark.exhaustive) for mode in ("graph", "xla"))]
+)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_beta_of_huge_tiny_and_unequal_concentrations(dtype, mode):
+    """To the tolerance relative to each answer's own conditioning, the gradients to that of the whole."""
+
+    def answers(inputs):
+        return {kind: gradient_of(function, *inputs[kind]) for kind, function in QUANTITIES.items()}
+
+    groups = {kind: [case for case in CASES if case["kind"] == kind and case["dtype"] == dtype] for kind in QUANTITIES}
+    inputs = {kind: list(np.array([case["inputs"] for case in group], dtype).T) for kind, group in groups.items()}
+    run = answers if mode == "eager" else tf.function(answers, jit_compile=mode == "xla")
+    for kind, (value, gradients) in run(inputs).items():
+        want, scale, slopes = (
+            np.array([case[key] for case in groups[kind]]) for key in ("expected", "scale", "gradients")
+        )
+        size = np.maximum(1.0, np.maximum(np.abs(want), scale))
+        error = np.abs(np.asarray(value, "float64") - want) / size
+        _check(kind, error, groups[kind], value, TOLERANCE[dtype])
+        for i, gradient in enumerate(gradients):
+            fits = np.abs(slopes[:, i]) < np.finfo(dtype).max / 1e4
+            x = np.abs(np.asarray(inputs[kind][i], "float64"))
+            conditioning = np.maximum(1.0, scale) / x
+            if kind == "log_prob" and i == 2:  # of x times the second derivative
+                a, b = (np.asarray(each, "float64") for each in inputs[kind][:2])
+                conditioning += a / x + b * x / np.square(1.0 - x)
+            allowed = np.maximum(np.maximum(1.0, np.abs(slopes[:, i])), conditioning)
+            error = np.where(fits, np.abs(np.asarray(gradient, "float64") - slopes[:, i]) / allowed, 0.0)
+            _check(f"{kind} gradient {i}", error, groups[kind], gradient, TOLERANCE[dtype])
+
+
+def _check(name, error, cases, got, tolerance):
+    worst = int(np.argmax(np.where(np.isnan(error), np.inf, error)))
+    assert error[worst] <= tolerance, f"{name}: {error[worst]:.3g}, got {got[worst]} of {cases[worst]}"
+
+
+# Next to a bound of 0, where floats are dense.
+
+
+def test_beta_next_to_zero_is_that_of_the_float_it_is_given():
+    a, b = np.float64([[1.461273431777954]]), np.float64([[2.6768219470977783]])
+    for x in (1e-300, 1e-100, 1e-20, 2.3e-308):
+        want = scipy.stats.beta(a, b).logpdf(x).item()
+        np.testing.assert_allclose(BetaDist(a, b).log_proba([[x]]), [want], rtol=1e-12)
+    tiny = BetaDist(np.float32([[0.01]]), np.float32([[0.01]]))
+    for x in (1e-30, 1e-20, 3e-10):
+        want = scipy.stats.beta(0.01, 0.01).logpdf(x)
+        np.testing.assert_allclose(tiny.log_proba(np.float32([[x]])), [want], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "low, high", [(0.0, 1.0), (0.0, 50.0), (-3.0, 0.0), (0.0, np.inf), (-np.inf, 0.0), (1e-20, 1.0)]
+)
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_squashed_normal_next_to_a_bound_of_zero(low, high, dtype):
+    mu, deviation = -10.0, 20.0
+    sign = -1.0 if high == 0 else 1.0
+    distance = np.array([1e-30, 1e-18, 1e-9, 1e-3], dtype)
+    x = sign * distance + (low if low == 1e-20 else 0)
+    distance = np.abs(x - (low if low == 1e-20 else 0)).astype("float64")
+    width = high - low
+    if np.isinf(width):
+        u, log_det = np.log(np.expm1(distance)), np.log(-np.expm1(-distance))
+    else:
+        t = distance / width
+        u, log_det = 0.5 * (np.log(t) - np.log1p(-t)), np.log(2 * width * t * (1 - t))
+    want = scipy.stats.norm(sign * mu, deviation).logpdf(sign * u) - log_det
+    logvar = 2 * np.log(deviation)
+    dist = SquashedNormalDist(np.array([sign * mu], dtype), np.array([logvar], dtype), low, high)
+    if low != 1e-20:
+        np.testing.assert_allclose(dist.log_proba(x[:, None]), want, rtol=20 * TOLERANCE[dtype])
+        _, (gradient,) = gradient_of(dist.log_proba, x[:, None])
+        assert np.isfinite(gradient).all() and np.all(sign * np.asarray(gradient) < 0)
+    else:
+        assert np.isfinite(dist.log_proba(x[:, None])).all()
+
+
+@pytest.mark.parametrize("low, high", [(0.0, 1.0), (-2.0, 0.0), (0.0, 1e30), (0.0, 1e-30), (1e-9, 1.0)])
+def test_draws_next_to_a_bound_of_zero_have_the_density_that_they_came_with(low, high):
+    for dist in (
+        SquashedNormalDist(np.float32([-9.0, 9.0])[:1] * (-1 if high == 0 else 1), np.float32([1.0]), low, high),
+        BetaDist(np.float32([0.05 if high else 3.0]), np.float32([3.0 if high else 0.05]), low, high),
+    ):
+        x, log_proba = dist.sample_and_log_proba(1000, seed=1)
+        distance = np.abs(np.asarray(x, "float64") - (high if high == 0 else np.float32(low)))
+        inside = (distance > 1e-4 * max(abs(low), abs(high) * 1e-30, 1e-33))[:, 0]
+        assert inside.mean() > 0.1
+        np.testing.assert_allclose(
+            np.asarray(dist.log_proba(x))[inside], np.asarray(log_proba)[inside], rtol=2e-3, atol=2e-3
+        )
+
+
+# A common offset of logits.
+
+
+@pytest.mark.parametrize("offset", [1e8, -1e8, 3e38, -3e38, 2.0**27, 1e30])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_common_offset_of_equal_logits_changes_nothing(offset, masked):
+    """Against the same logits without the offset: values and gradients."""
+    base = np.where(masked * (np.arange(4) == 2), -np.inf, 0.0).astype("float32")
+    huge, ordinary = base + np.float32(offset), np.float32([1.0, 2.0, 3.0, 4.0])
+    functions = {
+        "kl to": lambda p: CategoricalDist(p).kl_divergence(CategoricalDist(ordinary)),
+        "entropy": lambda p: CategoricalDist(p).entropy(),
+        "cross-entropy to": lambda p: CategoricalDist(p).cross_entropy(CategoricalDist(ordinary)),
+        "ratio": lambda p: CategoricalDist(p).proba_ratio(1, CategoricalDist(ordinary)),
+        "multi": lambda p: MultiCategoricalDist(p, [4]).kl_divergence(MultiCategoricalDist(ordinary, [4])),
+        "mixture": lambda p: GaussianMixtureDist(p, ordinary[:, None], ordinary[:, None]).log_proba([1.0]),
+    }
+    if not masked:
+        points = np.float32([0.1, 0.2, 0.3, 0.4])
+        functions["kl from"] = lambda p: CategoricalDist(ordinary).kl_divergence(CategoricalDist(p))
+        functions["relaxed"] = lambda p: RelaxedOneHotCategorical(0.5, logits=p).log_proba(points)
+    for name, function in functions.items():
+        got, want = gradient_of(function, huge), gradient_of(function, base)
+        np.testing.assert_allclose(got[0], want[0], rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(got[1][0], want[1][0], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+# Deviations beyond the range of float32.
+
+
+@pytest.mark.parametrize("logvar", [-170.0, -200.0, -300.0, -1000.0, 200.0, 1000.0])
+def test_a_normal_whose_deviation_leaves_the_range_of_floats(logvar):
+    """At the mean the density and its gradients are those of the formula."""
+    zero, wide = np.zeros(1, "float32"), np.full(1, logvar, "float32")
+    want = -0.5 * (np.log(2 * np.pi) + logvar)
+    for name, make, at in (
+        ("normal", NormalDist, want),
+        ("squashed", SquashedNormalDist, want),
+        ("clipped", ClippedNormalDist, want),
+        ("mixture", lambda mu, lv: GaussianMixtureDist([0.0], mu[None], lv[None]), want),
+    ):
+        value, (to_mu, to_logvar) = gradient_of(lambda mu, lv, make=make: make(mu, lv).log_proba(zero), zero, wide)
+        np.testing.assert_allclose(value, at, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(to_mu, [0.0], err_msg=name)
+        np.testing.assert_allclose(to_logvar, [-0.5], rtol=1e-6, err_msg=name)
+    p = NormalDist(zero, wide)
+    np.testing.assert_allclose(p.kl_divergence(NormalDist(zero, wide - 1)), 0.5 * (np.e - 2), rtol=1e-5)
+    np.testing.assert_allclose(p.cross_entropy(p), 0.5 * (1 + np.log(2 * np.pi) + logvar), rtol=1e-6)
+
+
+def test_two_deviations_out_of_a_narrow_normal():
+    deviation = np.exp(np.float64(-85.0))
+    for make in (NormalDist, lambda mu, lv: GaussianMixtureDist([0.0], mu[None], lv[None])):
+        value, gradients = gradient_of(
+            lambda mu, lv, x, make=make: make(mu, lv).log_proba(x),
+            np.zeros(1, "float32"),
+            np.full(1, -170.0, "float32"),
+            np.full(1, 2 * deviation, "float32"),
+        )
+        np.testing.assert_allclose(value, 85.0 - 0.5 * np.log(2 * np.pi) - 2.0, rtol=1e-5)
+        np.testing.assert_allclose(gradients[0], 2 / deviation, rtol=1e-4)
+        np.testing.assert_allclose(gradients[1], 1.5, rtol=1e-4)
+
+
+def test_a_narrow_component_far_away_takes_no_part():
+    mu, logvar = np.float32([[0.0], [1.0]]), np.full((2, 1), -200.0, "float32")
+    value, gradients = gradient_of(
+        lambda mu, lv: GaussianMixtureDist([0.0, 0.0], mu, lv).log_proba(np.zeros(1, "float32")), mu, logvar
+    )
+    np.testing.assert_allclose(value, 100.0 - 0.5 * np.log(2 * np.pi) - np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(gradients[1], [[-0.5], [0.0]], rtol=1e-6)
+
+
+def test_a_narrow_clipped_normal_is_the_normal():
+    for logvar in (-150.0, -200.0, -400.0):
+        (value, gradients), want = (
+            gradient_of(lambda mu, lv: ClippedNormalDist(mu, lv).entropy(), np.float32([0.3]), np.float32([logvar])),
+            0.5 * (1 + np.log(2 * np.pi) + logvar),
+        )
+        np.testing.assert_allclose(value, want, rtol=1e-6)
+        np.testing.assert_allclose(gradients[1], [0.5], rtol=1e-5)
+        dist = ClippedNormalDist(np.float32([0.3]), np.float32([logvar]))
+        np.testing.assert_allclose(dist.mean(), [0.3], rtol=1e-6)
+        assert dist.kl_divergence(dist) == 0 and dist.log_proba(np.float32([1.0])) == -np.inf
+
+
+@pytest.mark.parametrize("logscale", [70.0, 100.0, 200.0, 1000.0])
+def test_integers_of_a_wide_logistic(logscale):
+    value, gradients = gradient_of(
+        lambda mu, s: DiscretizedLogisticDist(mu, s, -5, 5).log_proba(np.float32([3.0])),
+        np.float32([0.3]),
+        np.float32([logscale]),
+    )
+    np.testing.assert_allclose(value, -logscale - 2 * np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(gradients[1], [-1.0], rtol=1e-6)
