@@ -57,5 +57,7 @@ def _nearest_or_solved(distribution, drawn, population, samples):
     length = samples.shape[-1]
     limit = length**0.5 + 2.0 * length / (length + 2.0)
     norm = tf.norm(solved, axis=-1, keepdims=True)
-    solved *= tf.minimum(1.0, tf.math.divide_no_nan(tf.cast(limit, tf.float64), norm) + tf.cast(norm == 0.0, norm.dtype))
+    solved *= tf.minimum(
+        1.0, tf.math.divide_no_nan(tf.cast(limit, tf.float64), norm) + tf.cast(norm == 0.0, norm.dtype)
+    )
     return tf.where(is_drawn[..., None], found, tf.cast(solved, samples.dtype))

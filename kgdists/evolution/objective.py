@@ -77,7 +77,10 @@ class Objective:
         return type(self), (self.function, self.evaluation)
 
     def __deepcopy__(self, memo):
-        return type(self)(copy.deepcopy(self.function, memo), self.evaluation, self.map)
+        # Functions are shared, as Python shares them, also those of TensorFlow; objects that can be called are copied.
+        is_function = hasattr(self.function, "get_concrete_function")
+        function = self.function if is_function else copy.deepcopy(self.function, memo)
+        return type(self)(function, self.evaluation, self.map)
 
     @functools.cached_property
     def _graph(self):

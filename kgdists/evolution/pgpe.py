@@ -90,7 +90,6 @@ class PGPE(GaussianSearcher):
             **kwargs,
         )
 
-
     def _tell_asked(self, state, samples, fitnesses):
         # Which come in pairs, for sure.
         distribution = state.distribution

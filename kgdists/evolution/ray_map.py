@@ -24,7 +24,7 @@ __all__ = ["RaySearch"]
 
 TASKS_PER_WORKER = 4  # of fitnesses, so that who is faster does more
 FAN_IN = 8  # partial sums that one process adds up
-LOSSES = 3  # of workers, after which their task is to blame
+LOSSES = 3  # of workers, after which their task is to blame; of fitnesses it is taken apart after the first
 BLOCK_SIZE = 16
 BLOCK_NUMBERS = 2**22  # of a block of long solutions
 
@@ -37,8 +37,9 @@ class RaySearch:
     of the size of a few solutions, however large the population is.
 
     Rows are evaluated in blocks of a fixed size, and sums are exact: the search ends with the same bits on any number
-    of workers, also where some have died and others have taken over. Searchers with a `tell` of their own, such as
-    `CMAES`, have only their fitnesses computed by the workers.
+    of workers, also where some have died and others have taken over. A task of fitnesses during which a worker has
+    died is taken apart; if another dies of a part of it, a ValueError names the solutions and the objective. Searchers
+    with a `tell` of their own, such as `CMAES`, have only their fitnesses computed by the workers.
 
     Parameters
     ----------
@@ -233,6 +234,7 @@ class _Workers:
             num_workers = max(1, int(ray.cluster_resources().get("CPU", 0) / (cpus or 1)))
         self.num_parts = num_workers
         self._actor = ray.remote(_Worker).options(**options)
+        self._rows = rows
         self._arguments = ray.put(ray.cloudpickle.dumps(rows)), max(1, int(cpus))
         self._workers, self._idle, self._busy = set(), [], {}
 
@@ -274,7 +276,8 @@ class _Workers:
         while len(self._workers) < self.num_parts:
             self._hire()
         waiting, results, losses = collections.deque(range(len(tasks))), {}, collections.Counter()
-        while len(results) < len(tasks):
+        tasks, count, pieces = list(tasks), len(tasks), {}  # numbers of the pieces of a task by its number
+        while len(results) < len(tasks) - len(pieces):
             while waiting and self._idle:
                 worker, number = self._idle.pop(), waiting.popleft()
                 done, result = getattr(worker, method).options(num_returns=2).remote(*tasks[number])
@@ -289,8 +292,20 @@ class _Workers:
                 losses[number] += 1
                 if error.actor_init_failed or losses[number] >= LOSSES * (self.num_parts if number is None else 1):
                     raise
+                if number is not None and number >= count:
+                    raise ValueError(
+                        "An objective must leave alone the process that it runs in. Received: the process ended twice, "
+                        f"last with {self._rows.described(tasks[number][0], tasks[number][-1])}"
+                    ) from error
                 self._hire()
-                if number is not None:
+                if number is not None and method == "fitnesses":
+                    # Piece by piece, and at once, so that what ends the process has a name.
+                    blocks, *rest = tasks[number]
+                    new = [(piece, *rest, row) for piece, row in self._rows.pieces(blocks)]
+                    pieces[number] = range(len(tasks), len(tasks) + len(new))
+                    tasks += new
+                    waiting.extendleft(reversed(pieces[number]))
+                elif number is not None:
                     waiting.append(number)
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error
@@ -298,7 +313,9 @@ class _Workers:
                 self._idle.append(worker)
                 if number is not None:
                     results[number] = result
-        return [results[number] for number in range(len(tasks))]
+        for number, parts in pieces.items():
+            results[number] = ray.put(np.concatenate(ray.get([results[part] for part in parts]), axis=-1))
+        return [results[number] for number in range(count)]
 
     def _hire(self):
         worker = self._actor.remote(*self._arguments)

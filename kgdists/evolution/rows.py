@@ -46,7 +46,7 @@ class Rows:
     def num_blocks(self):
         return -(-self.popsize // self.block_size)
 
-    def fitnesses(self, blocks, key, leaves):
+    def fitnesses(self, blocks, key, leaves, row=None):
         """The fitnesses of the solutions of some blocks.
 
         Parameters
@@ -56,13 +56,15 @@ class Rows:
             Of the generation.
         leaves : list of array
             The tensors of the distribution.
+        row : None or int
+            Of a single block only this one.
 
         Returns
         -------
         array, shape [B..., n].
         """
         key, *leaves = map(tf.constant, [key, *leaves])
-        return np.concatenate([self._block_fitnesses(block, key, leaves) for block in blocks], axis=-1)
+        return np.concatenate([self._block_fitnesses(block, key, leaves, row) for block in blocks], axis=-1)
 
     def sums(self, blocks, key, weights, total):
         """The sums of some blocks, in units.
@@ -93,14 +95,31 @@ class Rows:
     def _first(self, block):
         return tf.constant(block * self.block_size, tf.int64)
 
-    def _block_fitnesses(self, block, key, leaves):
-        count = min(self.block_size, self.popsize - block * self.block_size)
+    def pieces(self, blocks):
+        """Blocks one by one, or row by row where an objective is called so: pairs of blocks and row."""
+        if self.objective.evaluation != "solution":
+            return [(range(block, block + 1), None) for block in blocks]
+        return [(range(block, block + 1), row) for block in blocks for row in range(self._count(block))]
+
+    def described(self, blocks, row):
+        """The objective and the solutions of a piece, for an error."""
+        function = self.objective.function
+        first = blocks.start * self.block_size + (row or 0)
+        last = first if row is not None else blocks.start * self.block_size + self._count(blocks.start) - 1
+        name = getattr(function, "__qualname__", None) or repr(function)
+        return f"{name} at {f'solution {first}' if first == last else f'solutions {first} to {last}'} of a population"
+
+    def _count(self, block):
+        return min(self.block_size, self.popsize - block * self.block_size)
+
+    def _block_fitnesses(self, block, key, leaves, row):
+        count = self._count(block)
         try:
             results = self._solutions(self._first(block), key, *leaves)
         except tf.errors.OpError as error:
             raise uncompiled(error) from error
         if not self.objective.is_compiled:
-            results = self.objective(results[..., :count, :])
+            results = self.objective(results[..., :count, :] if row is None else results[..., row : row + 1, :])
         return results.numpy()[..., :count]
 
     @functools.cached_property

@@ -246,6 +246,54 @@ CLUSTER = """
     """
 
 
+KILLER = """
+    import os
+    import signal
+
+    import numpy as np
+    import ray
+
+    from kgdists.evolution import SNES
+    from kgdists.evolution.ray_map import RaySearch
+
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+
+
+    def kills(x):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+    for evaluation in ("solution", "numpy"):
+        searcher = SNES(
+            kills, objective_sense="min", solution_length=3, popsize=8, stdev_init=1.0, seed=1, evaluation=evaluation
+        )
+        search = RaySearch(searcher, 1, block_size=4)
+        hired = []
+        try:
+            search._engine(searcher, searcher.objective, searcher._current())
+            processes, hire = search._processes, search._processes._hire
+            search._engine = lambda *arguments: None
+            processes._hire = lambda: hired.append(hire())
+            rows = processes._rows
+            key = np.array([1, 2])
+            parameters = [x.numpy() for x in searcher.state.distribution._tensors()]
+            processes.fitnesses([(range(0, 2), key)], parameters)
+        except ValueError as error:
+            print(error, "Hired:", len(hired))
+    """
+
+
+@needs_ray
+@pytest.mark.exhaustive
+def test_an_objective_that_ends_its_process_is_named_after_two_deaths(tmp_path):
+    lines = [line for line in run_python(KILLER, tmp_path).splitlines() if "raylet" not in line]
+    rule = "An objective must leave alone the process that it runs in. Received: the process ended twice, last with "
+    assert lines == [
+        f"{rule}kills at solution 0 of a population Hired: 2",
+        f"{rule}kills at solutions 0 to 3 of a population Hired: 2",
+    ]
+
+
 @needs_ray
 def test_workers_find_the_same_bits_also_when_they_die(tmp_path):
     lines = [line for line in run_python(CLUSTER, tmp_path).splitlines() if "raylet" not in line]
