@@ -88,7 +88,9 @@ def same(x, y, rtol):
 @pytest.mark.parametrize("part", [0, *exhaustive(1, 2, 3, 4)])
 def test_a_thousand_spaces(part):
     """Four parts of 250 that run side by side, and a few for the quick tests."""
-    some = settings(max_examples=250 if part else 40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    some = settings(
+        max_examples=250 if part else 40, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     seed(part)(some(given(space=st.recursive(LEAVES, nested, max_leaves=4))(check)))()
 
 

@@ -103,6 +103,7 @@ def precise_kl(a, b, c, d):
     return np.sum(terms[0] + terms[1] - terms[2], axis=0)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype, rtol", [("float32", 1e-4), ("float64", 1e-11)])
 def test_kl_of_nearly_equal_policies_keeps_its_digits(dtype, rtol):
     rng = RNG(0)
@@ -208,6 +209,7 @@ def test_logarithms_of_gamma_variates_follow_the_distribution():
         assert scipy.stats.kstest(x, scipy.stats.loggamma(concentration).cdf).pvalue > 1e-3
 
 
+@pytest.mark.exhaustive
 def test_implicit_gradients_of_draws():
     """Of fixed distribution function: dx/da = -(dF/da) / density."""
     alpha, beta = np.array([0.3, 1.0, 2.0, 40.0, 1.5]), np.array([0.8, 1.0, 5.0, 30.0, 0.4])

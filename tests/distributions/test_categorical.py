@@ -464,6 +464,7 @@ def test_samples_point_to_actions_that_are_distributed_exactly():
     assert_frequencies(np.argmax(CategoricalDist(LOGITS_DRAWN).sample(100_000, seed=0), axis=-1))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 @pytest.mark.parametrize("tau", [0.01, 0.1, 0.2, 1.0, 10.0])
 def test_a_million_samples(tau, dtype):

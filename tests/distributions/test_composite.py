@@ -288,6 +288,7 @@ def test_a_functional_model_that_holds_one_survives_a_file(kind, tmp_path):
         )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_in_a_compiled_function(jit_compile):
     dist = CompositeDist(parts())

@@ -365,6 +365,7 @@ def test_the_head_starts_with_components_apart(covariance):
     np.testing.assert_allclose(dist.log_weights, np.full((1, 40), -np.log(40)), rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("covariance", KINDS)
 def test_a_mixture_density_network_learns_both_branches(covariance):
     """x = +- sqrt(t) and some noise: the mean, 0, is never seen."""

@@ -68,7 +68,7 @@ test_reference_numbers = reference_test("multi_categorical", single=answer_singl
 # Identities: the sum over single choices.
 
 
-@pytest.mark.parametrize("batch", [(), (1,), (5,), (2, 3)])
+@pytest.mark.parametrize("batch", [(2, 3), *exhaustive((), (1,), (5,))])
 @each_nvec
 def test_all_is_that_of_the_single_choices(nvec, batch):
     p_logits, q_logits = 2.0 * RNG(0).normal(size=(2, *batch, sum(nvec)))
@@ -195,7 +195,7 @@ def test_label_forms(labels):
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (4,), (1, 1)])
-@pytest.mark.parametrize("front", [(1,), (5,), (1, 1), (2, 1), (4,)])
+@pytest.mark.parametrize("front", [(5,), (2, 1), *exhaustive((1,), (1, 1), (4,))])
 @pytest.mark.parametrize("nvec", [(3,), (1,), (2, 2), (2, 3), (3, 2, 2)])
 def test_sample_axes_in_front(nvec, front, batch):
     """Also where axes of size one could be taken for each other."""

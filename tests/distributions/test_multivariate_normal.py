@@ -267,6 +267,7 @@ def test_the_head_starts_with_independent_dimensions(num_dims, state_dependent):
     np.testing.assert_allclose(dist.scale_tril, np.tile(0.5 * np.diag(scale), (2, 1, 1)), rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_the_head_learns_a_covariance():
     tril = np.array([[1.0, 0.0], [1.2, 0.4]], "float32")
     data = np.array(MultivariateNormalDist([0.5, -0.5], tril).sample(4000, seed=0))

@@ -90,6 +90,7 @@ def test_the_density_integrates_to_one(mu, logvar, low, high):
     assert abs(np.sum(half[:, None] * weights * density) - 1.0) < 1e-6
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("low, high", SUPPORTS)
 def test_draws_follow_the_density(low, high):
     """By the distribution function, an integral of the density."""
@@ -182,6 +183,7 @@ def test_gradients_of_a_drawn_density_are_pathwise():
 # Next to the bounds.
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("mu, logvar", [(8.0, 0.0), (-8.0, 0.0), (0.0, 2 * math.log(20))])
 @pytest.mark.parametrize("low, high", [(-1.0, 1.0), (-0.1, 0.3), (100.1, 100.7), (0.7, INF), (-INF, 0.7)])
