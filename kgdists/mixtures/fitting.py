@@ -356,9 +356,7 @@ def _check_range(mu, spread, covariance):
         diagonal = np.diagonal(spread, axis1=-2, axis2=-1)
         sound = np.isfinite(spread).all() & (diagonal >= info.tiny)
     if not (np.all(sound) and np.isfinite(mu).all()):
-        raise ValueError(
-            f"Means and widths of the components must be in the range of {spread.dtype}: scale the samples."
-        )
+        raise ValueError(f"Means and widths of the components must be in the range of {spread.dtype}: scale the data.")
 
 
 def _check_choice(choices, **options):
