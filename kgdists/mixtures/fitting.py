@@ -20,7 +20,7 @@ __all__ = ["Fit", "fit"]
 MAX_SEEDING = 10_000  # samples that k-means sees
 COARSE = 1e-3  # the floor of widths in units of `scale`, where it does not come from the samples
 CANDIDATES, SHORT_RUN = 4, 10  # starts tried for each restart, and the iterations of a trial
-SMALL = 2**21  # numbers of samples times components and restarts up to which starts are tried
+SMALL = 2**23  # products of two dimensions, over all samples, components and restarts, up to which starts are tried
 HOLE_DRAWS = 10_000  # of the start, in search of what broke a reverse fit
 
 
@@ -279,7 +279,8 @@ def fit(
 
 def _start(x, weights, num_components, restarts, rng, covariance, floor):
     """The clusters that lead furthest in a short run (Biernacki et al. 2003), for each restart, on small data."""
-    candidates = CANDIDATES if x.size * num_components * restarts <= SMALL else 1
+    products = x.size * (x.shape[1] if covariance == "full" else 1)
+    candidates = CANDIDATES if products * num_components * restarts <= SMALL else 1
     options = weights, num_components, candidates * restarts, rng, covariance, floor
     start = starts.clusters(x, *options)
     if candidates > 1:
@@ -338,10 +339,10 @@ def _hole_in(loss, start, covariance, rng):
         bad = ~np.isfinite(log_density)
         if bad.any():
             index = int(np.argmax(bad))
-            place = (np.array(loss.center) + np.array(loss.scale) * x[index]).tolist()
+            where = (np.array(loss.center) + np.array(loss.scale) * x[index]).tolist()
             return (
-                f"the target's log-density is {log_density[index]} at {place}, where the mixture has density. A reverse "
-                "fit needs a target that is finite everywhere, so change variables (for x > 0 to log x), or fit "
+                f"the target's log-density is {log_density[index]} at {where}, where the mixture has density. A "
+                "reverse fit needs a target that is finite everywhere, so change variables (for x > 0 to log x), or fit "
                 "samples. "
             )
     return None

@@ -37,13 +37,15 @@ def negative_log_likelihood(dist, x, weights=None):
     [
         {},
         {"covariance": "diag"},
-        {"parameterisation": "a_at"},
-        {"restarts": 2, "optimizer": keras.optimizers.SGD(0.01)},
+        pytest.param({"parameterisation": "a_at"}, marks=pytest.mark.exhaustive),
+        pytest.param({"restarts": 2, "optimizer": keras.optimizers.SGD(0.01)}, marks=pytest.mark.exhaustive),
         {"method": "em"},
         {"method": "em", "covariance": "diag", "restarts": 2},
-        {"initial": "random"},
-        {"divergence": "reverse", "estimator": "score"},
-        {"divergence": "reverse", "estimator": "pathwise", "parameterisation": "a_at"},
+        pytest.param({"initial": "random"}, marks=pytest.mark.exhaustive),
+        pytest.param({"divergence": "reverse", "estimator": "score"}, marks=pytest.mark.exhaustive),
+        pytest.param(
+            {"divergence": "reverse", "estimator": "pathwise", "parameterisation": "a_at"}, marks=pytest.mark.exhaustive
+        ),
         {"divergence": "reverse", "covariance": "diag", "restarts": 2},
     ],
 )
@@ -105,10 +107,13 @@ def check_kept(name, **options):
 @pytest.mark.parametrize("name", DATA)
 def test_expectation_maximisation_reports_the_likelihood_of_what_it_returns(name, covariance):
     fitted = check_kept(name, method="em", covariance=covariance)
-    assert fitted.loss <= fitted.history["loss"].min() + 1e-3
+    # The means of samples near 1e9 are rounded to multiples of 64 in float32.
+    assert fitted.loss <= fitted.history["loss"].min() + (1e-2 if name == "far away in float32" else 1e-3)
 
 
-@pytest.mark.parametrize("name", ["one-hot rows", "tiny in float32", "far away"])
+@pytest.mark.parametrize(
+    "name", ["one-hot rows", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("tiny", "far away"))]
+)
 def test_a_descent_returns_nothing_worse_than_its_start(name):
     fitted = check_kept(name, covariance="diag", iterations=300, num_samples=32)
     # A descent with steps of nothing returns the start.
@@ -273,7 +278,7 @@ def test_a_reverse_fit_to_a_density_with_a_hole_names_the_hole():
 
 
 @pytest.mark.parametrize("options", [{}, {"divergence": "reverse"}, {"method": "em"}])
-@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("persistent", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_a_fit_within_an_open_tape_is_not_recorded(options, persistent):
     target = kg.GaussianMixtureDist([0.0], [[1.0]], [[0.0]]) if "divergence" in options else PAIR
     with tf.GradientTape(persistent=persistent) as tape:
