@@ -100,8 +100,8 @@ def descend(loss, draw, start, form, optimizer, iterations, floor, rng, on_progr
             block_losses = descent.block(x, key, tf.constant(steps), tf.constant(tail - first))
             losses.append(np.array(block_losses)[:steps])
             on_progress(first + steps, losses[-1][-1])
-            best.meet(form, descent.variables, floor)
-        average = best.meet(form, [np.array(total) / (iterations - tail) for total in descent.totals], floor)
+            best.meet(form, [variable.numpy() for variable in descent.variables], floor)
+        average = best.meet(form, [total.numpy() / (iterations - tail) for total in descent.totals], floor)
     losses = np.concatenate(losses).astype("float64")
     return losses, losses[tail:].mean(axis=0), average, best.values
 
@@ -115,7 +115,7 @@ class _Best:
 
     def meet(self, form, tensors, floor):
         """Compare other free tensors, and return their values, those of the start where they are not finite."""
-        tensors = [np.array(tensor) for tensor in tensors]
+        tensors = [np.asarray(tensor) for tensor in tensors]
         sound = np.all([np.isfinite(tensor).reshape(len(tensor), -1).all(axis=1) for tensor in tensors], axis=0)
         fallback = parameters(form, *self.start, floor)
         new = values(form, [_where(sound, *pair) for pair in zip(tensors, fallback, strict=True)], floor)
@@ -150,7 +150,7 @@ class _Descent:
         self.totals = [keras.Variable(np.zeros(shape, "float32"), trainable=False) for shape in shapes]
         self.optimizer = keras.optimizers.deserialize(optimizer)
         self.optimizer.build(self.variables)
-        self.fresh = [np.array(variable) for variable in self.optimizer.variables]
+        self.fresh = [variable.numpy() for variable in self.optimizer.variables]
         self.compiled = {}
 
     def prepare(self, tensors, floor):

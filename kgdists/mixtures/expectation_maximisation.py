@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from kgdists.mixtures.parameters import cholesky
+
 __all__ = ["maximise", "negative_log_likelihood"]
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -169,7 +171,8 @@ class _Rows:
         count, first, second = 0.0, 0.0, 0.0
         for begin in range(0, len(self.x), ROWS):
             chosen = slice(begin, begin + ROWS)
-            shares = np.exp(self._log_joint(values, index, self.x[chosen]) - norms[index[0], chosen])
+            log_shares = self._log_joint(values, index, self.x[chosen]) - norms[index[0], chosen]
+            shares = np.exp(np.minimum(log_shares, 0.0))
             shares *= self.weights[chosen]
             steps = self.x[chosen] - mean
             count, first = count + shares.sum(), first + shares @ steps
@@ -182,18 +185,7 @@ class _Rows:
         """Standard deviations or Cholesky factors, the floor included."""
         if not self.full:
             return np.sqrt(np.maximum(covariances, 0.0) + floor**2)
-        covariances = covariances + np.diag(floor**2)
-        try:
-            return np.linalg.cholesky(covariances)
-        except np.linalg.LinAlgError:
-            if covariances.ndim > 2:
-                return np.stack([self._factors(covariance, 0.0 * floor) for covariance in covariances])
-        # Rounding made it indefinite. The factor of R in Q R = sqrt(eigenvalues) * eigenvectors' always exists.
-        scale = np.sqrt(np.maximum(np.diag(covariances), np.maximum(floor**2, 1e-300)))
-        eigenvalues, vectors = np.linalg.eigh(covariances / scale / scale[:, None])
-        eigenvalues = np.maximum(eigenvalues, 1e-14 * eigenvalues[-1])
-        factor = np.linalg.qr(np.sqrt(eigenvalues)[:, None] * vectors.T, mode="r").T
-        return scale[:, None] * factor * np.where(np.diag(factor) < 0, -1.0, 1.0)
+        return cholesky(covariances + np.diag(floor**2))
 
 
 def _log_constant(logits, spread, full):

@@ -19,6 +19,8 @@ __all__ = ["Fit", "fit"]
 
 MAX_SEEDING = 10_000  # samples that k-means sees
 COARSE = 1e-3  # the floor of widths in units of `scale`, where it does not come from the samples
+CANDIDATES, SHORT_RUN = 4, 10  # starts tried for each restart, and the iterations of a trial
+SMALL = 2**23  # products of two dimensions, over all samples, components and restarts, up to which starts are tried
 HOLE_DRAWS = 10_000  # of the start, in search of what broke a reverse fit
 
 
@@ -207,10 +209,11 @@ def fit(
         few, few_heft = subset(rows, heft, MAX_SEEDING, rng)
         if min_stddev is None and forward:
             fine = floor_of(few, few_heft, num_components) / scale
-            floor = np.maximum(fine, COARSE) if by_gradient and parameterisation == "a_at" else fine
+            coarse = by_gradient and covariance == "full" and parameterisation == "a_at"
+            floor = np.maximum(fine, COARSE) if coarse else fine
         few = (few - center) / scale
     if by_clusters:
-        start = starts.clusters(few, few_heft, num_components, restarts, rng, covariance, floor)
+        start = _start(few, few_heft, num_components, restarts, rng, covariance, floor)
     elif isinstance(initial, str):
         options = initial_spread, initial_stddev, covariance
         start = starts.at_random(num_components, num_dims, restarts, rng, *options)
@@ -266,12 +269,25 @@ def fit(
     finals = np.where(np.isfinite(finals), finals, np.inf)
     which, best = np.unravel_index(np.argmin(finals), finals.shape)
     logits, mu, spread = (part[best] for part in placed[which])
-    _check_range(spread, covariance)
+    _check_range(mu, spread, covariance)
     warn_of_collapse(found[which][2][best], floor, covariance == "full")
     names = {"logvar" if covariance == "diag" else "scale_tril": spread}
     dist = GaussianMixtureDist(logits, mu, **names)
     final = finals.min(axis=0)
     return Fit(dist, {"loss": losses[:, best], "losses": losses}, float(final[best]), final)
+
+
+def _start(x, weights, num_components, restarts, rng, covariance, floor):
+    """The clusters that lead furthest in a short run (Biernacki et al. 2003), for each restart, on small data."""
+    products = x.size * (x.shape[1] if covariance == "full" else 1)
+    candidates = CANDIDATES if products * num_components * restarts <= SMALL else 1
+    options = weights, num_components, candidates * restarts, rng, covariance, floor
+    start = starts.clusters(x, *options)
+    if candidates > 1:
+        run = maximise(x, weights, start, covariance, SHORT_RUN, -np.inf, floor, lambda *_: None)[0][-1]
+        chosen = run.reshape(restarts, candidates).argmin(axis=1) + candidates * np.arange(restarts)
+        start = tuple(part[chosen] for part in start)
+    return start
 
 
 def _num_dims(target, x, num_dims):
@@ -323,16 +339,16 @@ def _hole_in(loss, start, covariance, rng):
         bad = ~np.isfinite(log_density)
         if bad.any():
             index = int(np.argmax(bad))
-            place = (np.array(loss.center) + np.array(loss.scale) * x[index]).tolist()
+            where = (np.array(loss.center) + np.array(loss.scale) * x[index]).tolist()
             return (
-                f"the target's log-density is {log_density[index]} at {place}, where the mixture has density. A reverse "
-                "fit needs a target that is finite everywhere, so change variables (for x > 0 to log x), or fit "
+                f"the target's log-density is {log_density[index]} at {where}, where the mixture has density. A "
+                "reverse fit needs a target that is finite everywhere, so change variables (for x > 0 to log x), or fit "
                 "samples. "
             )
     return None
 
 
-def _check_range(spread, covariance):
+def _check_range(mu, spread, covariance):
     """Widths that the dtype of the samples cannot hold would become 0 or infinite."""
     info = np.finfo(spread.dtype)
     if covariance == "diag":
@@ -340,8 +356,8 @@ def _check_range(spread, covariance):
     else:
         diagonal = np.diagonal(spread, axis1=-2, axis2=-1)
         sound = np.isfinite(spread).all() & (diagonal >= info.tiny)
-    if not np.all(sound):
-        raise ValueError(f"The widths of the components must be in the range of {spread.dtype}: scale the samples.")
+    if not (np.all(sound) and np.isfinite(mu).all()):
+        raise ValueError(f"Means and widths of the components must be in the range of {spread.dtype}: scale the data.")
 
 
 def _check_choice(choices, **options):

@@ -1,7 +1,7 @@
 """Where fits start: at samples that lie apart, at random, or at a given mixture.
 
-A start is a tuple of arrays with a leading axis of restarts: log-weights, means, and the standard deviations [..., n] of
-diagonal covariances or the Cholesky factors [..., n, n] of full ones.
+A start is a tuple of arrays with a leading axis of restarts: log-weights, means, and the standard deviations [..., n]
+of diagonal covariances or the Cholesky factors [..., n, n] of full ones.
 """
 
 import math
@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from kgdists.distributions import GaussianMixtureDist
+from kgdists.mixtures.parameters import cholesky
 
 __all__ = ["at_random", "clusters", "given"]
 
@@ -74,7 +75,7 @@ def _cluster(x, weights, num_components, rng, covariance, floor):
     prior = n + 1
     scatter = (scatter + prior * pooled) / (counts + prior).reshape(-1, *(1,) * (scatter.ndim - 1))
     scatter += np.diag(floor**2) if covariance == "full" else floor**2
-    spread = np.linalg.cholesky(scatter) if covariance == "full" else np.sqrt(scatter)
+    spread = cholesky(scatter) if covariance == "full" else np.sqrt(scatter)
     return np.log((counts + 1) / (counts + 1).sum()), centers, spread
 
 

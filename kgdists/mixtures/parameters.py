@@ -5,7 +5,7 @@ from keras import ops
 
 from kgdists.distributions import GaussianMixtureDist, triangular
 
-__all__ = ["FORMS", "mixture", "parameters", "place", "replace", "values"]
+__all__ = ["FORMS", "cholesky", "mixture", "parameters", "place", "replace", "values"]
 
 # By covariance and parameterisation: a method of its own for each way to write a covariance.
 FORMS = ("diag", "cholesky", "a_at")
@@ -47,13 +47,13 @@ def mixture(form, tensors, floor):
 
 
 def values(form, tensors, floor):
-    """Log-weights, means and spreads of these free tensors, as `parameters` takes them, by the formulas of `mixture`."""
+    """Log-weights, means and spreads of these free tensors, by the formulas of `mixture`, in float64."""
     logits, mu, *spread = (np.float64(tensor) for tensor in tensors)
     if form == "diag":
         return logits, mu, floor + np.exp(spread[0])
     if form == "a_at":
         covariances = spread[0] @ np.swapaxes(spread[0], -2, -1) + np.diag(floor**2)
-        return logits, mu, np.linalg.cholesky(covariances)
+        return logits, mu, cholesky(covariances)
     n = mu.shape[-1]
     scale_tril = (floor + np.exp(spread[0]))[..., None] * np.eye(n)
     if n > 1:
@@ -63,7 +63,7 @@ def values(form, tensors, floor):
 
 
 def place(logits, mu, spread, center, scale, covariance, dtype):
-    """The parameters of `center + scale x`, x of the given mixtures: log-weights, means, and `logvar` or `scale_tril`."""
+    """Log-weights, means, and `logvar` or `scale_tril` of `center + scale x`, where x is of the given mixtures."""
     mu = center + scale * mu
     if covariance == "diag":
         spread = 2.0 * (np.log(spread) + np.log(scale))
@@ -78,3 +78,18 @@ def replace(logits, mu, spread, center, scale, covariance):
     logits, mu, spread = (np.float64(part) for part in (logits, mu, spread))
     spread = np.exp(0.5 * spread - np.log(scale)) if covariance == "diag" else spread / scale[:, None]
     return logits, (mu - center) / scale, spread
+
+
+def cholesky(covariances):
+    """Cholesky factors of float64 matrices [..., n, n], also of those that rounding made indefinite."""
+    try:
+        return np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        if covariances.ndim > 2:
+            return np.stack([cholesky(covariance) for covariance in covariances])
+    # With eigenvalues at the rounding of the largest one, R of Q R = sqrt(eigenvalues) vectors^T is a factor.
+    scale = np.sqrt(np.diag(covariances))
+    eigenvalues, vectors = np.linalg.eigh(covariances / scale / scale[:, None])
+    eigenvalues = np.maximum(eigenvalues, 1e-14 * eigenvalues[-1])
+    factor = np.linalg.qr(np.sqrt(eigenvalues)[:, None] * vectors.T, mode="r").T
+    return scale[:, None] * factor * np.where(np.diag(factor) < 0, -1.0, 1.0)

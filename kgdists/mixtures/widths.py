@@ -16,8 +16,8 @@ class FitWarning(UserWarning):
 def floor_of(x, weights, num_components):
     """The least standard deviation in each dimension, from samples x [N, n] with weights [N]: shape [n].
 
-    It is `FLOOR` times the width of the narrowest interval that holds a quarter of a component's share of the samples and
-    at least two distinct values, and at least what the numbers of the samples can tell apart.
+    It is `FLOOR` times the width of the narrowest interval that holds a quarter of a component's share of the samples
+    and at least two distinct values, and at least what the numbers of the samples can tell apart.
     """
     return np.array([_floor_of(column, weights, 0.25 / num_components) for column in x.T])
 

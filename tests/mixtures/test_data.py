@@ -1,0 +1,301 @@
+"""Fits to the data of users: narrow, far away, repeated, few, huge, tiny, weighted."""
+
+import tracemalloc
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import kgdists as kg
+from kgdists import mixtures
+from kgdists.mixtures.descent import _descent
+
+RNG = np.random.default_rng
+PAIR = RNG(0).normal([[-3.0], [3.0]], 0.5, size=(2, 100)).reshape(-1, 1)
+FEW = {"iterations": 40, "num_samples": 32, "seed": 0}
+
+
+def two(first, second):
+    return np.concatenate([first, second]).reshape(-1, 1)
+
+
+def negative_log_likelihood(dist, x, weights=None):
+    """In float64, with the textbook's formula."""
+    logits, mu, spread = (np.float64(value) for value in dist.params.values())
+    terms = []
+    for logit, mean, own in zip(logits, mu, spread, strict=True):
+        factor = np.diag(np.exp(0.5 * own)) if own.ndim == 1 else own
+        z = np.linalg.solve(factor, (np.float64(x) - mean).T)
+        half_log_det = np.log(np.diag(factor)).sum() + 0.5 * len(mean) * np.log(2 * np.pi)
+        terms.append(logit - np.logaddexp.reduce(logits) - half_log_det - 0.5 * (z * z).sum(axis=0))
+    return -np.average(np.logaddexp.reduce(terms), weights=weights)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"covariance": "diag"},
+        pytest.param({"parameterisation": "a_at"}, marks=pytest.mark.exhaustive),
+        pytest.param({"restarts": 2, "optimizer": keras.optimizers.SGD(0.01)}, marks=pytest.mark.exhaustive),
+        {"method": "em"},
+        {"method": "em", "covariance": "diag", "restarts": 2},
+        pytest.param({"initial": "random"}, marks=pytest.mark.exhaustive),
+        pytest.param({"divergence": "reverse", "estimator": "score"}, marks=pytest.mark.exhaustive),
+        pytest.param(
+            {"divergence": "reverse", "estimator": "pathwise", "parameterisation": "a_at"}, marks=pytest.mark.exhaustive
+        ),
+        {"divergence": "reverse", "covariance": "diag", "restarts": 2},
+    ],
+)
+def test_a_column_of_numbers_is_fitted_by_every_option(options):
+    reverse = options.get("divergence") == "reverse"
+    target = kg.GaussianMixtureDist([0.0, 0.0], [[-3.0], [3.0]], [[-1.4], [-1.4]]) if reverse else PAIR
+    fitted = mixtures.fit(target, 2, **FEW, **options)
+    assert fitted.distribution.event_shape == (1,) and np.isfinite(fitted.loss)
+    if not reverse:
+        np.testing.assert_allclose(fitted.loss, negative_log_likelihood(fitted.distribution, PAIR), rtol=1e-6)
+
+
+DATA = {
+    "one-hot rows": (np.eye(6)[RNG(0).integers(6, size=500)], 3),
+    "more components than a sample fills": (RNG(0).normal(size=(20, 10)), 10),
+    "embeddings": (RNG(0).normal(size=(80, 10)), 15),
+    "counts": (RNG(0).poisson(2.0, (300, 3)), 3),
+    "points in a plane": (RNG(0).normal(size=(300, 2)) @ RNG(1).normal(size=(2, 5)), 3),
+    "all equal": (np.full((50, 2), 5.0), 2),
+    "all zero": (np.zeros((9, 3)), 2),
+    "one row": (np.ones((1, 2)), 1),
+    "fewer rows than components": (RNG(0).normal(size=(3, 2)), 5),
+    "as many rows as components": (RNG(0).normal(size=(4, 2)), 4),
+    "one component": (RNG(0).normal(size=(60, 3)), 1),
+    "tiny": (PAIR * 1e-30, 2),
+    "huge": (PAIR * 1e30, 2),
+    "tinier": (PAIR * 1e-300, 2),
+    "huger": (PAIR * 1e300, 2),
+    "tiny in float32": ((PAIR * 1e-30).astype("float32"), 2),
+    "huge in float32": ((PAIR * 1e30).astype("float32"), 2),
+    "far away": (1e9 + 1e-3 * PAIR, 2),
+    "far away in float32": ((1e9 + 1e3 * PAIR).astype("float32"), 2),
+    "float16": (PAIR.astype("float16"), 2),
+    "lists": (PAIR.tolist(), 2),
+    "truth values": (np.eye(4, dtype=bool)[RNG(0).integers(4, size=60)], 2),
+    "seconds since 1970": (np.int64(1.7e9) + 86400 * RNG(0).integers(3, size=(300, 1)) + RNG(1).integers(60), 3),
+    "outliers": (np.concatenate([PAIR, [[1e8], [-1e10]]]), 3),
+    "collinear, of widths 1e9 and 1e-3": (
+        np.concatenate([RNG(0).normal(size=(200, 1)) * [[1e9, 2e9]], 1e-3 * RNG(1).normal(size=(200, 2))]),
+        2,
+    ),
+}
+
+
+def check_kept(name, **options):
+    x, num_components = DATA[name]
+    fitted = mixtures.fit(x, num_components, seed=0, **options)
+    dist = fitted.distribution
+    assert all(np.isfinite(value).all() for value in dist.params.values())
+    float32 = dist.dtype == "float32"
+    want = negative_log_likelihood(dist, x)
+    np.testing.assert_allclose(fitted.loss, want, rtol=1e-6, atol=1e-3)
+    reported = -np.mean(np.float64(dist.log_proba(np.asarray(x, dist.dtype))))
+    np.testing.assert_allclose(fitted.loss, reported, rtol=1e-3 if float32 else 1e-6, atol=1e-3)
+    return fitted
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag"])
+@pytest.mark.parametrize("name", DATA)
+def test_expectation_maximisation_reports_the_likelihood_of_what_it_returns(name, covariance):
+    fitted = check_kept(name, method="em", covariance=covariance)
+    # The means of samples near 1e9 are rounded to multiples of 64 in float32.
+    assert fitted.loss <= fitted.history["loss"].min() + (1e-2 if name == "far away in float32" else 1e-3)
+
+
+@pytest.mark.parametrize(
+    "name", ["one-hot rows", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("tiny", "far away"))]
+)
+def test_a_descent_returns_nothing_worse_than_its_start(name):
+    fitted = check_kept(name, covariance="diag", iterations=300, num_samples=32)
+    # A descent with steps of nothing returns the start.
+    still = keras.optimizers.SGD(1e-30)
+    start = mixtures.fit(*DATA[name], covariance="diag", iterations=1, num_samples=32, optimizer=still, seed=0)
+    assert fitted.loss <= start.loss + 1e-6
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("covariance", ["full", "diag"])
+@pytest.mark.parametrize("name", DATA)
+def test_a_descent_reports_the_likelihood_of_what_it_returns(name, covariance):
+    check_kept(name, covariance=covariance, iterations=600, num_samples=64)
+
+
+WIDTHS = {
+    "peaks of 0.01": (RNG(0).choice([200.0, 500, 700, 1000, 1500], 2000) + 0.01 * RNG(1).normal(size=2000), 5, 0.01),
+    "N(0, 1) and N(1e6, 1)": (RNG(0).choice([0.0, 1e6], 1000) + RNG(1).normal(size=1000), 2, 1.0),
+    "N(0, 1) and N(1e9, 1)": (RNG(0).choice([0.0, 1e9], 1000) + RNG(1).normal(size=1000), 2, 1.0),
+    "bursts of 30 s": (1.7e9 + 86400.0 * RNG(0).integers(7, size=1000) + 30 * RNG(1).normal(size=1000), 7, 30.0),
+    "1e-20 and 1e-14": (RNG(0).choice([0.0, 1e-14], 1000) + 1e-20 * RNG(1).normal(size=1000), 2, 1e-20),
+    "0.1 about -1e5 and 1e5": (RNG(0).choice([-1e5, 1e5], 1000) + 0.1 * RNG(1).normal(size=1000), 2, 0.1),
+    "1e-4 degrees": (13.4 + 0.05 * RNG(0).integers(6, size=900) + 1e-4 * RNG(1).normal(size=900), 6, 1e-4),
+}
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag"])
+@pytest.mark.parametrize("name", WIDTHS)
+def test_narrow_peaks_keep_their_widths(name, covariance):
+    x, num_components, width = WIDTHS[name]
+    dist = mixtures.fit(x[:, None], num_components, method="em", covariance=covariance, seed=0).distribution
+    last = np.float64(dist.params[dist.PARAM_NAMES[-1]]).ravel()
+    widths = last if covariance == "full" else np.exp(0.5 * last)
+    np.testing.assert_allclose(widths, width, rtol=0.2)
+
+
+def test_a_descent_keeps_narrow_widths():
+    x, num_components, width = WIDTHS["peaks of 0.01"]
+    dist = mixtures.fit(x[:, None], num_components, covariance="diag", **FEW).distribution
+    np.testing.assert_allclose(np.exp(0.5 * np.array(dist.logvar)), width, rtol=0.2)
+
+
+def test_a_component_on_the_floor_is_told():
+    for name in ("one-hot rows", "all equal", "fewer rows than components"):
+        with pytest.warns(mixtures.FitWarning, match="ended on the floor of widths"):
+            mixtures.fit(*DATA[name], method="em", seed=0)
+
+
+WEIGHTS = RNG(3).integers(0, 4, size=len(PAIR))
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag"])
+def test_weights_count_as_repeated_rows_do(covariance):
+    x = np.concatenate([PAIR, PAIR**2 + RNG(4).normal(size=PAIR.shape)], axis=1)
+    options = {"method": "em", "covariance": covariance, "tolerance": 1e-12, "min_stddev": 1e-3, "seed": 0}
+    repeated = mixtures.fit(np.repeat(x, WEIGHTS, axis=0), 2, **options)
+    for data, weights in (
+        (x, WEIGHTS),
+        (x, 1e-200 * WEIGHTS),
+        ({"samples": x, "weights": WEIGHTS}, None),
+        (tf.data.Dataset.from_tensor_slices({"samples": x, "weights": 1.0 * WEIGHTS}).batch(7), None),
+    ):
+        fitted = mixtures.fit(data, 2, weights=weights, **options)
+        np.testing.assert_allclose(fitted.loss, repeated.loss, rtol=1e-9)
+        np.testing.assert_allclose(
+            np.sort(fitted.distribution.mu, axis=0), np.sort(repeated.distribution.mu, axis=0), rtol=1e-4
+        )
+    np.testing.assert_allclose(fitted.loss, negative_log_likelihood(fitted.distribution, x, WEIGHTS), rtol=1e-9)
+
+
+def test_weights_count_in_a_descent():
+    weights = np.where(PAIR[:, 0] > 0, 9.0, 1.0)
+    options = {"optimizer": keras.optimizers.Adam(0.05), "iterations": 300, "num_samples": 64, "seed": 0}
+    fitted = mixtures.fit(PAIR, 2, weights=weights, covariance="diag", **options)
+    np.testing.assert_allclose(np.sort(np.exp(fitted.distribution.log_weights)), [0.1, 0.9], atol=0.03)
+    np.testing.assert_allclose(fitted.loss, negative_log_likelihood(fitted.distribution, PAIR, weights), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "weights, text",
+    [
+        (np.ones(3), r"shape \(200,\). Received: shape \(3,\)"),
+        (np.ones((200, 1)), r"Received: shape \(200, 1\)"),
+        (np.zeros(200), "must not all be 0"),
+        (np.where(np.arange(200) == 7, -1.0, 1.0), "Received: -1.0 at index 7"),
+        (np.where(np.arange(200) == 7, np.nan, 1.0), "Received: nan at index 7"),
+        (np.where(np.arange(200) == 7, np.inf, 1.0), "Received: inf at index 7"),
+        (["a"] * 200, "`weights` must be numbers"),
+    ],
+)
+def test_bad_weights(weights, text):
+    for method in ("gradient", "em"):
+        with pytest.raises(ValueError, match=text):
+            mixtures.fit(PAIR, 2, weights=weights, method=method)
+
+
+@pytest.mark.parametrize("method", ["gradient", "em"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tolerance": np.nan},
+        {"tolerance": "1"},
+        {"parameterisation": "lu"},
+        {"estimator": "both"},
+        {"optimizer": "adam"},
+        {"initial_spread": np.nan},
+        {"initial_spread": "1"},
+        {"initial_stddev": -1.0},
+        {"min_stddev": np.nan},
+        {"num_samples": 0},
+        {"num_dims": 1.5},
+        {"restarts": True},
+        {"covariance": ["full"]},
+        {"initial": "k-means"},
+        {"center": np.nan},
+    ],
+)
+def test_options_are_checked_also_where_they_are_not_used(method, options):
+    with pytest.raises(ValueError, match="Received: "):
+        mixtures.fit(PAIR, 2, method=method, **options)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [np.zeros((3, 0)), np.zeros((0, 2)), [[np.inf]], [["a"]], np.zeros((2, 2, 2)), [[1.0 + 1j]], {"x": PAIR}, 3.0],
+)
+def test_what_is_no_data_is_refused(data):
+    with pytest.raises(ValueError, match="Received: "):
+        mixtures.fit(data, 1, method="em")
+
+
+class Bell:
+    """A density whose center may be moved."""
+
+    center = 2.0
+
+    def log_prob(self, x):
+        return -0.5 * tf.reduce_sum((x - self.center) ** 2, axis=-1)
+
+
+def test_a_reverse_fit_is_that_of_the_present_target():
+    target = Bell()
+    options = {"divergence": "reverse", "estimator": "pathwise", "covariance": "diag", "num_dims": 1}
+    options |= {"optimizer": keras.optimizers.Adam(0.1), "iterations": 200, "num_samples": 16, "seed": 0}
+    for center in (2.0, -3.0):
+        target.center = center
+        np.testing.assert_allclose(mixtures.fit(target, 1, **options).distribution.mu, center, atol=0.1)
+    # A distribution does not change: its trace is kept.
+    dist = kg.NormalDist([1.0], [0.0])
+    mixtures.fit(dist, 1, **options)
+    hits = _descent.cache_info().hits
+    mixtures.fit(dist, 1, **options)
+    assert _descent.cache_info().hits == hits + 1
+
+
+def test_a_reverse_fit_to_a_density_with_a_hole_names_the_hole():
+    def exponential(x):
+        return tf.where(x[..., 0] > 0, -x[..., 0], float("-inf"))
+
+    with pytest.raises(ValueError, match=r"log-density is -inf at \[-.*change variables"):
+        mixtures.fit(exponential, 1, divergence="reverse", num_dims=1, covariance="diag", **FEW)
+
+
+@pytest.mark.parametrize("options", [{}, {"divergence": "reverse"}, {"method": "em"}])
+@pytest.mark.parametrize("persistent", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+def test_a_fit_within_an_open_tape_is_not_recorded(options, persistent):
+    target = kg.GaussianMixtureDist([0.0], [[1.0]], [[0.0]]) if "divergence" in options else PAIR
+    with tf.GradientTape(persistent=persistent) as tape:
+        fitted = mixtures.fit(target, 1, covariance="diag", **FEW, **options)
+    assert np.isfinite(fitted.loss) and not tape.watched_variables()
+
+
+def test_a_fit_within_a_function_is_refused():
+    with pytest.raises(ValueError, match="outside of `tf.function`"):
+        tf.function(lambda: mixtures.fit(PAIR, 1, method="em").distribution.mu)()
+
+
+def test_diagonal_fits_make_no_full_matrices():
+    # Full matrices of 3,000 dimensions would take 72 MB for each component.
+    x = RNG(0).normal(size=(300, 3000)) + 3 * RNG(1).integers(3, size=(300, 1))
+    tracemalloc.start()
+    fitted = mixtures.fit(x, 3, method="em", covariance="diag", iterations=5, seed=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.isfinite(fitted.loss) and peak < 10 * x.nbytes
