@@ -83,6 +83,6 @@ for name, (loss_of, divergence, restarts) in rows.items():
         )
         print(f"{name}, K = {k}: loss {loss:.3f} by hand, {fitted.loss:.3f} by kg.mixtures.fit, in nats")
         mixtures[name].append(q)
-        captions[name].append(f"by hand: {loss:.2f}\nkg.mixtures.fit: {fitted.loss:.2f}")
+        captions[name].append(f"by hand: {loss:z.2f}\nkg.mixtures.fit: {fitted.loss:z.2f}")
 kg.plotting.divergence_grid(target, mixtures, captions=captions, **view).savefig(options.figure, dpi=100)
 print(f"figures: {options.target}, {options.figure}")
