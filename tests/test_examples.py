@@ -19,6 +19,7 @@ BUDGET = {
     "gmm40_target.py": ["--samples", "1000", "--components", "3", "--iterations", "20"],
     "gmm_divergences.py": ["--iterations", "20", "--components", "1", "--samples", "1000"],
     "gumbel_softmax_vae.py": ["--epochs", "1"],
+    "kl_by_hand.py": ["--iterations", "5", "--samples", "20", "--components", "1", "--restarts", "1"],
     "masked_actions.py": ["--steps", "1024", "--episodes", "2"],
     "mixture_density_regression.py": ["--epochs", "1"],
 }

@@ -5,6 +5,8 @@ import tensorflow as tf
 
 __all__ = ["Dataset", "check_int"]
 
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+
 
 class Dataset:
     """Rows `start` to `start + length` of one endless sequence of draws from a target, with what is known of them.
@@ -64,7 +66,7 @@ class Dataset:
         ----------
         batch_size : int, >= 1
         dtype : None or str
-            Of the elements; None is `keras.config.floatx()`.
+            Float dtype of the elements; None is `keras.config.floatx()`.
         num_shards, shard_index : int
             Take batches `shard_index`, `shard_index + num_shards`, and so on.
 
@@ -73,6 +75,12 @@ class Dataset:
         tf.data.Dataset
             Of tensors [batch_size, D] if only samples are included; else of dicts of "samples", "log_probs" and
             "scores", whichever are.
+
+        Raises
+        ------
+        ValueError
+            If the dtype is not one of floats, or cannot hold the samples: its steps at their offset are too wide, or
+            it overflows.
 
         Examples
         --------
@@ -89,7 +97,9 @@ class Dataset:
                 "`shard_index` must be below `num_shards`. "
                 f"Received: shard_index={shard_index}, num_shards={num_shards}"
             )
-        dtype = dtype or keras.config.floatx()
+        dtype = _float_dtype(dtype)
+        if "samples" in self.included:
+            self._target.check_holds(dtype, "`dtype`")
 
         def batch(index):
             samples = self._target.draw_rows(
@@ -120,6 +130,16 @@ class Dataset:
             raise ValueError(
                 f"The dataset has no {name}: load it with include_{name}=True. Received: a dataset of {self.included}"
             )
+
+
+def _float_dtype(dtype):
+    try:
+        name = keras.backend.standardize_dtype(keras.config.floatx() if dtype is None else dtype)
+    except (ValueError, TypeError):
+        name = None
+    if name not in FLOATS:
+        raise ValueError(f"`dtype` must be one of {', '.join(map(repr, FLOATS))}. Received: dtype={dtype!r}")
+    return name
 
 
 def check_int(least, **numbers):

@@ -5,9 +5,11 @@ import tensorflow as tf
 
 from kgdists import shapes
 from kgdists.distributions import GaussianMixtureDist
-from kgdists.targets.mixture import Mixture, as_array, check_logits
+from kgdists.targets.mixture import Mixture, as_array, check_logits, to_24_bits
 
 __all__ = ["DiagonalGaussianMixture"]
+
+LEAST = 1e-300  # standard deviation, whose inverse still has all digits; its inverse is the largest
 
 
 class DiagonalGaussianMixture(Mixture):
@@ -54,7 +56,12 @@ class DiagonalGaussianMixture(Mixture):
         shapes.check_positive(diag_stds=diag_stds)
         self.diag_stds = diag_stds
         stds = diag_stds.astype("float64")
-        super().__init__(logits, means, {"inverse_stds": 1.0 / stds}, np.log(stds).sum(axis=1), kB_T, procedural_seed)
+        if stds.min() < LEAST or stds.max() > 1.0 / LEAST:
+            k, i = np.argwhere((stds < LEAST) | (stds > 1.0 / LEAST))[0].tolist()
+            raise ValueError(
+                f"`diag_stds` must be between {LEAST} and {1.0 / LEAST}. Received: {stds[k, i]} at index {[k, i]}"
+            )
+        super().__init__(logits, means, {"inverse_stds": 1.0 / stds}, stds, stds, kB_T, procedural_seed)
 
     @classmethod
     def create_isotropic(cls, means, std, logits, *, kB_T=1.0, procedural_seed=0):
@@ -136,5 +143,5 @@ class DiagonalGaussianMixture(Mixture):
 
     def _place(self, component, noise):
         # Factors of 24 bits times noise of 29 are exact, so that it does not matter whether the sum is fused with it.
-        stds = self.diag_stds.astype("float32").astype("float64")
+        stds = to_24_bits(self.diag_stds.astype("float64"))
         return tf.gather(self.means.astype("float64"), component) + tf.gather(stds, component) * noise

@@ -5,11 +5,12 @@ import tensorflow as tf
 
 from kgdists import shapes
 from kgdists.distributions import GaussianMixtureDist
-from kgdists.targets.mixture import Mixture, as_array, check_logits
+from kgdists.targets.mixture import Mixture, as_array, check_logits, to_24_bits
 
 __all__ = ["GaussianMixture"]
 
 WRITTEN_OUT = 16  # dimensions, one after the other
+SYMMETRY = 1e-6  # difference of two entries, in units of the deviations, that counts as rounding
 
 
 class GaussianMixture(Mixture):
@@ -22,7 +23,7 @@ class GaussianMixture(Mixture):
     ----------
     means : float array, shape [K, D]
     covariances : float array, shape [K, D, D]
-        Symmetric and positive definite.
+        Symmetric, but for rounding, and positive definite.
     logits : None or float array, shape [K]
         Unnormalised log-weights. `-inf` takes a component out.
     weights : None or float array, shape [K]
@@ -68,8 +69,9 @@ class GaussianMixture(Mixture):
         self.covariances = covariances
         self.scale_tril = np.stack([_factor(k, covariance) for k, covariance in enumerate(covariances)])
         self.scale_tril.setflags(write=False)
-        half_log_dets = np.log(np.diagonal(self.scale_tril, axis1=1, axis2=2)).sum(axis=1)
-        super().__init__(logits, means, {"scale_tril": self.scale_tril}, half_log_dets, kB_T, procedural_seed)
+        stds = np.sqrt(np.diagonal(covariances.astype("float64"), axis1=1, axis2=2))
+        spreads = np.diagonal(self.scale_tril, axis1=1, axis2=2)
+        super().__init__(logits, means, {"scale_tril": self.scale_tril}, stds, spreads, kB_T, procedural_seed)
 
     @classmethod
     def create_tutorial(cls, *, kB_T=1.0, procedural_seed=0):
@@ -103,7 +105,7 @@ class GaussianMixture(Mixture):
     def _place(self, component, noise):
         # Factors of 24 bits times noise of 29 are exact, and their sum always runs in the same order.
         x = tf.gather(self.means.astype("float64"), component)
-        columns = np.moveaxis(self.scale_tril.astype("float32").astype("float64"), 2, 0)
+        columns = np.moveaxis(to_24_bits(self.scale_tril), 2, 0)
         if self.dim <= WRITTEN_OUT:
             for j, column in enumerate(columns):
                 x += tf.gather(column, component) * noise[:, j : j + 1]
@@ -117,14 +119,30 @@ class GaussianMixture(Mixture):
 
 
 def _factor(k, covariance):
-    covariance = covariance.astype("float64")
-    if not np.allclose(covariance, covariance.T, rtol=1e-6, atol=0.0):
+    """The Cholesky factor, float64, of a covariance that is symmetric but for rounding."""
+    precision, covariance = np.finfo(covariance.dtype).eps, covariance.astype("float64")
+    # Rounding is relative to the deviations of the two dimensions: the entry itself may be 0.
+    stds = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
+    difference = np.abs(0.5 * covariance - 0.5 * covariance.T)
+    tolerance = 0.5 * max(SYMMETRY, 4.0 * len(covariance) * precision)
+    if (difference > tolerance * stds[:, None] * stds).any():
+        i, j = np.argwhere(difference > tolerance * stds[:, None] * stds)[0].tolist()
         raise ValueError(
-            f"`covariances` must be symmetric. Received: {covariance.tolist()} at index {k} of covariances"
+            f"`covariances` must be symmetric. Received: {covariance[i, j]} at {[i, j]} and {covariance[j, i]} at "
+            f"{[j, i]} of the one at index {k}"
         )
+    covariance = 0.5 * covariance + 0.5 * covariance.T
     try:
-        return np.linalg.cholesky(covariance)
+        factor = np.linalg.cholesky(covariance)
     except np.linalg.LinAlgError:
+        factor = np.zeros_like(covariance)
+    # What is left of a variance must be more than the rounding of what was subtracted from it.
+    left = np.square(np.diagonal(factor) / np.where(stds > 0.0, stds, 1.0))
+    if not (left > len(covariance) * np.finfo("float64").eps).all():
+        scale = np.sqrt(np.abs(covariance).max()) or 1.0
+        smallest = np.linalg.eigvalsh(covariance / scale / scale)[0]
         raise ValueError(
-            f"`covariances` must be positive definite. Received: {covariance.tolist()} at index {k} of covariances"
-        ) from None
+            "`covariances` must be positive definite. "
+            f"Received: a smallest eigenvalue of {smallest:.3g} times the largest entry at index {k} of covariances"
+        )
+    return factor

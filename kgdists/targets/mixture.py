@@ -12,12 +12,14 @@ from kgdists.targets import density
 from kgdists.targets.dataset import Dataset, check_int
 from kgdists.targets.rows import ByRows, in_blocks
 
-__all__ = ["Mixture", "as_array", "check_logits"]
+__all__ = ["Mixture", "as_array", "check_logits", "to_24_bits"]
 
 LOG_2PI = math.log(2.0 * math.pi)
 TYPES = ("train", "val", "test")  # the streams 0, 1 and 2 of a procedural seed
 SAMPLES = 1 << 62  # the first of those of `sample`
 ROWS = 1 << 48  # of a sequence, so that no counter runs over
+SINGLE = 1e15  # parameters up to this, and deviations down to its inverse, are computed with in float32
+FARTHEST = 9.0  # more standard deviations than any draw is from its mean
 
 
 class Mixture:
@@ -29,14 +31,17 @@ class Mixture:
 
     logZ = 0.0  # the density is normalised
 
-    def __init__(self, logits, means, factors, half_log_dets, kB_T, procedural_seed):
+    def __init__(self, logits, means, factors, stds, spreads, kB_T, procedural_seed):
+        # `stds` are the deviations of each dimension, `spreads` those given the dimensions before it; both [K, D].
         if not (_is_number(kB_T) and 0.0 < kB_T < math.inf):
             raise ValueError(f"`kB_T` must be a finite number > 0. Received: kB_T={kB_T!r}")
         if isinstance(procedural_seed, bool) or not isinstance(procedural_seed, (int, np.integer)):
             raise ValueError(f"`procedural_seed` must be an int. Received: procedural_seed={procedural_seed!r}")
         self.logits, self.means = logits, means
         self.kB_T, self.procedural_seed = float(kB_T), int(procedural_seed)
-        offsets = _log_softmax(logits.astype("float64")) - half_log_dets - 0.5 * self.dim * LOG_2PI
+        self._stds, self._spreads = stds, spreads
+        self._needs_double = max(np.abs(means).max(), stds.max(), 1.0 / spreads.min()) > SINGLE
+        offsets = _log_softmax(logits.astype("float64")) - np.log(spreads).sum(axis=1) - 0.5 * self.dim * LOG_2PI
         params = {"offsets": offsets, "means": means.astype("float64"), **factors}
         self._thresholds = procedural.choice_thresholds(logits.astype("float64"))
         self._compiled_rows = tf.function(self._rows, jit_compile=True, autograph=False)
@@ -73,6 +78,11 @@ class Mixture:
         n_samples : int, >= 0
         seed : None, int or keras.random.SeedGenerator
             An int repeats the same draws, and more of them begin with the same; None draws from Keras' global stream.
+
+        Raises
+        ------
+        ValueError
+            If the dtype of the means cannot hold the draws: its steps are too wide, or it overflows.
         """
         if not tf.is_tensor(n_samples):
             check_int(0, n_samples=n_samples)
@@ -134,6 +144,7 @@ class Mixture:
         start : int or int64 scalar tensor, >= 0
         num_rows : int or, in a `tf.function`, integer scalar tensor
         """
+        self.check_holds(self.means.dtype.name, "The dtype of `means`")
         if not tf.executing_eagerly():
             return self._rows(seed, stream, start, num_rows)
         seed, stream = procedural.as_word(seed), procedural.as_word(stream)
@@ -143,6 +154,24 @@ class Mixture:
             self.dim,
         )
         return tf.convert_to_tensor(rows)
+
+    def check_holds(self, dtype, name):
+        """Raise unless a float dtype can hold draws: its steps at each mean must be below half a deviation."""
+        info, is_drawn = np.finfo("float32" if dtype == "bfloat16" else dtype), np.isfinite(self.logits)
+        eps = 2.0**-7 if dtype == "bfloat16" else float(info.eps)
+        means, stds, spreads = (x[is_drawn].astype("float64") for x in (np.abs(self.means), self._stds, self._spreads))
+        # Beside 0 most programs take subnormal numbers for 0, but not those of float16.
+        least = float(info.tiny) * (eps if dtype == "float16" else 1.0)
+        steps = np.maximum(eps * (means + stds), 500.0 * least)
+        overflows, is_coarse = means + FARTHEST * stds > float(info.max), 2.0 * steps > spreads
+        if not (overflows | is_coarse).any():
+            return
+        k, i = np.argwhere(overflows | is_coarse)[0]
+        received = f"an overflow of {dtype}" if overflows[k, i] else f"steps of {steps[k, i]:.2g} in {dtype}"
+        raise ValueError(
+            f"{name} must hold the draws: their deviations must be at least twice its steps. Give a wider dtype, or "
+            f"subtract the offset. Received: {received} at mean {means[k, i]:g} and deviation {spreads[k, i]:g}"
+        )
 
     def _rows(self, seed, stream, start, num_rows):
         bits = procedural.procedural_bits(seed, stream, start, num_rows, 1 + self.dim)
@@ -193,8 +222,9 @@ class Mixture:
             raise ValueError(f"`x` must have shape [..., {self.dim}]. Received: x of shape {tuple(x.shape)}")
         shapes.check_not_nan(x=x)
         rows = x.reshape(-1, self.dim) if is_array else tf.reshape(x, (-1, self.dim))
-        if x.dtype in ("float16", "bfloat16"):
-            rows = rows.astype("float32") if is_array else tf.cast(rows, "float32")
+        if self._needs_double or x.dtype in ("float16", "bfloat16"):
+            wide = "float64" if self._needs_double else "float32"
+            rows = rows.astype(wide) if is_array else tf.cast(rows, wide)
 
         def shaped(result):
             if is_array:
@@ -230,6 +260,12 @@ def as_array(x, name, axes):
     x = x if x.dtype in ("float32", "float64") else x.astype("float64")
     x.setflags(write=False)
     return x
+
+
+def to_24_bits(x):
+    """Float64 numbers, rounded to the digits of float32 but not to its range."""
+    mantissa, exponent = np.frexp(x)
+    return np.ldexp(np.rint(mantissa * 2.0**24), exponent - 24)
 
 
 def check_logits(logits, means):

@@ -80,7 +80,7 @@ COEFFICIENTS = {
 
 @pytest.mark.parametrize("name", COEFFICIENTS)
 def test_a_coefficient_is_one_number(name):
-    """A column of them, as `exp(log_alpha)` of a variable of shape [1] or a schedule of each row, would be broadcast."""
+    """A column of them, such as a schedule for each row, would be broadcast."""
     loss = COEFFICIENTS[name]
     for number in (0.5, 1, np.float32(0.5), np.array(0.5), ops.convert_to_tensor(0.5), tf.Variable(0.5)):
         assert loss(number).shape == ()
