@@ -1,7 +1,7 @@
 """Evaluations until CMA-ES reaches a fitness of 1e-8, of kgdists and of pycma, each in its own interpreter.
 
-    python tests/benchmarks/evaluations.py kgdists
-    .venv-peers/bin/python tests/benchmarks/evaluations.py pycma
+python tests/benchmarks/evaluations.py kgdists
+.venv-peers/bin/python tests/benchmarks/evaluations.py pycma
 """
 
 import argparse
