@@ -182,9 +182,11 @@ class Distribution:
 
     # What follows from the methods of the subclass.
 
-    def log_prob(self, x):
-        """The same as `log_proba`, for those who come from torch or TensorFlow Probability."""
-        return self.log_proba(x)
+    def log_prob(self, x=None, *, value=None):
+        """The same as `log_proba`, for those who come from torch, lucid or TensorFlow Probability: x is `value` too."""
+        if (x is None) == (value is None):
+            raise ValueError(f"One of `x` and `value` must be given. Received: {'neither' if x is None else 'both'}")
+        return self.log_proba(value if x is None else x)
 
     @in_full_precision
     def proba_ratio(self, x, other):

@@ -54,8 +54,8 @@ def test_the_snippets_of_agents_run_one_after_the_other(tmp_path, monkeypatch):
 
 def test_the_snippets_for_those_who_come_from_keras_gym_run_one_after_the_other(capsys, eagerly):
     names = {}
-    for snippet in snippets("docs/coming_from_keras_gym.md"):
-        exec(compile(snippet, "docs/coming_from_keras_gym.md", "exec"), names)
+    for snippet in snippets("docs/coming_from.md"):
+        exec(compile(snippet, "docs/coming_from.md", "exec"), names)
     learnt, loss, entropy = map(float, capsys.readouterr().out.split())
     assert learnt > 0.8
     assert entropy <= loss < entropy + 0.05

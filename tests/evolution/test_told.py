@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kgdists as kg
 from kgdists.evolution import (
     CEM,
     CMAES,
@@ -51,7 +52,7 @@ def make(name, objective=None, **options):
 
 
 def begun(searcher, generations=2):
-    """A state and its samples some generations on, in which the dimensions of a full covariance depend on each other."""
+    """A state and its samples some generations on, where the dimensions of a full covariance are correlated."""
     state = searcher.init()
     for _ in range(generations):
         samples = searcher.ask(state)
@@ -608,3 +609,12 @@ def test_old_names_work():
     for bad in (7.5, math.nan, math.inf, "7"):
         with pytest.raises(ValueError, match="int >= 1"):
             distribution.sample(bad)
+
+
+def test_values_have_their_name_of_old():
+    relaxed = kg.RelaxedOneHotCategorical(0.5, probs=[0.2, 0.3, 0.5])
+    x = np.array([0.1, 0.2, 0.7], "float32")
+    np.testing.assert_array_equal(relaxed.log_prob(value=x), relaxed.log_prob(x))
+    for bad in ({}, {"x": x, "value": x}):
+        with pytest.raises(ValueError, match="One of `x` and `value`"):
+            relaxed.log_prob(**bad)
