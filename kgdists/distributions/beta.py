@@ -11,7 +11,7 @@ from kgdists.random import log_gamma
 
 __all__ = ["BetaDist"]
 
-LOG_2, LOG_2PI, INF = math.log(2.0), math.log(2.0 * math.pi), float("inf")
+LOG_2PI, INF = math.log(2.0 * math.pi), float("inf")
 # Gauss and Legendre's rule on [-1, 1], to the last digits of each dtype.
 RULES = {"float32": np.polynomial.legendre.leggauss(4), "float64": np.polynomial.legendre.leggauss(8)}
 

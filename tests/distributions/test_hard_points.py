@@ -88,53 +88,48 @@ def test_beta_next_to_zero_is_that_of_the_float_it_is_given():
     a, b = np.float64([[1.461273431777954]]), np.float64([[2.6768219470977783]])
     for x in (1e-300, 1e-100, 1e-20, 2.3e-308):
         want = scipy.stats.beta(a, b).logpdf(x).item()
-        np.testing.assert_allclose(BetaDist(a, b).log_proba([[x]]), [want], rtol=1e-12)
+        np.testing.assert_allclose(BetaDist(a, b).log_proba(np.float64([[x]])), [want], rtol=1e-12)
     tiny = BetaDist(np.float32([[0.01]]), np.float32([[0.01]]))
     for x in (1e-30, 1e-20, 3e-10):
         want = scipy.stats.beta(0.01, 0.01).logpdf(x)
         np.testing.assert_allclose(tiny.log_proba(np.float32([[x]])), [want], rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "low, high", [(0.0, 1.0), (0.0, 50.0), (-3.0, 0.0), (0.0, np.inf), (-np.inf, 0.0), (1e-20, 1.0)]
-)
+@pytest.mark.parametrize("low, high", [(0.0, 1.0), (0.0, 50.0), (-3.0, 0.0), (0.0, np.inf), (-np.inf, 0.0)])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_squashed_normal_next_to_a_bound_of_zero(low, high, dtype):
     mu, deviation = -10.0, 20.0
-    sign = -1.0 if high == 0 else 1.0
-    distance = np.array([1e-30, 1e-18, 1e-9, 1e-3], dtype)
-    x = sign * distance + (low if low == 1e-20 else 0)
-    distance = np.abs(x - (low if low == 1e-20 else 0)).astype("float64")
-    width = high - low
+    sign, width = -1.0 if high == 0 else 1.0, high - low
+    x = sign * np.array([1e-30, 1e-18, 1e-9, 1e-3], dtype)
+    distance = np.abs(x.astype("float64"))
     if np.isinf(width):
         u, log_det = np.log(np.expm1(distance)), np.log(-np.expm1(-distance))
     else:
         t = distance / width
         u, log_det = 0.5 * (np.log(t) - np.log1p(-t)), np.log(2 * width * t * (1 - t))
-    want = scipy.stats.norm(sign * mu, deviation).logpdf(sign * u) - log_det
+    want = scipy.stats.norm(mu, deviation).logpdf(u) - log_det
     logvar = 2 * np.log(deviation)
     dist = SquashedNormalDist(np.array([sign * mu], dtype), np.array([logvar], dtype), low, high)
-    if low != 1e-20:
-        np.testing.assert_allclose(dist.log_proba(x[:, None]), want, rtol=20 * TOLERANCE[dtype])
-        _, (gradient,) = gradient_of(dist.log_proba, x[:, None])
-        assert np.isfinite(gradient).all() and np.all(sign * np.asarray(gradient) < 0)
-    else:
-        assert np.isfinite(dist.log_proba(x[:, None])).all()
+    np.testing.assert_allclose(dist.log_proba(x[:, None]), want, rtol=20 * TOLERANCE[dtype])
+    _, (gradient,) = gradient_of(dist.log_proba, x[:, None])
+    assert np.isfinite(gradient).all() and np.all(sign * np.asarray(gradient)[:3] < 0)
 
 
-@pytest.mark.parametrize("low, high", [(0.0, 1.0), (-2.0, 0.0), (0.0, 1e30), (0.0, 1e-30), (1e-9, 1.0)])
+@pytest.mark.parametrize("low, high", [(0.0, 1.0), (-2.0, 0.0), (0.0, 1e20), (0.0, 1e-20), (1e-9, 1.0), (-1.0, 1e-12)])
 def test_draws_next_to_a_bound_of_zero_have_the_density_that_they_came_with(low, high):
+    at_high = abs(high) < abs(low)
+    few, many = np.float32([0.05]), np.float32([3.0])
     for dist in (
-        SquashedNormalDist(np.float32([-9.0, 9.0])[:1] * (-1 if high == 0 else 1), np.float32([1.0]), low, high),
-        BetaDist(np.float32([0.05 if high else 3.0]), np.float32([3.0 if high else 0.05]), low, high),
+        SquashedNormalDist(np.float32([9.0 if at_high else -9.0]), np.float32([1.0]), low, high),
+        BetaDist(many, few, low, high) if at_high else BetaDist(few, many, low, high),
     ):
         x, log_proba = dist.sample_and_log_proba(1000, seed=1)
-        distance = np.abs(np.asarray(x, "float64") - (high if high == 0 else np.float32(low)))
-        inside = (distance > 1e-4 * max(abs(low), abs(high) * 1e-30, 1e-33))[:, 0]
-        assert inside.mean() > 0.1
-        np.testing.assert_allclose(
-            np.asarray(dist.log_proba(x))[inside], np.asarray(log_proba)[inside], rtol=2e-3, atol=2e-3
-        )
+        bound = np.float64(np.float32(high if at_high else low))
+        # Draws that have some digits of their distance, as floats there are.
+        told_apart = (np.abs(np.asarray(x, "float64") - bound) > max(1e4 * 1.2e-7 * abs(bound), 1e-34))[:, 0]
+        assert told_apart.mean() > 0.3
+        got, want = np.asarray(dist.log_proba(x))[told_apart], np.asarray(log_proba)[told_apart]
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
 
 
 # A common offset of logits.
