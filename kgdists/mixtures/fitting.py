@@ -342,8 +342,8 @@ def _hole_in(loss, start, covariance, rng):
             where = (np.array(loss.center) + np.array(loss.scale) * x[index]).tolist()
             return (
                 f"the target's log-density is {log_density[index]} at {where}, where the mixture has density. A "
-                "reverse fit needs a target that is finite everywhere, so change variables (for x > 0 to log x), or fit "
-                "samples. "
+                "reverse fit needs a target that is finite everywhere, so change variables (for x > 0 to log x), or "
+                "fit samples. "
             )
     return None
 
