@@ -64,3 +64,11 @@ def test_shapes_are_checked_in_a_graph_too():
 def test_dtypes_that_differ_are_an_error():
     with pytest.raises(ValueError, match="`advantages`.*Received: .*float32.*float64"):
         losses.policy_gradient(ops.zeros(4, "float32"), ops.zeros(4, "float64"))
+
+
+@each_loss
+def test_no_rows_have_no_loss_and_no_gradient(loss, number, trained):
+    none = [np.zeros((0,))] * number
+    for compiled in (loss, tf.function(loss, input_signature=[tf.TensorSpec((None,), "float64")] * number)):
+        assert float(compiled(*map(tf.constant, none))) == 0.0
+    assert all(gradient is None or gradient.shape == (0,) for gradient in gradients(loss, *none))
