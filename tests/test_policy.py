@@ -540,3 +540,28 @@ def test_an_exported_policy_does_without_kgdists(elsewhere, env):
     served = load(f"{env}.served.npz")
     for name, x in policies[env].params.items():
         np.testing.assert_allclose(served[name], x, atol=1e-6)
+
+
+# No rows.
+
+
+@pytest.mark.parametrize("head", [CategoricalHead(3), NormalHead(2)])
+def test_predict_of_no_rows_is_a_distribution_of_none(head):
+    policy = kg.Policy(keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)]), head)
+    dist = policy.predict(np.zeros((0, 4)), verbose=0)
+    assert dist.batch_shape == (0,) and all(isinstance(x, np.ndarray) for x in dist.params.values())
+    assert type(dist) is type(policy(np.zeros((2, 4))))
+    assert policy(np.zeros((0, 4))).sample_action().shape[0] == 0
+
+
+def test_no_rows_cannot_be_evaluated_and_train_nothing():
+    policy = kg.Policy(keras.Sequential([keras.Input((4,)), keras.layers.Dense(5)]), NormalHead(2))
+    policy.compile("adam")
+    policy(np.zeros((2, 4)))
+    before = [np.array(w) for w in policy.trainable_variables]
+    assert before
+    assert float(policy.train_on_batch(np.zeros((0, 4)), np.zeros((0, 2)))) == 0.0
+    for was, now in zip(before, policy.trainable_variables, strict=True):
+        np.testing.assert_array_equal(was, now)
+    with pytest.raises(ValueError, match="`x` must have at least one row"):
+        policy.evaluate(np.zeros((0, 4)), np.zeros((0, 2)))

@@ -310,3 +310,16 @@ def test_returns_broadcast_nothing(call):
 def test_vtrace_broadcasts_nothing():
     with pytest.raises(ValueError, match=r"`log_ratios`.*Received: .*\(3,\), log_ratios of shape \(3, 1\)"):
         vtrace(*random_inputs(3), np.zeros(3), np.zeros(3), np.zeros((3, 1)), GAMMA)
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (4, 0), (0, 0, 2)])
+def test_no_steps_and_no_environments_have_no_returns(shape):
+    x, no = ops.zeros(shape), ops.zeros(shape, "bool")
+    results = [
+        discounted(x, x, no, no, 0.9),
+        lambda_returns(x, x, no, no, 0.9, 0.5),
+        n_step(x, x, no, no, 0.9, 3),
+        *gae(x, x, x, no, no, 0.9, 0.5),
+        *vtrace(x, x, x, no, no, x, 0.9),
+    ]
+    assert {tuple(result.shape) for result in results} == {shape}

@@ -173,3 +173,10 @@ def test_float64(make):
 def test_a_bad_random_seed_is_an_error(make):
     with pytest.raises(ValueError, match="seed.*Received: .*today"):
         make(random_seed="today")
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_every_head_takes_no_rows(name):
+    cls, arguments, _, _ = HEADS[name]
+    dist = cls(**arguments)(np.zeros((0, 5), "float32"))
+    assert dist.batch_shape == (0,) and dist.log_proba(dist.sample()).shape == dist.sample_action().shape[:1] == (0,)

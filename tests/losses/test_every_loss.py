@@ -104,3 +104,11 @@ def test_log_probabilities_of_a_last_dense_of_1_are_refused():
         for loss in (losses.policy_gradient, losses.value, lambda a, b: losses.sac_actor(a, b, alpha=0.1)):
             with pytest.raises(ValueError, match="must have the same shape: nothing is broadcast. Received: "):
                 loss(ops.ones(shape), ops.ones(4))
+
+
+@each_loss
+def test_no_rows_have_no_loss_and_no_gradient(loss, number, trained):
+    none = [np.zeros((0,))] * number
+    for compiled in (loss, tf.function(loss, input_signature=[tf.TensorSpec((None,), "float64")] * number)):
+        assert float(compiled(*map(tf.constant, none))) == 0.0
+    assert all(gradient is None or gradient.shape == (0,) for gradient in gradients(loss, *none))
