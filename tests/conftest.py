@@ -4,6 +4,7 @@ import random
 # One thread for each process: the tests' tensors are small, and processes run side by side.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
