@@ -43,6 +43,7 @@ def test_forward_fits_of_the_tutorial_find_all_of_it():
     assert sum(divergence < 0.01 for divergence in divergences) >= 4
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("divergence", ["forward", "reverse"])
 def test_any_matrix_makes_a_covariance(divergence):
     options = {"parameterisation": "a_at", "divergence": divergence, "iterations": 1000, "num_samples": 200}
@@ -50,6 +51,7 @@ def test_any_matrix_makes_a_covariance(divergence):
     assert kl(p, q) < 0.01
 
 
+@pytest.mark.exhaustive
 def test_one_component_covers_all_by_forward_divergence_and_one_mode_by_reverse():
     forward = mixtures.fit(TARGET, 1, iterations=2000, seed=0)
     np.testing.assert_allclose(forward.distribution.mean(), TARGET.mean(), atol=0.15)
@@ -91,6 +93,7 @@ def test_a_fit_is_reproducible_and_independent_of_the_state_of_the_optimizer():
     assert int(optimizer.iterations) == 0
 
 
+@pytest.mark.exhaustive
 def test_a_fit_does_not_depend_on_the_units_of_its_samples():
     x = clusters(500)
     options = {"iterations": 50, "num_samples": 64, "seed": 0}
@@ -113,6 +116,7 @@ def test_samples_datasets_and_batches_are_fitted_alike():
     np.testing.assert_allclose(batches.loss, mixtures.fit(x, 3, **options).loss, rtol=0.05)
 
 
+@pytest.mark.exhaustive
 def test_targets_and_their_datasets():
     target = kg.targets.GaussianMixture.create_tutorial()
     options = {"iterations": 200, "num_samples": 100, "seed": 0}
@@ -146,6 +150,7 @@ def test_a_density_known_up_to_a_constant_is_a_target():
     np.testing.assert_allclose(fitted.loss, -3.0 - np.log(2 * np.pi * 0.25), atol=0.02)
 
 
+@pytest.mark.exhaustive
 def test_a_restart_that_breaks_is_not_kept():
     def log_density(x):
         return tf.where(x[..., 0] > 0, -0.5 * tf.reduce_sum(x * x, axis=-1), float("nan"))
@@ -203,6 +208,7 @@ def test_expectation_maximisation_is_that_of_the_textbook():
     )
 
 
+@pytest.mark.exhaustive
 def test_components_that_collapse_leave_a_proper_mixture():
     # Three distinct points, each many times, and a dimension that does not vary.
     x = np.repeat([[0.0, 5.0], [1.0, 5.0], [7.0, 5.0]], 20, axis=0)
