@@ -131,8 +131,8 @@ class Box:
         That is `eps / 16` of the largest of |low|, |high| and the width (with a single bound: of 1 and that bound), or
         the distance to the next float if that is less, as it is next to 0.
         """
-        from_low = ops.maximum(self.scale * x - self.scale * self.low, self._near_low)
-        return from_low, ops.maximum(-self.scale * x + self.scale * self.high, self._near_high)
+        from_low = ops.maximum(x * self.scale - self.scale * self.low, self._near_low)
+        return from_low, ops.maximum(x * -self.scale + self.scale * self.high, self._near_high)
 
     def between(self, is_low, t, u, middle):
         """The place in the box at the share `t()` of its width from `low`, `u()` from `high`; clipped for rounding.
