@@ -165,6 +165,7 @@ def test_mixed_precision_trains(name, half):
     assert any(np.any(old != new) for old, new in zip(weights, policy.get_weights(), strict=True))
 
 
+@pytest.mark.exhaustive
 def test_all_heads_train_under_xla():
     policy, x = policy_of(all_heads()), observations()
     actions = demonstrations(policy, x)

@@ -128,6 +128,7 @@ def test_the_run_is_an_agent_that_can_be_loaded(trained):
     assert agent.steps == 64 and agent.predict(np.zeros(4)) in (0, 1)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_pendulum_trains(tmp_path, capsys):
     assert kgdists("train", "Pendulum-v1", "--steps", 32, *TINY, "--out", tmp_path / "run") == 0

@@ -532,6 +532,7 @@ def test_into_and_out_of_a_traced_function(make):
     np.testing.assert_allclose(value, surprise(dist), rtol=1e-5, atol=1e-5)
 
 
+@each_kind_in_a_model
 def test_through_a_while_loop(make_kind):
     dist = make_kind()
 
@@ -556,6 +557,7 @@ def test_through_a_branch(make_kind):
     assert_same_dist(pick(tf.constant(False), p, q), q)
 
 
+@each_kind_in_a_model
 def test_through_a_data_set(make_kind):
     dist = make_kind()
     rows = tf.data.Dataset.from_tensor_slices(dist).map(lambda row: row)
@@ -566,6 +568,7 @@ def test_through_a_data_set(make_kind):
     np.testing.assert_allclose(surprises, [surprise(row) for row in rows], rtol=1e-5, atol=1e-5)
 
 
+@each_kind_in_a_model
 def test_made_within_a_data_set(make_kind):
     dist = make_kind()
     rows = tf.data.Dataset.from_tensor_slices(dict(dist.params)).map(
@@ -748,6 +751,7 @@ def test_distributions_made_while_tracing_draw_afresh(make, random_seed):
         assert all_differ(*draw(), *draw())
 
 
+@each_kind_in_a_model
 def test_one_function_takes_distributions_of_any_seed(make_kind):
     """Also those whose random state is made after the first trace, which traced functions forbid for variables."""
 
@@ -802,6 +806,7 @@ def test_an_explicit_seed_leaves_the_sequence_alone(make_kind):
     same_tree(np.testing.assert_array_equal, dist.sample(), other.sample())
 
 
+@each_kind_in_a_model
 def test_set_random_seed_makes_unseeded_draws_reproducible(make_kind):
     def sequence():
         keras.utils.set_random_seed(5)
@@ -927,6 +932,7 @@ def test_plain_python_numbers_become_floatx(make_vectors):
     assert plain.dtype == "float32" and plain.batch_shape == (2,)
 
 
+@pytest.mark.exhaustive
 def test_nan_stays_nan_in_a_graph_and_in_its_row(make_vectors):
     p, q, x = pair(make_vectors, (2,))
 

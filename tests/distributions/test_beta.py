@@ -142,6 +142,7 @@ def test_gradients_of_the_divergence_across_its_two_forms():
 # Next to the bounds.
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("low, high", [(0.0, 1.0), (-0.1, 0.3), (100.1, 100.7)])
 @pytest.mark.parametrize("alpha, beta", [(1e-3, 1e-3), (1e-30, 1e-30), (0.1, 2.0), (30.0, 0.01), (1e4, 1.0)])
@@ -152,6 +153,7 @@ def test_draws_are_inside_and_have_finite_densities(alpha, beta, low, high, dtyp
     assert np.isfinite(log_proba).all() and np.isfinite(dist.log_proba(x)).all()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype, eps", [("float32", 2.0**-23), ("float64", 2.0**-52)])
 @pytest.mark.parametrize("low, high", [(0.0, 1.0), (-2.0, 6.0), (3.0, 4.0)])
 def test_density_at_a_bound_is_that_of_the_nearest_distance(low, high, dtype, eps):

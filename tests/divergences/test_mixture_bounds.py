@@ -168,6 +168,7 @@ def test_a_component_without_weight_changes_nothing(kind):
     assert all((gradient[:, 1] == 0).all() for gradient in gradients[:3])
 
 
+@pytest.mark.exhaustive
 def test_bounds_under_xla():
     got = tf.function(divergences.entropy_bounds, jit_compile=True)(pair_of("2d-tutorial-to-mode", dtype="float32")[0])
     np.testing.assert_allclose(got, divergences.entropy_bounds(pair_of("2d-tutorial-to-mode")[0]), rtol=1e-5)

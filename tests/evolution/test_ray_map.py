@@ -52,6 +52,7 @@ SEARCHERS = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("make", SEARCHERS.values(), ids=SEARCHERS)
 def test_blocks_search_as_the_searcher_alone_does(make, uncompiled):
     alone = make()
@@ -294,6 +295,7 @@ def test_an_objective_that_ends_its_process_is_named_after_two_deaths(tmp_path):
     ]
 
 
+@pytest.mark.exhaustive
 @needs_ray
 def test_workers_find_the_same_bits_also_when_they_die(tmp_path):
     lines = [line for line in run_python(CLUSTER, tmp_path).splitlines() if "raylet" not in line]

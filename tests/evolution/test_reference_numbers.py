@@ -106,6 +106,7 @@ def compiled_steps(dtype):
     return found, function({name: tensors_of(case, dtype) for name, case in found.items()})
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype, name", [(dtype, name) for dtype, names in COMPILED.items() for name in names])
 def test_a_compiled_step(dtype, name):
     found, steps = compiled_steps(dtype)

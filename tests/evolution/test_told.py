@@ -231,6 +231,7 @@ def test_integers_and_sequences_are_ranked_as_they_are(method, higher, fitnesses
     np.testing.assert_array_equal(rank(fitnesses, ranking_method=method, higher_is_better=higher).shape, [3])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("evaluation", ["numpy", "solution", "graph"])
 @pytest.mark.parametrize("offset", [1e6, 1e9])
 def test_a_small_difference_of_large_fitnesses_is_searched(evaluation, offset, uncompiled):
@@ -301,6 +302,7 @@ def test_bounds_are_the_identity_inside_the_box(bounds, dtype):
     assert ((solutions >= low) & (solutions <= high)).all()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("bounds", [(-1e8, 1e8), (0.0, 1e9), (-1e4, 2e4)])
 @pytest.mark.parametrize("name", KINDS)
 def test_wide_bounds_are_no_bounds(name, bounds, uncompiled):

@@ -38,6 +38,7 @@ def clusters(count=3000, n=2, dtype="float64"):
 # By gradient descent.
 
 
+@pytest.mark.exhaustive
 def test_forward_fits_of_the_tutorial_find_all_of_it():
     divergences = [kl(TARGET, mixtures.fit(TARGET, 4, seed=seed).distribution) for seed in range(5)]
     assert sum(divergence < 0.01 for divergence in divergences) >= 4

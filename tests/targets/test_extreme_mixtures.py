@@ -221,6 +221,7 @@ def test_a_stream_is_of_floats(dtype):
         GMM40.as_tf_dataset(2, dtype=dtype)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "dtype", ["float16", "bfloat16", "float32", "float64", np.float32, np.dtype("float64"), tf.float16]
 )
