@@ -17,7 +17,7 @@ if keras.backend.backend() == "tensorflow":
         # Keras gives TensorFlow's own variable, which is no value yet; reading it is an operation that tapes record.
         return tf.convert_to_tensor(variable)
 
-    _VARIABLES = (keras.Variable, tf.Variable)
+    _VARIABLES: tuple[type, ...] = (keras.Variable, tf.Variable)
 
     def _gather(x, index):
         return tf.gather(x, index, batch_dims=len(index.shape))
