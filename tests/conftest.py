@@ -1,10 +1,15 @@
 import os
 import random
+import signal
 
 # One thread for each process: the tests' tensors are small, and processes run side by side.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# A shell ignores SIGINT for what it starts in the background; the tests of signals need Python's own handler.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
