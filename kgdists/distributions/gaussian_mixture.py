@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from keras import ops
 
 from kgdists import numerics, shapes
@@ -13,7 +14,7 @@ __all__ = ["GaussianMixtureDist"]
 
 INF = float("inf")
 LOG_2PI = math.log(2.0 * math.pi)
-FAR = {"float32": 1e19, "float64": 1e154}
+FAR = {dtype: np.array(far, dtype) for dtype, far in {"float32": 1e19, "float64": 1e154}.items()}
 
 
 class GaussianMixtureDist(Distribution):
