@@ -24,7 +24,7 @@ SPACES = {
     "tuple": Tuple((Discrete(3), Box(-1.0, 1.0, (1,)), MultiDiscrete([2, 3]))),
 }
 each_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-some_spaces = pytest.mark.parametrize("space", quick(["dict"], SPACES))
+some_spaces = pytest.mark.parametrize("space", quick(["multi_discrete"], SPACES))
 
 
 def drawn_mask(space, rng):

@@ -475,7 +475,7 @@ def learnt_bandit(space, **config):
     return agent
 
 
-@pytest.mark.parametrize("space, worst", quick(["dict"], BANDITS))
+@pytest.mark.parametrize("space, worst", quick(["integers"], BANDITS))
 def test_a_bandit_is_learnt(space, worst):
     agent = learnt_bandit(space)
     assert agent.evaluate(1).mean >= worst

@@ -115,6 +115,7 @@ def test_a_gradient_step_is_that_of_the_three_losses(env, n_step_returns):
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_xla_makes_the_same_update():
     agents = [collected(box_noise, jit_compile=jit_compile) for jit_compile in (False, True)]
     metrics = [agent.update(3) for agent in agents]

@@ -66,6 +66,7 @@ def test_kernel_gain_0_starts_with_the_same_distribution_for_all_features(make):
             np.testing.assert_allclose(x, np.broadcast_to(x[0], x.shape), atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @each_head
 def test_draws_of_one_head_in_a_model_differ(make):
     head, inputs = make(random_seed=5), keras.Input((4,))
@@ -87,6 +88,7 @@ def test_successive_draws_differ(make, random_seed):
     assert np.any(head(x).sample() != head(x).sample())
 
 
+@pytest.mark.exhaustive
 @each_head
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_successive_draws_differ_inside_a_traced_function(make, jit_compile):
@@ -126,6 +128,7 @@ def test_clone_of_a_sequential_model(make):
     assert_same_params(clone(x), model(x))
 
 
+@pytest.mark.exhaustive
 @each_head
 def test_clone_of_a_functional_model_that_samples(make):
     model, x = functional(make()), features(7, 4)

@@ -111,6 +111,7 @@ def test_expectation_maximisation_reports_the_likelihood_of_what_it_returns(name
     assert fitted.loss <= fitted.history["loss"].min() + (1e-2 if name == "far away in float32" else 1e-3)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "name", ["one-hot rows", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("tiny", "far away"))]
 )

@@ -64,6 +64,7 @@ def test_one_component_covers_all_by_forward_divergence_and_one_mode_by_reverse(
     assert np.trace(reverse.distribution.covariance()) < 0.5 * np.trace(TARGET.covariance())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("estimator", ["score", "pathwise"])
 def test_reverse_fits_of_the_tutorial_with_restarts(estimator):
     fitted = mixtures.fit(

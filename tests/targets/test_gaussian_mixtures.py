@@ -154,6 +154,7 @@ def test_scores_are_gradients_of_the_density():
 MANY = [("diag", 7, 3), ("diag", 9, 1), ("diag", 3, 40), ("full", 3, 3), ("full", 2, 40)]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind, k, n", MANY)
 def test_many_components_and_dimensions(monkeypatch, eagerly, kind, k, n):
     """More than are written out."""
