@@ -301,6 +301,7 @@ def test_rows_differ_whatever_is_drawn(name):
 
 
 def test_rows_are_independent_and_of_the_distribution():
+    keras.utils.set_random_seed(0)
     (x,) = rows_of(lambda m: kg.NormalDist(m, m).sample(), 2000, 10)
     assert scipy.stats.kstest(x.ravel(), "norm").pvalue > 1e-3
     assert np.abs(np.corrcoef(x[:-1].ravel(), x[1:].ravel())[0, 1]) < 0.03
@@ -349,7 +350,8 @@ def test_every_distribution_draws_its_own_numbers_in_each_row(name, method):
 
 @pytest.mark.exhaustive
 def test_beta_variates_of_rows_are_those_of_the_seed_and_of_the_distribution():
-    a, b = 1.5, 0.2
+    a, b = 1.5, 0.7  # much lower, and float32 rounds many of them to the bound
+    keras.utils.set_random_seed(0)
 
     def draw(m, seed=None):
         return kg.BetaDist(m + a, m + b).sample(seed=seed)
