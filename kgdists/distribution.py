@@ -241,7 +241,7 @@ class Distribution:
 
     def _variate(self, x):
         """`x` as a tensor of the parameters' dtype: of the event shape, behind the batch shape and any sample axes."""
-        x = ops.cast(shapes.as_float(x, "x"), self.dtype)
+        x = ops.cast(shapes.as_float(x, "x", self.dtype), self.dtype)
         shape = self.batch_shape + self.event_shape
         if not shapes.ends_with(x.shape, shape):
             raise ValueError(

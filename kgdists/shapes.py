@@ -36,8 +36,8 @@ def is_symbolic(x):
     return isinstance(x, keras.KerasTensor)
 
 
-def as_float(x, name):
-    """`x` as a tensor of its own float dtype; integers and plain Python numbers become `keras.config.floatx()`.
+def as_float(x, name, dtype=None):
+    """`x` as a tensor of its own float dtype; integers and plain Python numbers become `dtype` or Keras' `floatx()`.
 
     A variable is read: what is made of it does not change with it.
     """
@@ -45,12 +45,12 @@ def as_float(x, name):
         x = np.asarray(x)
         if x.dtype.kind not in "fiu":
             raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {x.dtype}")
-        x = x.astype(keras.config.floatx())
+        x = x.astype(dtype or keras.config.floatx())
     x = x if is_symbolic(x) else ops.convert_to_tensor(numerics.value_of(x))
     if "float" in dtype_of(x):
         return x
     if "int" in dtype_of(x):
-        return ops.cast(x, keras.config.floatx())
+        return ops.cast(x, dtype or keras.config.floatx())
     raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {dtype_of(x)}")
 
 

@@ -14,8 +14,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
+from tests import marks  # noqa: E402
+
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what waits for the exhaustive run, before pytest picks by markers."""
+    for item in marks.waiting(items):
+        item.add_marker("exhaustive")
 
 
 @pytest.fixture(autouse=True)

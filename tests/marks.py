@@ -1,8 +1,12 @@
 """Which values of a parametrized test may wait for the exhaustive run."""
 
+import itertools
+
 import pytest
 
-__all__ = ["exhaustive", "quick"]
+__all__ = ["exhaustive", "quick", "waiting"]
+
+TRAINS = ("kgdists/agents/", "kgdists/evolution/")  # whose examples train
 
 
 def exhaustive(*values):
@@ -27,3 +31,27 @@ def quick(some, values):
         )
         for name, row in values.items()
     ]
+
+
+def waiting(items):
+    """The collected tests that the marker `few(n)` and the folder of an example put off.
+
+    Of the parameter sets of a test that is marked `few(n)`, n are quick tests: each time the one with most values that
+    no other had before.
+    """
+    found = [item for item in items if isinstance(item, pytest.DoctestItem) and item.nodeid.startswith(TRAINS)]
+    marked = [item for item in items if item.get_closest_marker("few") and not item.get_closest_marker("exhaustive")]
+    for _, group in itertools.groupby(marked, key=lambda item: item.nodeid.partition("[")[0]):
+        left, seen = list(group), set()
+        (count,) = left[0].get_closest_marker("few").args
+        for _ in range(min(count, len(left))):
+            chosen = max(left, key=lambda item: len(_values(item) - seen))
+            seen |= _values(chosen)
+            left.remove(chosen)
+        found += left
+    return found
+
+
+def _values(item):
+    # Two parameter sets have the same value if it is the same object, as values of stacked decorators are.
+    return {(name, id(value)) for name, value in item.callspec.params.items()}

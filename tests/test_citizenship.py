@@ -71,7 +71,7 @@ def assert_same_dist(p, q, **tolerance):
         np.testing.assert_allclose(p.params[name], q.params[name], err_msg=name, **tolerance)
 
 
-@pytest.fixture(scope="module", params=quick(["all"], list(EVERY)))
+@pytest.fixture(scope="module", params=quick(["normal"], list(EVERY)))
 def trained(request):
     """A policy after some training, its observations and actions, and the loss before."""
     policy, x = policy_of(EVERY[request.param]()), observations()
@@ -145,6 +145,7 @@ def test_an_exported_policy_serves_parameters_and_actions(trained, tmp_path):
     )
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("half", ["mixed_float16", *exhaustive("mixed_bfloat16")])
 @pytest.mark.parametrize("name", quick(["normal", "categorical", "beta"], [name for name in EVERY if name != "all"]))
 def test_mixed_precision_trains(name, half):

@@ -136,6 +136,7 @@ def test_pendulum_trains(tmp_path, capsys):
     assert (tmp_path / "run" / "learning_curve.png").is_file()
 
 
+@pytest.mark.exhaustive
 @eager
 def test_runs_are_numbered_unless_named(tmp_path, monkeypatch, bandit):
     monkeypatch.chdir(tmp_path)
@@ -145,6 +146,7 @@ def test_runs_are_numbered_unless_named(tmp_path, monkeypatch, bandit):
     assert sorted(folder.name for folder in (tmp_path / "runs").iterdir()) == names
 
 
+@pytest.mark.exhaustive
 @eager
 def test_an_empty_folder_is_filled(tmp_path, bandit):
     assert kgdists("train", bandit, "--steps", 32, *TINY, "--out", tmp_path) == 0
@@ -161,6 +163,7 @@ def test_the_same_seed_trains_the_same_policy(tmp_path, bandit):
     assert any(not np.array_equal(x, y) for x, y in zip(a, c, strict=True))
 
 
+@pytest.mark.exhaustive
 @eager
 def test_every_setting_of_the_agent_is_an_option(tmp_path):
     settings = {
@@ -215,6 +218,7 @@ def test_a_search_writes_a_run_that_is_evaluated_and_plotted(tmp_path, capsys):
     assert loaded.steps == int(last[2])
 
 
+@pytest.mark.exhaustive
 @eager
 def test_every_setting_of_a_search_is_an_option(tmp_path, bandit):
     settings = {
@@ -398,6 +402,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(run, capsys):
     assert before == {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("below", ["", "run"], ids=["a file", "below a file"])
 def test_a_file_is_no_folder(below, tmp_path, capsys):
     (tmp_path / "file").touch()
@@ -487,6 +492,7 @@ def process(*arguments, **options):
     return subprocess.run([*map(str, arguments)], capture_output=True, text=True, timeout=300, **options)
 
 
+@pytest.mark.exhaustive
 def test_the_module_trains(tmp_path):
     command = [sys.executable, "-m", "kgdists", "train", "CartPole-v1", "--steps", 32, *TINY]
     result = process(*command, cwd=tmp_path)

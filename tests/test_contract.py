@@ -204,6 +204,7 @@ def test_batch_and_event_shape(make, batch):
     assert dist.dtype == "float32"
 
 
+@pytest.mark.few(13)
 @pytest.mark.parametrize("batch", BATCHES)
 def test_shapes_of_deterministic_methods(make, batch):
     p, q, x = pair(make, batch)
@@ -213,6 +214,7 @@ def test_shapes_of_deterministic_methods(make, batch):
         assert shape_of(values[name]) == events(p, batch)
 
 
+@pytest.mark.few(29)
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("sample_shape", quick([(), (2, 3)], list(SAMPLE_SHAPES)))
 def test_shapes_of_draws(make, batch, sample_shape):
@@ -249,6 +251,7 @@ def float_results(dist, other, x):
     return {name: value for name, value in values.items() if name not in ("mode", "mode_action")}
 
 
+@pytest.mark.few(10)
 @pytest.mark.parametrize("dtype", ["float16", "float64", *exhaustive("bfloat16", "float32")])
 @pytest.mark.parametrize("floatx", ["float32", *exhaustive("float64")])
 def test_dtype_in_is_dtype_out(make, dtype, floatx):
@@ -263,6 +266,7 @@ def test_dtype_in_is_dtype_out(make, dtype, floatx):
     }
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("half", ["bfloat16", *exhaustive("float16")])
 def test_half_precision_is_the_float32_result_rounded_once(make, half):
     p, q, x = pair(make, dtype=half)
@@ -286,6 +290,7 @@ def test_dtypes_of_two_distributions_must_be_equal(make, dtype, other):
 # The same value everywhere.
 
 
+@pytest.mark.exhaustive
 @compiled
 @pytest.mark.parametrize("batch", [(2, 3), *exhaustive(())])
 def test_eager_traced_and_compiled_agree(make, batch):
@@ -295,6 +300,7 @@ def test_eager_traced_and_compiled_agree(make, batch):
         assert_same_values(function(*arguments), want, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.few(1)
 @symbolically
 @pytest.mark.parametrize("batch", [(5,), *exhaustive((2, 3))])
 def test_functional_model_agrees(make, batch):
@@ -333,6 +339,7 @@ def test_actions_may_be_keras_tensors(make):
     )
 
 
+@pytest.mark.few(2)
 @symbolically
 def test_symbolic_shapes_are_known(make):
     dist, _ = symbolic(make())
@@ -493,6 +500,7 @@ LEAVES = {
 }
 
 
+@pytest.mark.few(295)
 @pytest.mark.parametrize("leaf", LEAVES.values(), ids=LEAVES.keys())
 @pytest.mark.parametrize("tree", [keras.tree, tf.nest])
 def test_any_leaf_can_be_unflattened_and_shown(make, tree, leaf):
@@ -519,6 +527,7 @@ def surprise(dist):
     return -dist.log_proba(dist.sample(seed=0))
 
 
+@pytest.mark.few(1)
 @symbolically
 def test_into_and_out_of_a_traced_function(make):
     dist = make(name="a", random_seed=4)
@@ -568,6 +577,7 @@ def test_through_a_data_set(make_kind):
     np.testing.assert_allclose(surprises, [surprise(row) for row in rows], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 @each_kind_in_a_model
 def test_made_within_a_data_set(make_kind):
     dist = make_kind()
@@ -639,6 +649,7 @@ def drawing_model(dist):
     return keras.Model(inputs, draws), leaves_of(dist)
 
 
+@pytest.mark.few(1)
 @each_stream
 def test_a_model_draws_afresh_at_every_node_and_call(make, random_seed):
     model, x = drawing_model(make(random_seed=random_seed))
@@ -653,6 +664,7 @@ def test_models_of_one_int_seed_draw_the_same(make_kind):
         same_tree(np.testing.assert_array_equal, model(x), other(x))
 
 
+@pytest.mark.exhaustive
 @each_stream
 def test_a_reloaded_model_draws_afresh(make, random_seed, tmp_path):
     model, x = drawing_model(make(random_seed=random_seed))
@@ -662,6 +674,7 @@ def test_a_reloaded_model_draws_afresh(make, random_seed, tmp_path):
     assert all_differ(first["a"], first["b"], second["a"], second["b"])
 
 
+@pytest.mark.few(1)
 @each_stream
 def test_a_cloned_model_draws_afresh(make, random_seed):
     model, x = drawing_model(make(random_seed=random_seed))
@@ -670,6 +683,7 @@ def test_a_cloned_model_draws_afresh(make, random_seed):
     assert all_differ(first["a"], first["b"], second["a"], second["b"])
 
 
+@pytest.mark.exhaustive
 @each_kind_in_a_model
 @pytest.mark.parametrize("clone", [False, True], ids=["saved", "cloned"])
 def test_nodes_that_share_a_generator_stay_apart(make_kind, clone, tmp_path):
@@ -689,6 +703,7 @@ def test_the_random_state_is_part_of_the_model(make_kind):
     assert len(model.non_trainable_variables) >= 3
 
 
+@pytest.mark.exhaustive
 @each_kind_in_a_model
 def test_an_int_seed_repeats_the_draw_in_a_model(make_kind, tmp_path):
     """Also in a reloaded one, which has all arguments of the draw."""
@@ -718,6 +733,7 @@ def test_successive_draws_differ(make, random_seed):
     assert all_differ(many.sample_action(), many.sample_action())
 
 
+@pytest.mark.few(1)
 @each_stream
 def test_successive_traced_draws_differ(make, random_seed):
     """Within one call of a function, and from call to call."""
@@ -740,6 +756,7 @@ def test_draws_in_a_traced_loop_differ(make, random_seed):
     assert all_differ(*draw(), *draw())
 
 
+@pytest.mark.few(2)
 @each_stream
 def test_distributions_made_while_tracing_draw_afresh(make, random_seed):
     @tf.function
@@ -762,6 +779,7 @@ def test_one_function_takes_distributions_of_any_seed(make_kind):
     assert all_differ(*[draw(make_kind(random_seed=random_seed)) for random_seed in (3, None, 4)])
 
 
+@pytest.mark.few(4)
 def test_an_int_random_seed_reproduces_the_sequence(make_kind):
     first, second = make_kind(random_seed=11), make_kind(random_seed=11)
     for got, want in zip(draws_of(first) + draws_of(first), draws_of(second) + draws_of(second), strict=True):
@@ -857,6 +875,7 @@ def test_event_shapes_of_two_distributions_must_agree(make_vectors):
         dist.kl_divergence(wide)
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize("name", ["proba_ratio", "cross_entropy", "kl_divergence"])
 def test_one_of_two_distributions_may_have_no_batch(make, name):
     method = DETERMINISTIC[name]
@@ -876,6 +895,7 @@ def received(shape):
 WRONG_SHAPES = [(), (4,), (5,), (5, 3), (5, 5), (5, 1), (1, 4), (4, 4), (4, 5), (5, 4, 1), (5, 1, 4)]
 
 
+@pytest.mark.few(25)
 @pytest.mark.parametrize("shape", WRONG_SHAPES, ids=str)
 def test_variates_of_wrong_shape(make_vectors, shape):
     """Wrong rank, wrong width, and what NumPy would broadcast."""
@@ -979,6 +999,7 @@ def changed(variables):
         variable.assign(variable + 1)
 
 
+@pytest.mark.few(6)
 @each_variable
 def test_a_distribution_of_variables_has_every_method_and_stays_as_it_was(make, variable):
     p, q, x = pair(make)
@@ -1005,6 +1026,7 @@ def gradients_of(construct, sources, q, x):
     return tape.gradient(value, sources)
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize(
     "variable", [VARIABLES["tensorflow"], pytest.param(VARIABLES["keras"], marks=pytest.mark.exhaustive)]
 )
@@ -1188,6 +1210,7 @@ def test_divergences_of_distributions_of_variables(variable):
 NO_ROWS = [(0,), (2, 0, 3)]
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("batch", [NO_ROWS[0], pytest.param(NO_ROWS[1], marks=pytest.mark.exhaustive)])
 def test_a_batch_of_no_rows_has_every_method(make, batch):
     p, q, x = pair(make, batch)

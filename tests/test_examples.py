@@ -43,6 +43,7 @@ RUN = """
     """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("part", range(2))
 def test_examples_run(part, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

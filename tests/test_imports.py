@@ -213,6 +213,7 @@ def test_what_a_module_makes_public_exists(name):
             assert [x for x in public if not hasattr(module, x)] == []
 
 
+@pytest.mark.exhaustive
 def test_import_costs_no_more_than_keras():
     code = """
         import sys
@@ -228,6 +229,7 @@ def test_import_costs_no_more_than_keras():
     assert not heavy & set(run_python(code).split())
 
 
+@pytest.mark.exhaustive
 def test_what_needs_gymnasium_is_imported_at_first_use():
     code = """
         import sys

@@ -36,6 +36,7 @@ def arguments(dtype):
     return np.concatenate([sizes, -sizes]).astype(dtype)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_expm1_minus_and_its_gradient_keep_their_digits(dtype, jit_compile):
@@ -139,6 +140,7 @@ def assert_near(got, want, tolerance):
     assert (np.abs(got - want) <= tolerance * np.maximum(1, np.abs(want)))[fits].all()
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-13)])
 @pytest.mark.parametrize("name", GAMMA_FUNCTIONS)
@@ -164,6 +166,7 @@ def test_gamma_functions_of_keras_tensors(name):
     np.testing.assert_allclose(got, want(np.array([[0.5, 20.0]])), rtol=1e-12)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-13)])
 def test_log_ndtr_and_its_gradient(dtype, tolerance, jit_compile):

@@ -54,6 +54,7 @@ def test_a_policy_is_its_head_after_its_trunk(head):
     assert_same_params(policy(x), policy.head(policy.trunk(x)))
 
 
+@pytest.mark.few(1)
 @each_head
 def test_a_call_in_a_graph(head):
     policy, x = made(head()), observations()
@@ -128,6 +129,7 @@ def test_sample_weights_multiply_the_log_likelihood():
     np.testing.assert_allclose(loss, by_hand.mean(), rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_actions_may_be_nested():
     policy, x, masked = nested()
     policy.compile(keras.optimizers.Adam(0.05))
@@ -138,6 +140,7 @@ def test_actions_may_be_nested():
     assert policy.evaluate(x, actions, verbose=0) < before - 0.1
 
 
+@pytest.mark.exhaustive
 def test_cloning_within_a_mask():
     policy, x = made(CategoricalHead(3)), observations()
     masked = {"observation": x, "action_mask": np.arange(3) != labels_of(x)[:, None] - 1}
@@ -162,6 +165,7 @@ def test_the_losses_of_the_layers_are_added():
     np.testing.assert_allclose(policy.evaluate(x, x[:, :2], verbose=0), nll + penalty, rtol=1e-5)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("head", [CategoricalHead, NormalHead])
 def test_fit_raises_the_likelihood(head, jit_compile):
@@ -173,6 +177,7 @@ def test_fit_raises_the_likelihood(head, jit_compile):
     assert policy.evaluate(x, y, verbose=0) < 0.9 * losses[0]
 
 
+@pytest.mark.exhaustive
 def test_cloning_a_categorical_policy():
     table = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [1 / 3, 1 / 3, 1 / 3]])
     contexts = np.repeat(np.arange(3), 1000)
@@ -186,6 +191,7 @@ def test_cloning_a_categorical_policy():
     np.testing.assert_allclose(probs, table, atol=0.05)
 
 
+@pytest.mark.exhaustive
 def test_cloning_a_normal_policy_whose_spread_depends_on_the_state():
     rng = np.random.default_rng(0)
     x = rng.uniform(-1.0, 1.0, (4000, 1)).astype("float32")
@@ -198,6 +204,7 @@ def test_cloning_a_normal_policy_whose_spread_depends_on_the_state():
     np.testing.assert_allclose(0.5 * pi.logvar, [[-0.5, 0.0], [0.0, -1.0], [0.5, -2.0]], atol=0.1)
 
 
+@pytest.mark.exhaustive
 def test_labels_may_be_a_column_or_one_hot():
     policy, x = made(CategoricalHead(3)), observations()
     policy.compile()
@@ -217,6 +224,7 @@ def test_fit_on_a_dataset_with_a_smaller_last_batch():
     np.testing.assert_allclose(history["loss"], -np.mean(policy(x).log_proba(labels_of(x))), rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_fit_on_a_dataset_of_masks_nested_actions_and_weights():
     policy, _, masked = nested()
     policy.compile(keras.optimizers.SGD(0.0))
@@ -240,6 +248,7 @@ def test_wrong_actions_are_an_error():
 # Predicting
 
 
+@pytest.mark.few(1)
 @each_head
 def test_predict_joins_the_batches_into_one_distribution_of_arrays(head):
     policy, x = made(head()), observations(37)
@@ -250,6 +259,7 @@ def test_predict_joins_the_batches_into_one_distribution_of_arrays(head):
         np.testing.assert_allclose(predicted.params[name], pi.params[name], atol=1e-6)
 
 
+@pytest.mark.few(1)
 @each_head
 def test_what_predict_returns_is_a_distribution(head):
     policy, x = made(head()), observations(37)
@@ -278,6 +288,7 @@ def test_config_round_trip(head):
     assert type(twin) is kg.Policy and twin.get_config() == policy.get_config()
 
 
+@pytest.mark.few(2)
 @each_head
 def test_a_clone_has_the_same_shape_and_weights_of_its_own(head):
     policy, x = made(head()), observations()
@@ -288,6 +299,7 @@ def test_a_clone_has_the_same_shape_and_weights_of_its_own(head):
     assert_same_params(clone(x), policy(x))
 
 
+@pytest.mark.few(1)
 @each_head
 def test_a_saved_policy_continues_to_train(head, tmp_path):
     policy, x = made(head()), observations()
@@ -332,6 +344,7 @@ def sampler(policy):
     return keras.Model(inputs, policy(inputs).sample())
 
 
+@pytest.mark.few(1)
 @each_head
 def test_a_functional_model_draws_afresh_at_each_call(head):
     model, x = sampler(made(head())), observations()
@@ -339,6 +352,7 @@ def test_a_functional_model_draws_afresh_at_each_call(head):
     assert model.predict(x, batch_size=8, verbose=0).shape == model(x).shape
 
 
+@pytest.mark.few(2)
 @each_head
 def test_a_functional_model_contains_the_policy(head):
     policy = made(head())
@@ -347,6 +361,7 @@ def test_a_functional_model_contains_the_policy(head):
     }
 
 
+@pytest.mark.few(1)
 @each_head
 def test_a_functional_model_reloads_and_draws(head, tmp_path):
     model, x = sampler(made(head())), observations()
@@ -385,6 +400,7 @@ def half(request):
     keras.mixed_precision.set_dtype_policy(before)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("head", [CategoricalHead, NormalHead])
 def test_mixed_precision_trains(half, head):
     x = observations(256)
@@ -395,6 +411,7 @@ def test_mixed_precision_trains(half, head):
     assert policy(x).dtype == half and losses[-1] < 0.9 * losses[0]
 
 
+@pytest.mark.few(1)
 @each_head
 def test_mixed_precision_is_saved(half, head, tmp_path):
     policy, x = made(head()), observations()
@@ -407,6 +424,7 @@ def test_mixed_precision_is_saved(half, head, tmp_path):
 # Export
 
 
+@pytest.mark.few(1)
 @each_head
 def test_export_serves_parameters_and_actions(head, tmp_path):
     policy, x = made(head()), observations()
@@ -458,6 +476,7 @@ def test_export_with_masks(tmp_path):
     assert masked["action_mask"][np.arange(37), answer["action"]].all()
 
 
+@pytest.mark.exhaustive
 def test_export_of_nested_actions_names_them_by_their_paths(tmp_path):
     policy, x, _ = nested()
     policy.export(tmp_path / "served", verbose=False)
@@ -519,6 +538,7 @@ def elsewhere(tmp_path_factory):
     return policies, lambda file: np.load(folder / file)
 
 
+@pytest.mark.exhaustive
 @each_env
 def test_a_policy_loaded_elsewhere_is_the_same_to_the_last_bit(elsewhere, env):
     policies, load = elsewhere
@@ -528,12 +548,14 @@ def test_a_policy_loaded_elsewhere_is_the_same_to_the_last_bit(elsewhere, env):
         np.testing.assert_array_equal(loaded[name], params[name])
 
 
+@pytest.mark.exhaustive
 @each_env
 def test_a_policy_loaded_elsewhere_acts(elsewhere, env):
     _, load = elsewhere
     assert load(f"{env}.episode.npz")["steps"] > 5
 
 
+@pytest.mark.exhaustive
 @each_env
 def test_an_exported_policy_does_without_kgdists(elsewhere, env):
     policies, load = elsewhere

@@ -132,6 +132,7 @@ def test_a_key_is_a_seed():
     assert not np.array_equal(random.uniform((5,), key), random.uniform((5,), tf.constant([3, 2], "int64")))
 
 
+@pytest.mark.few(2)
 def test_unseeded_draws_differ_and_follow_set_random_seed(draw):
     def twice():
         keras.utils.set_random_seed(1)
@@ -233,6 +234,7 @@ def test_a_random_seed_is_none_an_int_or_a_generator(random_seed):
 # Gamma variates.
 
 
+@pytest.mark.exhaustive
 def test_gamma_variates_are_equal_eagerly_and_compiled():
     """Also of those few that take several proposals."""
     for n in (0, 1, 7, 3000, 100_000):
@@ -277,6 +279,7 @@ def test_each_row_of_a_vectorized_map_draws_its_own_numbers():
     assert all_rows_differ(np.concatenate([first, again]))
 
 
+@pytest.mark.exhaustive
 def test_each_row_of_a_vectorized_map_draws_its_own_beta_variates():
     (x,) = rows_of(lambda m: kg.BetaDist(m + 1.0, m + 1.0).sample(), 4, 2)
     assert all_rows_differ(x) and ((x > 0) & (x < 1)).all()
@@ -292,6 +295,7 @@ IN_ROWS = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", IN_ROWS)
 def test_rows_differ_whatever_is_drawn(name):
     (x,) = rows_of(IN_ROWS[name], 4, 2)
@@ -327,6 +331,7 @@ def test_a_set_seed_repeats_the_rows():
     np.testing.assert_array_equal(draw(), draw())
 
 
+@pytest.mark.exhaustive
 def test_rows_under_xla_differ():
     draw = tf.function(
         lambda z: tf.vectorized_map(lambda m: kg.NormalDist(m, m).sample(), z, warn=False), jit_compile=True

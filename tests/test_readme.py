@@ -18,6 +18,7 @@ def test_there_are_six_snippets():
     assert len(snippets("README.md")) == 6
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(
     "snippet", snippets("README.md"), ids=["value", "policy", "spaces", "mixtures", "tfp", "training"]
 )
@@ -26,6 +27,7 @@ def test_snippet_runs(snippet, tmp_path, monkeypatch):
     exec(compile(snippet, "README.md", "exec"), {})
 
 
+@pytest.mark.exhaustive
 def test_the_snippets_of_mixtures_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -34,6 +36,7 @@ def test_the_snippets_of_mixtures_run_one_after_the_other(tmp_path, monkeypatch)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one_component.png", "target.png"]
 
 
+@pytest.mark.exhaustive
 def test_the_snippets_of_evolution_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -44,6 +47,7 @@ def test_the_snippets_of_evolution_run_one_after_the_other(tmp_path, monkeypatch
     assert 3.0 < sigma[0] / sigma[1] < 30.0  # 10 is the best
 
 
+@pytest.mark.exhaustive
 def test_the_snippets_of_agents_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -52,6 +56,7 @@ def test_the_snippets_of_agents_run_one_after_the_other(tmp_path, monkeypatch):
     assert {"best.keras", "film.gif", "logs", "metrics.csv"} <= {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.mark.exhaustive
 def test_the_snippets_for_those_who_come_from_keras_gym_run_one_after_the_other(capsys, eagerly):
     names = {}
     for snippet in snippets("docs/coming_from.md"):

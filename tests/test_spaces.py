@@ -100,6 +100,7 @@ def test_every_mode_is_an_action(space):
     assert_all_contained(space, decode_action(space, head_for(space, kernel_gain=9.0)(FEATURES).mode_action()))
 
 
+@pytest.mark.few(45)
 @each_space
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float64"])
 def test_every_sample_of_any_precision_is_an_action(space, dtype):
@@ -342,6 +343,7 @@ def batched(mask):
     return keras.tree.map_structure(lambda x: np.broadcast_to(x, (len(FEATURES), *x.shape)), mask)
 
 
+@pytest.mark.few(6)
 @each_mask
 def test_masked_actions_are_those_that_gymnasium_draws(space, mask):
     """The same set of actions, of all that either ever draws."""

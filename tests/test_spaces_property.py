@@ -85,6 +85,7 @@ def same(x, y, rtol):
     keras.tree.map_structure(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol), x, y)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("part", [0, *exhaustive(1, 2, 3, 4)])
 def test_a_thousand_spaces(part):
     """Four parts of 250 that run side by side, and a few for the quick tests."""

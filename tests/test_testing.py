@@ -189,6 +189,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("broken, message", BROKEN.items(), ids=[broken.__name__ for broken in BROKEN])
 def test_what_is_broken_is_named(broken, message):
     if issubclass(broken, kg.RelaxedOneHotCategorical):
@@ -221,21 +222,25 @@ class Laplace(kg.Distribution):
         return ops.sum(1.0 + ops.log(2.0 * self.scale), axis=-1)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
 def test_a_distribution_of_ones_own_passes(batch):
     rng = np.random.default_rng(0)
     check_distribution(Laplace(ops.convert_to_tensor(rng.normal(size=(*batch, 2))), ops.ones((*batch, 2), "float64")))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_every_dtype_passes(dtype):
     check_distribution(kg.NormalDist(*ops.cast(VECTORS, dtype)))
 
 
+@pytest.mark.exhaustive
 def test_a_distribution_without_spread_passes():
     check_distribution(kg.CategoricalDist([[0.0, -np.inf], [-np.inf, 0.0]]))
 
 
+@pytest.mark.exhaustive
 def test_the_global_random_state_decides_nothing():
     messages = []
     for seed in (1, 2):

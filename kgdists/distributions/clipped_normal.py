@@ -13,9 +13,10 @@ __all__ = ["ClippedNormalDist"]
 
 LOG_2PI, INF = math.log(2.0 * math.pi), float("inf")
 FAR = {"float32": 1e18, "float64": 1e150}
-# Gauss and Legendre's rule on [0, 1], with the weight 1 - t.
+# Gauss and Legendre's rule on [0, 1].
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(5)
-NODES, WEIGHTS = (1.0 + NODES) / 2.0, WEIGHTS * (1.0 - NODES) / 4.0
+NODES, WEIGHTS = (1.0 + NODES) / 2.0, WEIGHTS / 2.0
+NARROW = 0.25  # deviations; boxes of fewer have moments by this rule
 
 
 class ClippedNormalDist(Distribution):
@@ -92,14 +93,26 @@ class ClippedNormalDist(Distribution):
     @in_full_precision
     def mean(self):
         """The mean of what is clipped, shape [B..., n]."""
+        narrow, logvar = self._narrow()
         k, _ = self._standard_moments()
-        return self._clip(self.mu + ops.exp(0.5 * self.logvar) * k)
+        wide = self._clip(self.mu + ops.exp(0.5 * ops.where(self._box.free, 0.0, logvar)) * k)
+        z, weights = self._places(NODES, WEIGHTS)
+        above, below = (ops.sum(_ndtr(side) * weights, axis=0) for side in (-z, z))
+        return ops.where(narrow, above * self._box.high + below * self._box.low, wide)
 
     @in_full_precision
     def variance(self):
         """The variance of each dimension of what is clipped, shape [B..., n]."""
+        narrow, logvar = self._narrow()
         _, variance = self._standard_moments()
-        return ops.exp(self.logvar) * self._without_constants(variance)
+        # Hoeffding's formula: twice the integral of P(x < s) P(x > t) over s < t.
+        t, weights = self._places(NODES, WEIGHTS * NODES)
+        s, inner_weights = self._places(np.outer(NODES, NODES), np.tile(WEIGHTS, (len(NODES), 1)))
+        below = ops.sum(_ndtr(s) * inner_weights, axis=1)
+        pairs = ops.sum(below * _ndtr(-t) * weights, axis=0)
+        width = 2.0 * self._box.half
+        between = width * (width * (2.0 * pairs))
+        return ops.where(narrow, between, ops.exp(logvar) * self._without_constants(variance))
 
     def log_proba(self, x):
         r"""Log-probability of a bound, :math:`\log \Phi((\mathrm{low} - \mu) / \sigma)` or
@@ -217,6 +230,22 @@ class ClippedNormalDist(Distribution):
         density_b = ops.where(box.has_high, _density(b), 0.0)
         return zeroth, density_a - density_b, zeroth + a * density_a - b * density_b
 
+    def _width(self):
+        """Distance of the bounds in deviations."""
+        return 2.0 * numerics.standardized(self._box.half + ops.zeros_like(self.mu), self.logvar)
+
+    def _narrow(self):
+        """Whether both bounds are so near that nothing is lost by an integral over the box; `logvar` where not."""
+        narrow = (self._width() < NARROW) & self._box.both
+        return narrow, ops.where(narrow, 0.0, self.logvar)
+
+    def _places(self, shares, weights):
+        """Places in the box at some shares of its width, standardized, and their weights; with axes in front."""
+        width = ops.minimum(self._width(), NARROW)
+        ones = (1,) * len(width.shape)
+        shares, weights = (np.reshape(x, (*x.shape, *ones)).astype(self.dtype) for x in (shares, weights))
+        return width * shares + self._z(self._box.low), weights
+
     def _standard_moments(self):
         """Mean and variance of (x - mu) / sigma."""
         box = self._box
@@ -251,8 +280,8 @@ def _at_bound(z, growth, shift):
     is_small = ops.abs(step) < 0.5
     small = ops.where(is_small, step, 0.0)
     remainder = sum(
-        -w * (z + node * small) * _density(z + node * small)
-        for node, w in zip(NODES.tolist(), WEIGHTS.tolist(), strict=True)
+        -w * (1.0 - t) * (z + t * small) * _density(z + t * small)
+        for t, w in zip(NODES.tolist(), WEIGHTS.tolist(), strict=True)
     )
     remainder = ops.where(is_small, small * small * remainder, q - p - density * step)
     # So does log q - log p. Of probabilities that are next to nothing it does not matter.

@@ -20,6 +20,7 @@ def small(env=Noise, **config):
     return A2C(env, **{**default, **config})
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("config", [{}, {"gae_lambda": 0.9}, {"vtrace": True, "gae_lambda": 0.9}], ids=str)
 def test_the_gradient_is_the_policy_gradient_with_generalised_advantages(config):
@@ -72,6 +73,7 @@ def test_a_second_step_on_the_same_rollout_weighs_by_the_ratio():
     assert metrics["kl"] > 0.0
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_penalty_keeps_later_steps_near_the_policy_that_acted():
     moved = []
@@ -118,6 +120,7 @@ def test_an_epoch_is_acting_and_improving_in_turn(env):
 BANDITS = {"choice": (Discrete(4), 1.0), "box": (Box(-1.0, 1.0, (2,)), -0.1)}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("space, worst", quick(["choice"], BANDITS))
 def test_a_bandit_is_learnt(space, worst):
     config = {"num_envs": 8, "n_steps": 16, "epoch_steps": 512, "learning_rate": 0.02, "normalize_advantages": True}
@@ -126,6 +129,7 @@ def test_a_bandit_is_learnt(space, worst):
     assert agent.evaluate(1).mean >= worst
 
 
+@pytest.mark.exhaustive
 @eager
 def test_the_same_seed_gives_the_same_history_and_weights():
     runs = [small(counters(3, 4), epoch_steps=32) for _ in range(2)]
@@ -142,6 +146,7 @@ def test_nan_rewards_stop_the_training():
         small(lambda: Broken(8)).learn(64)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_saved_agent_goes_on_as_it_would_have(tmp_path):
     agent = small("CartPole-v1", normalize_observations=True, normalize_rewards=True)

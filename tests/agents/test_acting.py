@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import kgdists as kg
@@ -8,6 +9,7 @@ from kgdists.agents.acting import Actor, CompiledUpdate
 OBSERVATIONS, KEY = np.ones((3, 2), "float32"), tf.constant([5, 7], "int64")
 
 
+@pytest.mark.exhaustive
 def test_an_actor_draws_by_its_key_and_with_the_weights_of_the_moment():
     policy = kg.Policy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), kg.layers.NormalHead(2))
     policy(OBSERVATIONS)

@@ -19,6 +19,7 @@ def after_steps(Optimizer, compiled):
     return [v.numpy() for v in (x, *optimizer.variables)]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "compiled",
     [lambda step: step, tf.function, lambda step: tf.function(step, jit_compile=True)],

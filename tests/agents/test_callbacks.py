@@ -18,6 +18,7 @@ from tests.cli.helpers import policy
 pytestmark = pytest.mark.usefixtures("eagerly")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("total_steps", [48, 40, 1])
 def test_a_progress_bar_ends_at_the_number_of_steps(capsys, total_steps):
     small(counters(4, 4)).learn(total_steps, [ProgressBar(total_steps)])
@@ -25,6 +26,7 @@ def test_a_progress_bar_ends_at_the_number_of_steps(capsys, total_steps):
     assert f"{total_steps}/{total_steps}" in last and "return: 10.0" in last
 
 
+@pytest.mark.exhaustive
 def test_a_progress_bar_counts_the_steps_of_this_training_only(capsys):
     agent = small(counters(4, 4))
     agent.learn(32)
@@ -81,6 +83,7 @@ def kept(folder):
     return np.unique([np.unique(x) for x in weights]).tolist(), json.loads((folder / "best.json").read_text())
 
 
+@pytest.mark.exhaustive
 def test_the_evaluation_is_in_the_logs_of_every_epoch(tmp_path):
     history = small(Noise).learn(64, [keeping(tmp_path)]).history
     assert history["evaluation_return"] == 4 * [10.0]
@@ -141,6 +144,7 @@ def test_a_damaged_record_is_refused(tmp_path):
         train(Scripted(tmp_path, 5.0), 1, first_step=16)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("space", "deterministic"),
     [pytest.param(None, True, marks=pytest.mark.exhaustive), (Box(-1.0, 1.0, (2,)), False)],
@@ -159,6 +163,7 @@ def test_the_training_goes_bit_for_bit_as_it_would_without(tmp_path, space, dete
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.exhaustive
 def test_each_evaluation_plays_the_same_episodes(tmp_path):
     agent = small(Noise, learning_rate=1e-30)
     history = agent.learn(48, [keeping(tmp_path, Noise, deterministic=False)]).history

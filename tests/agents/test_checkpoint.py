@@ -69,6 +69,7 @@ def test_a_folder_holds_these_files_and_no_others(tmp_path):
         assert sorted(archive.namelist()) == PARTS
 
 
+@pytest.mark.exhaustive
 def test_what_is_loaded_is_the_same_to_the_last_bit(trained):
     agent, loaded = trained[0], PPO.load(trained[1], Walk)
     x = np.random.default_rng(0).normal(size=(10, 2)).astype("float32")
@@ -101,6 +102,7 @@ def test_training_that_goes_on_ends_where_an_uninterrupted_one_does(tmp_path, se
     np.testing.assert_equal(again.arrays(), agent.arrays())
 
 
+@pytest.mark.exhaustive
 def test_the_last_two_are_kept(tmp_path):
     agent = small(Bandit)
     for steps in (16, 32, 48):
@@ -111,6 +113,7 @@ def test_the_last_two_are_kept(tmp_path):
     assert PPO.load(tmp_path / "checkpoints" / "32.zip", Bandit).steps == 32
 
 
+@pytest.mark.exhaustive
 def test_what_is_saved_is_what_is_loaded_whatever_was_saved_before(tmp_path):
     agent, other = small(Bandit), small(Bandit, gamma=0.5)
     agent.steps = 32
@@ -135,6 +138,7 @@ def test_own_networks_are_saved(tmp_path):
     np.testing.assert_array_equal(weights(PPO.load(tmp_path, Noise)), weights(agent))
 
 
+@pytest.mark.exhaustive
 def test_a_learning_rate_set_by_a_callback_is_kept(tmp_path):
     agent = small(Bandit)
     agent.learn(16, [keras.callbacks.LearningRateScheduler(lambda epoch: 1e-5)])
@@ -162,6 +166,7 @@ def test_a_vector_env_has_to_be_given_again_and_starts_new_episodes(tmp_path):
 SCHEDULES = [PolynomialDecay(0.1, 10, 0.01), keras.optimizers.schedules.CosineDecay(0.1, 10)]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: type(schedule).__name__)
 def test_schedules_are_kept(tmp_path, schedule):
     agent = small(Bandit, learning_rate=schedule, clip_range=schedule)
@@ -171,6 +176,7 @@ def test_schedules_are_kept(tmp_path, schedule):
         assert type(mine) is type(schedule) and mine.get_config() == schedule.get_config()
 
 
+@pytest.mark.exhaustive
 def test_a_schedule_goes_on_where_it_stopped(tmp_path):
     agent = small(Bandit, learning_rate=PolynomialDecay(0.1, 3, 0.0))
     agent.learn(32)
@@ -282,6 +288,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("damage", "match"), DAMAGE.values(), ids=DAMAGE)
 def test_the_last_good_checkpoint_is_used(run, damage, match):
     damage(run / "checkpoints" / "32.zip")
@@ -326,6 +333,7 @@ class Killed(BaseException):
     pass
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["fsync", "replace"])
 @pytest.mark.parametrize("last", [1, 2])
 def test_saving_that_is_cut_off_leaves_a_good_checkpoint(run, monkeypatch, name, last):

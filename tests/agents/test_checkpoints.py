@@ -49,6 +49,7 @@ def test_an_agent_is_saved_after_each_epoch(tmp_path):
     assert note.seen == [[16], [16, 32], [32, 48]]
 
 
+@pytest.mark.exhaustive
 def test_an_agent_is_saved_now_and_then_and_at_the_end(tmp_path, monkeypatch):
     agent, note, times = small(Bandit), Note(tmp_path), iter(range(0, 1000, 25))
     monkeypatch.setattr(time, "monotonic", lambda: next(times))
@@ -57,6 +58,7 @@ def test_an_agent_is_saved_now_and_then_and_at_the_end(tmp_path, monkeypatch):
     assert saved(tmp_path) == [48, 80]
 
 
+@pytest.mark.exhaustive
 def test_a_search_is_saved_too(tmp_path):
     search = ES("CartPole-v1", searcher="snes", popsize=4, hidden_units=(4,), stdev_init=0.5, seed=0)
     search.learn(1, [Checkpoints(search, tmp_path)])
@@ -87,6 +89,7 @@ def test_saving_changes_nothing_of_the_training(tmp_path):
     np.testing.assert_array_equal(weights(one), weights(other))
 
 
+@pytest.mark.exhaustive
 def test_what_has_diverged_is_not_saved(tmp_path):
     agent = small(lambda: Broken(12))
     with pytest.raises(FloatingPointError, match=r"after 16 steps: .*loss.*The last good checkpoint is .*16\.zip"):
@@ -94,6 +97,7 @@ def test_what_has_diverged_is_not_saved(tmp_path):
     assert saved(tmp_path) == [16]
 
 
+@pytest.mark.exhaustive
 def test_a_weight_that_is_not_finite_is_named(tmp_path):
     agent = small(Bandit)
     bias = agent.value.trainable_variables[1]
@@ -107,6 +111,7 @@ def test_a_weight_that_is_not_finite_is_named(tmp_path):
         agent.learn(48, [Poison()])
 
 
+@pytest.mark.exhaustive
 def test_what_was_trained_before_an_environment_failed_is_saved(tmp_path):
     Faulty.left = 20
     agent = small(Faulty)
@@ -151,6 +156,7 @@ def learned(monkeypatch, *numbers):
     return agent, stop, said
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_ends_training_after_the_epoch(monkeypatch, number):
     agent, stop, said = learned(monkeypatch, number)
@@ -158,11 +164,13 @@ def test_the_first_signal_ends_training_after_the_epoch(monkeypatch, number):
     assert said == ["stopping after this update; once more to stop at once"]
 
 
+@pytest.mark.exhaustive
 def test_the_second_signal_ends_it_at_once(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         learned(monkeypatch, signal.SIGINT, signal.SIGINT)
 
 
+@pytest.mark.exhaustive
 def test_an_agent_that_was_interrupted_is_not_saved(monkeypatch, tmp_path):
     monkeypatch.setattr(Signals, "left", 20)
     monkeypatch.setattr(Signals, "numbers", (signal.SIGINT,))
@@ -172,6 +180,7 @@ def test_an_agent_that_was_interrupted_is_not_saved(monkeypatch, tmp_path):
     assert not agent.is_sound and saved(tmp_path) == []
 
 
+@pytest.mark.exhaustive
 def test_another_thread_learns_without_signals(monkeypatch):
     agent, result = small(Bandit), []
     thread = threading.Thread(target=lambda: result.append(agent.learn(16, [StopOnSignal()])))

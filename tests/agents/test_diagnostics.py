@@ -189,6 +189,7 @@ def test_adam_remembers_the_norm_of_its_gradients():
     assert diagnostics.adam_gradient_norm(optimizer) == pytest.approx(6.0, rel=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_all_of_them_compile():
     space = Dict(a=Box(-1.0, 1.0, (2,)), b=Discrete(3))
 

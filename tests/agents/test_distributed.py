@@ -175,6 +175,7 @@ def test_an_update_by_two_processes_is_that_of_one_with_the_data_of_both(tmp_pat
 # In this process
 
 
+@pytest.mark.exhaustive
 def test_a_strategy_of_one_device_changes_nothing(eagerly):
     alone, other = small(n_epochs=2), small(n_epochs=2, strategy=tf.distribute.MirroredStrategy(["CPU:0"]))
     for agent in (alone, other):

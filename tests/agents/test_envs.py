@@ -221,6 +221,7 @@ def test_nested_actions_reach_the_processes_of_their_environments(make_async):
         assert_same(got[0], expected)
 
 
+@pytest.mark.exhaustive
 def test_an_agent_learns_the_same_of_environments_in_processes(eagerly):
     one, other = small(), small(vectorization="async")
     assert isinstance(other.envs, AsyncEnvs)

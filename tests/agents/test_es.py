@@ -56,6 +56,7 @@ def test_a_state_of_another_search_is_refused(tmp_path):
         ES.load(tmp_path / "a", Noise)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("space", [Discrete(4), Box(0.0, 1.0, (2,)), Dict(a=Discrete(4), b=Box(0.0, 1.0, (1,)))])
 def test_a_default_policy_acts_in_the_action_space(space):
     agent = small(lambda: Bandit(space), popsize=6)
@@ -79,6 +80,7 @@ def test_settings_reach_the_searcher():
     assert small(searcher="cem", popsize=10).state.distribution.parameters["parenthood_ratio"] == 0.2
 
 
+@pytest.mark.exhaustive
 def test_masks_rule_actions_out():
     agent = small(Trap)
     agent.learn(1)

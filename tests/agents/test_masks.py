@@ -199,6 +199,7 @@ def test_a_vector_env_whose_masks_are_not_kept_apart_is_refused():
 # Agents
 
 
+@pytest.mark.exhaustive
 @some_spaces
 def test_an_agent_only_takes_what_the_mask_allows(space):
     agent = small(lambda: ActionMask(Masked(space)), normalize_observations=True)

@@ -119,6 +119,7 @@ def test_advantages_are_standardised_in_a_batch():
     np.testing.assert_allclose(change(agent, experience()), -flat(expected), atol=1e-6)
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("config", [{"max_grad_norm": 0.01}, {"max_grad_norm": None}, {"learning_rate": 0.1}], ids=str)
 def test_the_step_is_that_of_adam_with_the_norm_of_the_gradient_bounded(config):
@@ -140,6 +141,7 @@ def test_an_epoch_takes_each_step_once():
     np.testing.assert_allclose(change(agent, experience()) / tiny, -4.0 * expected, atol=0.02 * np.abs(expected).max())
 
 
+@pytest.mark.exhaustive
 @eager
 def test_the_batches_of_an_epoch_are_shuffled():
     agents = [with_sgd(small(batch_size=4, seed=0, **PLAIN)) for _ in range(2)]
@@ -178,6 +180,7 @@ def test_the_clip_range_follows_its_schedule():
     assert np.abs(weights(constant) - weights(falling)).max() > 1e-3
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_constant_schedule_is_a_constant():
     agents = [
@@ -187,6 +190,7 @@ def test_a_constant_schedule_is_a_constant():
     np.testing.assert_allclose(change(agents[0], experience()), change(agents[1], experience()), atol=1e-7)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_the_learning_rate_follows_its_schedule():
     agent = small(n_epochs=2, learning_rate=PolynomialDecay(0.1, 4, 0.0))
@@ -194,6 +198,7 @@ def test_the_learning_rate_follows_its_schedule():
     np.testing.assert_array_equal(change(agent, experience(2)), 0.0)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_learning_rates_of_a_schedule_are_reported():
     schedule = PolynomialDecay(0.1, 4, 0.0)
@@ -201,6 +206,7 @@ def test_learning_rates_of_a_schedule_are_reported():
     np.testing.assert_allclose(history.history["learning_rate"], [schedule(2), schedule(4), schedule(6)], atol=1e-7)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_an_update_ends_early_once_the_policy_has_moved_too_far():
     agent, unbounded = (small(n_epochs=10, learning_rate=0.1, target_kl=target_kl) for target_kl in (1e-4, None))
@@ -224,6 +230,7 @@ def test_the_next_update_starts_afresh_after_an_early_end():
     assert int(agent.optimizer.iterations) == 4
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_wide_bound_of_the_divergence_changes_nothing():
     agents = [small(n_epochs=3, target_kl=target_kl) for target_kl in (1e3, None)]
@@ -270,6 +277,7 @@ def test_values_are_bounded_around_those_before_the_update():
         np.testing.assert_allclose(mine, by_hand, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["eager", "xla"])
 def test_the_ratio_is_exactly_1_on_the_first_minibatch_of_saturated_actions(jit_compile):
     space = Box(-1.0, 1.0, (2,))
@@ -319,6 +327,7 @@ def test_a_penalty_on_the_divergence_alone():
     np.testing.assert_allclose(flat(agent.policy.get_weights()), flat(twin.policy.get_weights()), atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_penalty_without_a_closed_form_is_estimated():
     head = kg.layers.GaussianMixtureHead(num_components=2, num_dims=1, random_seed=0)
@@ -327,6 +336,7 @@ def test_a_penalty_without_a_closed_form_is_estimated():
     assert np.isfinite(agent.learn(16).history["policy_loss"]).all()
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("adaptive_kl, factor", [(1e6, 0.5), (1e-12, 2.0), (None, 1.0)])
 def test_the_penalty_adapts_to_the_divergence_aimed_at(adaptive_kl, factor):
@@ -358,6 +368,7 @@ def test_vtrace_corrects_the_later_epochs():
     np.testing.assert_allclose(flat(agent.policy.get_weights()), flat(twin.policy.get_weights()), atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_vtrace_changes_nothing_in_the_first_epoch():
     agents = [small(batch_size=8, vtrace=is_on) for is_on in (False, True)]
@@ -365,6 +376,7 @@ def test_vtrace_changes_nothing_in_the_first_epoch():
     np.testing.assert_allclose(*changes, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_the_compiled_update_is_the_eager_one():
     config = {"n_epochs": 2, "batch_size": 8, "normalize_observations": True, "normalize_rewards": True}
     config |= {"vtrace": True, "kl_coef": 0.1, "adaptive_kl": 0.01}
@@ -440,6 +452,7 @@ def test_rewards_are_divided_by_the_deviation_of_the_discounted_return():
     np.testing.assert_allclose(weights(agent), weights(plain), atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_with_normalised_rewards_their_unit_does_not_matter():
     agents = [small(lambda scale=scale: Bandit(scale=scale), normalize_rewards=True) for scale in (1.0, 1024.0)]
@@ -475,6 +488,7 @@ def learnt_bandit(space, **config):
     return agent
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("space, worst", quick(["integers"], BANDITS))
 def test_a_bandit_is_learnt(space, worst):
     agent = learnt_bandit(space)
@@ -508,6 +522,7 @@ def test_pendulum_trains():
     assert agent.envs.single_action_space.contains(agent.predict(np.zeros(3), deterministic=False))
 
 
+@pytest.mark.exhaustive
 @eager
 def test_the_default_policy_is_of_the_family_asked_for():
     spaces = Box(-1.0, 1.0, (2,)), Dict(push=Box(-1.0, 1.0, (2,)), choose=Discrete(2))
@@ -560,6 +575,7 @@ def test_the_default_policy_starts_with_the_deviation_asked_for():
     np.testing.assert_allclose(pi.mean(), [[-1.0, -1.0]], atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_learning_goes_on_where_it_stopped():
     once, twice = small(), small()
@@ -571,6 +587,7 @@ def test_learning_goes_on_where_it_stopped():
     np.testing.assert_array_equal(weights(once), weights(twice))
 
 
+@pytest.mark.exhaustive
 @eager
 def test_steps_are_rounded_up_to_whole_rollouts():
     agent = small()
@@ -578,6 +595,7 @@ def test_steps_are_rounded_up_to_whole_rollouts():
     assert agent.steps == 32
 
 
+@pytest.mark.few(4)
 @eager
 @pytest.mark.parametrize("total_steps", [0, -1, 2.5, "10", None], ids=repr)
 def test_a_wrong_number_of_steps_is_refused(total_steps):
@@ -585,6 +603,7 @@ def test_a_wrong_number_of_steps_is_refused(total_steps):
         small().learn(total_steps)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_returns_and_lengths_are_means_over_the_finished_episodes():
     history = small(counters(4, 12)).learn(32).history
@@ -598,6 +617,7 @@ def test_without_a_finished_episode_the_return_is_unknown():
     assert math.isnan(history["return"][0]) and math.isnan(history["length"][0])
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("first_bad_step, steps", [(0, 0), (20, 32)])
 def test_nan_rewards_stop_the_training_and_name_the_steps(first_bad_step, steps):
@@ -615,6 +635,7 @@ def learnt(seed):
     return history, weights(agent)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_the_same_seed_gives_the_same_history_and_weights():
     (history, vector), (again, same) = learnt(3), learnt(3)
@@ -622,6 +643,7 @@ def test_the_same_seed_gives_the_same_history_and_weights():
     np.testing.assert_array_equal(vector, same)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_another_seed_gives_other_weights_and_episodes():
     (history, vector), (other, different) = learnt(3), learnt(4)
@@ -746,6 +768,7 @@ def test_the_update_is_traced_once(observed):
     assert agent._compiled_update.num_traces == 1
 
 
+@pytest.mark.exhaustive
 @eager
 def test_early_stopping_stops():
     agent = small(counters(4, 4))
@@ -753,6 +776,7 @@ def test_early_stopping_stops():
     assert history.history["steps"] == [16, 32, 48] and agent.steps == 48
 
 
+@pytest.mark.exhaustive
 @eager
 def test_an_agent_that_was_stopped_learns_on():
     agent = small(counters(4, 4))
@@ -760,6 +784,7 @@ def test_an_agent_that_was_stopped_learns_on():
     assert len(agent.learn(80).history["steps"]) == 5
 
 
+@pytest.mark.exhaustive
 @eager
 def test_early_stopping_restores_the_best_policy():
     agent, kept = small(counters(4, 4)), []
@@ -770,6 +795,7 @@ def test_early_stopping_restores_the_best_policy():
         np.testing.assert_array_equal(mine, best)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_callback_may_set_the_learning_rate():
     history = small().learn(48, [keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1))])
@@ -790,6 +816,7 @@ def network(*layers):
     return keras.Sequential([keras.Input((2,)), keras.layers.Dense(4, "relu"), *layers])
 
 
+@pytest.mark.exhaustive
 @eager
 def test_own_networks_are_the_ones_that_learn():
     policy, value = kg.Policy(network(), CategoricalHead(2)), network(keras.layers.Dense(1))
@@ -801,6 +828,7 @@ def test_own_networks_are_the_ones_that_learn():
         assert all(np.any(x != y) for x, y in zip(model.get_weights(), old, strict=True))
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("nested", [False, True])
 def test_statistics_in_an_own_trunk_are_gathered(nested):
@@ -870,6 +898,7 @@ def test_an_action_space_without_a_head_is_refused():
         small(lambda: Counter(action_space=Text(3)))
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_vector_env_brings_its_number_of_environments():
     envs = SyncVectorEnv([lambda: Counter(4)] * 4, autoreset_mode=AutoresetMode.SAME_STEP)
@@ -943,6 +972,7 @@ def actors():
     return [small(lambda space=space: Counter(action_space=space)) for space in spaces]
 
 
+@pytest.mark.exhaustive
 def test_one_observation_gives_one_action(actors):
     for agent in actors:
         space = agent.envs.single_action_space
@@ -951,6 +981,7 @@ def test_one_observation_gives_one_action(actors):
             assert space.contains(action) and action.dtype == space.dtype
 
 
+@pytest.mark.exhaustive
 def test_several_observations_give_several_actions(actors):
     for agent in actors:
         space = agent.envs.single_action_space
@@ -959,6 +990,7 @@ def test_several_observations_give_several_actions(actors):
             assert actions.shape == (5, *space.shape) and all(space.contains(action) for action in actions)
 
 
+@pytest.mark.exhaustive
 def test_a_deterministic_action_is_the_mode(actors):
     for agent in actors:
         x = np.random.default_rng(0).normal(size=(7, 2)).astype("float32")
@@ -967,6 +999,7 @@ def test_a_deterministic_action_is_the_mode(actors):
         np.testing.assert_allclose(agent.predict(x[3]), expected[3], atol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_drawn_actions_differ(actors):
     for agent in actors:
         x = np.zeros((20, 2))
@@ -986,6 +1019,7 @@ def test_a_raw_observation_may_be_anything_like_an_array(actors):
 # Evaluation
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("episodes", [1, 7, 100, 150])
 def test_as_many_episodes_are_played_as_asked_for(episodes):
@@ -1006,6 +1040,7 @@ def test_the_same_seed_gives_the_same_episodes():
     assert agent.evaluate(5, seed=1) == agent.evaluate(5, seed=1) != agent.evaluate(5, seed=20)
 
 
+@pytest.mark.exhaustive
 @eager
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_an_evaluation_does_not_touch_the_training(deterministic):

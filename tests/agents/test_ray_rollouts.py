@@ -106,6 +106,7 @@ def worker_of(agent, part):
     return ray_rollouts._Worker(sources, agent.config.n_steps, 1, part)
 
 
+@pytest.mark.exhaustive
 @needs_ray
 @pytest.mark.parametrize("env", [Noise, Trap])
 def test_a_worker_takes_its_part_of_the_steps(env):
@@ -133,6 +134,7 @@ class Forgetful(Noise):
         return np.random.default_rng().normal(size=2).astype("float32")
 
 
+@pytest.mark.exhaustive
 @needs_ray
 def test_new_episodes_of_environments_that_do_not_repeat_themselves_are_told(eagerly):
     agent = small(Forgetful)

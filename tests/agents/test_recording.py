@@ -87,6 +87,7 @@ def test_several_episodes_are_shown_one_after_the_other(tmp_path):
     assert evaluation.lengths == (2, 2)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_a_seed_is_a_film(tmp_path, deterministic):
     films, pi = {}, policy()
@@ -105,6 +106,7 @@ def test_drawn_actions_differ_from_the_most_probable(tmp_path):
     assert greedy != drawn and 0.0 < drawn[0] < 30.0
 
 
+@pytest.mark.exhaustive
 def test_an_mp4_is_written_by_gymnasium_s_recorder(tmp_path):
     with registered(Screen) as name:
         evaluation = record(policy(), name, tmp_path / "film.mp4", episodes=2)

@@ -60,6 +60,7 @@ def test_only_the_episodes_wanted_are_reported():
     assert history["return"] == [(6 + 6 + 210 + 210) / 4]
 
 
+@pytest.mark.exhaustive
 @eager
 def test_all_steps_of_the_environments_count():
     agent = small()
@@ -85,6 +86,7 @@ def test_lengths_are_padded_to_powers_of_two(steps, length):
 # The update
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("baseline", [False, True])
 def test_the_gradient_is_the_policy_gradient_with_returns_of_whole_episodes(baseline):
@@ -121,6 +123,7 @@ def test_without_a_baseline_the_value_function_stays_as_it_is():
     np.testing.assert_array_equal(flat(agent.value.get_weights()), flat(before))
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("baseline", [False, True])
 def test_an_episode_cut_off_goes_on_as_its_baseline_says(baseline):
@@ -137,6 +140,7 @@ def test_an_episode_cut_off_goes_on_as_its_baseline_says(baseline):
     np.testing.assert_allclose(np.reshape(seen[0], (16, 2))[:2, 0] / 8.0, expected)  # 4 of 32 steps weigh 8 times
 
 
+@pytest.mark.exhaustive
 @eager
 def test_statistics_of_observations_are_those_of_the_episodes():
     agent = small(normalize_observations=True)
@@ -168,6 +172,7 @@ def test_the_compiled_update_is_the_eager_one():
 BANDITS = {"choice": (Discrete(4), 1.0), "box": (Box(-1.0, 1.0, (2,)), -0.1)}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("space, worst", quick(["choice"], BANDITS))
 def test_a_bandit_is_learnt(space, worst):
     agent = small(lambda: Bandit(space), num_envs=8, episodes=128, learning_rate=0.05)
@@ -175,6 +180,7 @@ def test_a_bandit_is_learnt(space, worst):
     assert agent.evaluate(1).mean >= worst
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_saved_agent_goes_on_as_it_would_have(tmp_path):
     agent = small("CartPole-v1")
@@ -186,6 +192,7 @@ def test_a_saved_agent_goes_on_as_it_would_have(tmp_path):
     np.testing.assert_array_equal(weights(agent), weights(loaded))
 
 
+@pytest.mark.exhaustive
 @eager
 def test_epochs_are_numbered_through():
     agent, epochs = small(), []
@@ -201,6 +208,7 @@ def test_nan_rewards_stop_the_training():
         small(lambda: Broken(3)).learn(64)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_the_same_seed_gives_the_same_weights():
     runs = [small(Noise) for _ in range(2)]

@@ -46,6 +46,7 @@ def page(runs):
     return report(runs)
 
 
+@pytest.mark.exhaustive
 def test_a_page_has_the_evaluation_of_each_run_and_over_the_seeds(page):
     evaluations = tables(page)[0]
     assert evaluations[1:] == [
@@ -99,10 +100,12 @@ def test_a_page_fits_a_phone(page):
     assert len(wide) == len(tables(page)) == 3  # each scrolls by itself
 
 
+@pytest.mark.exhaustive
 def test_the_same_runs_make_the_same_page(runs, page):
     assert report(runs) == page
 
 
+@pytest.mark.exhaustive
 def test_every_text_is_escaped(tmp_path):
     evil = '<script>alert("$x_$")</script>&'
     run = written(tmp_path / '<b>&"', env=evil, agent=evil, seed=evil, note=evil, **{"<i>": 1})
@@ -113,6 +116,7 @@ def test_every_text_is_escaped(tmp_path):
     assert tables(page)[2][-1] == ["<i>", "1", ""] and tables(page)[2][-2][1:] == [evil, f"{evil}2"]
 
 
+@pytest.mark.exhaustive
 def test_each_environment_has_its_section(tmp_path):
     runs = [written(tmp_path / name, env=name[0], agent=name[1:]) for name in ("xppo", "ysac", "xsac")]
     page = report(runs)
@@ -120,11 +124,13 @@ def test_each_environment_has_its_section(tmp_path):
     assert [row[0] for row in tables(page)[0][1:]] == ["ppo: 30", "xppo", "sac: 30", "xsac"]
 
 
+@pytest.mark.exhaustive
 def test_a_training_that_was_repeated_goes_by_its_folder(tmp_path):
     page = report([written(tmp_path / name, agent="sac") for name in ("first", "second")])
     assert [row[0] for row in tables(page)[0][1::2]] == ["sac, first: 30", "sac, second: 30"]
 
 
+@pytest.mark.exhaustive
 def test_a_training_under_way_is_shown(tmp_path):
     runs = [written(tmp_path / f"run{seed}", seed=seed) for seed in (0, 1)]
     (runs[0] / "evaluation.json").unlink()
@@ -133,6 +139,7 @@ def test_a_training_under_way_is_shown(tmp_path):
     assert rows[2][:4] == ["run0", "0", "not evaluated yet", ""]
 
 
+@pytest.mark.exhaustive
 def test_the_versions_are_those_that_trained(tmp_path):
     runs = [written(tmp_path / f"run{seed}", seed=seed) for seed in (0, 1, 2)]
     config = json.loads((runs[0] / "config.json").read_text()) | {"versions": {"kgdists": "9.1"}}

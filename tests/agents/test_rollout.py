@@ -223,6 +223,7 @@ def random_policy(space):
     return lambda observations: head(observations).sample_action()
 
 
+@pytest.mark.few(1)
 @each_action_space
 def test_every_action_of_a_rollout_is_in_the_space(space):
     envs = make_envs(lambda: Counter(action_space=space), 2)
@@ -230,6 +231,7 @@ def test_every_action_of_a_rollout_is_in_the_space(space):
     assert all(space.contains(action) for env in envs.envs for action in env.unwrapped.actions)
 
 
+@pytest.mark.few(2)
 @each_action_space
 def test_every_action_of_an_evaluation_is_in_the_space(space):
     envs = make_envs(lambda: Counter(action_space=space), 2)

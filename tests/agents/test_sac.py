@@ -101,6 +101,7 @@ def flat(tensors):
 # A gradient step
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("env", [box_noise, Noise], ids=["Box", "Discrete"])
 @pytest.mark.parametrize("n_step_returns", [1, 3])
@@ -123,6 +124,7 @@ def test_xla_makes_the_same_update():
     np.testing.assert_allclose(weights(agents[0]), weights(agents[1]), atol=1e-5)
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize(
     ("end", "value"), [("terminated", 0.0), ("truncated", 0.5), ("both", 0.0)], ids=["terminated", "truncated", "both"]
@@ -149,6 +151,7 @@ def test_target_critics_move_by_tau():
     np.testing.assert_allclose(flat(agent.target), before + 0.25 * (after - before), atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @eager
 @pytest.mark.parametrize(("target_entropy", "sign"), [(-50.0, -1.0), (50.0, 1.0)])
 def test_the_temperature_rises_while_the_entropy_is_below_its_target(target_entropy, sign):
@@ -157,6 +160,7 @@ def test_the_temperature_rises_while_the_entropy_is_below_its_target(target_entr
     np.testing.assert_allclose(float(agent.log_alpha), sign * 0.03, atol=1e-3)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_given_temperature_stays():
     agent = collected(box_noise, ent_coef=0.2)
@@ -164,6 +168,7 @@ def test_a_given_temperature_stays():
     assert agent.update(2)["ent_coef"] == pytest.approx(0.2)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("gradient_steps", [0, -1, 1.5, "3", None])
 def test_a_wrong_number_of_gradient_steps_is_refused(gradient_steps):
     with pytest.raises(ValueError, match=f"`gradient_steps` must be an int >= 1. Received: .*{gradient_steps}"):
@@ -185,6 +190,7 @@ def test_the_expectation_over_choices_is_that_of_draws():
     np.testing.assert_allclose(exact[0], sampled.mean(), atol=5 * sampled.std() / 200_000**0.5)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_the_learning_rate_follows_its_schedule():
     agent = collected(Noise, learning_rate=PolynomialDecay(0.1, 2, 0.0))
@@ -196,6 +202,7 @@ def test_the_learning_rate_follows_its_schedule():
     np.testing.assert_array_equal(weights(agent), between)
 
 
+@pytest.mark.exhaustive
 def test_several_gradient_steps_in_one_call_are_those_of_other_calls():
     agent = collected(box_noise, n_step_returns=2)
     models, arrays = [agent.policy.get_weights(), agent.critic.get_weights()], agent.arrays()
@@ -214,6 +221,7 @@ def test_several_gradient_steps_in_one_call_are_those_of_other_calls():
     np.testing.assert_allclose(after(1, 1, 1), after(3), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("env", "config"), [("Pendulum-v1", {"n_steps": 1}), ("CartPole-v1", {"gradient_steps": 3, "jit_compile": True})]
 )
@@ -232,6 +240,7 @@ def test_an_epoch_is_acting_keeping_and_improving_in_turn(env, config):
 # Learning
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("space", "config", "best"),
     [
@@ -258,6 +267,7 @@ def test_masks_are_kept():
     assert env.wrong == 0 and np.isfinite(weights(agent)).all()
 
 
+@pytest.mark.exhaustive
 @eager
 def test_nothing_is_learned_before_the_start():
     agent = small(learning_starts=33, normalize_observations=True)
@@ -287,6 +297,7 @@ def test_a_loss_that_is_not_finite_ends_the_training():
 # Files
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("save_replay", [True, False])
 def test_a_saved_agent_goes_on_as_it_was(tmp_path, save_replay):

@@ -10,6 +10,7 @@ P, Q = pair_of("1d-three-to-two", dtype="float32")
 EXPECTED = PAIRS["1d-three-to-two"]["expected"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("chunk_size", [None, 300])
 def test_estimates(chunk_size):
     value, error = divergences.kl_divergence(P, Q, 1000, seed=0, chunk_size=chunk_size)

@@ -9,6 +9,7 @@ def run(tmp_path):
     return written(tmp_path / "run")
 
 
+@pytest.mark.exhaustive
 def test_a_report_goes_into_the_first_run(run, capsys):
     assert kgdists("report", run) == 0
     assert capsys.readouterr().out == f"{run / 'report.html'}\n"

@@ -99,12 +99,14 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(run, uninterrupted, capsys):
     assert capsys.readouterr().out == f"{run} is finished, after 64 steps\n"
 
 
+@pytest.mark.exhaustive
 def test_a_run_without_a_checkpoint_is_begun_again(run, uninterrupted):
     shutil.rmtree(run / "checkpoints")
     assert kgdists("resume", run) == 0
     assert_same(run, uninterrupted)
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_lacks_its_evaluation_gets_it(run, uninterrupted, capsys):
     shutil.rmtree(run)
     shutil.copytree(uninterrupted, run)
@@ -152,6 +154,7 @@ def test_what_cannot_be_resumed_is_one_line(run, tmp_path, capsys):
     assert_one_line(capsys, kgdists("resume", run), "A run is resumed if `kgdists train` started it")
 
 
+@pytest.mark.exhaustive
 def test_the_first_interrupt_ends_with_checkpoint_evaluation_and_summary(happens, uninterrupted, tmp_path, capsys):
     run, env = tmp_path / "run", happens(interrupt)
     assert kgdists("train", env, *TRAIN, "--save-every", 60, "--out", run) == 0
@@ -163,6 +166,7 @@ def test_the_first_interrupt_ends_with_checkpoint_evaluation_and_summary(happens
     assert_same(run, uninterrupted)
 
 
+@pytest.mark.exhaustive
 def test_the_second_interrupt_ends_at_once(happens, uninterrupted, tmp_path, capsys):
     run = tmp_path / "run"
     before = signal.getsignal(signal.SIGINT)
@@ -174,6 +178,7 @@ def test_the_second_interrupt_ends_at_once(happens, uninterrupted, tmp_path, cap
     assert_same(run, uninterrupted)
 
 
+@pytest.mark.exhaustive
 def test_an_environment_that_fails_loses_no_training(happens, tmp_path, capsys):
     run = tmp_path / "run"
     assert kgdists("train", happens(fail), *TRAIN, "--save-every", 60, "--out", run) == 1

@@ -91,6 +91,7 @@ def test_kl_of_nearly_equal_policies_keeps_its_digits(magnitude):
     np.testing.assert_allclose(got[counted], want[counted], rtol=1e-3)
 
 
+@pytest.mark.exhaustive
 @COMPILED
 def test_float32_divergences_and_gradients_agree_with_float64_across_their_forms(jit_compile):
     rng = RNG(0)
@@ -107,6 +108,7 @@ def test_float32_divergences_and_gradients_agree_with_float64_across_their_forms
         np.testing.assert_allclose(x, want, rtol=1e-5)
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("magnitude", [1, 10, 100, 10_000])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_kl_is_never_negative(magnitude, dtype):
@@ -134,6 +136,7 @@ def test_values_and_gradients_are_finite(dtype):
     assert np.isfinite(soft).all() and np.isfinite(gradient).all()
 
 
+@pytest.mark.few(1)
 @COMPILED
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["cross_entropy", "kl_divergence"])
@@ -177,6 +180,7 @@ FORMS = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("x", FORMS.values(), ids=FORMS)
 def test_forms_of_zeros_and_ones(x):
     want = scipy.stats.bernoulli(scipy.special.expit(LOGITS)).logpmf(X).sum(axis=-1)
@@ -207,6 +211,7 @@ def test_values_between_weigh_the_log_probabilities():
     np.testing.assert_allclose(BernoulliDist(LOGITS).log_proba(x), want, rtol=1e-5)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("wrong", [-1, 2, 1.5, -0.001])
 def test_values_out_of_range(wrong):
     x = np.where(np.arange(12).reshape(4, 3) == 4, np.asarray(wrong), X)
@@ -272,6 +277,7 @@ def test_masks_may_be_lists_and_tensors():
         np.testing.assert_array_equal(BernoulliDist(LOGITS, mask=mask).logits, MASKED)
 
 
+@pytest.mark.exhaustive
 def test_what_a_mask_rules_out_is_never_drawn():
     dist = BernoulliDist(LOGITS, mask=MASK)
     fixed = MASK != 2
@@ -328,6 +334,7 @@ def test_bad_masks(mask, text):
         BernoulliDist(LOGITS, mask=mask)
 
 
+@pytest.mark.exhaustive
 @COMPILED
 def test_values_of_a_mask_that_mean_nothing_in_a_graph(jit_compile):
     """NaN for what is a number, -1 for what is an action; the row beside it is not touched."""

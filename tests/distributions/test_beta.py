@@ -50,6 +50,7 @@ test_reference_numbers = reference_test("beta", single=answer_single, pair=answe
 # scipy.
 
 
+@pytest.mark.exhaustive
 def test_densities_and_moments_are_those_of_scipy():
     alpha, beta = concentrations(7, 3)
     low, high = np.array([-1.0, 0.0, 2.0]), np.array([1.0, 5.0, 2.5])
@@ -62,6 +63,7 @@ def test_densities_and_moments_are_those_of_scipy():
     np.testing.assert_allclose(dist.variance(), want.var(), rtol=1e-12)
 
 
+@pytest.mark.few(9)
 @pytest.mark.parametrize("alpha, beta", [(2.0, 3.0), (1.0, 1.0), (1.5, 1.0), (0.7, 0.6), (50.0, 80.0)])
 @pytest.mark.parametrize("low, high", [(0.0, 1.0), (-1.0, 3.0)])
 def test_the_density_integrates_to_one(alpha, beta, low, high):
@@ -81,6 +83,7 @@ def test_the_density_integrates_to_one(alpha, beta, low, high):
 # Modes.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "alpha, beta, mode",
     [(2.0, 4.0, 0.25), (1.0, 1.0, 0.5), (1.0, 3.0, 0.0), (3.0, 1.0, 1.0), (0.5, 0.6, 0.0), (0.6, 0.5, 1.0)]
@@ -117,6 +120,7 @@ def test_kl_of_nearly_equal_policies_keeps_its_digits(dtype, rtol):
         np.testing.assert_allclose(got, want, rtol=rtol, atol={"float32": 2e-9, "float64": 1e-20}[dtype])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("magnitude", [1e-4, 1e-2, 0.1, 1.0, 10.0])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_kl_is_never_negative(magnitude, dtype):
@@ -127,6 +131,7 @@ def test_kl_is_never_negative(magnitude, dtype):
     assert np.min(ops.cast(p.kl_divergence(q), "float32")) >= 0
 
 
+@pytest.mark.exhaustive
 def test_gradients_of_the_divergence_across_its_two_forms():
     """At relative steps just below and above the border."""
     for step in (0.2999, 0.3001):
@@ -195,6 +200,7 @@ def test_a_constant_dimension_has_no_density():
 # Draws.
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)])
 def test_draws_follow_the_distribution(dtype, jit_compile):
@@ -227,6 +233,7 @@ def test_implicit_gradients_of_draws():
             assert (np.sign(gradient) == np.sign(-moved / density)).all()
 
 
+@pytest.mark.exhaustive
 def test_gradients_of_draws_are_those_of_moments():
     def moments(alpha, beta):
         x = BetaDist(alpha, beta).sample(200_000, seed=4)
@@ -284,6 +291,7 @@ def test_bad_bounds(low, high):
         BetaDist(np.ones(3), np.ones(3), low, high)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("batch", [8, None])

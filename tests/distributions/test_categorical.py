@@ -90,6 +90,7 @@ def test_kl_of_nearly_equal_policies_keeps_its_digits(magnitude):
     np.testing.assert_allclose(got[counted], want[counted], rtol=1e-3)
 
 
+@pytest.mark.few(15)
 @pytest.mark.parametrize("magnitude", [1, 10, 100, 1000])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_kl_is_never_negative(magnitude, dtype):
@@ -122,6 +123,7 @@ HARD_LOGITS = {
 }
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("logits", HARD_LOGITS.values(), ids=HARD_LOGITS.keys())
 def test_values_and_gradients_are_finite(logits, dtype):
@@ -201,6 +203,7 @@ LABEL_FORMS = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("labels", LABEL_FORMS.values(), ids=LABEL_FORMS.keys())
 def test_label_forms(labels):
     want = np.take_along_axis(WANTED, LABELS[:, None], axis=-1)[:, 0]
@@ -384,6 +387,7 @@ def test_infinite_logits():
         CategoricalDist([0.0, INF])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("bad", [[-INF, -INF, -INF], [0.0, NAN, 1.0], [0.0, INF, INF]], ids=["nothing", "nan", "inf"])
 def test_improper_rows_in_a_graph(bad, jit_compile):

@@ -50,6 +50,7 @@ def assert_same(got, want):
 # Sums.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("batch", [(), (1,), (5,), (2, 3)])
 def test_all_is_the_sum_over_the_branches(batch):
     own, its = parts(batch), parts(batch, seed=1)
@@ -157,6 +158,7 @@ def test_bad_dists(dists, error, text):
         CompositeDist(dists)
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize(
     "change, text",
     [
@@ -220,6 +222,7 @@ def twins(**seeds):
     return CompositeDist({"a": branch(), "b": (branch(), {"c": branch()}), "inner": inner}, **seeds)
 
 
+@pytest.mark.few(13)
 @pytest.mark.parametrize("random_seed", [None, 3])
 @pytest.mark.parametrize("seed", [None, 0, 5, keras.random.SeedGenerator(5)], ids=["none", "0", "5", "generator"])
 @pytest.mark.parametrize("method", ["sample", "sample_action", "sample_and_log_proba"])
@@ -267,6 +270,7 @@ def test_static_fields_of_branches_are_saved():
         assert got["a"].boltzmann_tau == 0.7 and got["a"].name == "pi" and got["b"].high == dist["b"].high
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", ["sample", "sample_action", "log_proba", "entropy"])
 def test_a_functional_model_that_holds_one_survives_a_file(kind, tmp_path):
     features = keras.Input((4,))

@@ -75,6 +75,7 @@ def test_dimensions_are_independent_and_have_bounds_of_their_own():
     np.testing.assert_allclose(dist.log_proba(x), want, rtol=1e-12)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("low, high", BOUNDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_mode_has_the_largest_mass_of_all_cells(low, high, dtype):
@@ -135,6 +136,7 @@ def test_samples_have_the_gradient_of_the_logistic_draw():
 # Hard points.
 
 
+@pytest.mark.few(1)
 @COMPILED
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("low, high", [(-3, 4), (0, 0), (INT64.min, INT64.max), (-(2**31), 2**31 - 1)])
@@ -196,6 +198,7 @@ def small(dtype="float32"):
     return DiscretizedLogisticDist(*RNG(0).normal(size=(2, 3, 2)).astype(dtype), low=(-3, 0), high=(3, 2))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("x", FORMS.values(), ids=FORMS)
 def test_forms_of_integers(x):
     want = small("float64").log_proba(X)
@@ -213,6 +216,7 @@ def test_sample_axes_in_front(front):
     np.testing.assert_array_equal(dist.log_proba(f32(x)), dist.log_proba(x))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("wrong", [-1, 3, 0.5, 2.001, -(2**62), 1e30, INF])
 def test_values_that_are_no_integers_within_the_bounds(wrong):
     x = np.where(np.arange(6).reshape(3, 2) == 3, np.asarray(wrong), X)

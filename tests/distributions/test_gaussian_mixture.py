@@ -104,6 +104,7 @@ def golden_cases(kind, dtype):
     return cases("gmm_full", "density", dtype)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["eager", "xla"])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("kind", KINDS)
@@ -191,6 +192,7 @@ def test_a_component_without_weight_is_no_mode():
 # Draws.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_hard_samples_and_actions_are_exact(kind):
     dist = make(kind, k=3, n=1)
@@ -242,6 +244,7 @@ def test_gradients_of_hard_samples_in_the_means_are_the_shares():
 # Hard points.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("kind", KINDS)
@@ -279,6 +282,7 @@ def test_far_points_have_finite_densities_and_scores(kind):
         np.testing.assert_allclose(dist.score(x), gradient, rtol=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_a_million_points():
     dist = make("full", k=5, dtype="float32")
     x = tf.zeros((1_000_000, 2))
@@ -382,6 +386,7 @@ def test_a_mixture_density_network_learns_both_branches(covariance):
     assert dist.log_proba([[0.0]])[0] < -5 and abs(dist.log_proba([[1.5**0.5]]) - dist.log_proba([[-(1.5**0.5)]])) < 1.0
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("covariance", KINDS)
 @pytest.mark.parametrize("factor", [1e2, 1e4, 1e8])
 def test_the_head_stays_finite_on_wild_features_and_data(covariance, factor):

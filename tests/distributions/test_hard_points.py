@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.stats
 import tensorflow as tf
 
@@ -44,6 +45,7 @@ QUANTITIES = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "mode", ["eager", *(pytest.param(mode, marks=pytest.mark.exhaustive) for mode in ("graph", "xla"))]
 )
@@ -115,6 +117,7 @@ def test_squashed_normal_next_to_a_bound_of_zero(low, high, dtype):
     assert np.isfinite(gradient).all() and np.all(sign * np.asarray(gradient)[:3] < 0)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("low, high", [(0.0, 1.0), (-2.0, 0.0), (0.0, 1e20), (0.0, 1e-20), (1e-9, 1.0), (-1.0, 1e-12)])
 def test_draws_next_to_a_bound_of_zero_have_the_density_that_they_came_with(low, high):
     at_high = abs(high) < abs(low)
@@ -135,6 +138,7 @@ def test_draws_next_to_a_bound_of_zero_have_the_density_that_they_came_with(low,
 # A common offset of logits.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("offset", [1e8, -1e8, 3e38, -3e38, 2.0**27, 1e30])
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_common_offset_of_equal_logits_changes_nothing(offset, masked):
@@ -162,6 +166,7 @@ def test_a_common_offset_of_equal_logits_changes_nothing(offset, masked):
 # Deviations beyond the range of float32.
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("logvar", [-170.0, -200.0, -300.0, -1000.0, 200.0, 1000.0])
 def test_a_normal_whose_deviation_leaves_the_range_of_floats(logvar):
     """At the mean the density and its gradients are those of the formula."""
@@ -227,3 +232,52 @@ def test_integers_of_a_wide_logistic(logscale):
     )
     np.testing.assert_allclose(value, -logscale - 2 * np.log(2), rtol=1e-6)
     np.testing.assert_allclose(gradients[1], [-1.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("logvar", [-1000.0, -200.0, 200.0, 1000.0])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_moments_of_a_clipped_normal_whose_deviation_leaves_the_range_of_floats(logvar, dtype):
+    """Nearly all of a wide one is at its bounds, half at each; a narrow one is its mean, clipped."""
+    mu, bounds = np.array([0.3, 1.0, 9.0], dtype), {"low": [-1.0, 0.0, -2e30], "high": [1.0, 1e-6, 4e30]}
+    dist = ClippedNormalDist(mu, np.full(3, logvar, dtype), **bounds)
+    low, high = np.array(bounds["low"]), np.array(bounds["high"])
+    wide = logvar > 0
+    np.testing.assert_allclose(dist.mean(), (low + high) / 2 if wide else np.clip(mu, low, high), rtol=1e-6)
+    with np.errstate(over="ignore"):
+        variance = ((high - low) / 2) ** 2 if wide else np.zeros(3)
+        np.testing.assert_allclose(dist.variance(), variance.astype(dtype), rtol=1e-6, atol=1e-37)
+    _, gradients = gradient_of(
+        lambda mu, lv: ClippedNormalDist(mu, lv, bounds["low"][:2], bounds["high"][:2]).mean(), mu[:2], dist.logvar[:2]
+    )
+    assert np.isfinite(gradients).all()
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_moments_of_a_normal_clipped_to_a_box_of_any_width(dtype):
+    rng = np.random.default_rng(0)
+    for width in (1e-6, 0.2499, 0.2501, 5.0):  # deviations
+        for z in (-3.0, 0.0, 2.5):
+            deviation = np.exp(rng.uniform(-2, 2))
+            low, high = deviation * z, deviation * (z + width)
+            at = np.linspace(low, high, 20001)
+            above = scipy.stats.norm(0, deviation).sf(at)
+            mean = np.trapezoid(above, at)
+            variance = 2 * np.trapezoid(above * scipy.integrate.cumulative_trapezoid(1 - above, at, initial=0), at)
+            logvar = 2 * np.log(np.array([deviation], dtype))
+            dist = ClippedNormalDist(np.zeros(1, dtype), logvar, low, high)
+            scale = {"float32": 1e-5, "float64": 1e-7}[dtype]
+            np.testing.assert_allclose(dist.mean(), [low + mean], rtol=scale, atol=scale * max(abs(low), abs(high)))
+            np.testing.assert_allclose(dist.variance(), [variance], rtol=(10 if width > 0.25 else 1) * scale)
+
+
+@pytest.mark.parametrize("x", [1e-300, 0.1, 1 - 1e-12, 2**24 + 1])
+@pytest.mark.parametrize("form", [list, lambda x: [float(x[0])], lambda x: np.array(x, "int64" if x[0] > 1 else None)])
+def test_plain_numbers_have_the_digits_of_the_distribution_they_are_given_to(x, form):
+    for make in (NormalDist, ClippedNormalDist, SquashedNormalDist):
+        bounds = {} if make is NormalDist else {"low": 0.0, "high": 1e8}
+        dist = make(np.zeros(1), np.full(1, 30.0), **bounds)
+        np.testing.assert_array_equal(dist.log_proba(form([x])), dist.log_proba(np.float64([x])))
+        if x == 1e-300:
+            np.testing.assert_allclose(
+                BetaDist(np.full(1, 0.5), np.ones(1)).log_proba(form([x])), [np.log(0.5) + 150 * np.log(10)]
+            )

@@ -68,6 +68,7 @@ test_reference_numbers = reference_test("multi_categorical", single=answer_singl
 # Identities: the sum over single choices.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("batch", [(2, 3), *exhaustive((), (1,), (5,))])
 @each_nvec
 def test_all_is_that_of_the_single_choices(nvec, batch):
@@ -91,6 +92,7 @@ def test_all_is_that_of_the_single_choices(nvec, batch):
     np.testing.assert_array_equal(p.mode_action(), np.stack([one.mode_action() for one, _ in singles], axis=-1))
 
 
+@pytest.mark.few(1)
 @each_nvec
 def test_shapes_of_draws(nvec):
     for batch in [(), (1,), (2, 3)]:
@@ -131,6 +133,7 @@ def test_kl_of_nearly_equal_policies_keeps_its_digits(magnitude):
 # Hard points.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("logits", [[1e4, -1e4, 0, 0, 1e4, 1e4, -INF], [-INF, 0, 0, -INF, 0, -103.5, -1e4]], ids=str)
 def test_values_and_gradients_are_finite(logits, dtype):
@@ -151,6 +154,7 @@ def test_values_and_gradients_are_finite(logits, dtype):
         assert np.isfinite(value) and np.isfinite(gradients).all()
 
 
+@pytest.mark.exhaustive
 @COMPILED
 def test_support_mismatch_is_infinite(jit_compile):
     full, masked = f32([0, 1, 0, 1, 0, 1, 2]), f32([0, 1, 0, -INF, 0, 1, 2])
@@ -180,6 +184,7 @@ FORMS = {
 }
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("labels", FORMS.values(), ids=FORMS)
 def test_label_forms(labels):
     want = sum(
@@ -194,6 +199,7 @@ def test_label_forms(labels):
         np.testing.assert_allclose(log_proba(labels), want, rtol=1e-5)
 
 
+@pytest.mark.few(7)
 @pytest.mark.parametrize("batch", [(), (1,), (4,), (1, 1)])
 @pytest.mark.parametrize("front", [(5,), (2, 1), *exhaustive((1,), (1, 1), (4,))])
 @pytest.mark.parametrize("nvec", [(3,), (1,), (2, 2), (2, 3), (3, 2, 2)])
@@ -220,6 +226,7 @@ def test_sample_axes_of_unknown_size():
     np.testing.assert_allclose(log_proba(dist.logits, labels), dist.log_proba(labels), rtol=1e-12)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("label, options", [(-1, 2), (2, 2), (2**40, 2), (3, 3)])
 def test_labels_out_of_range(label, options):
     dist, labels = MultiCategoricalDist(LOGITS, NVEC), LABELS.copy()
@@ -316,6 +323,7 @@ def test_bad_masks(mask, text):
         MultiCategoricalDist(LOGITS, NVEC, mask=mask)
 
 
+@pytest.mark.few(1)
 @COMPILED
 @pytest.mark.parametrize("bad", [[-INF] * 3, [0.0, NAN, 1.0], [0.0, INF, INF]], ids=["nothing", "nan", "inf"])
 def test_an_improper_choice_in_a_graph(bad, jit_compile):

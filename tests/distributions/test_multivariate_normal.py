@@ -130,6 +130,7 @@ def test_kl_of_nearly_equal_policies_keeps_its_digits():
     np.testing.assert_allclose(got[counted], want[counted], rtol=2e-4)
 
 
+@pytest.mark.few(15)
 @pytest.mark.parametrize("magnitude", [1e-6, 1e-4, 1e-2, 0.2])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_kl_is_never_negative(magnitude, dtype):
@@ -141,6 +142,7 @@ def test_kl_is_never_negative(magnitude, dtype):
 # Shapes.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("front", [(7,), (2, 3)], ids=str)
 @pytest.mark.parametrize("batch", [(), (5,), (2, 5)], ids=str)
 def test_sample_axes_in_front(batch, front):
@@ -152,6 +154,7 @@ def test_sample_axes_in_front(batch, front):
         np.testing.assert_allclose(log_proba(x), want, rtol=1e-12)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("front", [(7,), (2, 3)], ids=str)
 def test_sample_axes_in_front_of_an_unknown_batch(front):
     rng = RNG(0)
@@ -170,6 +173,7 @@ def test_sample_axes_in_front_of_an_unknown_batch(front):
 # Hard points.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_values_and_gradients_are_finite(dtype, jit_compile):
@@ -352,6 +356,7 @@ def test_no_formula_reads_what_is_above_the_diagonal_in_a_graph(jit_compile):
     assert all(gradient[0, 1] == 0 for gradient in got[1].values())
 
 
+@pytest.mark.exhaustive
 def test_steps_of_an_optimizer_on_a_divergence_leave_a_proper_factor():
     variable = tf.Variable(np.eye(2, dtype="float32"))
     target = MultivariateNormalDist([0.0, 1.0], TRIL)

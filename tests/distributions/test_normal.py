@@ -110,6 +110,7 @@ def test_kl_is_never_negative(magnitude, dtype):
 # Hard points.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_values_and_gradients_are_finite(dtype, jit_compile):

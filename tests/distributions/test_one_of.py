@@ -110,6 +110,7 @@ def test_values_of_branches_not_chosen_are_zeros():
         assert (point[choice == 1] >= 1).all()
 
 
+@pytest.mark.few(1)
 @COMPILED
 @pytest.mark.parametrize("unchosen", [0.0, -5.0, 1e30, NAN, INF])
 def test_values_of_branches_not_chosen_count_nothing(unchosen, jit_compile):
@@ -133,6 +134,7 @@ def test_values_of_branches_not_chosen_count_nothing(unchosen, jit_compile):
             np.testing.assert_array_equal(np.any(np.array(gradient) != 0, axis=-1), choice == branch)
 
 
+@pytest.mark.exhaustive
 @COMPILED
 def test_a_branch_may_have_no_mode(jit_compile):
     def log_proba(choice_logits, logits):
@@ -189,6 +191,7 @@ def test_labels_with_variates_of_the_branches():
     np.testing.assert_allclose(dist.log_proba((choice, (one_hot, point))), want, rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 @COMPILED
 def test_a_branch_without_probability_counts_nothing(jit_compile):
     """Even where its divergence is infinite: also in the gradient."""
@@ -264,6 +267,7 @@ def test_values_of_another_structure(x):
         mixed().log_proba(x)
 
 
+@pytest.mark.exhaustive
 @COMPILED
 def test_an_improper_choice_in_a_graph(jit_compile):
     """-1 for the choice, and NaN for what is a number."""

@@ -114,6 +114,7 @@ def test_the_density_of_one_choice_is_one():
 # The boundary.
 
 
+@pytest.mark.few(15)
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["eager", "xla"])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("tau", [0.01, 0.2, 1.0, 5.0])

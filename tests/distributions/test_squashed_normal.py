@@ -121,6 +121,7 @@ def test_the_mode_is_the_median():
 # Kinds of dimensions.
 
 
+@pytest.mark.exhaustive
 def test_dimensions_are_independent_and_each_of_its_kind():
     p, q = mixed((7,)), mixed((7,), seed=1)
     x = p.sample(seed=2)
@@ -156,6 +157,7 @@ def test_a_constant_dimension_has_no_density():
         dist.log_proba(x + 1.0)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_density_of_a_draw_is_that_of_the_variate(dtype):
     dist = mixed((200,), dtype)
@@ -205,6 +207,7 @@ def test_rounded_draws_are_accepted(dtype):
 NEAR = {"float32": 2.0**-23 / 16, "float64": 2.0**-52 / 16}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", NEAR)
 @pytest.mark.parametrize("low, high", [(-1.0, 1.0), (0.0, 1.0), (-2.0, 6.0), (3.0, 4.0)])
 def test_density_at_a_bound_is_that_of_the_nearest_distance(low, high, dtype):
@@ -230,6 +233,7 @@ def test_density_at_the_only_bound(low, high, bound):
         np.testing.assert_allclose(got, want, rtol=1e-5 if dtype == "float32" else 1e-12)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["mu", "logvar", "x"])
 def test_gradients_at_the_bounds_are_finite(name):
     params = {"mu": np.zeros(4, "float32"), "logvar": np.zeros(4, "float32")}
@@ -258,6 +262,7 @@ def test_the_widest_box_does_not_overflow(dtype):
     assert np.isfinite(dist.log_proba(np.array([-top, top], dtype)))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("x", [1.0001, -1.5, INF, -INF])
 def test_outside_the_bounds(x):
     dist = one(0.0, 0.0, -1.0, 1.0)

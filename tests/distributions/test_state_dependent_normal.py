@@ -61,6 +61,7 @@ def test_samples_move_with_the_parameters():
     assert gradient.shape == (3, 2) and np.all(gradient)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("scale", [0.0, 1e-20, 1e15])
 def test_values_and_gradients_are_finite(scale, jit_compile):

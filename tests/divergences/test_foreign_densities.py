@@ -71,6 +71,7 @@ WRONG = {
 }
 
 
+@pytest.mark.few(100)
 @pytest.mark.parametrize("into", INTO)
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_density_of_a_wrong_shape_is_refused_where_it_comes_in(into, wrong):
@@ -96,6 +97,7 @@ RIGHT = {
 }
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("right", RIGHT)
 def test_one_number_for_each_point_in_any_container(right):
     want = P.kl_divergence(kg.NormalDist([0.0, 0.0], [0.0, 0.0]))
@@ -207,6 +209,7 @@ def test_a_function_that_tensorflow_cannot_look_into():
         estimate(lambda x: tf.numpy_function(lambda x: np.zeros((len(x), 2)), [x], "float64"))
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("estimator", ["score", "pathwise"])
 @pytest.mark.parametrize("wrong", ["last_dense_of_1", "scalar", "not_summed", "nothing", "int"])
 def test_fits_refuse_them_too(estimator, wrong):

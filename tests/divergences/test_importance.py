@@ -37,6 +37,7 @@ def test_normalisers_by_importance(drawn_from, chunk_size):
     assert abs(value - LOG_Z) <= 3 * error < 0.1
 
 
+@pytest.mark.exhaustive
 def test_normalisers_in_compiled_loops():
     value, error = divergences.log_normaliser(Q, P, 4000, seed=0, chunk_size=900)
     assert abs(value) <= 3 * error < 0.1

@@ -36,6 +36,7 @@ def with_factors(p):
 # What they hold.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", PAIRS)
 def test_bounds_hold_the_values_of_quadrature(name):
     p, q = pair_of(name)
@@ -50,6 +51,7 @@ def test_bounds_hold_the_values_of_quadrature(name):
         assert upper - lower < 10.0
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kinds", [("diag", "diag"), ("full", "full"), ("diag", "full")])
 def test_bounds_hold_estimates(kinds):
     p, q = (random_mixture(kind, (20,), k=k, seed=k) for kind, k in zip(kinds, (4, 3), strict=True))
@@ -143,6 +145,7 @@ def test_approximations_are_the_published_formulas(method):
 # Hard points.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", ["diag", "full"])
 def test_a_component_without_weight_changes_nothing(kind):
     """Neither values nor gradients, and its own gradients are 0."""

@@ -38,6 +38,7 @@ ESTIMATES = {
 }
 
 
+@pytest.mark.few(9)
 @pytest.mark.parametrize("quantity", ESTIMATES)
 @pytest.mark.parametrize("name", PAIRS)
 def test_estimates_are_those_of_quadrature(name, quantity):
@@ -58,6 +59,7 @@ def test_streamed_estimates_are_those_of_quadrature():
     np.testing.assert_allclose(error, want, rtol=0.05)
 
 
+@pytest.mark.exhaustive
 def test_the_tutorial_target_under_itself():
     p, _ = pair_of("2d-tutorial-to-standard", dtype="float32")
     value, error = divergences.entropy(p, 10**6, seed=0, chunk_size=2**16)
@@ -107,6 +109,7 @@ CALIBRATED = {
 }
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("name", CALIBRATED)
 def test_standard_errors_are_calibrated(name):
     """Of 200 estimates, 90 to 99 % of the 95 % intervals hold the true value."""
@@ -142,6 +145,7 @@ def test_a_mixture_has_no_divergence_from_itself(name, dtype):
     assert [float(x) for x in OF_ITSELF[name](p, q, seed=0)] == [0.0, 0.0]
 
 
+@pytest.mark.exhaustive
 def test_nor_has_it_in_compiled_loops():
     p, q = pair_of("1d-identical", dtype="float32")
     compiled = tf.function(divergences.kl_divergence, jit_compile=True)
@@ -179,6 +183,7 @@ BY_DEFAULT = {
 }
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", BY_DEFAULT)
 def test_defaults_give_an_error_bar(name):
     """That holds the value of quadrature, for mixtures and for a target."""
@@ -217,6 +222,7 @@ def test_half_precision():
     assert abs(value - PAIRS["1d-identical"]["expected"]["entropy_p"]) <= 3 * error
 
 
+@pytest.mark.exhaustive
 def test_estimates_in_a_function_of_the_user():
     """Loops too, and a generator goes on at each call."""
     p = pair_of("1d-identical", dtype="float32")[0]
@@ -260,6 +266,7 @@ def test_gradients_are_without_bias(which):
 # Targets and functions.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("chunk_size", [None, 300])
 def test_targets_and_functions_stand_for_distributions(chunk_size):
     p, q = pair_of("1d-three-to-two")
@@ -311,6 +318,7 @@ def test_chunks_differ_and_seeds_repeat():
 # Moments.
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("num_samples, chunk_size", [(10, 3), (9, 3), (2, 3), (20, 1)])
 @pytest.mark.parametrize("is_log", [False, True])
 def test_moments_of_chunks_are_those_of_all(num_samples, chunk_size, is_log):

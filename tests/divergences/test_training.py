@@ -31,6 +31,7 @@ def diagonal(p):
 # Reverse divergence.
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("covariance", ["full", "diag"])
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_reverse_values_and_gradients_are_without_bias(estimator, covariance):
@@ -76,6 +77,7 @@ def test_gradients_by_score_do_not_know_the_constant_of_the_density():
         np.testing.assert_allclose(gradient, other, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_reverse_losses_of_restarts_under_xla(estimator):
     """A batch of mixtures in two dimensions and a target without a batch."""

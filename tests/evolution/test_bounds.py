@@ -60,6 +60,7 @@ def test_a_search_begins_inside(method):
     np.testing.assert_array_equal(Bounds(0.0, 8.0, method, 3, "float32").center, [4.0, 4.0, 4.0])
 
 
+@pytest.mark.few(2)
 @both_methods
 @both_dtypes
 def test_bounds_are_the_same_in_compiled_functions(method, dtype):

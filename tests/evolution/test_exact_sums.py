@@ -63,6 +63,7 @@ def test_a_bound_that_is_not_finite_gives_nan(dtype, bound):
     assert np.isnan(total_of(tf.ones((1, 1), dtype), tf.constant([bound], dtype))).all()
 
 
+@pytest.mark.few(1)
 @each_dtype
 def test_compiled_units_are_those_of_eager_mode(dtype):
     terms, bound = terms_of(dtype)

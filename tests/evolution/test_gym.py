@@ -29,6 +29,7 @@ def weights(search):
 OPTIONS = {"cem": {"parenthood_ratio": 0.5}, "pgpe": {"center_learning_rate": 0.5}}
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("searcher", SEARCHERS)
 def test_every_searcher_finds_the_action_that_pays(searcher):
@@ -97,6 +98,7 @@ def test_a_grown_population_is_the_large_one():
     np.testing.assert_array_equal(np.concatenate(blocks), large._ask(large.state, tf.constant(0, "int64"))[0])
 
 
+@pytest.mark.exhaustive
 @eager
 def test_the_seed_decides_everything():
     a, again, b = (made(seed=seed, sample_actions=True, max_steps=5) for seed in (0, 0, 1))
@@ -107,6 +109,7 @@ def test_the_seed_decides_everything():
     assert (weights(a) != weights(b)).all()
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_restored_search_goes_on_bit_for_bit():
     def normalized():

@@ -37,6 +37,7 @@ def observations():
     return np.random.default_rng(1).normal(size=(3, 2, 3)).astype("float32")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 def test_each_member_is_the_policy_with_its_weights(head, observations):
     members = members_of(head(), keras.layers.Dense(4, "tanh"))

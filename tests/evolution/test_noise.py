@@ -63,6 +63,7 @@ def test_rows_and_columns_are_independent(power):
     np.testing.assert_array_less(np.abs(x.mean(1)), 4.5 / np.sqrt(LENGTH))
 
 
+@pytest.mark.few(1)
 @each_dtype
 def test_eagerly_and_compiled_numbers_are_the_same(dtype):
     np.testing.assert_allclose(table(dtype), compiled_table(dtype), rtol=1e-5, atol=2e-6)

@@ -36,6 +36,7 @@ def eager():
     return {key: dict(zip(ROWS, x.numpy(), strict=True)) for key, x in answer.items()}
 
 
+@pytest.mark.exhaustive
 def test_compiled_ranks_are_the_same():
     methods = ("raw", "normalized", "nes")  # the others differ from the last in their table alone
     compiled = tf.function(lambda x: ranks_of_rows(x, methods), jit_compile=True, autograph=False)

@@ -79,6 +79,7 @@ class Hands(ray_map._Here):
         return super().sums([tasks[i] for i in self.rng.permutation(len(tasks))])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("cls", [PGPE, XNES])
 def test_results_do_not_depend_on_how_work_is_divided(cls, monkeypatch, uncompiled):
     alone = ran(searcher_of(cls), block_size=4)
@@ -125,6 +126,7 @@ def test_rows_are_the_same_after_pickling(uncompiled):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(own)).fitnesses(range(3), key, leaves), fitnesses)
 
 
+@pytest.mark.exhaustive
 def test_a_search_by_blocks_is_saved_and_resumed(tmp_path, uncompiled):
     whole = ran(searcher_of(), 6)
     first, second = searcher_of(), searcher_of()
@@ -135,6 +137,7 @@ def test_a_search_by_blocks_is_saved_and_resumed(tmp_path, uncompiled):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.exhaustive
 def test_a_closed_search_runs_in_the_searcher_again(uncompiled):
     searcher = searcher_of()
     ran(searcher, 1)
@@ -142,6 +145,7 @@ def test_a_closed_search_runs_in_the_searcher_again(uncompiled):
     assert len(searcher.history["best"]) == 3
 
 
+@pytest.mark.exhaustive
 def test_the_snippet_of_the_page_runs(uncompiled):
     [snippet] = snippets("docs/many_machines.md")
     assert "RaySearch(searcher)" in snippet

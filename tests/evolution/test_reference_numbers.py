@@ -89,6 +89,7 @@ def check_step(case, dtype, got):
     assert_all_close(got, want, dtype, case.get("scale"))
 
 
+@pytest.mark.few(61)
 @table("step")
 def test_a_step(case, dtype):
     check_step(case, dtype, step(case["inputs"], tensors_of(case, dtype)))

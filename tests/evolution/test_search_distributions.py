@@ -153,6 +153,7 @@ def test_samples_have_mean_and_covariance_of_the_distribution(kind, batch):
     np.testing.assert_array_less(np.abs(got - covariance), 5.0 * scale * 2.0 / np.sqrt(count))
 
 
+@pytest.mark.few(6)
 @each_class
 @pytest.mark.parametrize("batch", [(), (2,)])
 def test_rows_are_those_of_the_population(kind, batch):
@@ -243,6 +244,7 @@ def test_gradients_are_natural_gradients(kind):
         np.testing.assert_allclose(got[name], gradient * factor, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.few(8)
 @each_class
 @pytest.mark.parametrize("method", METHODS)
 def test_constant_fitness_moves_nothing(kind, method):
@@ -261,6 +263,7 @@ def test_a_nan_fitness_repels(kind, method):
     assert (step(distribution, fitnesses, samples, method=method).mu > distribution.mu).numpy().all()
 
 
+@pytest.mark.few(8)
 @each_class
 @pytest.mark.parametrize("method", ["linear", "centered", "nes"])
 def test_updates_by_rank_see_only_the_order_of_fitnesses(kind, method):
@@ -325,6 +328,7 @@ def test_updates_are_the_same_in_any_coordinates():
     np.testing.assert_allclose(two.cov, transform @ one.cov.numpy() @ transform.T, rtol=1e-9)
 
 
+@pytest.mark.exhaustive
 def test_the_inverse_does_not_drift():
     scales = tf.constant([1.0, 1e2, 1e4, 1e6])
 

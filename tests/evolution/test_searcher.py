@@ -140,6 +140,7 @@ def test_calls_of_any_number_of_generations_are_the_same_run(finished):
     assert_same(run(searcher, 50), finished)
 
 
+@pytest.mark.exhaustive
 def test_many_searches_run_at_once():
     starts = np.array([[[0.0, 0.0, 0.0], [9.0, 9.0, 9.0]]])
     searcher = run(NaturalSearch(sphere, center_init=starts, dtype="float64"), 60)
@@ -192,6 +193,7 @@ def test_fitnesses_that_are_all_nan_are_an_error(uncompiled):
     assert searcher.state.generation == 1
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("evaluation", ["numpy", "graph"])
 def test_an_objective_of_arrays_is_the_same_search(finished, evaluation):
     objective = sphere_of_arrays if evaluation == "numpy" else asks_python
@@ -216,6 +218,7 @@ def asks_python(x):
     return tf.ensure_shape(tf.py_function(sphere, [x], x.dtype), x.shape[:-1])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("objective", [branches, asks_python, lambda x: sphere_of_arrays(x.numpy())])
 def test_an_objective_that_cannot_be_compiled_is_told_what_to_do(objective):
     with pytest.raises(ValueError, match='need `evaluation="graph"`'):
@@ -249,6 +252,7 @@ def test_an_objective_of_one_solution_returns_a_number(uncompiled):
 # Bounds and limits.
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("method", ["reflect", "transform"])
 def test_solutions_are_within_bounds(method, uncompiled):
     bounds = ([0.0, -np.inf, -1.0], [4.0, -1.0, 0.25])
@@ -280,6 +284,7 @@ def test_a_radius_is_the_length_of_the_standard_deviations():
 # Restarts.
 
 
+@pytest.mark.exhaustive
 def test_a_search_that_has_converged_starts_again():
     searcher = NaturalSearch(sphere, restarts=2, tol_stdev=0.5)
     history = searcher.run(1000, progress=False)
@@ -334,6 +339,7 @@ def test_a_resumed_search_ends_where_an_uninterrupted_one_ends(tmp_path, finishe
     assert [file.name for file in tmp_path.iterdir()] == ["search"]
 
 
+@pytest.mark.exhaustive
 def test_a_search_is_resumed_after_its_restarts(tmp_path, uncompiled):
     options = {"evaluation": "numpy", "restarts": 2, "double_popsize": True, "tol_stdev": 0.5}
     through = run(NaturalSearch(sphere_of_arrays, **options), 1000)

@@ -53,6 +53,7 @@ def assert_equal(state, other, tolerance=0.0):
 # Searches that end where they should.
 
 
+@pytest.mark.exhaustive
 def test_snes_finds_the_minimum_of_a_sphere():
     searcher = SNES(
         sphere, objective_sense="min", solution_length=100, popsize=40, center_init=1.0, stdev_init=0.5, seed=0
@@ -61,6 +62,7 @@ def test_snes_finds_the_minimum_of_a_sphere():
     assert searcher.best.fitness < 1e-8
 
 
+@pytest.mark.exhaustive
 def test_pgpe_finds_the_minimum_of_a_sphere():
     searcher = PGPE(
         sphere,
@@ -78,6 +80,7 @@ def test_pgpe_finds_the_minimum_of_a_sphere():
     assert searcher.best.fitness < 1e-8
 
 
+@pytest.mark.exhaustive
 def test_xnes_learns_the_covariance_of_a_rotated_quadratic():
     rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(10, 10)))
     hessian = rotation * 10.0 ** np.linspace(0, 4, 10) @ rotation.T
@@ -98,6 +101,7 @@ def test_xnes_learns_the_covariance_of_a_rotated_quadratic():
     assert searcher.best.fitness < 1e-8
 
 
+@pytest.mark.exhaustive
 def test_xnes_goes_on_where_solutions_differ_by_less_than_their_rounding():
     searcher = XNES(rosenbrock, objective_sense="min", solution_length=6, stdev_init=1.0, seed=1)
     searcher.run(2500, progress=False)
@@ -106,6 +110,7 @@ def test_xnes_goes_on_where_solutions_differ_by_less_than_their_rounding():
     assert 1e-10 < sizes.min() < sizes.max() < 1e-6
 
 
+@pytest.mark.exhaustive
 def test_cem_gets_through_the_valley_of_rosenbrock():
     searcher = CEM(
         rosenbrock,
@@ -121,6 +126,7 @@ def test_cem_gets_through_the_valley_of_rosenbrock():
     assert searcher.best.fitness < 0.1
 
 
+@pytest.mark.exhaustive
 def test_cmaes_gets_through_the_valley_of_rosenbrock():
     searcher = CMAES(rosenbrock, objective_sense="min", solution_length=10, stdev_init=0.5, seed=0, dtype="float64")
     searcher.run(800, progress=False)
@@ -131,18 +137,21 @@ def test_cmaes_gets_through_the_valley_of_rosenbrock():
 # What a search does not depend on.
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", RANKED)
 def test_only_the_order_of_fitnesses_counts(name):
     searcher = make(name, dtype="float64")
     assert_equal(after(searcher, sphere), after(searcher, lambda x: tf.exp(sphere(x)) - 5.0))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_maximum_is_the_minimum_of_the_negative(name):
     down, up = make(name, dtype="float64"), make(name, dtype="float64", objective_sense="max")
     assert_equal(after(down, sphere), after(up, lambda x: -sphere(x)))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(("kind", "distribution"), [(XNES, ExpGaussian), (CMAES, FullGaussian)])
 def test_linear_maps_of_the_space_make_no_difference(kind, distribution):
     matrix = np.random.default_rng(0).normal(size=(LENGTH, LENGTH))
@@ -159,6 +168,7 @@ def test_linear_maps_of_the_space_make_no_difference(kind, distribution):
     np.testing.assert_allclose(matrix @ one.sigma.numpy(), other.sigma.numpy(), rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_fitnesses_that_are_alike_move_nothing(name):
     searcher = make(name)
@@ -167,6 +177,7 @@ def test_fitnesses_that_are_alike_move_nothing(name):
     assert_equal(state.distribution, start.distribution)
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_nan_is_worse_than_anything(name):
     searcher = make(name)
@@ -180,6 +191,7 @@ def test_nan_is_worse_than_anything(name):
     assert_equal(after(searcher, with_nan), after(searcher, with_bad))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("name", [name for name in OPTIONS if "Adam" not in name])
 def test_searches_of_a_batch_do_not_meet(name):
     centers = np.array([[1.0] * LENGTH, [-2.0] * LENGTH])
@@ -192,6 +204,7 @@ def test_searches_of_a_batch_do_not_meet(name):
     assert np.abs(state.distribution.mu[1] - other.distribution.mu[1]).max() > 1e-3
 
 
+@pytest.mark.few(5)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_states_are_values(name):
     searcher = make(name)

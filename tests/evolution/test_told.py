@@ -73,6 +73,7 @@ def uncompiled(monkeypatch):
 # Samples.
 
 
+@pytest.mark.few(1)
 @each_kind
 def test_samples_are_told_in_any_order(name):
     searcher = make(name, dtype="float64")
@@ -84,6 +85,7 @@ def test_samples_are_told_in_any_order(name):
         assert_close(searcher.tell(state, samples[order].tolist(), list(fitnesses[order])), want)
 
 
+@pytest.mark.few(3)
 @each_kind
 def test_samples_of_a_batch_are_told_in_any_order(name):
     searcher = make(name, dtype="float64", center_init=np.zeros((2, 3)))
@@ -94,6 +96,7 @@ def test_samples_of_a_batch_are_told_in_any_order(name):
     assert_close(searcher.tell(state, *told), searcher.tell(state, samples, fitnesses))
 
 
+@pytest.mark.few(3)
 @each_kind
 def test_repaired_samples_are_told_as_they_are(name):
     searcher = make(name, dtype="float64", **({"optimizer": None} if name == "pgpe" else {}))
@@ -120,6 +123,7 @@ def test_repaired_samples_are_told_as_they_are(name):
         np.testing.assert_allclose(got.distribution.mu, mu + a @ step, rtol=1e-6)
 
 
+@pytest.mark.few(1)
 @each_kind
 def test_fewer_samples_are_told(name):
     searcher, smaller = make(name, dtype="float64"), make(name, dtype="float64", popsize=6)
@@ -198,6 +202,7 @@ def test_what_does_not_fit_is_refused(name, samples, fitnesses, message):
 OFFSETS = [1e3, 1e6, 1e9, 1e15, -1e12]
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("offset", OFFSETS)
 @pytest.mark.parametrize("name", ["snes", "cmaes", "pgpe", "cem"])
 def test_fitnesses_are_ranked_as_they_came(name, offset):
@@ -210,6 +215,7 @@ def test_fitnesses_are_ranked_as_they_came(name, offset):
         assert_close(searcher.tell(state, samples, fitnesses), want, 1e-6)
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("method", ["linear", "centered", "nes"])
 @pytest.mark.parametrize("higher", [True, False])
 @pytest.mark.parametrize(
@@ -249,6 +255,7 @@ def test_a_small_difference_of_large_fitnesses_is_searched(evaluation, offset, u
     assert searcher.best.fitness == offset + sphere_of_arrays(searcher.best.solution.astype("float64"))
 
 
+@pytest.mark.exhaustive
 def test_compiled_fitnesses_are_ranked_as_they_came(tmp_path):
     searcher = make("snes", lambda x: 1e9 + sphere(tf.cast(x, "float64")))
     searcher.run(150, progress=False)
@@ -287,6 +294,7 @@ WIDE = [
 ]
 
 
+@pytest.mark.few(10)
 @pytest.mark.parametrize("bounds", WIDE, ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_bounds_are_the_identity_inside_the_box(bounds, dtype):
@@ -340,6 +348,7 @@ def test_bounds_that_the_dtype_does_not_resolve_are_refused(options, message):
 COPIES = {"deepcopy": copy.deepcopy, "copy": copy.copy, "pickle": lambda x: pickle.loads(pickle.dumps(x))}
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("how", COPIES.values(), ids=COPIES)
 @pytest.mark.parametrize("name", KINDS)
 def test_a_copy_goes_on_with_the_same_numbers(name, how, uncompiled):
@@ -529,6 +538,7 @@ class Mixed(SearchDistribution):
         return tf.reduce_sum(self.weights[:, None] * self.means, axis=0) + self.scale * z
 
 
+@pytest.mark.exhaustive
 def test_a_distribution_has_parameters_of_its_own():
     uniform = Uniform({"low": [-1.0, -2.0], "high": [4.0, 4.0]})
     assert (uniform.solution_length, uniform.batch_shape, uniform.dtype) == (2, (), "float32")

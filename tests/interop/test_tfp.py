@@ -69,6 +69,7 @@ def draw(dist, labels=False):
     )
 
 
+@pytest.mark.few(3)
 @each_of_ours
 def test_counterparts_have_the_same_density(make):
     dist = make(0)
@@ -76,6 +77,7 @@ def test_counterparts_have_the_same_density(make):
     np.testing.assert_allclose(to_tfp(dist).log_prob(x), dist.log_proba(x), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.few(2)
 @each_of_ours
 def test_counterparts_have_the_same_shapes_and_dtype(make):
     dist, theirs = make(0), to_tfp(make(0))
@@ -85,6 +87,7 @@ def test_counterparts_have_the_same_shapes_and_dtype(make):
     assert [x.shape for x in x] == [x.shape for x in keras.tree.flatten(dist.sample(seed=1))]
 
 
+@pytest.mark.few(15)
 @each_of_ours
 @pytest.mark.parametrize("method", ["mean", "variance", "entropy", "kl_divergence", "cross_entropy"])
 def test_counterparts_have_the_same_closed_forms(make, method):
@@ -99,6 +102,7 @@ def test_counterparts_have_the_same_closed_forms(make, method):
         np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["dict", "tuple", "nested"])
 def test_composites_there_and_back_again(name):
     dist = OURS[name](0)
@@ -239,6 +243,7 @@ def assert_same(got, want, **tolerance):
         np.testing.assert_allclose(got[name], want[name], err_msg=name, **tolerance)
 
 
+@pytest.mark.few(1)
 @each_of_theirs
 def test_from_tfp_keeps_the_density_and_the_shapes(make):
     theirs, dist = make(0), from_tfp(make(0))
@@ -249,6 +254,7 @@ def test_from_tfp_keeps_the_density_and_the_shapes(make):
     assert dist.sample().dtype == dist.dtype and dist.sample_action().dtype == theirs.dtype
 
 
+@pytest.mark.few(5)
 @each_of_theirs
 def test_from_tfp_keeps_the_closed_forms(make):
     theirs, dist = make(0), from_tfp(make(0))
@@ -262,6 +268,7 @@ def test_from_tfp_keeps_the_closed_forms(make):
             np.testing.assert_allclose(getattr(dist, method)(), want, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.few(4)
 @each_of_theirs
 @pytest.mark.parametrize("method", ["kl_divergence", "cross_entropy"])
 def test_from_tfp_keeps_the_divergences(make, method):
@@ -274,6 +281,7 @@ def test_from_tfp_keeps_the_divergences(make, method):
         np.testing.assert_allclose(getattr(from_tfp(make(0)), method)(from_tfp(make(10))), want, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.few(6)
 @each_of_theirs
 def test_there_and_back_again(make):
     theirs = make(0)
@@ -282,12 +290,14 @@ def test_there_and_back_again(make):
     np.testing.assert_allclose(again.log_prob(x), theirs.log_prob(x), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.few(8)
 @each_of_theirs
 def test_every_leaf_has_the_batch_axes(make):
     dist = from_tfp(make(0))
     assert all(tuple(x.shape)[: len(dist.batch_shape)] == dist.batch_shape for x in dist.params.values())
 
 
+@pytest.mark.few(5)
 @each_of_theirs
 @pytest.mark.parametrize("tree", [keras.tree, tf.nest])
 def test_tree_round_trip(make, tree):
@@ -298,6 +308,7 @@ def test_tree_round_trip(make, tree):
     assert again.params.keys() == dist.params.keys() and again.random_seed == 4
 
 
+@pytest.mark.few(5)
 @each_of_theirs
 def test_keras_serialisation_round_trip(make):
     dist = from_tfp(make(0), name="a", random_seed=4)
@@ -307,6 +318,7 @@ def test_keras_serialisation_round_trip(make):
     np.testing.assert_allclose(again.log_proba(x), dist.log_proba(x), rtol=1e-9)
 
 
+@pytest.mark.few(1)
 @some_of_theirs
 def test_traced_agrees(name):
     dist = from_tfp(THEIRS[name](0))
@@ -314,6 +326,7 @@ def test_traced_agrees(name):
     assert_same(tf.function(values)(dist, x), values(dist, x), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["gamma", "mixture", "transformed", "multivariate_normal"])
 def test_compiled_agrees(name):
     dist = from_tfp(THEIRS[name](0))
@@ -321,6 +334,7 @@ def test_compiled_agrees(name):
     assert_same(tf.function(values, jit_compile=True)(dist, x), values(dist, x), rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.few(1)
 @some_of_theirs
 def test_symbolic_agrees_before_and_after_saving(name, tmp_path):
     dist = from_tfp(THEIRS[name](0))
@@ -336,6 +350,7 @@ def test_symbolic_agrees_before_and_after_saving(name, tmp_path):
     assert_same(keras.models.load_model(tmp_path / "model.keras")(data), want, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.few(3)
 @each_of_theirs
 def test_gradients_reach_every_float_leaf(make):
     dist = from_tfp(make(0))
@@ -392,6 +407,7 @@ def test_nested_distributions_of_keras_tensors():
     np.testing.assert_allclose(mean, np.ones((B, N)), rtol=1e-6)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", [tfd.JointDistributionSequential, tfd.JointDistributionNamed])
 def test_joint_distributions(kind):
     parts = [tfd.Normal(noise(0, B), positive(1, B)), tfd.Gamma(positive(2, B), positive(3, B))]
@@ -478,6 +494,7 @@ def test_a_class_of_the_users_own():
         from_tfp(Gamma([1.0], [1.0]))
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_dtype_in_is_dtype_out(dtype):
     params = {name: tf.cast(positive(0, B, N), dtype) for name in ("concentration", "rate")}
@@ -507,6 +524,7 @@ def test_loops_and_datasets_take_it():
     assert next(iter(tf.data.Dataset.from_tensor_slices(dist).batch(2))).batch_shape == (2,)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["categorical", "correlated", "gamma", "mixture"])
 def test_the_public_check(name):
     check_distribution(from_tfp(THEIRS[name](0)), num_samples=2000)
@@ -530,6 +548,7 @@ def test_a_key_is_a_seed():
     np.testing.assert_array_equal(gamma().sample(seed=key), gamma().sample(seed=key))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("random_seed", [None, 3])
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_successive_draws_differ_inside_a_traced_function(random_seed, jit_compile):
@@ -588,6 +607,7 @@ def policy(head):
     return kg.Policy(keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, "tanh")]), head)
 
 
+@pytest.mark.few(1)
 @each_head
 @pytest.mark.parametrize("batch", [(1,), (7,), (7, 2)])
 def test_distribution_and_shapes(args, fixed, names, event, batch):
@@ -602,6 +622,7 @@ def test_a_symbolic_distribution_of_symbolic_features(args, fixed, names, event)
     assert (list(pi.params), pi.batch_shape, pi.event_shape) == (names, (None,), event)
 
 
+@pytest.mark.few(7)
 @each_head
 def test_gradients_reach_every_weight(args, fixed, names, event):
     head, x = TFPHead(*args, **fixed), features(7, 4)
@@ -612,6 +633,7 @@ def test_gradients_reach_every_weight(args, fixed, names, event):
     assert len(gradients) == 2 * len(names) and all(np.any(gradient) for gradient in gradients)
 
 
+@pytest.mark.few(4)
 @each_head
 def test_head_config_round_trip(args, fixed, names, event):
     head = TFPHead(*args, **fixed, name="actor", kernel_gain=0.5, random_seed=3)
@@ -623,6 +645,7 @@ def test_head_config_round_trip(args, fixed, names, event):
     np.testing.assert_array_equal(p.sample(), q.sample())
 
 
+@pytest.mark.few(1)
 @each_head
 def test_fit_predict_save_load(args, fixed, names, event, tmp_path):
     model, x = policy(TFPHead(*args, **fixed, random_seed=3)), features(40, 4)
@@ -637,6 +660,7 @@ def test_fit_predict_save_load(args, fixed, names, event, tmp_path):
     np.testing.assert_allclose(loaded.log_proba(y), pi.log_proba(y), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_a_gamma_head_recovers_its_parameters():
     """Concentration and rate that depend on the features."""
     x = RNG(1).integers(0, 2, size=(5000, 1)).astype("float32")
@@ -651,6 +675,7 @@ def test_a_gamma_head_recovers_its_parameters():
     np.testing.assert_allclose(np.exp(pi.log_rate), [[1, 2], [2, 1]], rtol=0.12)
 
 
+@pytest.mark.exhaustive
 def test_a_functional_model_of_a_head(tmp_path):
     features_in, x_in = keras.Input((4,)), keras.Input((2,))
     pi = TFPHead("Gamma", 2)(features_in)
@@ -683,6 +708,7 @@ def test_mixed_precision_keeps_the_parameters_in_float32(policy_name):
     assert pi.dtype == "float32" and np.isfinite(pi.log_proba(pi.sample())).all()
 
 
+@pytest.mark.exhaustive
 def test_a_layer_of_the_users_own_may_end_with_from_tfp(tmp_path):
     """What `DistributionLambda` was for; here with one trained scale for all features."""
 

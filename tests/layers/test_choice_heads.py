@@ -38,6 +38,7 @@ def test_an_action_mask_is_that_of_the_distribution(make, row):
     assert np.isinf(masked.logits).any() and np.isfinite(masked.entropy()).all()
 
 
+@pytest.mark.few(1)
 @each_masked
 def test_a_mask_as_an_input_of_a_model(make, row, tmp_path):
     inputs = [keras.Input((4,)), keras.Input((len(row),), dtype="int8")]
@@ -50,6 +51,7 @@ def test_a_mask_as_an_input_of_a_model(make, row, tmp_path):
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.few(1)
 @each_masked
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_gradients_under_a_mask_are_finite(make, row, jit_compile):

@@ -61,6 +61,7 @@ def model_of(head):
     return keras.Sequential([keras.Input((4,)), keras.layers.Dense(5, "tanh"), head])
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
 @each_head
 def test_the_distribution_has_the_structure_of_the_heads(make, dist, batch):
@@ -82,6 +83,7 @@ def test_gradients_reach_every_weight(make, dist):
     assert all(np.any(gradient) for gradient in gradients)
 
 
+@pytest.mark.few(1)
 @each_head
 def test_random_seeds_make_weights_and_draws_reproducible(make, dist):
     p, q = (make(seed=5)(FEATURES) for _ in range(2))
@@ -104,6 +106,7 @@ def test_successive_draws_differ(make, dist, jit_compile):
     assert all(np.any(a != b) for a, b in zip(flat(draw()), flat(draw()), strict=True))
 
 
+@pytest.mark.few(1)
 @each_head
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_weights_survive_a_file(make, dist, suffix, tmp_path):
@@ -122,6 +125,7 @@ def test_weights_survive_a_file(make, dist, suffix, tmp_path):
     assert_same(twin(FEATURES), model(FEATURES))
 
 
+@pytest.mark.few(1)
 @each_head
 def test_config_round_trip_and_clone(make, dist):
     head = make(seed=3, name="actor")
@@ -134,6 +138,7 @@ def test_config_round_trip_and_clone(make, dist):
     assert_same(clone(FEATURES), model(FEATURES))
 
 
+@pytest.mark.few(3)
 @each_head
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float64"])
 def test_dtypes(make, dist, dtype):
@@ -173,6 +178,7 @@ def test_a_branch_that_is_masked_is_never_chosen():
     assert (np.array(choice) == 0).all() and (np.array(label) != 1).all() and not np.any(point)
 
 
+@pytest.mark.few(1)
 @each_masked
 def test_masks_as_inputs_of_a_model(make, mask, tmp_path):
     head, features = make(), keras.Input((4,))

@@ -74,6 +74,7 @@ def test_draws_of_one_head_in_a_model_differ(make):
     assert np.any(first != second)
 
 
+@pytest.mark.few(14)
 @each_head
 def test_random_seed_makes_weights_and_draws_reproducible(make):
     p, q = (make(random_seed=5)(features(7, 4)) for _ in range(2))
@@ -81,6 +82,7 @@ def test_random_seed_makes_weights_and_draws_reproducible(make):
     np.testing.assert_array_equal([p.sample() for _ in range(3)], [q.sample() for _ in range(3)])
 
 
+@pytest.mark.few(27)
 @each_head
 @pytest.mark.parametrize("random_seed", [None, 5])
 def test_successive_draws_differ(make, random_seed):
@@ -120,6 +122,7 @@ def test_config_round_trip(make):
     assert_same_params(twin(x), head(x))
 
 
+@pytest.mark.few(10)
 @each_head
 def test_clone_of_a_sequential_model(make):
     model, x = sequential(make()), features(7, 4)
@@ -136,6 +139,7 @@ def test_clone_of_a_functional_model_that_samples(make):
     assert clone(x).shape == model(x).shape
 
 
+@pytest.mark.few(9)
 @each_head
 def test_weights_survive_a_file(make, tmp_path):
     model, twin, x = sequential(make()), sequential(make()), features(7, 4)
@@ -144,6 +148,7 @@ def test_weights_survive_a_file(make, tmp_path):
     assert_same_params(twin(x), model(x))
 
 
+@pytest.mark.few(3)
 @each_head
 def test_a_functional_model_that_samples_survives_a_file(make, tmp_path):
     model, x = functional(make()), features(7, 4)
@@ -153,6 +158,7 @@ def test_a_functional_model_that_samples_survives_a_file(make, tmp_path):
     assert first.shape == model(x).shape and np.any(first != second)
 
 
+@pytest.mark.few(19)
 @each_head
 @pytest.mark.parametrize("policy", HALVES)
 def test_mixed_precision_gives_finite_half_precision_values(make, policy):

@@ -82,6 +82,7 @@ def test_stddev_stays_within_its_bounds(state_dependent, raw, bound):
     np.testing.assert_allclose(stddev(head(FEATURES)), bound, rtol=1e-4)
 
 
+@pytest.mark.few(13)
 @each_kind
 @pytest.mark.parametrize("distance", [-5.0, 0.0, 5.0, 40.0])
 @pytest.mark.parametrize("side", [-1, 1], ids=["low", "high"])

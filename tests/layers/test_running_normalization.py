@@ -42,6 +42,7 @@ def test_a_batch_may_be_given_by_its_moments():
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_many_batches():
     seen = batches(*[8] * 200)
     layer, everything = made(*seen), np.concatenate(seen).astype("float64")

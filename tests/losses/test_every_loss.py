@@ -106,6 +106,7 @@ def test_log_probabilities_of_a_last_dense_of_1_are_refused():
                 loss(ops.ones(shape), ops.ones(4))
 
 
+@pytest.mark.few(3)
 @each_loss
 def test_no_rows_have_no_loss_and_no_gradient(loss, number, trained):
     none = [np.zeros((0,))] * number

@@ -53,6 +53,7 @@ def test_composites():
     np.testing.assert_allclose(losses.cross_entropy(pi, pi), expected, rtol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_a_policy_learns_a_behaviour_it_never_acts():
     behaviour = of_probs(BEHAVIOUR[:1])
     logits, optimizer = keras.Variable([[0.0, 0.0, 0.0]]), keras.optimizers.SGD(1.0)

@@ -32,6 +32,7 @@ def negative_log_likelihood(dist, x, weights=None):
     return -np.average(np.logaddexp.reduce(terms), weights=weights)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "options",
     [
@@ -103,6 +104,7 @@ def check_kept(name, **options):
     return fitted
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize("covariance", ["full", "diag"])
 @pytest.mark.parametrize("name", DATA)
 def test_expectation_maximisation_reports_the_likelihood_of_what_it_returns(name, covariance):
@@ -141,6 +143,7 @@ WIDTHS = {
 }
 
 
+@pytest.mark.few(12)
 @pytest.mark.parametrize("covariance", ["full", "diag"])
 @pytest.mark.parametrize("name", WIDTHS)
 def test_narrow_peaks_keep_their_widths(name, covariance):
@@ -151,6 +154,7 @@ def test_narrow_peaks_keep_their_widths(name, covariance):
     np.testing.assert_allclose(widths, width, rtol=0.2)
 
 
+@pytest.mark.exhaustive
 def test_a_descent_keeps_narrow_widths():
     x, num_components, width = WIDTHS["peaks of 0.01"]
     dist = mixtures.fit(x[:, None], num_components, covariance="diag", **FEW).distribution
@@ -185,6 +189,7 @@ def test_weights_count_as_repeated_rows_do(covariance):
     np.testing.assert_allclose(fitted.loss, negative_log_likelihood(fitted.distribution, x, WEIGHTS), rtol=1e-9)
 
 
+@pytest.mark.exhaustive
 def test_weights_count_in_a_descent():
     weights = np.where(PAIR[:, 0] > 0, 9.0, 1.0)
     options = {"optimizer": keras.optimizers.Adam(0.05), "iterations": 300, "num_samples": 64, "seed": 0}
@@ -255,6 +260,7 @@ class Bell:
         return -0.5 * tf.reduce_sum((x - self.center) ** 2, axis=-1)
 
 
+@pytest.mark.exhaustive
 def test_a_reverse_fit_is_that_of_the_present_target():
     target = Bell()
     options = {"divergence": "reverse", "estimator": "pathwise", "covariance": "diag", "num_dims": 1}
@@ -278,6 +284,7 @@ def test_a_reverse_fit_to_a_density_with_a_hole_names_the_hole():
         mixtures.fit(exponential, 1, divergence="reverse", num_dims=1, covariance="diag", **FEW)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("options", [{}, {"divergence": "reverse"}, {"method": "em"}])
 @pytest.mark.parametrize("persistent", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_a_fit_within_an_open_tape_is_not_recorded(options, persistent):
@@ -292,6 +299,7 @@ def test_a_fit_within_a_function_is_refused():
         tf.function(lambda: mixtures.fit(PAIR, 1, method="em").distribution.mu)()
 
 
+@pytest.mark.exhaustive
 def test_diagonal_fits_make_no_full_matrices():
     # Full matrices of 3,000 dimensions would take 72 MB for each component.
     x = RNG(0).normal(size=(300, 3000)) + 3 * RNG(1).integers(3, size=(300, 1))

@@ -85,6 +85,7 @@ def test_reverse_fits_of_the_tutorial_with_restarts(estimator):
     assert fitted.losses.max() > 0.1
 
 
+@pytest.mark.exhaustive
 def test_a_fit_is_reproducible_and_independent_of_the_state_of_the_optimizer():
     optimizer = keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5), momentum=0.9)
     options = {"iterations": 20, "num_samples": 64, "optimizer": optimizer, "initial": "random"}
@@ -104,6 +105,7 @@ def test_a_fit_does_not_depend_on_the_units_of_its_samples():
     np.testing.assert_allclose(scaled.loss, fitted.loss + 2 * np.log(1e4), rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_samples_datasets_and_batches_are_fitted_alike():
     x = clusters(500, dtype="float32")
 
@@ -228,6 +230,7 @@ def test_more_components_than_samples():
 # Arguments.
 
 
+@pytest.mark.exhaustive
 def test_initial_values_are_taken_over():
     for covariance, spread in (
         ("full", {"scale_tril": TARGET.scale_tril}),

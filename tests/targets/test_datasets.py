@@ -25,6 +25,7 @@ def target(request):
 # One sequence.
 
 
+@pytest.mark.few(1)
 def test_the_first_rows_do_not_depend_on_the_length(target):
     x = target.load_dataset("train", 1500).get_samples()
     assert x.shape == (1500, 2) and x.dtype == "float64"
@@ -54,6 +55,7 @@ def test_types_and_seeds_have_sequences_of_their_own(eagerly):
     np.testing.assert_array_equal(again, parts[3])
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("start", [0, 5, FAR])
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_rows_are_the_same_bit_for_bit_in_all_modes(target, jit_compile, start):
@@ -82,6 +84,7 @@ def test_rows_are_the_same_on_every_machine(kind, start, digest):
     assert hashlib.sha256(x.tobytes()).hexdigest()[:16] == digest
 
 
+@pytest.mark.exhaustive
 def test_many_dimensions(eagerly):
     rng = np.random.default_rng(0)
     factors = rng.normal(size=(2, 40, 40))
@@ -128,6 +131,7 @@ def test_log_probs_scores_energies_and_forces():
 # Streams.
 
 
+@pytest.mark.few(1)
 def test_a_stream_goes_through_all_rows_and_past_the_length(target):
     stream = target.load_dataset("train", 10, start=5).as_tf_dataset(8, dtype="float64")
     assert stream.element_spec == tf.TensorSpec((8, 2), "float64")
@@ -141,6 +145,7 @@ def test_a_stream_is_of_the_dtype_that_models_compute_in():
     assert stream.element_spec.dtype == "float32"
 
 
+@pytest.mark.exhaustive
 def test_a_stream_of_what_is_included():
     target = TARGETS["full"]
     dataset = target.load_dataset("train", 8, **ALL)
@@ -152,6 +157,7 @@ def test_a_stream_of_what_is_included():
     np.testing.assert_allclose(next(iter(scores.as_tf_dataset(8)))["scores"], dataset.get_scores(), rtol=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_shards_do_not_overlap_and_leave_nothing_out():
     dataset = TARGETS["full"].load_dataset("train", 48)
     whole = dataset.as_tf_dataset(8, dtype="float64")

@@ -132,6 +132,7 @@ def test_covariances_that_are_not_positive_definite_are_refused(covariance, scal
 # Deviations.
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("std", [1e-46, 1e-40, 1e-38, 1e-20, 1e20, 1e39, 1e100, 1e-150, 1e150])
 @pytest.mark.parametrize("kind", ["diag", "full"])
 def test_draws_have_deviations_of_any_size(eagerly, kind, std):
@@ -150,6 +151,7 @@ def test_draws_have_deviations_of_any_size(eagerly, kind, std):
     np.testing.assert_allclose(target.log_prob(origin), unit.log_prob(origin) - 2 * np.log(std), rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 def test_deviations_of_any_size_under_xla():
     x = np.array([[0.3], [-1.0]])
     for std in (1e-46, 1e39):
@@ -196,6 +198,7 @@ def test_single_precision_that_cannot_hold_the_draws_is_refused(eagerly, kind, m
     assert mean in (0.0, 3e38) or scipy.stats.kstest((far - mean) / std, "norm").pvalue > 1e-3
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize("mean, std", [(1e6, 1.0), (1e9, 1e3), (0.0, 1e-30), (0.0, 1e30), (-1e4, 0.1), (1e30, 1e28)])
 def test_offsets_that_single_precision_holds(mean, std):
     (batch,) = DiagonalGaussianMixture([[mean]], [[std]], [0.0]).load_dataset("train", 5).as_tf_dataset(5000).take(1)

@@ -73,6 +73,7 @@ def check(case, dtype, log_prob, score, shares):
         assert_close(got, case["expected"][name], tolerance, case.get("scale", {}).get(name, 0.0))
 
 
+@pytest.mark.few(16)
 @pytest.mark.parametrize("case, dtype", GOLDEN)
 def test_reference_numbers(eagerly, case, dtype):
     target, x = of_case(case), np.array(case["inputs"]["x"], dtype)
@@ -175,6 +176,7 @@ def test_many_components_under_xla(monkeypatch):
     assert_all_close(got, (target.distribution.log_proba(x), target.distribution.score(x)))
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_are_computed_in_blocks_of_two_sizes(monkeypatch, kind):
     """Whatever their number, in as many compilations as there are sizes."""
@@ -187,6 +189,7 @@ def test_rows_are_computed_in_blocks_of_two_sizes(monkeypatch, kind):
     assert target._log_prob._compiled.experimental_get_tracing_count() == 2
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("shape", [(2,), (0, 2), (5, 2), (3, 4, 2)], ids=str)
 def test_shapes_and_dtypes_are_those_of_the_points(eagerly, shape):
     target, x = make("diag"), RNG(1).normal(size=shape)
@@ -235,6 +238,7 @@ def test_infinite_points_have_no_density(eagerly):
 # Draws.
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_draws_are_exact(kind):
     """Their projections have the distribution functions of mixtures."""
@@ -251,6 +255,7 @@ def test_draws_are_exact(kind):
     np.testing.assert_allclose(np.cov(x.T), dist.covariance(), atol=0.15)
 
 
+@pytest.mark.exhaustive
 def test_draws_of_a_seed_have_a_stable_prefix_in_all_modes():
     target = make("full")
     x = target.sample(50, seed=3)
