@@ -527,7 +527,7 @@ def surprise(dist):
     return -dist.log_proba(dist.sample(seed=0))
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @symbolically
 def test_into_and_out_of_a_traced_function(make):
     dist = make(name="a", random_seed=4)
@@ -674,7 +674,7 @@ def test_a_reloaded_model_draws_afresh(make, random_seed, tmp_path):
     assert all_differ(first["a"], first["b"], second["a"], second["b"])
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @each_stream
 def test_a_cloned_model_draws_afresh(make, random_seed):
     model, x = drawing_model(make(random_seed=random_seed))
@@ -756,7 +756,7 @@ def test_draws_in_a_traced_loop_differ(make, random_seed):
     assert all_differ(*draw(), *draw())
 
 
-@pytest.mark.few(2)
+@pytest.mark.exhaustive
 @each_stream
 def test_distributions_made_while_tracing_draw_afresh(make, random_seed):
     @tf.function
@@ -824,6 +824,7 @@ def test_an_explicit_seed_leaves_the_sequence_alone(make_kind):
     same_tree(np.testing.assert_array_equal, dist.sample(), other.sample())
 
 
+@pytest.mark.exhaustive
 @each_kind_in_a_model
 def test_set_random_seed_makes_unseeded_draws_reproducible(make_kind):
     def sequence():

@@ -149,6 +149,7 @@ def test_cloning_within_a_mask():
     assert policy.evaluate(masked, labels_of(x), verbose=0) < losses[0] < np.log(3.0)
 
 
+@pytest.mark.exhaustive
 def test_what_has_no_weight_is_not_learned():
     x, y = observations(64), np.repeat([0, 1], 32)
     policy = made(CategoricalHead(2))
@@ -372,6 +373,7 @@ def test_a_functional_model_reloads_and_draws(head, tmp_path):
         np.testing.assert_array_equal(theirs, mine)
 
 
+@pytest.mark.exhaustive
 def test_a_functional_model_trains_through_its_samples():
     policy, x = made(NormalHead(1)), observations(256)
     model = sampler(policy)
@@ -464,6 +466,7 @@ def test_export_of_dict_observations(tmp_path):
     np.testing.assert_allclose(served.serve(x)["logits"], policy(x).logits, atol=1e-6)
 
 
+@pytest.mark.exhaustive
 def test_export_with_masks(tmp_path):
     policy, x = made(CategoricalHead(3)), observations()
     masked = {"observation": x, "action_mask": np.arange(37 * 3).reshape(37, 3) % 2 == 0}

@@ -222,6 +222,7 @@ def is_same(policy, other):
     return all(np.array_equal(a, b) for a, b in zip(policy.get_weights(), other.get_weights(), strict=True))
 
 
+@pytest.mark.exhaustive
 def test_early_stopping_stops_and_gives_the_best_weights_back(observed):
     agent, folder, _ = observed
     assert agent.steps == 64 and is_same(agent.policy, keras.models.load_model(folder / "best.keras"))

@@ -58,6 +58,7 @@ def test_a_page_has_the_evaluation_of_each_run_and_over_the_seeds(page):
     ]
 
 
+@pytest.mark.exhaustive
 def test_a_page_has_the_statistics_of_each_policy(page):
     head, *rows = tables(page)[1]
     assert head == ["Run", "Head", "Weights", "entropy", "kl", "steps_per_second"]

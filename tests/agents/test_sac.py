@@ -280,6 +280,7 @@ def test_nothing_is_learned_before_the_start():
     assert all(layer.count == 48.0 for layer in agent.normalizations) and len(agent.normalizations) == 2
 
 
+@pytest.mark.exhaustive
 @eager
 def test_noise_is_held_for_some_steps():
     env = Counter(100, action_space=Box(-1.0, 1.0, (1,)))

@@ -351,6 +351,7 @@ def test_values_of_a_mask_that_mean_nothing_in_a_graph(jit_compile):
         np.testing.assert_array_equal(np.array(x) == -1, [[False, True, False], [False] * 3])
 
 
+@pytest.mark.exhaustive
 @COMPILED
 def test_nan_logits_in_a_graph(jit_compile):
     @tf.function(jit_compile=jit_compile)

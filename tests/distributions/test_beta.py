@@ -291,7 +291,7 @@ def test_bad_bounds(low, high):
         BetaDist(np.ones(3), np.ones(3), low, high)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("n", [1, 2])
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("batch", [8, None])

@@ -350,6 +350,7 @@ def test_masked_logits_get_no_gradient():
     assert (np.array(gradient)[[0, 1, 3]][MASK[[0, 1, 3]]] != 0).all()
 
 
+@pytest.mark.exhaustive
 def test_masks_in_graphs_and_models():
     want = masked_pair()[0].entropy()
     entropy = tf.function(lambda logits, mask: CategoricalDist(logits, mask=mask).entropy(), jit_compile=True)
@@ -387,7 +388,7 @@ def test_infinite_logits():
         CategoricalDist([0.0, INF])
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("bad", [[-INF, -INF, -INF], [0.0, NAN, 1.0], [0.0, INF, INF]], ids=["nothing", "nan", "inf"])
 def test_improper_rows_in_a_graph(bad, jit_compile):

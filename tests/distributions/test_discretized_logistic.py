@@ -136,7 +136,7 @@ def test_samples_have_the_gradient_of_the_logistic_draw():
 # Hard points.
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @COMPILED
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("low, high", [(-3, 4), (0, 0), (INT64.min, INT64.max), (-(2**31), 2**31 - 1)])

@@ -244,7 +244,7 @@ def test_gradients_of_hard_samples_in_the_means_are_the_shares():
 # Hard points.
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("kind", KINDS)

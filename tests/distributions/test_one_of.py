@@ -110,7 +110,7 @@ def test_values_of_branches_not_chosen_are_zeros():
         assert (point[choice == 1] >= 1).all()
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @COMPILED
 @pytest.mark.parametrize("unchosen", [0.0, -5.0, 1e30, NAN, INF])
 def test_values_of_branches_not_chosen_count_nothing(unchosen, jit_compile):

@@ -300,6 +300,7 @@ def test_targets_of_the_library():
         np.testing.assert_allclose(loss, expected["kl_q_p"], atol=4 * expected["kl_q_p_std"] / np.sqrt(2000))
 
 
+@pytest.mark.exhaustive
 def test_chunks_differ_and_seeds_repeat():
     p, q = pair_of("1d-identical", dtype="float32")
     q = kg.GaussianMixtureDist(q.logits, q.mu + 1.0, scale_tril=q.scale_tril)

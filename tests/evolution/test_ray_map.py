@@ -79,7 +79,7 @@ class Hands(ray_map._Here):
         return super().sums([tasks[i] for i in self.rng.permutation(len(tasks))])
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("cls", [PGPE, XNES])
 def test_results_do_not_depend_on_how_work_is_divided(cls, monkeypatch, uncompiled):
     alone = ran(searcher_of(cls), block_size=4)

@@ -139,6 +139,7 @@ def test_a_constant_dimension_has_no_counterpart(cls):
         to_tfp(dist)
 
 
+@pytest.mark.exhaustive
 def test_counterparts_inside_a_traced_function():
     p, q = OURS["squashed_mixed"](0), OURS["squashed_mixed"](10)
     divergence = tf.function(lambda p, q: to_tfp(p).kl_divergence(to_tfp(q)))
@@ -318,7 +319,7 @@ def test_keras_serialisation_round_trip(make):
     np.testing.assert_allclose(again.log_proba(x), dist.log_proba(x), rtol=1e-9)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @some_of_theirs
 def test_traced_agrees(name):
     dist = from_tfp(THEIRS[name](0))
@@ -326,7 +327,7 @@ def test_traced_agrees(name):
     assert_same(tf.function(values)(dist, x), values(dist, x), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["gamma", "mixture", "transformed", "multivariate_normal"])
 def test_compiled_agrees(name):
     dist = from_tfp(THEIRS[name](0))

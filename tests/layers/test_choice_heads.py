@@ -51,7 +51,7 @@ def test_a_mask_as_an_input_of_a_model(make, row, tmp_path):
         np.testing.assert_array_equal(got, want)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @each_masked
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_gradients_under_a_mask_are_finite(make, row, jit_compile):

@@ -169,6 +169,7 @@ def test_a_restart_that_breaks_is_not_kept():
         mixtures.fit(log_density, 1, initial=initial, restarts=2, **options)
 
 
+@pytest.mark.exhaustive
 def test_the_progress_bar(capsys):
     options = {"iterations": 50, "num_samples": 64, "seed": 0}
     for method in ("gradient", "em"):

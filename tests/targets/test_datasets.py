@@ -55,7 +55,7 @@ def test_types_and_seeds_have_sequences_of_their_own(eagerly):
     np.testing.assert_array_equal(again, parts[3])
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("start", [0, 5, FAR])
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_rows_are_the_same_bit_for_bit_in_all_modes(target, jit_compile, start):
