@@ -1,5 +1,7 @@
 """Fits to the data of users: narrow, far away, repeated, few, huge, tiny, weighted."""
 
+import contextlib
+import functools
 import tracemalloc
 
 import keras
@@ -260,20 +262,118 @@ class Bell:
         return -0.5 * tf.reduce_sum((x - self.center) ** 2, axis=-1)
 
 
-@pytest.mark.exhaustive
-def test_a_reverse_fit_is_that_of_the_present_target():
+def bell(x, center):
+    return -0.5 * tf.reduce_sum((x - center) ** 2, axis=-1)
+
+
+def moved_attribute():
     target = Bell()
-    options = {"divergence": "reverse", "estimator": "pathwise", "covariance": "diag", "num_dims": 1}
-    options |= {"optimizer": keras.optimizers.Adam(0.1), "iterations": 200, "num_samples": 16, "seed": 0}
+    return target, lambda center: setattr(target, "center", center)
+
+
+def moved_bound_method():
+    target = Bell()
+    return target.log_prob, lambda center: setattr(target, "center", center)
+
+
+def moved_class_attribute():
+    kind = type("Own", (Bell,), {})
+    return kind(), lambda center: setattr(kind, "center", center)
+
+
+def moved_item_of_a_closure():
+    centers = [0.0]
+    return lambda x: bell(x, centers[0]), lambda center: centers.__setitem__(0, center)
+
+
+def moved_array_in_place():
+    centers = np.zeros(1, "float32")
+    return lambda x: bell(x, centers), lambda center: centers.fill(center)
+
+
+def moved_keyword_of_a_partial():
+    function = functools.partial(bell, center=0.0)
+    return function, lambda center: function.keywords.update(center=center)
+
+
+def moved_default_of_a_function():
+    def function(x, center=0.0):
+        return bell(x, center)
+
+    return function, lambda center: setattr(function, "__defaults__", (center,))
+
+
+def moved_variable_of_tensorflow():
+    variable = tf.Variable(0.0)
+    return lambda x: bell(x, variable), variable.assign
+
+
+def moved_variable_of_keras():
+    variable = keras.Variable(0.0)
+    return lambda x: bell(x, variable), variable.assign
+
+
+def moved_weights_of_a_model():
+    layer = keras.layers.Dense(1, kernel_initializer="ones")
+    layer.build((None, 1))
+    return lambda x: bell(layer(x), 0.0), lambda center: layer.bias.assign([-center])
+
+
+def moved_callable_object():
+    target = type("Function", (), {"center": 0.0, "__call__": lambda self, x: bell(x, self.center)})()
+    return target, lambda center: setattr(target, "center", center)
+
+
+def moved_traced_function():
+    variable = tf.Variable(0.0)
+    return tf.function(lambda x: bell(x, variable)), variable.assign
+
+
+MOVED = {name.removeprefix("moved_"): make for name, make in list(globals().items()) if name.startswith("moved_")}
+REVERSE = {"divergence": "reverse", "estimator": "pathwise", "covariance": "diag", "num_dims": 1}
+REVERSE |= {"iterations": 200, "num_samples": 16, "seed": 0}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("make", MOVED.values(), ids=MOVED)
+def test_a_reverse_fit_is_that_of_the_present_target(make):
+    target, move = make()
     for center in (2.0, -3.0):
-        target.center = center
-        np.testing.assert_allclose(mixtures.fit(target, 1, **options).distribution.mu, center, atol=0.1)
-    # A distribution does not change: its trace is kept.
+        move(center)
+        fitted = mixtures.fit(target, 1, optimizer=keras.optimizers.Adam(0.1), **REVERSE)
+        np.testing.assert_allclose(fitted.distribution.mu, [[center]], atol=0.1)
+
+
+@pytest.mark.exhaustive
+def test_the_trace_of_a_distribution_is_kept_because_it_does_not_change():
     dist = kg.NormalDist([1.0], [0.0])
-    mixtures.fit(dist, 1, **options)
+    mixtures.fit(dist, 1, **REVERSE)
     hits = _descent.cache_info().hits
-    mixtures.fit(dist, 1, **options)
+    mixtures.fit(dist, 1, **REVERSE)
     assert _descent.cache_info().hits == hits + 1
+
+
+HOLES = {
+    "x > 0": lambda x: tf.where(x[..., 0] > 0, -x[..., 0], float("-inf")),
+    "log x": lambda x: -tf.math.log(x[..., 0]),
+    "square root of x": lambda x: -tf.sqrt(x[..., 0]),
+    "a uniform": lambda x: tf.where(tf.abs(x[..., 0]) < 0.5, 0.0, float("-inf")),
+    "a gamma of SciPy's formula": lambda x: 2 * tf.math.log(x[..., 0]) - x[..., 0],
+    "infinitely likely": lambda x: tf.where(x[..., 0] < -1, float("inf"), -(x[..., 0] ** 2)),
+    "NaN": lambda x: tf.where(x[..., 0] < -1, float("nan"), -(x[..., 0] ** 2)),
+    "1 / x at both ends": lambda x: -tf.exp(tf.square(20 * x[..., 0])),
+    "a ball": lambda x: tf.where(tf.norm(x, axis=-1) < 1, 0.0, float("-inf")),
+    "outside of a ball": lambda x: tf.where(tf.norm(x, axis=-1) > 1, -tf.norm(x, axis=-1), float("-inf")),
+}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("density", HOLES.values(), ids=HOLES)
+@pytest.mark.parametrize("estimator", ["score", "pathwise"])
+def test_the_place_without_a_finite_density_is_named(density, estimator):
+    options = {"divergence": "reverse", "num_dims": 1, "covariance": "diag", "estimator": estimator} | FEW
+    with pytest.raises(ValueError, match=r"log-density is (-inf|inf|nan) at \[.*change variables"):
+        mixtures.fit(density, 1, **options)
 
 
 def test_a_reverse_fit_to_a_density_with_a_hole_names_the_hole():
@@ -284,14 +384,31 @@ def test_a_reverse_fit_to_a_density_with_a_hole_names_the_hole():
         mixtures.fit(exponential, 1, divergence="reverse", num_dims=1, covariance="diag", **FEW)
 
 
+WATCHED = tf.Variable([0.0])
+TAPES = {
+    "an ordinary one": tf.GradientTape,
+    "a persistent one": functools.partial(tf.GradientTape, persistent=True),
+    "one that watches nothing": functools.partial(tf.GradientTape, watch_accessed_variables=False),
+    "forward mode": functools.partial(tf.autodiff.ForwardAccumulator, WATCHED, tf.ones(1)),
+}
+
+
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("options", [{}, {"divergence": "reverse"}, {"method": "em"}])
-@pytest.mark.parametrize("persistent", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
-def test_a_fit_within_an_open_tape_is_not_recorded(options, persistent):
+@pytest.mark.parametrize("options", [{}, {"divergence": "reverse"}, {"method": "em"}], ids=["forward", "reverse", "em"])
+@pytest.mark.parametrize("first", TAPES.values(), ids=TAPES)
+@pytest.mark.parametrize("second", [None, tf.GradientTape], ids=["alone", "within another"])
+def test_a_fit_within_an_open_tape_is_not_recorded(options, first, second):
     target = kg.GaussianMixtureDist([0.0], [[1.0]], [[0.0]]) if "divergence" in options else PAIR
-    with tf.GradientTape(persistent=persistent) as tape:
+    with contextlib.ExitStack() as tapes:
+        opened = [tapes.enter_context(tape()) for tape in (second, first) if tape is not None]
         fitted = mixtures.fit(target, 1, covariance="diag", **FEW, **options)
-    assert np.isfinite(fitted.loss) and not tape.watched_variables()
+        value = WATCHED**2 * tf.exp(fitted.loss)
+    assert np.isfinite(fitted.loss)
+    for tape in opened:
+        if isinstance(tape, tf.GradientTape):
+            assert not [variable for variable in tape.watched_variables() if variable is not WATCHED]
+        else:
+            np.testing.assert_allclose(tape.jvp(value), [0.0])
 
 
 def test_a_fit_within_a_function_is_refused():
@@ -308,3 +425,21 @@ def test_diagonal_fits_make_no_full_matrices():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert np.isfinite(fitted.loss) and peak < 10 * x.nbytes
+
+
+@pytest.mark.exhaustive
+def test_one_start_of_expectation_maximisation_finds_clusters_that_lie_apart():
+    """Beside the optimum next to the mixture that the data are of: scikit-learn misses it in 8 to 14 of 55 sets."""
+    missed = []
+    for seed in range(55):
+        rng = RNG(seed)
+        k, n = int(rng.integers(3, 11)), int(rng.integers(1, 6))
+        mu, deviations = 10 * k * rng.uniform(size=(k, n)), rng.uniform(0.5, 2.0, (k, n))
+        labels = rng.integers(k, size=200 * k)
+        x = mu[labels] + deviations[labels] * rng.normal(size=(200 * k, n))
+        truth = kg.GaussianMixtureDist(np.zeros(k), mu, 2 * np.log(deviations))
+        options = {"method": "em", "covariance": "diag", "seed": seed}
+        best = min(mixtures.fit(x, k, initial=truth, **options).loss, negative_log_likelihood(truth, x))
+        if mixtures.fit(x, k, **options).loss > best + 0.05:
+            missed.append(seed)
+    assert len(missed) <= 8, missed
