@@ -1,6 +1,8 @@
 """Numbers at the hard points: huge, tiny and unequal concentrations, next to a bound of 0, against mpmath."""
 
+import itertools
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from kgdists import (
     GaussianMixtureDist,
     MultiCategoricalDist,
     NormalDist,
+    OneOfDist,
     RelaxedOneHotCategorical,
     SquashedNormalDist,
+    losses,
 )
 from tests.golden import FOLDER, gradient_of
 
@@ -83,6 +87,30 @@ def _check(name, error, cases, got, tolerance):
     assert error[worst] <= tolerance, f"{name}: {error[worst]:.3g}, got {got[worst]} of {cases[worst]}"
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("low, high", [(0.0, 1.0), (-3.0, 1e6)])
+def test_moments_of_beta_of_huge_tiny_and_unequal_concentrations(dtype, low, high):
+    """Against exact fractions."""
+    sizes = [1e-30, 1e-10, 1e-4, 1.0, 3.0, 1e4, 1e6, 1e10, 1e18]
+    a, b = np.array(list(itertools.product(sizes, sizes)), dtype).T
+    exact = [(Fraction(float(x)), Fraction(float(y))) for x, y in zip(a, b, strict=True)]
+    width = Fraction(high) - Fraction(low)
+    dist = BetaDist(a[:, None], b[:, None], low, high)
+    want = {
+        "mean": [float(low + width * x / (x + y)) for x, y in exact],
+        "variance": [float(width**2 * x * y / (x + y) ** 2 / (x + y + 1)) for x, y in exact],
+    }
+    for name, values in want.items():
+        atol = 0.0 if name == "variance" or low == 0 else TOLERANCE[dtype]
+        got = np.asarray(getattr(dist, name)(), "float64")[:, 0]
+        np.testing.assert_allclose(
+            got, values, rtol=TOLERANCE[dtype], atol=max(atol, np.finfo(dtype).tiny), err_msg=name
+        )
+    modes = [float(low + width * (x - 1) / (x + y - 2)) for x, y in exact if x > 1 and y > 1]
+    got = np.asarray(dist.mode(), "float64")[[x > 1 and y > 1 for x, y in exact], 0]
+    np.testing.assert_allclose(got, modes, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] if low else 0.0)
+
+
 # Next to a bound of 0, where floats are dense.
 
 
@@ -138,6 +166,11 @@ def test_draws_next_to_a_bound_of_zero_have_the_density_that_they_came_with(low,
 # A common offset of logits.
 
 
+def one_of(logits):
+    branches = tuple(NormalDist(np.full(1, i, "float32"), np.zeros(1, "float32")) for i in range(4))
+    return OneOfDist((CategoricalDist(logits), branches))
+
+
 @pytest.mark.few(1)
 @pytest.mark.parametrize("offset", [1e8, -1e8, 3e38, -3e38, 2.0**27, 1e30])
 @pytest.mark.parametrize("masked", [False, True])
@@ -152,6 +185,11 @@ def test_a_common_offset_of_equal_logits_changes_nothing(offset, masked):
         "ratio": lambda p: CategoricalDist(p).proba_ratio(1, CategoricalDist(ordinary)),
         "multi": lambda p: MultiCategoricalDist(p, [4]).kl_divergence(MultiCategoricalDist(ordinary, [4])),
         "mixture": lambda p: GaussianMixtureDist(p, ordinary[:, None], ordinary[:, None]).log_proba([1.0]),
+        "one of": lambda p: one_of(p).kl_divergence(one_of(ordinary)),
+        "clipped surrogate": lambda p: losses.ppo_clip(
+            CategoricalDist(p).log_proba(1)[None], np.float32([-1.2]), np.float32([2.0]), 0.2
+        ),
+        "policy gradient": lambda p: losses.policy_gradient(CategoricalDist(p).log_proba(1)[None], np.float32([2.0])),
     }
     if not masked:
         points = np.float32([0.1, 0.2, 0.3, 0.4])
