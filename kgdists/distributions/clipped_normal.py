@@ -232,7 +232,7 @@ class ClippedNormalDist(Distribution):
 
     def _width(self):
         """Distance of the bounds in deviations."""
-        return 2.0 * numerics.standardized(self._box.half + ops.zeros_like(self.mu), self.logvar)
+        return 2.0 * numerics.standardized(ops.zeros_like(self.mu) + self._box.half, self.logvar)
 
     def _narrow(self):
         """Whether both bounds are so near that nothing is lost by an integral over the box; `logvar` where not."""

@@ -20,7 +20,7 @@ __all__ = ["Fit", "fit"]
 MAX_SEEDING = 10_000  # samples that k-means sees
 COARSE = 1e-3  # the floor of widths in units of `scale`, where it does not come from the samples
 CANDIDATES, SHORT_RUN = 4, 10  # starts tried for each restart, and the iterations of a trial
-SMALL = 2**23  # products of two dimensions, over all samples, components and restarts, up to which starts are tried
+SMALL = 2**19  # products of two dimensions, over all samples, components and restarts, up to which starts are tried
 HOLE_DRAWS = 10_000  # of the start, in search of what broke a reverse fit
 
 
