@@ -111,7 +111,7 @@ class ClippedNormalDist(Distribution):
         below = ops.sum(_ndtr(s) * inner_weights, axis=1)
         pairs = ops.sum(below * _ndtr(-t) * weights, axis=0)
         width = 2.0 * self._box.half
-        between = width * (width * (2.0 * pairs))
+        between = 2.0 * pairs * width * width
         return ops.where(narrow, between, ops.exp(logvar) * self._without_constants(variance))
 
     def log_proba(self, x):
