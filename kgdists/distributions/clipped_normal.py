@@ -208,7 +208,8 @@ class ClippedNormalDist(Distribution):
         """Logarithms of the probabilities of both bounds; something finite where there is none."""
         box = self._box
         z = ops.stack([self._z(box.low), -self._z(box.high)])
-        tails = ops.where(z > -FAR[self.dtype], numerics.log_ndtr(z), -INF)
+        least = np.asarray(-FAR[self.dtype], self.dtype)  # Keras compares a plain number in float32
+        tails = ops.where(z > least, numerics.log_ndtr(z), -INF)
         return tails[0], tails[1]
 
     def _tails(self):
