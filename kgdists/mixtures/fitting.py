@@ -19,7 +19,7 @@ __all__ = ["Fit", "fit"]
 
 MAX_SEEDING = 10_000  # samples that k-means sees
 COARSE = 1e-3  # the floor of widths in units of `scale`, where it does not come from the samples
-CANDIDATES, SHORT_RUN = 4, 10  # starts tried for each restart, and the iterations of a trial
+CANDIDATES, SHORT_RUN = 4, 30  # starts tried for each restart, and the iterations of a trial
 SMALL = 2**19  # products of two dimensions, over all samples, components and restarts, up to which starts are tried
 HOLE_DRAWS = 10_000  # of the start, in search of what broke a reverse fit
 
@@ -213,7 +213,8 @@ def fit(
             floor = np.maximum(fine, COARSE) if coarse else fine
         few = (few - center) / scale
     if by_clusters:
-        start = _start(few, few_heft, num_components, restarts, rng, covariance, floor)
+        limit = None if by_gradient else tolerance
+        start = _start(few, few_heft, num_components, restarts, rng, covariance, floor, limit)
     elif isinstance(initial, str):
         options = initial_spread, initial_stddev, covariance
         start = starts.at_random(num_components, num_dims, restarts, rng, *options)
@@ -277,16 +278,20 @@ def fit(
     return Fit(dist, {"loss": losses[:, best], "losses": losses}, float(final[best]), final)
 
 
-def _start(x, weights, num_components, restarts, rng, covariance, floor):
-    """The clusters that lead furthest in a short run (Biernacki et al. 2003), for each restart, on small data."""
+def _start(x, weights, num_components, restarts, rng, covariance, floor, tolerance):
+    """For each restart the clusters that lead furthest in a short run (Biernacki et al. 2003), on small data.
+
+    With a tolerance it is the end of that run, which stops where none rises by more.
+    """
     products = x.size * (x.shape[1] if covariance == "full" else 1)
     candidates = CANDIDATES if products * num_components * restarts <= SMALL else 1
     options = weights, num_components, candidates * restarts, rng, covariance, floor
     start = starts.clusters(x, *options)
     if candidates > 1:
-        run = maximise(x, weights, start, covariance, SHORT_RUN, -np.inf, floor, lambda *_: None)[0][-1]
-        chosen = run.reshape(restarts, candidates).argmin(axis=1) + candidates * np.arange(restarts)
-        start = tuple(part[chosen] for part in start)
+        limit = -np.inf if tolerance is None else tolerance
+        losses, best = maximise(x, weights, start, covariance, SHORT_RUN, limit, floor, lambda *_: None)
+        chosen = losses[-1].reshape(restarts, candidates).argmin(axis=1) + candidates * np.arange(restarts)
+        start = tuple(part[chosen] for part in (start if tolerance is None else best))
     return start
 
 
