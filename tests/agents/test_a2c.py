@@ -50,8 +50,23 @@ def test_the_step_is_that_of_rmsprop_with_the_norm_of_the_gradient_bounded():
     agent = small(max_grad_norm=0.01, learning_rate=0.1)
     gradient = flat(gradients_by_hand(agent, experience()))
     gradient *= 0.01 / np.linalg.norm(gradient)
-    expected = -0.1 * gradient / np.sqrt(0.01 * gradient**2 + 1e-5)
+    expected = -0.1 * gradient / np.sqrt(0.01 * gradient**2 + 1e-10)
     np.testing.assert_allclose(change(agent, experience()), expected, atol=1e-6)
+
+
+@eager
+@pytest.mark.parametrize("size", [0.0, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0])
+def test_the_default_step_is_as_long_as_that_of_the_rmsprop_it_is_quoted_from(size):
+    agent, square, expected = small(), 0.0, 0.0
+    before = weights(agent)
+    for step in range(20):
+        gradient = size * (1.0 + 0.5 * (-1.0) ** step)
+        agent.optimizer.clipnorm = agent.optimizer.global_clipnorm = None
+        agent.optimizer.apply([tf.fill(x.shape, gradient) for x in agent.variables], agent.variables)
+        square = 0.99 * square + 0.01 * gradient**2  # PyTorch's, by Stable-Baselines3's settings for A2C
+        expected -= 7e-4 * gradient / (square**0.5 + 1e-5)
+    moved = weights(agent) - before
+    assert np.all(np.abs(moved - expected) <= 0.42 * abs(expected) + 1e-6)  # sqrt(2), where epsilon is all there is
 
 
 @eager
