@@ -124,7 +124,9 @@ class Replicas:
         return tree.pack_sequence_as(outputs, means)
 
     def standardised(self, x):
-        """Numbers less their mean over all processes, over their standard deviation."""
+        """Numbers less their mean over all processes, over their standard deviation; a single one stays as it is."""
+        if x.shape[0] * self.num_workers < 2:
+            return x  # less itself it would be 0, and teach nothing
         if self.num_workers == 1:
             return (x - ops.mean(x)) / (ops.std(x) + 1e-8)
         mean, variance = self._moments(ops.reshape(x, (-1, 1)))
@@ -135,7 +137,7 @@ class Replicas:
         if self.num_workers == 1:
             layer.update(x)
             return
-        x = ops.reshape(ops.cast(x, "float32"), (-1, *layer.mean.shape))
+        x = ops.reshape(ops.cast(x, layer.mean.dtype), (-1, *layer.mean.shape))
         layer.update_moments(x.shape[0] * self.num_workers, *self._moments(x))
 
     def agree(self, *owners):

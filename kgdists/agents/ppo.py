@@ -85,7 +85,20 @@ class PPO(Agent):
         Returns
         -------
         dict of name -> float, the losses and diagnostics averaged over the gradient steps.
+
+        Raises
+        ------
+        ValueError
+            For arrays of another T or N than the agent's `n_steps` and `num_envs`.
         """
+        rollout = observations, actions, rewards, next_observations, terminated, truncated
+        wanted = self.config.n_steps, self.config.num_envs
+        shapes = {x.shape[:2] for x in tree.flatten(rollout)}
+        if shapes != {wanted}:
+            raise ValueError(
+                f"`update` needs a rollout of `n_steps` steps of `num_envs` environments, arrays [{wanted[0]}, "
+                f"{wanted[1]}, ...]. Received: {', '.join(map(str, sorted(shapes)))}"
+            )
         self.replicas.agree(self.policy, self.value, self.optimizer)
         return self._compiled_update(
             observations, actions, rewards.astype("float32"), next_observations, terminated, truncated

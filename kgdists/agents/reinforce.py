@@ -134,7 +134,9 @@ class REINFORCE(Agent):
             advantages = returns - ops.stop_gradient(values)
             if config.normalize_advantages:
                 centered = advantages - ops.mean(weights * advantages)
-                advantages = centered / (ops.sqrt(ops.mean(weights * ops.square(centered))) + 1e-8)
+                standardised = centered / (ops.sqrt(ops.mean(weights * ops.square(centered))) + 1e-8)
+                # A single one less itself would be 0, and teach nothing.
+                advantages = ops.where(ops.sum(as_float32(is_wanted)) > 1.0, standardised, advantages)
             entropies = {
                 name: ops.mean(weights * as_float32(x)) for name, x in diagnostics.entropies(pi, self.generator).items()
             }
@@ -149,7 +151,9 @@ class REINFORCE(Agent):
         self.optimizer.apply(gradients, self.variables)
         if self.normalizations:
             x, _ = split_mask(rows)
-            weights = ops.reshape(weights, (-1, *[1] * (len(x.shape) - 1)))
+            x = ops.cast(x, "float64")
+            weights = ops.reshape(ops.cast(flat(is_wanted), "float64"), (-1, *[1] * (len(x.shape) - 1)))
+            weights = weights / ops.mean(weights)
             mean = ops.mean(weights * x, axis=0)
             variance = ops.mean(weights * ops.square(x - mean), axis=0)
             for layer in self.normalizations:

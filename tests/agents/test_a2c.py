@@ -70,6 +70,14 @@ def test_the_default_step_is_as_long_as_that_of_the_rmsprop_it_is_quoted_from(si
 
 
 @eager
+@pytest.mark.parametrize("config", [{}, {"gae_lambda": 0.5}, {"vtrace": True}, {"n_epochs": 2}], ids=str)
+def test_one_step_of_one_environment_moves_the_policy(config):
+    agent = small(num_envs=1, n_steps=1, epoch_steps=1, normalize_advantages=True, **config)
+    moved = change(agent, [x[:1, :1] for x in experience()])
+    assert np.abs(moved[: len(flat(agent.policy.trainable_variables))]).max() > 1e-5
+
+
+@eager
 def test_a_second_step_on_the_same_rollout_weighs_by_the_ratio():
     agent, twin = (with_sgd(small(**PLAIN, n_epochs=n, vtrace=True, gae_lambda=0.0), 0.5) for n in (2, 1))
     rollout = experience()

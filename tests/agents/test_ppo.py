@@ -119,6 +119,35 @@ def test_advantages_are_standardised_in_a_batch():
     np.testing.assert_allclose(change(agent, experience()), -flat(expected), atol=1e-6)
 
 
+@eager
+@pytest.mark.parametrize("advantage", [-3.0, 1e-3, 2.0])
+def test_batches_of_one_step_move_the_policy(advantage):
+    agent = small(num_envs=1, n_steps=1, batch_size=1)
+    observations, actions, rewards, following, terminated, truncated = (x[:1, :1] for x in experience())
+    value = values_of(agent, observations).item()
+    rewards = np.full_like(rewards, value + advantage)
+    moved = change(agent, (observations, actions, rewards, following, ~(terminated & False), truncated & False))
+    assert np.abs(moved[: len(flat(agent.policy.trainable_variables))]).max() > 1e-5
+
+
+@eager
+@pytest.mark.parametrize("n_steps, num_envs", [(4, 2), (16, 2), (8, 1), (8, 3), (2, 8), (9, 2), (7, 2), (1, 1)])
+def test_a_rollout_of_another_length_is_refused(n_steps, num_envs):
+    agent = small()
+    before = weights(agent)
+    with pytest.raises(ValueError, match=r"`update` needs a rollout .*\[8, 2, .* Received: .*"):
+        agent.update(*experience(n_steps=n_steps, num_envs=num_envs))
+    np.testing.assert_array_equal(weights(agent), before)
+
+
+@eager
+@pytest.mark.parametrize("index", range(6))
+def test_a_rollout_whose_parts_differ_in_length_is_refused(index):
+    rollout = [x if i != index else x[:-1] for i, x in enumerate(experience())]
+    with pytest.raises(ValueError, match="`update` needs a rollout"):
+        small().update(*rollout)
+
+
 @pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("config", [{"max_grad_norm": 0.01}, {"max_grad_norm": None}, {"learning_rate": 0.1}], ids=str)
@@ -459,6 +488,18 @@ def test_with_normalised_rewards_their_unit_does_not_matter():
     for agent in agents:
         agent.learn(48)
     np.testing.assert_allclose(weights(agents[0]), weights(agents[1]), atol=1e-6)
+
+
+@eager
+def test_statistics_of_rewards_written_in_float32_are_gone_on_from():
+    agent, twin = (small(normalize_rewards=True) for _ in range(2))
+    agent.learn(32)
+    arrays = agent.arrays()
+    kept = {name for name in arrays if name.startswith(("return_statistics", "discounted_return"))}
+    twin.restore({name: x.astype("float32") if name in kept else x for name, x in arrays.items()})
+    for name in kept:
+        np.testing.assert_allclose(twin.arrays()[name], arrays[name], rtol=1e-6)
+        assert twin.arrays()[name].dtype == "float64"
 
 
 @eager
