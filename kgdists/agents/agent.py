@@ -14,8 +14,10 @@ from kgdists.agents import checkpoint
 from kgdists.agents.acting import Acting, Actor, batched
 from kgdists.agents.distributed import Replicas
 from kgdists.agents.envs import make_envs
-from kgdists.agents.networks import policy_network
+from kgdists.agents.networks import check_trainable, policy_network
 from kgdists.agents.rollout import Rollouts, copied, evaluate
+from kgdists.agents.sharing import places
+from kgdists.policy import split_mask
 from kgdists.spaces import check_fits, decode_action
 
 __all__ = ["Agent"]
@@ -100,9 +102,14 @@ class Agent:
         ------
         FloatingPointError
             If a loss or a weight stops being finite.
+        ValueError
+            If the agent's own networks have parts that it cannot train, such as Dropout.
         """
         if not isinstance(total_steps, int) or total_steps < 1:
             raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps!r}")
+        if not self.steps:  # an agent that was loaded goes on as it did
+            for name in self.MODELS:
+                check_trainable(name, getattr(self, name), self._inputs(name))
         goal, epoch = self.steps + total_steps, self.epochs
         expected = epoch - (-total_steps // self.steps_per_epoch)
         history = keras.callbacks.History()
@@ -130,6 +137,10 @@ class Agent:
         finally:
             callbacks.on_train_end()
         return history
+
+    def _inputs(self, name):
+        """What a model takes, a batch of one."""
+        return self._example if name == "policy" else split_mask(self._example)[0]
 
     def _collect(self):
         """The next rollout, of `n_steps` steps of each environment: arrays as `Rollouts.collect` returns them."""
@@ -234,6 +245,9 @@ class Agent:
         """Name -> array of all that training changes and the models' files do not hold."""
         rollouts = {f"rollouts_{name}": x for name, x in self.rollouts.arrays().items()}
         state = {name: np.asarray(variable) for name, variable in self._state().items()}
+        shared = places([getattr(self, name) for name in self.MODELS])
+        if shared is not None:
+            state["shared_variables"] = shared
         return state | rollouts | {"steps": np.asarray(self.steps), "seed": np.asarray(self.seed)}
 
     def restore(self, arrays):

@@ -16,6 +16,7 @@ import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.agents.files import DamageError, RunWarning, aside, damage, damaged
+from kgdists.agents.sharing import share
 from kgdists.policy import Policy
 
 __all__ = [
@@ -145,6 +146,8 @@ def _read(cls, file):
         models = {name: _model(archive, f"{name}.keras", folder) for name in cls.MODELS}
         with np.load(io.BytesIO(archive.read("state.npz")), allow_pickle=False) as arrays:
             arrays = dict(arrays)
+        if "shared_variables" in arrays:
+            share([*models.values()], arrays["shared_variables"])
     if not isinstance(models["policy"], Policy):
         raise damaged(file, "policy.keras holds no Policy")
     return header, models, arrays

@@ -1,15 +1,26 @@
 """The networks of agents: defaults, and what they must be."""
 
+import inspect
 import math
 
 import keras
+import numpy as np
 from gymnasium.spaces import Box, Dict
+from keras import ops, tree
 
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
 from kgdists.policy import Policy, split_mask
 from kgdists.spaces import head_for
 
-__all__ = ["check_values", "mlp", "normalizations", "policy_network", "value_network"]
+__all__ = [
+    "check_trainable",
+    "check_values",
+    "mlp",
+    "normalizations",
+    "penalty",
+    "policy_network",
+    "value_network",
+]
 
 
 def mlp(envs, config, salt):
@@ -82,8 +93,59 @@ def check_values(value, example):
         raise ValueError(f"`value` must map observations [B, ...] to [B, 1]. Received: shape {tuple(values.shape)}")
 
 
-def normalizations(layer):
-    """All layers in `layer` that keep statistics of observations."""
-    if isinstance(layer, RunningNormalization):
-        return [layer]
-    return [found for part in getattr(layer, "layers", ()) for found in normalizations(part)]
+def normalizations(*layers):
+    """All layers in `layers` that keep statistics of observations; one for each of the statistics."""
+    found = [part for layer in layers for part in _leaves(layer) if isinstance(part, RunningNormalization)]
+    return list({id(layer.mean): layer for layer in found}.values())
+
+
+def penalty(variables):
+    """The sum of what the regularizers of weights, such as Keras' `L2`, add to the loss; 0.0 if there are none."""
+    regularized = [variable for variable in variables if getattr(variable, "regularizer", None) is not None]
+    return sum(ops.cast(variable.regularizer(ops.convert_to_tensor(variable)), "float32") for variable in regularized)
+
+
+def check_trainable(name, model, inputs):
+    """Raise unless a model is one that agents can train: what it does depends on inputs and weights alone.
+
+    Updates compare what the policy does with what the one that acted did. Noise in training alone, or statistics of a
+    batch, would be part of the comparison.
+
+    Parameters
+    ----------
+    name : str
+        The argument that the model was.
+    model : keras.Model
+    inputs : (nested) arrays
+        A batch of one.
+    """
+    inputs = tree.map_structure(ops.convert_to_tensor, inputs)
+    (acts, losses), (trains, _) = (_called(model, inputs, training) for training in (False, True))
+    if not all(np.array_equal(x, y, equal_nan=True) for x, y in zip(acts, trains, strict=True)):
+        layers = [x.name for x in _leaves(model) if "training" in inspect.signature(x.call).parameters]
+        raise ValueError(
+            f"`{name}` must do in training what it does when it acts: agents train no Dropout and no BatchNormalization. "
+            "Take them out, or put LayerNormalization or kgdists.layers.RunningNormalization in their place. "
+            f"Received: {', '.join(layers) or model.name}"
+        )
+    if losses:
+        raise ValueError(
+            f"`{name}` must have no losses but those of its weights: agents train with kernel and bias regularizers, not "
+            "with `activity_regularizer` or `add_loss`. Take these out. "
+            f"Received: {losses} losses of activations in {model.name}"
+        )
+
+
+def _called(model, inputs, training):
+    """Outputs and state of a model after a call that leaves it as it is, and how many losses are not of weights."""
+    values = [(x, ops.convert_to_tensor(x)) for x in model.variables]
+    with keras.StatelessScope(state_mapping=values, collect_losses=True) as scope:
+        outputs = tree.flatten(model(inputs, training=training))
+        state = [scope.get_current_value(x) for x in model.variables]
+    return [ops.convert_to_numpy(x) for x in (*outputs, *state)], len(scope.losses)
+
+
+def _leaves(layer):
+    """The layers that a layer consists of, itself if of none."""
+    parts = getattr(layer, "layers", ())
+    return [leaf for part in parts for leaf in _leaves(part)] if parts else [layer]

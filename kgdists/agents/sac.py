@@ -16,10 +16,11 @@ from kgdists.agents.adam import Adam
 from kgdists.agents.agent import Agent
 from kgdists.agents.critics import twin_critic
 from kgdists.agents.files import RunWarning
-from kgdists.agents.networks import normalizations
+from kgdists.agents.networks import normalizations, penalty
 from kgdists.agents.replay import Replay
 from kgdists.agents.sac_config import SACConfig
 from kgdists.agents.settings import is_count
+from kgdists.agents.sharing import trainable
 from kgdists.agents.soft_values import soft_values
 from kgdists.policy import split_mask
 
@@ -73,16 +74,21 @@ class SAC(Agent):
         self.target = [tf.Variable(x, trainable=False) for x in self.critic.trainable_variables]
         self.log_alpha = keras.Variable(math.log(config.initial_ent_coef), name="log_alpha")
         temperature = [self.log_alpha] if config.ent_coef is None else []
-        self.variables = self.policy.trainable_variables + self.critic.trainable_variables + temperature
+        self.variables = trainable(self.policy, self.critic) + temperature
         self.optimizer = Adam(config.learning_rate)
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self.normalizations = [*normalizations(self.policy.trunk), *normalizations(self.critic)]
+        self.normalizations = normalizations(self.policy.trunk, self.critic)
         self._compiled_update, self._compiled_turn = (
             CompiledUpdate(function, config.jit_compile) for function in (self._update, self._turn)
         )
         self._compiled_normalize = tf.function(self._normalize, jit_compile=True, autograph=False)
+
+    def _inputs(self, name):
+        inputs = super()._inputs(name)
+        width = self.values.num_inputs
+        return [inputs, np.zeros((1, width), "float32")] if name == "critic" and width else inputs
 
     def _check_critic(self, actions):
         observations = tree.map_structure(ops.convert_to_tensor, self._example)
@@ -194,7 +200,7 @@ class SAC(Agent):
             policy_loss, entropy = values.policy_loss(
                 self.policy(observations), critic, observations, alpha, for_policy
             )
-            loss = critic_loss + policy_loss
+            loss = critic_loss + policy_loss + penalty(self.variables)
             if config.ent_coef is None:
                 loss += losses.sac_temperature(self.log_alpha, entropy, self._target_entropy)
         self.optimizer.apply(tape.gradient(loss, self.variables), self.variables)
