@@ -11,7 +11,7 @@ from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
 from kgdists.agents import checkpoint
-from kgdists.agents.acting import Acting, Actor, batched
+from kgdists.agents.acting import Acting, Actor, NotANumber, batched, decider
 from kgdists.agents.distributed import Replicas
 from kgdists.agents.envs import make_envs
 from kgdists.agents.networks import check_trainable, policy_network
@@ -65,8 +65,9 @@ class Agent:
         self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
         check_fits(self.policy(self._example), self.envs.single_action_space)
         self._act = Actor(self.policy, self._example, self.envs.num_envs)
-        self._act_greedily = tf.function(lambda x: self.policy(x).mode_action(), jit_compile=True, autograph=False)
-        self._act_randomly = tf.function(lambda x: self.policy(x).sample_action(), jit_compile=True, autograph=False)
+        # By whether the most probable action is taken: of a number of environments, and of batches of any size.
+        self._decide = {x: decider(self.policy, x) for x in (True, False)}
+        self._predict = {x: decider(self.policy, x, self._example) for x in (True, False)}
 
     @property
     def steps_per_epoch(self):
@@ -130,6 +131,9 @@ class Agent:
                 speed = {"steps_per_second": self.steps_per_epoch / (time.perf_counter() - start)}
                 callbacks.on_epoch_end(epoch, self._progress() | metrics | speed)
                 epoch += 1
+        except NotANumber:
+            self.is_sound = False
+            raise self._diverged(["the policy's distribution"]) from None
         except Exception as error:
             # An environment's error leaves the weights as they are.
             self.is_sound = not isinstance(error, FloatingPointError) and not self._bad_weights()
@@ -155,8 +159,11 @@ class Agent:
         bad = [name for name, x in metrics.items() if not math.isfinite(x) and name not in self.UNDEFINED_AT_TIMES]
         bad += self._bad_weights()
         if bad:
-            good = f". The last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
-            raise FloatingPointError(f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite{good}")
+            raise self._diverged(bad)
+
+    def _diverged(self, bad):
+        good = f". The last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
+        return FloatingPointError(f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite{good}")
 
     def _bad_weights(self):
         return [variable.path for variable in self.variables if not np.isfinite(variable.numpy()).all()]
@@ -184,7 +191,7 @@ class Agent:
         -------
         Evaluation, with `mean`, `std`, `returns` and `lengths`.
         """
-        act = self._act_greedily if deterministic else self._act_randomly
+        act = self._decide[bool(deterministic)]
         if self.env is self.envs:
             self.rollouts.observations = None  # the next rollout starts with new episodes
             return evaluate(self.envs, act, episodes, seed)
@@ -208,8 +215,8 @@ class Agent:
         space consists of.
         """
         observations, is_single = batched(observations, self._example)
-        act, space = self._act_greedily if deterministic else self._act_randomly, self.envs.single_action_space
-        actions = act(tree.map_structure(tf.constant, observations))
+        space = self.envs.single_action_space
+        actions = self._predict[bool(deterministic)](tree.map_structure(tf.constant, observations))
         return decode_action(space, tree.map_structure(lambda x: x.numpy()[0] if is_single else x.numpy(), actions))
 
     def save(self, path):

@@ -202,15 +202,12 @@ class SAC(Agent):
             )
             loss = critic_loss + policy_loss + penalty(self.variables)
             if config.ent_coef is None:
-                loss += losses.sac_temperature(self.log_alpha, entropy, self._target_entropy)
+                target_entropy = values.target_entropy(observations, config.target_entropy)
+                loss += losses.sac_temperature(self.log_alpha, entropy, target_entropy)
         self.optimizer.apply(tape.gradient(loss, self.variables), self.variables)
         for target, weight in zip(self.target, self.critic.trainable_variables, strict=True):
             target.assign_add(config.tau * (weight - target))
         return tf.stack([critic_loss, policy_loss, ops.mean(entropy), ops.mean(taken), alpha])
-
-    @property
-    def _target_entropy(self):
-        return self.values.target_entropy if self.config.target_entropy is None else self.config.target_entropy
 
     def _frozen(self, weights):
         """The critics with other weights, as a function of their inputs."""

@@ -169,6 +169,23 @@ def test_nan_rewards_stop_the_training():
         small(lambda: Broken(8)).learn(64)
 
 
+class Strict(Noise):
+    """Refuses what is not in its action space."""
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        return super().step(action)
+
+
+@eager
+@pytest.mark.parametrize("rate", [1e30, 1e38])
+def test_a_rate_far_too_high_ends_as_diverged(rate):
+    agent = small(Strict, epoch_steps=64, learning_rate=rate)
+    with pytest.raises(FloatingPointError, match="Training diverged after 0 steps: .* not finite"):
+        agent.learn(640)
+    assert not agent.is_sound
+
+
 @pytest.mark.exhaustive
 @eager
 def test_a_saved_agent_goes_on_as_it_would_have(tmp_path):
