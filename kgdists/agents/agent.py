@@ -3,6 +3,7 @@
 import contextlib
 import math
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from kgdists.agents import checkpoint
 from kgdists.agents.acting import Acting, Actor, NotANumber, batched, decider
 from kgdists.agents.distributed import Replicas
 from kgdists.agents.envs import make_envs
+from kgdists.agents.files import RunWarning
 from kgdists.agents.networks import check_trainable, policy_network
 from kgdists.agents.rollout import Rollouts, copied, evaluate
 from kgdists.agents.sharing import places
@@ -44,6 +46,7 @@ class Agent:
 
     MODELS: tuple[str, ...] = ("policy",)
     HAS_REPLICAS = False  # whether updates can be shared out by a strategy
+    OF_ENVIRONMENTS = ("discounted_return",)  # state with one number for each environment
     UNDEFINED_AT_TIMES = ("explained_variance",)  # metrics that need not be finite
 
     def __init__(self, env, *, policy=None, strategy=None, **config):
@@ -259,14 +262,24 @@ class Agent:
 
     def restore(self, arrays):
         """Go on from the arrays of an agent whose models this one has."""
+        num_envs = int(arrays.get("num_envs", self.config.num_envs))
+        is_fit = num_envs == self.config.num_envs
         for name, variable in self._state().items():
-            variable.assign(arrays[name])
+            if is_fit or name not in self.OF_ENVIRONMENTS:
+                variable.assign(arrays[name])
         self.steps, self.is_sound = int(arrays["steps"]), True
         of_rollouts = {name.removeprefix("rollouts_"): x for name, x in arrays.items() if name.startswith("rollouts_")}
         if self.replicas.is_chief:
             self.seed = int(arrays["seed"])
         else:  # the file has the chief's actions and episodes, not those of this process
             of_rollouts = {name: of_rollouts[name] for name in ("recent_returns", "recent_lengths")}
+        if not is_fit:
+            of_rollouts = {name: of_rollouts[name] for name in ("recent_returns", "recent_lengths")}
+            warnings.warn(
+                f"The run had {num_envs} environments, this one has {self.config.num_envs}: new episodes are started",
+                RunWarning,
+                stacklevel=2,
+            )
         # Not the episodes of the start again, nor those of another process.
         seed = self.replicas.own_seed(self.config.seed, self.config.num_envs)
         seed = None if seed is None else seed + self.steps * self.replicas.num_workers

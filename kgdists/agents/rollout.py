@@ -37,6 +37,14 @@ class Rollouts:
         self.recent_lengths = deque(maxlen=100)
         self._is_whole = True
 
+    @property
+    def starts_anew(self):
+        """Whether the next rollout starts new episodes: the first one, and any after one that was broken off.
+
+        What was being stepped then may have moved on, or not: no step would lead from the last observation to the next.
+        """
+        return self.observations is None or not self._is_whole
+
     def reset(self):
         """Start new episodes in all environments."""
         observations, _ = self.envs.reset(seed=self.seed)
@@ -60,7 +68,7 @@ class Rollouts:
             observations, actions, rewards, next observations (final ones at the end of an episode), terminated,
             truncated.
         """
-        if self.observations is None:
+        if self.starts_anew:
             self.reset()
         space, rows = self.envs.single_action_space, []
         self._is_whole = False

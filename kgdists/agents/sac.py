@@ -112,8 +112,7 @@ class SAC(Agent):
         tensors = iter(tf.unstack(keys))
         start, count = min(config.learning_starts, config.buffer_size), config.gradient_steps or self._steps_per_update
         updates, actions, started = [], [], {}
-        if self.rollouts.observations is None:
-            self.replay.cut()
+        self.replay.cut(None if self.rollouts.starts_anew else self.rollouts.observations)
         for i in range(0, len(keys) - 1, n_steps):
             experience = self.rollouts.collect(Acting(self._act, keys[i : i + n_steps], tensors, **started))
             actions.append(experience[1])
@@ -231,7 +230,8 @@ class SAC(Agent):
         """Go on from the arrays of an agent whose models this one has."""
         super().restore(arrays)
         if "replay_rows" in arrays:
-            self.replay.restore({name: arrays[f"replay_{name}"] for name in ("rows", "position")})
+            replay = {name: arrays[f"replay_{name}"] for name in ("rows", "position")}
+            self.replay.restore(replay, int(arrays.get("num_envs", self.config.num_envs)))
         elif self.steps:
             warnings.warn("The replay was not saved (`save_replay`): training goes on with an empty one", RunWarning, 2)
 

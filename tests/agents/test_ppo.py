@@ -14,6 +14,7 @@ from keras.optimizers.schedules import PiecewiseConstantDecay, PolynomialDecay
 import kgdists as kg
 from kgdists import losses
 from kgdists.agents import PPO, PPOConfig
+from kgdists.agents.files import RunWarning
 from kgdists.layers import CategoricalHead, NormalHead, RunningNormalization
 from kgdists.returns import vtrace
 from kgdists.spaces import BOX_FAMILIES
@@ -1109,3 +1110,51 @@ def test_an_environment_is_given_by_its_id():
         assert max(small("kgdists/Noise-v0").evaluate(50, seed=0).lengths) == 5
     finally:
         del gymnasium.registry["kgdists/Noise-v0"]
+
+
+@eager
+@pytest.mark.few(3)
+@pytest.mark.parametrize("num_envs", [1, 3, 4, 5])
+@pytest.mark.parametrize("cls", [PPO, kg.agents.A2C, kg.agents.REINFORCE])
+def test_a_run_goes_on_with_another_number_of_environments(tmp_path, cls, num_envs):
+    def several(num_envs):
+        return SyncVectorEnv([Noise] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+    config = {"batch_size": 16, "n_steps": 8} if cls is PPO else {}
+    if cls is not kg.agents.REINFORCE:
+        config |= {"normalize_rewards": True, "normalize_observations": True}
+    agent = cls(several(2), hidden_units=(8,), seed=0, **config)
+    agent.learn(16)
+    agent.save(tmp_path)
+    with pytest.warns(RunWarning, match=f"The run had 2 environments, this one has {num_envs}"):
+        loaded = cls.load(tmp_path, several(num_envs))
+    np.testing.assert_array_equal(loaded.predict(np.ones((5, 2))), agent.predict(np.ones((5, 2))))
+    assert len(loaded.evaluate(3).returns) == 3 and loaded.steps == agent.steps
+    loaded.learn(16)
+    assert np.isfinite(weights(loaded)).all() and not np.array_equal(weights(loaded), weights(agent))
+
+
+@eager
+@pytest.mark.parametrize("at", [1, 3, 8, 9, 15, 16])
+def test_the_step_after_an_error_starts_a_new_episode(at):
+    class Faulty(Counter):
+        calls = 0
+
+        def step(self, action):
+            self.calls += 1
+            result = super().step(action)
+            if self.calls == at:
+                raise RuntimeError("the machine stumbled")
+            return result
+
+    agent = small(lambda: Faulty(1000), num_envs=1, n_steps=8, batch_size=8)
+    seen, update = [], agent.update
+    agent.update = lambda *rollout: (seen.append(rollout), update(*rollout))[1]
+    for _ in range(3):
+        try:
+            agent.learn(8)
+        except RuntimeError:
+            continue
+    for observations, _, rewards, following, *_ in seen:
+        np.testing.assert_array_equal(following - observations, np.broadcast_to([0.0, 1.0], following.shape))
+        np.testing.assert_array_equal(rewards, following[..., 1])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from keras.optimizers.schedules import PolynomialDecay
 
 import kgdists as kg
@@ -412,3 +413,56 @@ class Strict(Noise):
 def test_a_rate_far_too_high_ends_as_diverged(discrete):
     with pytest.raises(FloatingPointError, match="Training diverged after 0 steps: .* not finite"):
         small(Strict, discrete=discrete, learning_rate=1e30, epoch_steps=64).learn(64)
+
+
+class Faulty(Counter):
+    """A counter whose episodes do not end, and that fails at given steps, after it has counted."""
+
+    def __init__(self, *at):
+        super().__init__(10_000)
+        self.at, self.calls = at, 0
+
+    def step(self, action):
+        self.calls += 1
+        result = super().step(action)
+        if self.calls in self.at:
+            raise RuntimeError("the machine stumbled")
+        return result
+
+
+@eager
+@pytest.mark.parametrize("at", [(19,), (17,), (20, 26), (24,), (25, 26, 27), (32,), (1,), (33, 41), (18,), (23, 47)], ids=str)
+@pytest.mark.parametrize("n_steps", [2, *exhaustive(1, 8)])
+def test_every_replayed_transition_is_one_step_whatever_failed(at, n_steps):
+    agent = small(lambda: Faulty(*at), n_step_returns=5, n_steps=n_steps, learning_starts=1000)
+    for _ in range(6):
+        with contextlib.suppress(RuntimeError):
+            agent.learn(16)
+    sampled = agent.replay.sample(tf.constant([0, 0]), 500, *map(tf.constant, (agent.replay.size, agent.replay.position)), 5, 1.0)
+    observations, _, rewards, following, *_ = (x.numpy() for x in sampled)
+    steps = following[:, 1] - observations[:, 1]
+    np.testing.assert_array_equal(following[:, 0], observations[:, 0])  # of one episode
+    assert set(steps) <= {1.0, 2.0, 3.0, 4.0, 5.0} and 5.0 in steps
+    first = observations[:, 1]
+    np.testing.assert_allclose(rewards, steps * first + steps * (steps + 1) / 2)
+
+
+def several(num_envs):
+    return SyncVectorEnv([box_noise] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+@eager
+@pytest.mark.few(2)
+@pytest.mark.parametrize("num_envs", [1, 3, 4, 7])
+def test_a_run_goes_on_with_another_number_of_environments(tmp_path, num_envs):
+    agent = small(several(2), n_step_returns=3)
+    agent.learn(64)
+    agent.save(tmp_path)
+    with pytest.warns(RunWarning, match=f"The run had 2 environments, this one has {num_envs}"):
+        loaded = SAC.load(tmp_path, several(num_envs))
+    assert loaded.replay.size == agent.replay.size * 2 // num_envs
+    assert np.abs(loaded.replay.rows[: loaded.replay.size * num_envs]).sum(axis=1).min() > 0.0
+    np.testing.assert_array_equal(loaded.predict(np.ones((5, 2))), agent.predict(np.ones((5, 2))))
+    assert len(loaded.evaluate(3).returns) == 3
+    loaded.learn(32)
+    assert np.isfinite(weights(loaded)).all()
