@@ -19,6 +19,7 @@ from kgdists.agents.files import RunWarning
 from kgdists.agents.networks import check_trainable, policy_network
 from kgdists.agents.rollout import Rollouts, copied, evaluate
 from kgdists.agents.sharing import places
+from kgdists.agents.streams import stream
 from kgdists.policy import split_mask
 from kgdists.spaces import check_fits, decode_action
 
@@ -62,9 +63,10 @@ class Agent:
         self.steps = 0
         self.is_sound = True  # whether a checkpoint of it is one to go on from
         self.checkpoint = None
-        self.seed = np.random.default_rng(self.replicas.own_seed(config.seed)).integers(2**31).item()
-        self.generator = keras.random.SeedGenerator(config.seed)
-        self.rollouts = Rollouts(self.envs, config.n_steps, self.replicas.own_seed(config.seed, config.num_envs))
+        own_seed = stream(config.seed, "actions", self.replicas.worker)
+        self.seed = np.random.default_rng().integers(2**31).item() if own_seed is None else own_seed
+        self.generator = keras.random.SeedGenerator(stream(config.seed, "updates"))
+        self.rollouts = Rollouts(self.envs, config.n_steps, self._seed_of_environments())
         self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
         check_fits(self.policy(self._example), self.envs.single_action_space)
         self._act = Actor(self.policy, self._example, self.envs.num_envs)
@@ -144,6 +146,9 @@ class Agent:
         finally:
             callbacks.on_train_end()
         return history
+
+    def _seed_of_environments(self):
+        return stream(self.config.seed, "environments", self.replicas.worker, self.steps)
 
     def _inputs(self, name):
         """What a model takes, a batch of one."""
@@ -281,9 +286,7 @@ class Agent:
                 stacklevel=2,
             )
         # Not the episodes of the start again, nor those of another process.
-        seed = self.replicas.own_seed(self.config.seed, self.config.num_envs)
-        seed = None if seed is None else seed + self.steps * self.replicas.num_workers
-        self.rollouts.restore(of_rollouts, seed)
+        self.rollouts.restore(of_rollouts, self._seed_of_environments())
 
     def _state(self):
         """Name -> variable of all that training changes and the models' files do not hold."""

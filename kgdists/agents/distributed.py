@@ -48,10 +48,6 @@ class Replicas:
         """Whether this process is the one that writes files."""
         return self.worker == 0
 
-    def own_seed(self, seed, stride=1):
-        """A seed for this process alone; the chief's is `seed` itself."""
-        return None if seed is None else seed + self.worker * stride
-
     def check(self, name, batch_size):
         """Raise unless a batch can be split among the devices of this process."""
         if batch_size % self._num_devices:

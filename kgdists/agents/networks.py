@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 from keras import ops, tree
 
+from kgdists.agents.streams import stream
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
 from kgdists.policy import Policy, split_mask
 from kgdists.spaces import head_for
@@ -23,7 +24,7 @@ __all__ = [
 ]
 
 
-def mlp(envs, config, salt):
+def mlp(envs, config, name):
     """Layers from the observations of `envs`, without action masks, to features: a list for a Sequential model.
 
     Parameters
@@ -31,8 +32,8 @@ def mlp(envs, config, salt):
     envs : gymnasium.vector.VectorEnv
     config : dataclass
         With `hidden_units`, `activation`, `normalize_observations` and `seed`.
-    salt : int
-        Networks of one seed and different salts start with different weights.
+    name : str
+        Networks of one seed and different names start with different weights.
     """
     space = envs.single_observation_space
     shape = (space["observation"] if isinstance(space, Dict) else space).shape
@@ -44,8 +45,7 @@ def mlp(envs, config, salt):
     if not config.hidden_units:
         layers.append(keras.layers.Identity())
     for i, units in enumerate(config.hidden_units):
-        seed = None if config.seed is None else config.seed + 1000 * i + salt
-        initializer = keras.initializers.Orthogonal(math.sqrt(2.0), seed=seed)
+        initializer = keras.initializers.Orthogonal(math.sqrt(2.0), seed=stream(config.seed, name, i))
         layers.append(keras.layers.Dense(units, config.activation, kernel_initializer=initializer))
     return layers
 
@@ -65,7 +65,7 @@ def policy_network(envs, config):
     kgdists.Policy
     """
     space = envs.single_action_space
-    options = {"initial_stddev": config.initial_stddev, "random_seed": config.seed}
+    options = {"initial_stddev": config.initial_stddev, "random_seed": stream(config.seed, "head")}
     if getattr(config, "state_dependent_stddev", False) and isinstance(space, Box) and space.dtype.kind == "f":
         options["state_dependent"] = True
     if getattr(config, "sde_sample_freq", None) is None:
@@ -77,13 +77,13 @@ def policy_network(envs, config):
                 f"`sde_sample_freq` must be None unless the action space is a Box of floats. Received: {space}"
             )
         head = StateDependentNormalHead(normal.num_dims, center=normal.center, scale=normal.scale, **options)
-    return Policy(keras.Sequential(mlp(envs, config, salt=1)), head)
+    return Policy(keras.Sequential(mlp(envs, config, "policy")), head)
 
 
 def value_network(envs, config):
     """The default values for the observations of `envs`: layers as `mlp` makes them, and a linear one."""
-    initializer = keras.initializers.Orthogonal(1.0, seed=config.seed)
-    return keras.Sequential([*mlp(envs, config, salt=2), keras.layers.Dense(1, kernel_initializer=initializer)])
+    initializer = keras.initializers.Orthogonal(1.0, seed=stream(config.seed, "values"))
+    return keras.Sequential([*mlp(envs, config, "value"), keras.layers.Dense(1, kernel_initializer=initializer)])
 
 
 def check_values(value, example):

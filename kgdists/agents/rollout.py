@@ -9,6 +9,7 @@ from keras import tree
 
 from kgdists.agents import episode_record
 from kgdists.agents.files import RunWarning
+from kgdists.agents.streams import stream
 from kgdists.evaluation import Evaluation
 from kgdists.spaces import decode_action
 
@@ -184,7 +185,7 @@ def evaluate(envs, act, episodes, seed=None):
     left = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
     returns, lengths = [], []
     total, length = np.zeros(num_envs), np.zeros(num_envs, int)
-    observations, _ = envs.reset(seed=seed)
+    observations, _ = envs.reset(seed=stream(seed, "evaluation"))
     while left.any():
         actions = decode_action(space, tree.map_structure(np.asarray, act(copied(observations))))
         observations, rewards, terminated, truncated, _ = envs.step(actions)
