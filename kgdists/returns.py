@@ -266,6 +266,8 @@ def _ends(terminated, truncated, **floats):
     What does not count is left out by `where`, never by a product: 0 times NaN is NaN.
     """
     dtype = dtype_of(next(iter(floats.values())))
-    check_same(**floats, **{name: ops.cast(x, dtype) for name, x in (("terminated", terminated), ("truncated", truncated))})
+    check_same(
+        **floats, **{name: ops.cast(x, dtype) for name, x in (("terminated", terminated), ("truncated", truncated))}
+    )
     terminated, truncated = (ops.cast(x, "bool") for x in (terminated, truncated))
     return ~terminated, ~(terminated | truncated)

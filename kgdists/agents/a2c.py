@@ -162,7 +162,9 @@ class A2C(Agent):
             policy_loss = losses.policy_gradient(log_proba, advantages)
         entropies = {name: ops.mean(as_float32(x)) for name, x in diagnostics.entropies(pi, seed).items()}
         value_loss = losses.value(values_of(self.value, observations), returns)
-        loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
+        loss = (
+            policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
+        )
         if config.kl_coef > 0.0:
             loss += config.kl_coef * ops.mean(divergence(old_pi, pi, log_ratio))
         metrics = {"policy_loss": policy_loss, "value_loss": value_loss, **entropies}

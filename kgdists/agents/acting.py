@@ -8,8 +8,16 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from kgdists.distributions import (
+    CategoricalDist,
+    CompositeDist,
+    MultiCategoricalDist,
+    RelaxedOneHotCategorical,
+)
+
 __all__ = ["Acting", "Actor", "CompiledUpdate", "NotANumber", "batched", "decider", "player"]
 
+CHOICES = CategoricalDist, MultiCategoricalDist, RelaxedOneHotCategorical
 FEW_STEPS = 8  # by which freezing the weights that act costs more than reading them each time
 
 
@@ -19,7 +27,7 @@ class NotANumber(FloatingPointError):
     def __init__(self):
         super().__init__(
             "A policy must act by numbers: take an earlier checkpoint, or train anew with a smaller learning rate. "
-            "Received: NaN among the parameters of its distribution"
+            "Received: a distribution whose parameters are not finite"
         )
 
 
@@ -58,7 +66,7 @@ class Actor:
         return self._compiled(act)
 
     def __call__(self, observations, key):
-        """Actions [num_envs, ...] by the weights of this moment and an int64 key [2]; `NotANumber` if they are none."""
+        """Actions [num_envs, ...] by the weights of this moment and an int64 key [2]; raises `NotANumber`."""
         return _called(self._read_and_act, observations, key)
 
     def start(self, observations, key):
@@ -86,9 +94,24 @@ def _called(act, observations, *others):
 
 
 def _are_numbers(pi, actions):
-    """Whether no parameter of a distribution, and none of its actions, is NaN. A choice by NaN logits looks like any."""
+    """Whether no parameter of a distribution, and none of its actions, is NaN, and all choices are made: a scalar."""
     floats = [x for x in tree.flatten((pi, actions)) if tf.as_dtype(x.dtype).is_floating]
-    return ~tf.reduce_any([tf.reduce_any(tf.math.is_nan(x)) for x in floats])
+    wrong = [tf.reduce_any(tf.math.is_nan(x)) for x in floats]
+    # Logits that are infinite allow no choice, which is then -1; so may be a number that others draw.
+    chosen = [x for part, x in zip(_parts(pi), tree.flatten(actions), strict=False) if isinstance(part, CHOICES)]
+    return ~tf.reduce_any(wrong + [tf.reduce_any(x == -1) for x in chosen])
+
+
+def _parts(pi):
+    """The distributions that a composite one consists of, in the order of the leaves of its actions."""
+    match pi:
+        case CompositeDist():
+            return _parts(pi.dists)
+        case dict():
+            return [part for name in sorted(pi) for part in _parts(pi[name])]
+        case tuple() | list():
+            return [part for branch in pi for part in _parts(branch)]
+    return [pi]
 
 
 class Acting:

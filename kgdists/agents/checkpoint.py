@@ -121,10 +121,10 @@ def _load(cls, file, env, run, options):
     if unknown:
         raise damaged(file, f"it has unknown settings, {', '.join(sorted(unknown))}")
     config = cls.Config(**settings)
-    arrays["num_envs"] = np.asarray(config.num_envs)
-    num_envs = getattr(env, "num_envs", config.num_envs)  # of a vector environment that was given
-    if num_envs != config.num_envs:
-        config = config.for_envs(num_envs) if hasattr(config, "for_envs") else config
+    if hasattr(config, "num_envs"):
+        arrays["num_envs"] = np.asarray(config.num_envs)
+    if hasattr(config, "for_envs"):
+        config = config.for_envs(getattr(env, "num_envs", config.num_envs))  # a vector environment has its own
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     try:
         agent = cls(env, **models, **settings, **options)

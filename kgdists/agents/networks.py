@@ -124,14 +124,14 @@ def check_trainable(name, model, inputs):
     if not all(np.array_equal(x, y, equal_nan=True) for x, y in zip(acts, trains, strict=True)):
         layers = [x.name for x in _leaves(model) if "training" in inspect.signature(x.call).parameters]
         raise ValueError(
-            f"`{name}` must do in training what it does when it acts: agents train no Dropout and no BatchNormalization. "
+            f"`{name}` must do in training what it does when it acts: agents train no Dropout, no BatchNormalization. "
             "Take them out, or put LayerNormalization or kgdists.layers.RunningNormalization in their place. "
             f"Received: {', '.join(layers) or model.name}"
         )
     if losses:
         raise ValueError(
-            f"`{name}` must have no losses but those of its weights: agents train with kernel and bias regularizers, not "
-            "with `activity_regularizer` or `add_loss`. Take these out. "
+            f"`{name}` must have no losses but those of its weights: agents train with kernel and bias regularizers, "
+            "not with `activity_regularizer` or `add_loss`. Take these out. "
             f"Received: {losses} losses of activations in {model.name}"
         )
 

@@ -218,7 +218,9 @@ class PPO(Agent):
         value_loss = losses.value(
             values, returns, None if config.clip_range_value is None else old_values, config.clip_range_value
         )
-        loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
+        loss = (
+            policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
+        )
         return loss, {
             "policy_loss": policy_loss,
             "value_loss": value_loss,

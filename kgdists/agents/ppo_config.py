@@ -64,7 +64,7 @@ class PPOConfig:
     seed: int | None = setting(None, "of the initial weights, the actions, the minibatches and the environments")
 
     def for_envs(self, num_envs):
-        """These settings with another number of environments; batches are smaller where they must be to divide a rollout."""
+        """These settings with another number of environments, and batches that divide their rollouts."""
         batch_size = math.gcd(self.batch_size, self.n_steps * num_envs)
         return dataclasses.replace(self, num_envs=num_envs, batch_size=batch_size)
 

@@ -153,8 +153,8 @@ class Replay:
     def restore(self, arrays, num_envs=None):
         """Hold what another replay of this form gave by `arrays`.
 
-        Of another number of environments, `num_envs`, the steps of each stay in their order, in pieces of one length, at
-        whose ends they count as truncated. Fewer than there are environments here do not fit, and are left out.
+        Of another number of environments, `num_envs`, the steps of each stay in their order, in pieces of one length,
+        at whose ends they count as truncated. Fewer than there are environments here do not fit, and are left out.
         """
         rows, position = arrays["rows"], int(arrays["position"])
         if num_envs not in (None, self.num_envs):

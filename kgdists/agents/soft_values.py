@@ -91,7 +91,7 @@ class ExactValues:
         self.num_outputs = num_choices
 
     def target_entropy(self, observations, wanted):
-        """The entropy that a temperature is to lead to, given or by default: the mean of what rows can have, a scalar."""
+        """The entropy that a temperature is to lead to, given or by default; a mean over the rows."""
         return _target_of_choices(self.num_outputs, observations, wanted)
 
     def taken(self, critic, observations, actions):
@@ -119,7 +119,7 @@ class RelaxedValues:
         self.num_inputs = num_choices
 
     def target_entropy(self, observations, wanted):
-        """The entropy that a temperature is to lead to, given or by default: the mean of what rows can have, a scalar."""
+        """The entropy that a temperature is to lead to, given or by default; a mean over the rows."""
         return _target_of_choices(self.num_inputs, observations, wanted)
 
     def taken(self, critic, observations, actions):

@@ -52,7 +52,9 @@ def test_weights_obey_their_constraints(cls, where):
 
 
 @pytest.mark.few(2)
-@pytest.mark.parametrize("constraint", [keras.constraints.MaxNorm(0.1), keras.constraints.UnitNorm()], ids=["max", "unit"])
+@pytest.mark.parametrize(
+    "constraint", [keras.constraints.MaxNorm(0.1), keras.constraints.UnitNorm()], ids=["max", "unit"]
+)
 @pytest.mark.parametrize("cls", AGENTS)
 def test_norms_of_weights_are_bounded(cls, constraint):
     agent = made(cls, network(width=3, kernel_constraint=constraint), learning_rate=0.01)
@@ -115,7 +117,9 @@ def test_what_differs_in_training_is_refused_in_values_too(cls):
         agent.learn(16)
 
 
-@pytest.mark.parametrize("layer", [layers.Dropout(0.0), layers.BatchNormalization(trainable=False), layers.UnitNormalization()])
+@pytest.mark.parametrize(
+    "layer", [layers.Dropout(0.0), layers.BatchNormalization(trainable=False), layers.UnitNormalization()]
+)
 def test_layers_that_are_the_same_at_all_times_are_trained_with(layer):
     made(PPO, network(type(layer).from_config(layer.get_config()), width=3)).learn(16)
 

@@ -186,9 +186,7 @@ def test_a_replay_of_other_environments_is_rearranged(old, new, added):
     assert replay.position == replay.size % replay.capacity
     if not replay.size:
         return
-    kept, known = (
-        {tuple(x) for x in each.rows.numpy()[: each.size * each.num_envs, :2]} for each in (replay, source)
-    )
+    kept, known = ({tuple(x) for x in each.rows.numpy()[: each.size * each.num_envs, :2]} for each in (replay, source))
     assert kept <= known and len(kept) == replay.size * new
     check_windows(replay, 4)
     replay.add(*chain(4, new, np.full(new, 1000)))

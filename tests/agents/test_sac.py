@@ -431,14 +431,18 @@ class Faulty(Counter):
 
 
 @eager
-@pytest.mark.parametrize("at", [(19,), (17,), (20, 26), (24,), (25, 26, 27), (32,), (1,), (33, 41), (18,), (23, 47)], ids=str)
+@pytest.mark.parametrize(
+    "at", [(19,), (17,), (20, 26), (24,), (25, 26, 27), (32,), (1,), (33, 41), (18,), (23, 47)], ids=str
+)
 @pytest.mark.parametrize("n_steps", [2, *exhaustive(1, 8)])
 def test_every_replayed_transition_is_one_step_whatever_failed(at, n_steps):
     agent = small(lambda: Faulty(*at), n_step_returns=5, n_steps=n_steps, learning_starts=1000)
     for _ in range(6):
         with contextlib.suppress(RuntimeError):
             agent.learn(16)
-    sampled = agent.replay.sample(tf.constant([0, 0]), 500, *map(tf.constant, (agent.replay.size, agent.replay.position)), 5, 1.0)
+    sampled = agent.replay.sample(
+        tf.constant([0, 0]), 500, *map(tf.constant, (agent.replay.size, agent.replay.position)), 5, 1.0
+    )
     observations, _, rewards, following, *_ = (x.numpy() for x in sampled)
     steps = following[:, 1] - observations[:, 1]
     np.testing.assert_array_equal(following[:, 0], observations[:, 0])  # of one episode

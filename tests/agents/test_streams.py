@@ -41,7 +41,9 @@ AGENTS = {
 
 
 @pytest.mark.parametrize("name", AGENTS)
-@pytest.mark.parametrize("apart", [1, *(pytest.param(x, marks=pytest.mark.exhaustive) for x in (2, 3, 1000, 2000, 10**9))])
+@pytest.mark.parametrize(
+    "apart", [1, *(pytest.param(x, marks=pytest.mark.exhaustive) for x in (2, 3, 1000, 2000, 10**9))]
+)
 def test_networks_of_neighbouring_seeds_share_no_matrix(name, apart):
     kernels = [kernel for seed in (0, apart) for kernel in matrices(AGENTS[name](seed))]
     for one, other in itertools.combinations(kernels, 2):
