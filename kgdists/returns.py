@@ -69,16 +69,19 @@ def lambda_returns(rewards, next_values, terminated, truncated, gamma, lambda_):
     """
     _check_factors(gamma=gamma, lambda_=lambda_)
     goes_on, same_episode = _ends(terminated, truncated, rewards=rewards, next_values=next_values)
-    # The last step has no successor: its excess over V' is 0, as it is behind every end of an episode.
-    bootstrapped = rewards + gamma * goes_on * next_values
-    decays = gamma * lambda_ * same_episode
+    bootstraps = ops.where(goes_on, next_values, 0.0)
 
     def step(following, at_t):
-        bootstrapped, decay, next_value = at_t
-        total = bootstrapped + decay * (following - next_value)
+        reward, bootstrap, same_episode = at_t
+        # At 0 and 1 one of the two does not count, whatever it is.
+        mixture = bootstrap if lambda_ == 0.0 else following
+        if 0.0 < lambda_ < 1.0:
+            mixture = (1.0 - lambda_) * bootstrap + lambda_ * following
+        total = reward + gamma * ops.where(same_episode, mixture, bootstrap)
         return total, total
 
-    return _backwards(step, lambda: next_values[-1], (bootstrapped, decays, next_values))
+    # The last step has no successor: V' takes its place.
+    return _backwards(step, lambda: bootstraps[-1], (rewards, bootstraps, same_episode))
 
 
 def n_step(rewards, next_values, terminated, truncated, gamma, n, lambda_=1.0):
@@ -113,11 +116,13 @@ def n_step(rewards, next_values, terminated, truncated, gamma, n, lambda_=1.0):
         raise ValueError(f"`n` must be an int >= 1. Received: n={n!r}")
     _check_factors(gamma=gamma, lambda_=lambda_)
     goes_on, same_episode = _ends(terminated, truncated, rewards=rewards, next_values=next_values)
-    bootstraps = gamma * goes_on * next_values
+    bootstraps = gamma * ops.where(goes_on, next_values, 0.0)
 
     def longer(_, totals):
-        mixtures = gamma * ((1.0 - lambda_) * next_values[:-1] + lambda_ * totals[1:])
-        following = ops.where(same_episode[:-1] > 0, mixtures, bootstraps[:-1])
+        mixtures = gamma * totals[1:]
+        if lambda_ < 1.0:
+            mixtures = (1.0 - lambda_) * bootstraps[:-1] + lambda_ * mixtures
+        following = ops.where(same_episode[:-1], mixtures, bootstraps[:-1])
         return rewards + ops.concatenate([following, bootstraps[-1:]])
 
     return ops.fori_loop(1, n, longer, rewards + bootstraps)
@@ -162,15 +167,14 @@ def gae(rewards, values, next_values, terminated, truncated, gamma, gae_lambda):
     """
     _check_factors(gamma=gamma, gae_lambda=gae_lambda)
     goes_on, same_episode = _ends(terminated, truncated, rewards=rewards, values=values, next_values=next_values)
-    deltas = rewards + gamma * goes_on * next_values - values
-    decays = gamma * gae_lambda * same_episode
+    deltas = rewards + gamma * ops.where(goes_on, next_values, 0.0) - values
 
     def step(advantage, at_t):
-        delta, decay = at_t
-        advantage = delta + decay * advantage
+        delta, same_episode = at_t
+        advantage = delta + gamma * gae_lambda * ops.where(same_episode, advantage, 0.0)
         return advantage, advantage
 
-    advantages = _backwards(step, lambda: ops.zeros_like(deltas[0]), (deltas, decays))
+    advantages = _backwards(step, lambda: ops.zeros_like(deltas[0]), (deltas, same_episode))
     return advantages, advantages + values
 
 
@@ -229,19 +233,18 @@ def vtrace(
     goes_on, same_episode = _ends(
         terminated, truncated, rewards=rewards, values=values, next_values=next_values, log_ratios=log_ratios
     )
-    deltas = rewards + gamma * goes_on * next_values - values
-    decays = gamma * lambda_ * same_episode
+    deltas = rewards + gamma * ops.where(goes_on, next_values, 0.0) - values
     ratios = ops.exp(log_ratios)
 
     def step(error, at_t):
-        delta, decay = at_t
-        error = delta + decay * error
+        delta, trace, same_episode = at_t
+        error = delta + gamma * lambda_ * trace * ops.where(same_episode, error, 0.0)
         return error, error
 
-    scaled = ops.minimum(ratios, clip_rho) * deltas, ops.minimum(ratios, clip_trace) * decays
+    scaled = ops.minimum(ratios, clip_rho) * deltas, ops.minimum(ratios, clip_trace), same_episode
     errors = _backwards(step, lambda: ops.zeros_like(deltas[0]), scaled)
     later = ops.concatenate([errors[1:], ops.zeros_like(errors[:1])])
-    return deltas + decays * later, values + errors
+    return deltas + gamma * lambda_ * ops.where(same_episode, later, 0.0), values + errors
 
 
 def _backwards(step, start, sequences):
@@ -258,8 +261,13 @@ def _check_factors(**factors):
 
 
 def _ends(terminated, truncated, **floats):
-    """Where something comes after a step, and where that is a step of the same episode, as 0 and 1."""
+    """Where something comes after a step, and where that is a step of the same episode.
+
+    What does not count is left out by `where`, never by a product: 0 times NaN is NaN.
+    """
     dtype = dtype_of(next(iter(floats.values())))
-    terminated, truncated = (ops.cast(x, dtype) for x in (terminated, truncated))
-    check_same(**floats, terminated=terminated, truncated=truncated)
-    return 1.0 - terminated, (1.0 - terminated) * (1.0 - truncated)
+    check_same(
+        **floats, **{name: ops.cast(x, dtype) for name, x in (("terminated", terminated), ("truncated", truncated))}
+    )
+    terminated, truncated = (ops.cast(x, "bool") for x in (terminated, truncated))
+    return ~terminated, ~(terminated | truncated)

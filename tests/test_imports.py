@@ -108,7 +108,7 @@ ROWS = [
     {"plotting"},
     {"evolution.episodes", "evolution.members"},
     {"evolution.gym"},
-    {"agents.files"},
+    {"agents.files", "agents.sharing", "agents.streams"},
     {"agents.acting", "agents.checkpoint", "agents.diagnostics", "agents.masks", "agents.meanings", "agents.networks"},
     {"agents.checkpoints", "agents.episode_record"},
     {"agents.distributed", "agents.reward_scaling", "agents.settings", "agents.time_major"},

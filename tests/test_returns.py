@@ -323,3 +323,57 @@ def test_no_steps_and_no_environments_have_no_returns(shape):
         *vtrace(x, x, x, no, no, x, 0.9),
     ]
     assert {tuple(result.shape) for result in results} == {shape}
+
+
+# What does not count may be anything: the final observation of a terminated episode has no value to speak of.
+ESTIMATORS = {
+    "gae": lambda r, v, nv, d, u: gae(r, v, nv, d, u, 0.9, 0.8),
+    "gae-0": lambda r, v, nv, d, u: gae(r, v, nv, d, u, 0.9, 0.0),
+    "gae-1": lambda r, v, nv, d, u: gae(r, v, nv, d, u, 1.0, 1.0),
+    "lambda": lambda r, v, nv, d, u: lambda_returns(r, nv, d, u, 0.9, 0.8),
+    "lambda-0": lambda r, v, nv, d, u: lambda_returns(r, nv, d, u, 0.9, 0.0),
+    "discounted": lambda r, v, nv, d, u: discounted(r, nv, d, u, 0.9),
+    "n-step": lambda r, v, nv, d, u: n_step(r, nv, d, u, 0.9, 3),
+    "n-step-lambda": lambda r, v, nv, d, u: n_step(r, nv, d, u, 0.9, 3, 0.5),
+    "n-step-1": lambda r, v, nv, d, u: n_step(r, nv, d, u, 0.9, 1),
+    "vtrace": lambda r, v, nv, d, u: vtrace(r, v, nv, d, u, 0.3 * v, 0.9, 0.8),
+    "vtrace-unbounded": lambda r, v, nv, d, u: vtrace(r, v, nv, d, u, 0.3 * v, 0.9, 1.0, np.inf, np.inf),
+}
+
+
+@pytest.mark.parametrize("worth", [np.nan, np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_nothing_comes_of_the_value_behind_a_terminated_step(estimator, worth):
+    rewards, values, next_values = (x.astype("float32") for x in random_inputs(6, 2))
+    terminated, truncated = np.zeros((6, 2), bool), np.zeros((6, 2), bool)
+    terminated[2, 0] = terminated[5, 1] = truncated[2, 0] = truncated[3, 1] = True
+    results = []
+    for behind in (0.0, worth):
+        inputs = [tf.constant(x) for x in (rewards, values, np.where(terminated, np.float32(behind), next_values))]
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            found = ESTIMATORS[estimator](*inputs, terminated, truncated)
+            total = sum(map(ops.sum, found)) if isinstance(found, tuple) else ops.sum(found)
+        gradients = tape.gradient(total, inputs, unconnected_gradients="zero")
+        results.append([np.asarray(x) for x in (found, *gradients)])
+    for expected, result in zip(*results, strict=True):
+        assert np.isfinite(result).all()
+        np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_what_is_not_finite_stays_in_its_episode(estimator):
+    rewards, values, next_values = random_inputs(6, 1)
+    terminated, truncated = np.zeros((6, 1), bool), np.zeros((6, 1), bool)
+    terminated[2], rewards[4] = True, np.nan
+    found = ESTIMATORS[estimator](rewards, values, next_values, terminated, truncated)
+    assert np.isfinite(np.asarray(found)[..., :3, :]).all()
+
+
+def test_sums_need_no_values_but_those_of_truncated_steps_and_the_last():
+    rewards, _, next_values = random_inputs(5, 1)
+    no, truncated = np.zeros((5, 1), bool), np.zeros((5, 1), bool)
+    truncated[1] = True
+    unknown = np.where(np.arange(5)[:, None] % 3 == 1, next_values, np.nan)
+    expected = discounted(rewards, next_values, no, truncated, 0.9)
+    np.testing.assert_array_equal(discounted(rewards, unknown, no, truncated, 0.9), expected)

@@ -10,9 +10,10 @@ from kgdists.agents import diagnostics
 from kgdists.agents.a2c_config import A2CConfig
 from kgdists.agents.acting import Acting, CompiledUpdate
 from kgdists.agents.agent import Agent
-from kgdists.agents.networks import check_values, normalizations, value_network
+from kgdists.agents.networks import check_values, normalizations, penalty, value_network
 from kgdists.agents.proximity import divergence
 from kgdists.agents.reward_scaling import RewardScaling
+from kgdists.agents.sharing import trainable
 from kgdists.agents.time_major import as_float32, flat, values_of
 from kgdists.policy import split_mask
 from kgdists.returns import gae, vtrace
@@ -58,8 +59,8 @@ class A2C(Agent):
         self.replicas.check_model(value)
         self.value = value or value_network(self.envs, config)
         check_values(self.value, self._example)
-        self.variables = self.policy.trainable_variables + self.value.trainable_variables
-        self.normalizations = [*normalizations(self.policy.trunk), *normalizations(self.value)]
+        self.variables = trainable(self.policy, self.value)
+        self.normalizations = normalizations(self.policy.trunk, self.value)
         self.optimizer = keras.optimizers.RMSprop(
             config.learning_rate, rho=0.99, epsilon=config.epsilon, global_clipnorm=config.max_grad_norm
         )
@@ -161,7 +162,9 @@ class A2C(Agent):
             policy_loss = losses.policy_gradient(log_proba, advantages)
         entropies = {name: ops.mean(as_float32(x)) for name, x in diagnostics.entropies(pi, seed).items()}
         value_loss = losses.value(values_of(self.value, observations), returns)
-        loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"]
+        loss = (
+            policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
+        )
         if config.kl_coef > 0.0:
             loss += config.kl_coef * ops.mean(divergence(old_pi, pi, log_ratio))
         metrics = {"policy_loss": policy_loss, "value_loss": value_loss, **entropies}

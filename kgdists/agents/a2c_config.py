@@ -29,7 +29,9 @@ class A2CConfig:
     n_epochs: int = setting(1, "gradient steps on the same N T steps; of more than one, `vtrace` corrects the later")
     epoch_steps: int = setting(1000, "steps of all environments in an epoch of callbacks, rounded up to whole updates")
     learning_rate: float | LearningRateSchedule = setting(7e-4, "of RMSprop")
-    epsilon: float = setting(1e-5, "of RMSprop, added to a gradient's mean square, under the root")
+    epsilon: float = setting(
+        1e-10, "of RMSprop, added to a gradient's mean square, under the root: the square of what others add outside"
+    )
     gamma: float = setting(0.99, "discount factor")
     gae_lambda: float = setting(1.0, "0: one-step advantages, 1: returns less values")
     vtrace: bool = setting(False, "correct advantages and returns by the ratio to the policy that acted")

@@ -8,9 +8,27 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-__all__ = ["Acting", "Actor", "CompiledUpdate", "batched", "player"]
+from kgdists.distributions import (
+    CategoricalDist,
+    CompositeDist,
+    MultiCategoricalDist,
+    RelaxedOneHotCategorical,
+)
 
+__all__ = ["Acting", "Actor", "CompiledUpdate", "NotANumber", "batched", "decider", "player"]
+
+CHOICES = CategoricalDist, MultiCategoricalDist, RelaxedOneHotCategorical
 FEW_STEPS = 8  # by which freezing the weights that act costs more than reading them each time
+
+
+class NotANumber(FloatingPointError):
+    """The policy's distribution has NaN among its parameters or actions."""
+
+    def __init__(self):
+        super().__init__(
+            "A policy must act by numbers: take an earlier checkpoint, or train anew with a smaller learning rate. "
+            "Received: a distribution whose parameters are not finite"
+        )
 
 
 class Actor:
@@ -33,7 +51,9 @@ class Actor:
 
     def _sample_action(self, observations, key, *weights):
         with keras.StatelessScope(state_mapping=list(zip(self.policy.variables, weights, strict=True))):
-            return self.policy(observations).sample_action(seed=key)
+            pi = self.policy(observations)
+            actions = pi.sample_action(seed=key)
+            return actions, _are_numbers(pi, actions)
 
     def _compiled(self, function, *more):
         return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*self._inputs, *more)
@@ -46,7 +66,7 @@ class Actor:
         return self._compiled(act)
 
     def __call__(self, observations, key):
-        """Actions [num_envs, ...] by the weights of this moment and an int64 key [2]."""
+        """Actions [num_envs, ...] by the weights of this moment and an int64 key [2]; raises `NotANumber`."""
         return _called(self._read_and_act, observations, key)
 
     def start(self, observations, key):
@@ -66,9 +86,32 @@ class Actor:
 
 def _called(act, observations, *others):
     flat = map(_tensor, tree.flatten(observations) if isinstance(observations, dict) else (observations,))
-    actions = [x.numpy() for x in _run(act, *flat, *others)]
-    like = act.structured_outputs
+    *actions, is_sound = [x.numpy() for x in _run(act, *flat, *others)]
+    if not is_sound:
+        raise NotANumber
+    like, _ = act.structured_outputs
     return tree.pack_sequence_as(like, actions) if tree.is_nested(like) else actions[0]
+
+
+def _are_numbers(pi, actions):
+    """Whether no parameter of a distribution, and none of its actions, is NaN, and all choices are made: a scalar."""
+    floats = [x for x in tree.flatten((pi, actions)) if tf.as_dtype(x.dtype).is_floating]
+    wrong = [tf.reduce_any(tf.math.is_nan(x)) for x in floats]
+    # Logits that are infinite allow no choice, which is then -1; so may be a number that others draw.
+    chosen = [x for part, x in zip(_parts(pi), tree.flatten(actions), strict=False) if isinstance(part, CHOICES)]
+    return ~tf.reduce_any(wrong + [tf.reduce_any(x == -1) for x in chosen])
+
+
+def _parts(pi):
+    """The distributions that a composite one consists of, in the order of the leaves of its actions."""
+    match pi:
+        case CompositeDist():
+            return _parts(pi.dists)
+        case dict():
+            return [part for name in sorted(pi) for part in _parts(pi[name])]
+        case tuple() | list():
+            return [part for branch in pi for part in _parts(branch)]
+    return [pi]
 
 
 class Acting:
@@ -81,8 +124,8 @@ class Acting:
         Of the steps.
     tensors : None or iterator of tensors
         Of these keys, where they have been made for several rollouts at once.
-    first : None or (nested) tensors
-        Actions of the first step, where they are known.
+    first : None or tuple
+        Actions of the first step, (nested) tensors, and whether they are numbers, where `Actor.start` made them.
     weights : None or list of tensors
         By which the others are chosen, those of this moment by default.
     """
@@ -95,7 +138,12 @@ class Acting:
 
     def __call__(self, observations):
         key, first, self._first = next(self._tensors), self._first, None
-        return self._act(observations, key) if first is None else tree.map_structure(lambda x: x.numpy(), first)
+        if first is None:
+            return self._act(observations, key)
+        actions, is_sound = tree.map_structure(lambda x: x.numpy(), first)
+        if not is_sound:
+            raise NotANumber
+        return actions
 
 
 class CompiledUpdate:
@@ -168,6 +216,42 @@ def batched(observations, example):
     return arrays, False
 
 
+def decider(policy, deterministic=True, example=None):
+    """A compiled function of observations [B, *shape], and of a key for draws if any, to actions [B, ...].
+
+    Parameters
+    ----------
+    policy : kgdists.Policy
+    deterministic : bool
+        Take the most probable action, or draw one.
+    example : None or (nested) arrays, shape [1, *shape]
+        Like the observations, for one program for batches of all sizes; by default XLA makes a faster one for each.
+
+    Returns
+    -------
+    callable, which raises `NotANumber` rather than return actions that are none.
+    """
+
+    def act(observations, key=None):
+        pi = policy(observations)
+        actions = pi.mode_action() if deterministic else pi.sample_action(seed=key)
+        return actions, _are_numbers(pi, actions)
+
+    if example is None:
+        compiled = tf.function(act, jit_compile=True, autograph=False)
+    else:
+        like = tree.map_structure(lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype), example)
+        compiled = tf.function(act, input_signature=[like], autograph=False)
+
+    def decide(observations, *key):
+        actions, is_sound = compiled(observations, *key)
+        if not is_sound:
+            raise NotANumber
+        return actions
+
+    return decide
+
+
 def player(policy, deterministic=True, seed=0):
     """What plays episodes outside the training, and leaves the policy's generators as they are.
 
@@ -186,14 +270,10 @@ def player(policy, deterministic=True, seed=0):
         are the same each time.
     """
 
-    def act(observations, key):
-        pi = policy(observations)
-        return pi.mode_action() if deterministic else pi.sample_action(seed=key)
-
-    compiled = tf.function(act, jit_compile=True, autograph=False)
+    decide = decider(policy, deterministic)
 
     def start():
         count = itertools.count()
-        return lambda observations: compiled(observations, np.array([seed, next(count)]))
+        return lambda observations: decide(observations, np.array([seed, next(count)]))
 
     return start

@@ -15,6 +15,9 @@ class Adam(keras.optimizers.Adam):
         # drops the edges that keep it behind reads of its variable, and later the IdentityN too: then they race.
         for gradient, variable in zip(grads, trainable_variables, strict=True):
             self.update_step(gradient, variable.value, self.learning_rate)
+        for variable in trainable_variables:
+            if variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
         self.iterations.assign_add(1)
 
     def update_step(self, gradient, variable, learning_rate):

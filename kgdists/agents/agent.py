@@ -3,6 +3,7 @@
 import contextlib
 import math
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -11,11 +12,15 @@ from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
 from kgdists.agents import checkpoint
-from kgdists.agents.acting import Acting, Actor, batched
+from kgdists.agents.acting import Acting, Actor, NotANumber, batched, decider
 from kgdists.agents.distributed import Replicas
 from kgdists.agents.envs import make_envs
-from kgdists.agents.networks import policy_network
+from kgdists.agents.files import RunWarning
+from kgdists.agents.networks import check_trainable, policy_network
 from kgdists.agents.rollout import Rollouts, copied, evaluate
+from kgdists.agents.sharing import places
+from kgdists.agents.streams import stream
+from kgdists.policy import split_mask
 from kgdists.spaces import check_fits, decode_action
 
 __all__ = ["Agent"]
@@ -42,6 +47,7 @@ class Agent:
 
     MODELS: tuple[str, ...] = ("policy",)
     HAS_REPLICAS = False  # whether updates can be shared out by a strategy
+    OF_ENVIRONMENTS = ("discounted_return",)  # state with one number for each environment
     UNDEFINED_AT_TIMES = ("explained_variance",)  # metrics that need not be finite
 
     def __init__(self, env, *, policy=None, strategy=None, **config):
@@ -57,14 +63,16 @@ class Agent:
         self.steps = 0
         self.is_sound = True  # whether a checkpoint of it is one to go on from
         self.checkpoint = None
-        self.seed = np.random.default_rng(self.replicas.own_seed(config.seed)).integers(2**31).item()
-        self.generator = keras.random.SeedGenerator(config.seed)
-        self.rollouts = Rollouts(self.envs, config.n_steps, self.replicas.own_seed(config.seed, config.num_envs))
+        own_seed = stream(config.seed, "actions", self.replicas.worker)
+        self.seed = np.random.default_rng().integers(2**31).item() if own_seed is None else own_seed
+        self.generator = keras.random.SeedGenerator(stream(config.seed, "updates"))
+        self.rollouts = Rollouts(self.envs, config.n_steps, self._seed_of_environments())
         self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
         check_fits(self.policy(self._example), self.envs.single_action_space)
         self._act = Actor(self.policy, self._example, self.envs.num_envs)
-        self._act_greedily = tf.function(lambda x: self.policy(x).mode_action(), jit_compile=True, autograph=False)
-        self._act_randomly = tf.function(lambda x: self.policy(x).sample_action(), jit_compile=True, autograph=False)
+        # By whether the most probable action is taken: of a number of environments, and of batches of any size.
+        self._decide = {x: decider(self.policy, x) for x in (True, False)}
+        self._predict = {x: decider(self.policy, x, self._example) for x in (True, False)}
 
     @property
     def steps_per_epoch(self):
@@ -100,9 +108,14 @@ class Agent:
         ------
         FloatingPointError
             If a loss or a weight stops being finite.
+        ValueError
+            If the agent's own networks have parts that it cannot train, such as Dropout.
         """
         if not isinstance(total_steps, int) or total_steps < 1:
             raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps!r}")
+        if not self.steps:  # an agent that was loaded goes on as it did
+            for name in self.MODELS:
+                check_trainable(name, getattr(self, name), self._inputs(name))
         goal, epoch = self.steps + total_steps, self.epochs
         expected = epoch - (-total_steps // self.steps_per_epoch)
         history = keras.callbacks.History()
@@ -123,6 +136,9 @@ class Agent:
                 speed = {"steps_per_second": self.steps_per_epoch / (time.perf_counter() - start)}
                 callbacks.on_epoch_end(epoch, self._progress() | metrics | speed)
                 epoch += 1
+        except NotANumber:
+            self.is_sound = False
+            raise self._diverged(["the policy's distribution"]) from None
         except Exception as error:
             # An environment's error leaves the weights as they are.
             self.is_sound = not isinstance(error, FloatingPointError) and not self._bad_weights()
@@ -130,6 +146,13 @@ class Agent:
         finally:
             callbacks.on_train_end()
         return history
+
+    def _seed_of_environments(self):
+        return stream(self.config.seed, "environments", self.replicas.worker, self.steps)
+
+    def _inputs(self, name):
+        """What a model takes, a batch of one."""
+        return self._example if name == "policy" else split_mask(self._example)[0]
 
     def _collect(self):
         """The next rollout, of `n_steps` steps of each environment: arrays as `Rollouts.collect` returns them."""
@@ -144,8 +167,11 @@ class Agent:
         bad = [name for name, x in metrics.items() if not math.isfinite(x) and name not in self.UNDEFINED_AT_TIMES]
         bad += self._bad_weights()
         if bad:
-            good = f". The last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
-            raise FloatingPointError(f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite{good}")
+            raise self._diverged(bad)
+
+    def _diverged(self, bad):
+        good = f". The last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
+        return FloatingPointError(f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite{good}")
 
     def _bad_weights(self):
         return [variable.path for variable in self.variables if not np.isfinite(variable.numpy()).all()]
@@ -173,7 +199,7 @@ class Agent:
         -------
         Evaluation, with `mean`, `std`, `returns` and `lengths`.
         """
-        act = self._act_greedily if deterministic else self._act_randomly
+        act = self._decide[bool(deterministic)]
         if self.env is self.envs:
             self.rollouts.observations = None  # the next rollout starts with new episodes
             return evaluate(self.envs, act, episodes, seed)
@@ -197,8 +223,8 @@ class Agent:
         space consists of.
         """
         observations, is_single = batched(observations, self._example)
-        act, space = self._act_greedily if deterministic else self._act_randomly, self.envs.single_action_space
-        actions = act(tree.map_structure(tf.constant, observations))
+        space = self.envs.single_action_space
+        actions = self._predict[bool(deterministic)](tree.map_structure(tf.constant, observations))
         return decode_action(space, tree.map_structure(lambda x: x.numpy()[0] if is_single else x.numpy(), actions))
 
     def save(self, path):
@@ -234,22 +260,33 @@ class Agent:
         """Name -> array of all that training changes and the models' files do not hold."""
         rollouts = {f"rollouts_{name}": x for name, x in self.rollouts.arrays().items()}
         state = {name: np.asarray(variable) for name, variable in self._state().items()}
+        shared = places([getattr(self, name) for name in self.MODELS])
+        if shared is not None:
+            state["shared_variables"] = shared
         return state | rollouts | {"steps": np.asarray(self.steps), "seed": np.asarray(self.seed)}
 
     def restore(self, arrays):
         """Go on from the arrays of an agent whose models this one has."""
+        num_envs = int(arrays.get("num_envs", self.config.num_envs))
+        is_fit = num_envs == self.config.num_envs
         for name, variable in self._state().items():
-            variable.assign(arrays[name])
+            if is_fit or name not in self.OF_ENVIRONMENTS:
+                variable.assign(arrays[name])
         self.steps, self.is_sound = int(arrays["steps"]), True
         of_rollouts = {name.removeprefix("rollouts_"): x for name, x in arrays.items() if name.startswith("rollouts_")}
         if self.replicas.is_chief:
             self.seed = int(arrays["seed"])
         else:  # the file has the chief's actions and episodes, not those of this process
             of_rollouts = {name: of_rollouts[name] for name in ("recent_returns", "recent_lengths")}
+        if not is_fit:
+            of_rollouts = {name: of_rollouts[name] for name in ("recent_returns", "recent_lengths")}
+            warnings.warn(
+                f"The run had {num_envs} environments, this one has {self.config.num_envs}: new episodes are started",
+                RunWarning,
+                stacklevel=2,
+            )
         # Not the episodes of the start again, nor those of another process.
-        seed = self.replicas.own_seed(self.config.seed, self.config.num_envs)
-        seed = None if seed is None else seed + self.steps * self.replicas.num_workers
-        self.rollouts.restore(of_rollouts, seed)
+        self.rollouts.restore(of_rollouts, self._seed_of_environments())
 
     def _state(self):
         """Name -> variable of all that training changes and the models' files do not hold."""

@@ -16,6 +16,7 @@ import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.agents.files import DamageError, RunWarning, aside, damage, damaged
+from kgdists.agents.sharing import share
 from kgdists.policy import Policy
 
 __all__ = [
@@ -120,6 +121,10 @@ def _load(cls, file, env, run, options):
     if unknown:
         raise damaged(file, f"it has unknown settings, {', '.join(sorted(unknown))}")
     config = cls.Config(**settings)
+    if hasattr(config, "num_envs"):
+        arrays["num_envs"] = np.asarray(config.num_envs)
+    if hasattr(config, "for_envs"):
+        config = config.for_envs(getattr(env, "num_envs", config.num_envs))  # a vector environment has its own
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     try:
         agent = cls(env, **models, **settings, **options)
@@ -145,6 +150,8 @@ def _read(cls, file):
         models = {name: _model(archive, f"{name}.keras", folder) for name in cls.MODELS}
         with np.load(io.BytesIO(archive.read("state.npz")), allow_pickle=False) as arrays:
             arrays = dict(arrays)
+        if "shared_variables" in arrays:
+            share([*models.values()], arrays["shared_variables"])
     if not isinstance(models["policy"], Policy):
         raise damaged(file, "policy.keras holds no Policy")
     return header, models, arrays

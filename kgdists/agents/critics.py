@@ -6,6 +6,7 @@ import math
 import keras
 
 from kgdists.agents.networks import mlp
+from kgdists.agents.streams import stream
 
 __all__ = ["twin_critic"]
 
@@ -25,7 +26,7 @@ def twin_critic(envs, config, num_inputs, num_outputs):
     -------
     keras.Model, observations [B, *shape], or a list of them and actions [B, num_inputs], -> values [B, 2, num_outputs].
     """
-    first, *others = mlp(envs, dataclasses.replace(config, hidden_units=()), salt=0)
+    first, *others = mlp(envs, dataclasses.replace(config, hidden_units=()), "critic")
     inputs = features = first if keras.utils.is_keras_tensor(first) else keras.Input(first.batch_shape[1:])
     for layer in others:
         features = layer(features)
@@ -33,11 +34,11 @@ def twin_critic(envs, config, num_inputs, num_outputs):
         actions = keras.Input((num_inputs,))
         inputs, features = [inputs, actions], keras.layers.Concatenate()([features, actions])
     outputs = []
-    for critic in (2, 3):
+    for critic in range(2):
         x = features
         for i, units in enumerate((*config.hidden_units, num_outputs)):
             is_last = i == len(config.hidden_units)
-            seed = None if config.seed is None else config.seed + 1000 * i + critic
+            seed = stream(config.seed, "critic", critic, i)
             initializer = keras.initializers.Orthogonal(1.0 if is_last else math.sqrt(2.0), seed=seed)
             x = keras.layers.Dense(units, None if is_last else config.activation, kernel_initializer=initializer)(x)
         outputs.append(keras.layers.Reshape((1, num_outputs))(x))

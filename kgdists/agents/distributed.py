@@ -48,10 +48,6 @@ class Replicas:
         """Whether this process is the one that writes files."""
         return self.worker == 0
 
-    def own_seed(self, seed, stride=1):
-        """A seed for this process alone; the chief's is `seed` itself."""
-        return None if seed is None else seed + self.worker * stride
-
     def check(self, name, batch_size):
         """Raise unless a batch can be split among the devices of this process."""
         if batch_size % self._num_devices:
@@ -124,7 +120,9 @@ class Replicas:
         return tree.pack_sequence_as(outputs, means)
 
     def standardised(self, x):
-        """Numbers less their mean over all processes, over their standard deviation."""
+        """Numbers less their mean over all processes, over their standard deviation; a single one stays as it is."""
+        if x.shape[0] * self.num_workers < 2:
+            return x  # less itself it would be 0, and teach nothing
         if self.num_workers == 1:
             return (x - ops.mean(x)) / (ops.std(x) + 1e-8)
         mean, variance = self._moments(ops.reshape(x, (-1, 1)))
@@ -135,7 +133,7 @@ class Replicas:
         if self.num_workers == 1:
             layer.update(x)
             return
-        x = ops.reshape(ops.cast(x, "float32"), (-1, *layer.mean.shape))
+        x = ops.reshape(ops.cast(x, layer.mean.dtype), (-1, *layer.mean.shape))
         layer.update_moments(x.shape[0] * self.num_workers, *self._moments(x))
 
     def agree(self, *owners):

@@ -1,18 +1,30 @@
 """The networks of agents: defaults, and what they must be."""
 
+import inspect
 import math
 
 import keras
+import numpy as np
 from gymnasium.spaces import Box, Dict
+from keras import ops, tree
 
+from kgdists.agents.streams import stream
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
 from kgdists.policy import Policy, split_mask
 from kgdists.spaces import head_for
 
-__all__ = ["check_values", "mlp", "normalizations", "policy_network", "value_network"]
+__all__ = [
+    "check_trainable",
+    "check_values",
+    "mlp",
+    "normalizations",
+    "penalty",
+    "policy_network",
+    "value_network",
+]
 
 
-def mlp(envs, config, salt):
+def mlp(envs, config, name):
     """Layers from the observations of `envs`, without action masks, to features: a list for a Sequential model.
 
     Parameters
@@ -20,8 +32,8 @@ def mlp(envs, config, salt):
     envs : gymnasium.vector.VectorEnv
     config : dataclass
         With `hidden_units`, `activation`, `normalize_observations` and `seed`.
-    salt : int
-        Networks of one seed and different salts start with different weights.
+    name : str
+        Networks of one seed and different names start with different weights.
     """
     space = envs.single_observation_space
     shape = (space["observation"] if isinstance(space, Dict) else space).shape
@@ -33,8 +45,7 @@ def mlp(envs, config, salt):
     if not config.hidden_units:
         layers.append(keras.layers.Identity())
     for i, units in enumerate(config.hidden_units):
-        seed = None if config.seed is None else config.seed + 1000 * i + salt
-        initializer = keras.initializers.Orthogonal(math.sqrt(2.0), seed=seed)
+        initializer = keras.initializers.Orthogonal(math.sqrt(2.0), seed=stream(config.seed, name, i))
         layers.append(keras.layers.Dense(units, config.activation, kernel_initializer=initializer))
     return layers
 
@@ -54,7 +65,7 @@ def policy_network(envs, config):
     kgdists.Policy
     """
     space = envs.single_action_space
-    options = {"initial_stddev": config.initial_stddev, "random_seed": config.seed}
+    options = {"initial_stddev": config.initial_stddev, "random_seed": stream(config.seed, "head")}
     if getattr(config, "state_dependent_stddev", False) and isinstance(space, Box) and space.dtype.kind == "f":
         options["state_dependent"] = True
     if getattr(config, "sde_sample_freq", None) is None:
@@ -66,13 +77,13 @@ def policy_network(envs, config):
                 f"`sde_sample_freq` must be None unless the action space is a Box of floats. Received: {space}"
             )
         head = StateDependentNormalHead(normal.num_dims, center=normal.center, scale=normal.scale, **options)
-    return Policy(keras.Sequential(mlp(envs, config, salt=1)), head)
+    return Policy(keras.Sequential(mlp(envs, config, "policy")), head)
 
 
 def value_network(envs, config):
     """The default values for the observations of `envs`: layers as `mlp` makes them, and a linear one."""
-    initializer = keras.initializers.Orthogonal(1.0, seed=config.seed)
-    return keras.Sequential([*mlp(envs, config, salt=2), keras.layers.Dense(1, kernel_initializer=initializer)])
+    initializer = keras.initializers.Orthogonal(1.0, seed=stream(config.seed, "values"))
+    return keras.Sequential([*mlp(envs, config, "value"), keras.layers.Dense(1, kernel_initializer=initializer)])
 
 
 def check_values(value, example):
@@ -82,8 +93,59 @@ def check_values(value, example):
         raise ValueError(f"`value` must map observations [B, ...] to [B, 1]. Received: shape {tuple(values.shape)}")
 
 
-def normalizations(layer):
-    """All layers in `layer` that keep statistics of observations."""
-    if isinstance(layer, RunningNormalization):
-        return [layer]
-    return [found for part in getattr(layer, "layers", ()) for found in normalizations(part)]
+def normalizations(*layers):
+    """All layers in `layers` that keep statistics of observations; one for each of the statistics."""
+    found = [part for layer in layers for part in _leaves(layer) if isinstance(part, RunningNormalization)]
+    return list({id(layer.mean): layer for layer in found}.values())
+
+
+def penalty(variables):
+    """The sum of what the regularizers of weights, such as Keras' `L2`, add to the loss; 0.0 if there are none."""
+    regularized = [variable for variable in variables if getattr(variable, "regularizer", None) is not None]
+    return sum(ops.cast(variable.regularizer(ops.convert_to_tensor(variable)), "float32") for variable in regularized)
+
+
+def check_trainable(name, model, inputs):
+    """Raise unless a model is one that agents can train: what it does depends on inputs and weights alone.
+
+    Updates compare what the policy does with what the one that acted did. Noise in training alone, or statistics of a
+    batch, would be part of the comparison.
+
+    Parameters
+    ----------
+    name : str
+        The argument that the model was.
+    model : keras.Model
+    inputs : (nested) arrays
+        A batch of one.
+    """
+    inputs = tree.map_structure(ops.convert_to_tensor, inputs)
+    (acts, losses), (trains, _) = (_called(model, inputs, training) for training in (False, True))
+    if not all(np.array_equal(x, y, equal_nan=True) for x, y in zip(acts, trains, strict=True)):
+        layers = [x.name for x in _leaves(model) if "training" in inspect.signature(x.call).parameters]
+        raise ValueError(
+            f"`{name}` must do in training what it does when it acts: agents train no Dropout, no BatchNormalization. "
+            "Take them out, or put LayerNormalization or kgdists.layers.RunningNormalization in their place. "
+            f"Received: {', '.join(layers) or model.name}"
+        )
+    if losses:
+        raise ValueError(
+            f"`{name}` must have no losses but those of its weights: agents train with kernel and bias regularizers, "
+            "not with `activity_regularizer` or `add_loss`. Take these out. "
+            f"Received: {losses} losses of activations in {model.name}"
+        )
+
+
+def _called(model, inputs, training):
+    """Outputs and state of a model after a call that leaves it as it is, and how many losses are not of weights."""
+    values = [(x, ops.convert_to_tensor(x)) for x in model.variables]
+    with keras.StatelessScope(state_mapping=values, collect_losses=True) as scope:
+        outputs = tree.flatten(model(inputs, training=training))
+        state = [scope.get_current_value(x) for x in model.variables]
+    return [ops.convert_to_numpy(x) for x in (*outputs, *state)], len(scope.losses)
+
+
+def _leaves(layer):
+    """The layers that a layer consists of, itself if of none."""
+    parts = getattr(layer, "layers", ())
+    return [leaf for part in parts for leaf in _leaves(part)] if parts else [layer]

@@ -12,10 +12,11 @@ from kgdists import losses, random
 from kgdists.agents import diagnostics
 from kgdists.agents.acting import CompiledUpdate
 from kgdists.agents.agent import Agent
-from kgdists.agents.networks import check_values, normalizations, value_network
+from kgdists.agents.networks import check_values, normalizations, penalty, value_network
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.proximity import adapted, divergence
 from kgdists.agents.reward_scaling import RewardScaling
+from kgdists.agents.sharing import trainable
 from kgdists.agents.time_major import as_float32, flat, values_of
 from kgdists.policy import split_mask
 from kgdists.returns import gae, vtrace
@@ -61,8 +62,8 @@ class PPO(Agent):
         self.replicas.check_model(value)
         self.value = value or value_network(self.envs, config)
         check_values(self.value, self._example)
-        self.variables = self.policy.trainable_variables + self.value.trainable_variables
-        self.normalizations = [*normalizations(self.policy.trunk), *normalizations(self.value)]
+        self.variables = trainable(self.policy, self.value)
+        self.normalizations = normalizations(self.policy.trunk, self.value)
         self.optimizer = keras.optimizers.Adam(config.learning_rate, epsilon=1e-5, global_clipnorm=config.max_grad_norm)
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
@@ -85,7 +86,20 @@ class PPO(Agent):
         Returns
         -------
         dict of name -> float, the losses and diagnostics averaged over the gradient steps.
+
+        Raises
+        ------
+        ValueError
+            For arrays of another T or N than the agent's `n_steps` and `num_envs`.
         """
+        rollout = observations, actions, rewards, next_observations, terminated, truncated
+        wanted = self.config.n_steps, self.config.num_envs
+        shapes = {x.shape[:2] for x in tree.flatten(rollout)}
+        if shapes != {wanted}:
+            raise ValueError(
+                f"`update` needs a rollout of `n_steps` steps of `num_envs` environments, arrays [{wanted[0]}, "
+                f"{wanted[1]}, ...]. Received: {', '.join(map(str, sorted(shapes)))}"
+            )
         self.replicas.agree(self.policy, self.value, self.optimizer)
         return self._compiled_update(
             observations, actions, rewards.astype("float32"), next_observations, terminated, truncated
@@ -204,7 +218,9 @@ class PPO(Agent):
         value_loss = losses.value(
             values, returns, None if config.clip_range_value is None else old_values, config.clip_range_value
         )
-        loss = policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"]
+        loss = (
+            policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
+        )
         return loss, {
             "policy_loss": policy_loss,
             "value_loss": value_loss,

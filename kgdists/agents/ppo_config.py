@@ -63,6 +63,11 @@ class PPOConfig:
     )
     seed: int | None = setting(None, "of the initial weights, the actions, the minibatches and the environments")
 
+    def for_envs(self, num_envs):
+        """These settings with another number of environments, and batches that divide their rollouts."""
+        batch_size = math.gcd(self.batch_size, self.n_steps * num_envs)
+        return dataclasses.replace(self, num_envs=num_envs, batch_size=batch_size)
+
     def __post_init__(self):
         check_training(self)
         for name in ("n_steps", "batch_size", "n_epochs"):

@@ -11,8 +11,9 @@ from kgdists import losses
 from kgdists.agents import diagnostics
 from kgdists.agents.acting import CompiledUpdate
 from kgdists.agents.agent import Agent
-from kgdists.agents.networks import check_values, normalizations, value_network
+from kgdists.agents.networks import check_values, normalizations, penalty, value_network
 from kgdists.agents.reinforce_config import REINFORCEConfig
+from kgdists.agents.sharing import trainable
 from kgdists.agents.time_major import as_float32, flat, values_of
 from kgdists.agents.whole_episodes import collect_episodes, padded
 from kgdists.policy import split_mask
@@ -58,11 +59,9 @@ class REINFORCE(Agent):
         config = self.config
         self.value = value or value_network(self.envs, config)
         check_values(self.value, self._example)
-        self.variables = list(self.policy.trainable_variables)
-        self.normalizations = normalizations(self.policy.trunk)
-        if config.baseline:
-            self.variables += self.value.trainable_variables
-            self.normalizations += normalizations(self.value)
+        trained = (self.policy, self.value) if config.baseline else (self.policy,)
+        self.variables = trainable(*trained)
+        self.normalizations = normalizations(self.policy.trunk, *trained[1:])
         self.optimizer = keras.optimizers.Adam(config.learning_rate, epsilon=1e-5, global_clipnorm=config.max_grad_norm)
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
@@ -134,12 +133,14 @@ class REINFORCE(Agent):
             advantages = returns - ops.stop_gradient(values)
             if config.normalize_advantages:
                 centered = advantages - ops.mean(weights * advantages)
-                advantages = centered / (ops.sqrt(ops.mean(weights * ops.square(centered))) + 1e-8)
+                standardised = centered / (ops.sqrt(ops.mean(weights * ops.square(centered))) + 1e-8)
+                # A single one less itself would be 0, and teach nothing.
+                advantages = ops.where(ops.sum(as_float32(is_wanted)) > 1.0, standardised, advantages)
             entropies = {
                 name: ops.mean(weights * as_float32(x)) for name, x in diagnostics.entropies(pi, self.generator).items()
             }
             policy_loss = losses.policy_gradient(log_proba, weights * advantages)
-            loss = policy_loss - config.ent_coef * entropies["entropy"]
+            loss = policy_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
             metrics = {"policy_loss": policy_loss, **entropies}
             if config.baseline:
                 root = ops.sqrt(weights)
@@ -149,7 +150,9 @@ class REINFORCE(Agent):
         self.optimizer.apply(gradients, self.variables)
         if self.normalizations:
             x, _ = split_mask(rows)
-            weights = ops.reshape(weights, (-1, *[1] * (len(x.shape) - 1)))
+            x = ops.cast(x, "float64")
+            weights = ops.reshape(ops.cast(flat(is_wanted), "float64"), (-1, *[1] * (len(x.shape) - 1)))
+            weights = weights / ops.mean(weights)
             mean = ops.mean(weights * x, axis=0)
             variance = ops.mean(weights * ops.square(x - mean), axis=0)
             for layer in self.normalizations:

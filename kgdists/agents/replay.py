@@ -73,11 +73,24 @@ class Replay:
         """Write rows in place; also for traced functions."""
         tf.raw_ops.ResourceScatterUpdate(resource=self.rows.handle, indices=index, updates=rows)
 
-    def cut(self):
-        """Count the latest step of each environment as truncated: what is added next does not follow it."""
-        if self.size:
-            index = (self.position - 1) % self.capacity * self.num_envs + np.arange(self.num_envs)
-            rows = tf.gather(self.rows, index).numpy()
+    def cut(self, observations=None):
+        """Count the latest step of environments as truncated, where what is added next does not follow it.
+
+        Parameters
+        ----------
+        observations : None or (nested) arrays, shape [N, ...]
+            What they observe now: an environment whose latest step led there goes on. None of them does by default.
+        """
+        if not self.size:
+            return
+        index = (self.position - 1) % self.capacity * self.num_envs + np.arange(self.num_envs)
+        rows = tf.gather(self.rows, index).numpy()
+        if observations is not None:
+            _, led_to, _ = np.split(rows, np.cumsum(self._widths)[[-3 - len(tree.flatten(observations)), -3]], axis=1)
+            now = [np.asarray(x, "float32").reshape(self.num_envs, -1) for x in tree.flatten(observations)]
+            has_gap = np.any(led_to != np.concatenate(now, axis=1), axis=1)
+            index, rows = index[has_gap], rows[has_gap]
+        if len(index):
             rows[:, -1] = 1.0
             self.write(index, rows)
 
@@ -137,8 +150,21 @@ class Replay:
             "position": np.asarray(self.position),
         }
 
-    def restore(self, arrays):
-        """Hold what another replay of this form gave by `arrays`."""
-        rows = arrays["rows"]
-        self.size, self.position = len(rows) // self.num_envs, int(arrays["position"])
+    def restore(self, arrays, num_envs=None):
+        """Hold what another replay of this form gave by `arrays`.
+
+        Of another number of environments, `num_envs`, the steps of each stay in their order, in pieces of one length,
+        at whose ends they count as truncated. Fewer than there are environments here do not fit, and are left out.
+        """
+        rows, position = arrays["rows"], int(arrays["position"])
+        if num_envs not in (None, self.num_envs):
+            total, width = rows.shape
+            rows = np.roll(rows.reshape(total // num_envs, num_envs, width), -position, axis=0)  # the oldest first
+            rows[-1:, :, -1] = 1.0
+            steps = min(total // self.num_envs, self.capacity)
+            rows = rows.swapaxes(0, 1).reshape(total, width)[total - steps * self.num_envs :]
+            rows = rows.reshape(self.num_envs, steps, width).swapaxes(0, 1).copy()
+            rows[-1:, :, -1] = 1.0
+            rows, position = rows.reshape(steps * self.num_envs, width), steps % self.capacity
+        self.size, self.position = len(rows) // self.num_envs, position
         self.write(np.arange(len(rows)), rows)

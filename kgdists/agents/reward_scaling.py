@@ -7,9 +7,13 @@ from kgdists.layers import RunningNormalization
 
 __all__ = ["RewardScaling"]
 
+LARGEST = 10.0  # as Gymnasium's and Stable-Baselines3's wrappers have it
+
 
 class RewardScaling:
     """Divide rewards by the standard deviation of the discounted return, estimated as training goes on.
+
+    Where returns hardly vary they would come out as large as you like; scaled rewards lie between -10 and 10.
 
     Parameters
     ----------
@@ -33,7 +37,7 @@ class RewardScaling:
         self.update = update or RunningNormalization.update
         self.statistics = RunningNormalization()
         self.statistics.build((None,))
-        self.discounted_return = tf.Variable(tf.zeros(num_envs))
+        self.discounted_return = tf.Variable(tf.zeros(num_envs, "float64"))  # of float32 rewards none overflows
 
     def __call__(self, rewards, ended):
         """Scaled rewards of a rollout; rewards and ends of episodes, both [T, N], count from now on."""
@@ -43,10 +47,12 @@ class RewardScaling:
             total = reward + self.gamma * total
             return ops.where(ended, 0.0, total), total
 
-        last, totals = ops.scan(step, ops.convert_to_tensor(self.discounted_return), (rewards, ended))
+        exact = ops.cast(rewards, "float64")
+        last, totals = ops.scan(step, ops.convert_to_tensor(self.discounted_return), (exact, ended))
         self.discounted_return.assign(last)
         self.update(self.statistics, totals)
-        return rewards / ops.sqrt(self.statistics.variance + self.statistics.epsilon)
+        scaled = exact / ops.sqrt(self.statistics.variance + self.statistics.epsilon)
+        return ops.cast(ops.clip(scaled, -LARGEST, LARGEST), rewards.dtype)
 
     @property
     def variables(self):

@@ -9,6 +9,7 @@ from keras import tree
 
 from kgdists.agents import episode_record
 from kgdists.agents.files import RunWarning
+from kgdists.agents.streams import stream
 from kgdists.evaluation import Evaluation
 from kgdists.spaces import decode_action
 
@@ -37,6 +38,14 @@ class Rollouts:
         self.recent_lengths = deque(maxlen=100)
         self._is_whole = True
 
+    @property
+    def starts_anew(self):
+        """Whether the next rollout starts new episodes: the first one, and any after one that was broken off.
+
+        What was being stepped then may have moved on, or not: no step would lead from the last observation to the next.
+        """
+        return self.observations is None or not self._is_whole
+
     def reset(self):
         """Start new episodes in all environments."""
         observations, _ = self.envs.reset(seed=self.seed)
@@ -60,7 +69,7 @@ class Rollouts:
             observations, actions, rewards, next observations (final ones at the end of an episode), terminated,
             truncated.
         """
-        if self.observations is None:
+        if self.starts_anew:
             self.reset()
         space, rows = self.envs.single_action_space, []
         self._is_whole = False
@@ -176,7 +185,7 @@ def evaluate(envs, act, episodes, seed=None):
     left = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
     returns, lengths = [], []
     total, length = np.zeros(num_envs), np.zeros(num_envs, int)
-    observations, _ = envs.reset(seed=seed)
+    observations, _ = envs.reset(seed=stream(seed, "evaluation"))
     while left.any():
         actions = decode_action(space, tree.map_structure(np.asarray, act(copied(observations))))
         observations, rewards, terminated, truncated, _ = envs.step(actions)

@@ -16,10 +16,11 @@ from kgdists.agents.adam import Adam
 from kgdists.agents.agent import Agent
 from kgdists.agents.critics import twin_critic
 from kgdists.agents.files import RunWarning
-from kgdists.agents.networks import normalizations
+from kgdists.agents.networks import normalizations, penalty
 from kgdists.agents.replay import Replay
 from kgdists.agents.sac_config import SACConfig
 from kgdists.agents.settings import is_count
+from kgdists.agents.sharing import trainable
 from kgdists.agents.soft_values import soft_values
 from kgdists.policy import split_mask
 
@@ -73,16 +74,21 @@ class SAC(Agent):
         self.target = [tf.Variable(x, trainable=False) for x in self.critic.trainable_variables]
         self.log_alpha = keras.Variable(math.log(config.initial_ent_coef), name="log_alpha")
         temperature = [self.log_alpha] if config.ent_coef is None else []
-        self.variables = self.policy.trainable_variables + self.critic.trainable_variables + temperature
+        self.variables = trainable(self.policy, self.critic) + temperature
         self.optimizer = Adam(config.learning_rate)
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self.normalizations = [*normalizations(self.policy.trunk), *normalizations(self.critic)]
+        self.normalizations = normalizations(self.policy.trunk, self.critic)
         self._compiled_update, self._compiled_turn = (
             CompiledUpdate(function, config.jit_compile) for function in (self._update, self._turn)
         )
         self._compiled_normalize = tf.function(self._normalize, jit_compile=True, autograph=False)
+
+    def _inputs(self, name):
+        inputs = super()._inputs(name)
+        width = self.values.num_inputs
+        return [inputs, np.zeros((1, width), "float32")] if name == "critic" and width else inputs
 
     def _check_critic(self, actions):
         observations = tree.map_structure(ops.convert_to_tensor, self._example)
@@ -106,8 +112,7 @@ class SAC(Agent):
         tensors = iter(tf.unstack(keys))
         start, count = min(config.learning_starts, config.buffer_size), config.gradient_steps or self._steps_per_update
         updates, actions, started = [], [], {}
-        if self.rollouts.observations is None:
-            self.replay.cut()
+        self.replay.cut(None if self.rollouts.starts_anew else self.rollouts.observations)
         for i in range(0, len(keys) - 1, n_steps):
             experience = self.rollouts.collect(Acting(self._act, keys[i : i + n_steps], tensors, **started))
             actions.append(experience[1])
@@ -194,17 +199,14 @@ class SAC(Agent):
             policy_loss, entropy = values.policy_loss(
                 self.policy(observations), critic, observations, alpha, for_policy
             )
-            loss = critic_loss + policy_loss
+            loss = critic_loss + policy_loss + penalty(self.variables)
             if config.ent_coef is None:
-                loss += losses.sac_temperature(self.log_alpha, entropy, self._target_entropy)
+                target_entropy = values.target_entropy(observations, config.target_entropy)
+                loss += losses.sac_temperature(self.log_alpha, entropy, target_entropy)
         self.optimizer.apply(tape.gradient(loss, self.variables), self.variables)
         for target, weight in zip(self.target, self.critic.trainable_variables, strict=True):
             target.assign_add(config.tau * (weight - target))
         return tf.stack([critic_loss, policy_loss, ops.mean(entropy), ops.mean(taken), alpha])
-
-    @property
-    def _target_entropy(self):
-        return self.values.target_entropy if self.config.target_entropy is None else self.config.target_entropy
 
     def _frozen(self, weights):
         """The critics with other weights, as a function of their inputs."""
@@ -228,7 +230,8 @@ class SAC(Agent):
         """Go on from the arrays of an agent whose models this one has."""
         super().restore(arrays)
         if "replay_rows" in arrays:
-            self.replay.restore({name: arrays[f"replay_{name}"] for name in ("rows", "position")})
+            replay = {name: arrays[f"replay_{name}"] for name in ("rows", "position")}
+            self.replay.restore(replay, int(arrays.get("num_envs", self.config.num_envs)))
         elif self.steps:
             warnings.warn("The replay was not saved (`save_replay`): training goes on with an empty one", RunWarning, 2)
 

@@ -41,7 +41,7 @@ class SACConfig:
     target_entropy: float | None = setting(
         None,
         "entropy that a learned temperature leads to; by default minus the number of dimensions of a Box, in units of "
-        "half its width, and for a Discrete 0.3 of the highest one",
+        "half its width, and for a Discrete 0.3 of the highest one of the allowed choices; 0.98 of that at most",
     )
     discrete: str = setting("exact", "gradient for a Discrete: exact, the expectation; relaxed, by relaxed samples")
     noise_repeat: int = setting(1, "steps over which the noise of the exploration stays the same")

@@ -14,6 +14,7 @@ from kgdists.spaces import head_for
 __all__ = ["BoxValues", "ExactValues", "RelaxedValues", "soft_values"]
 
 ENTROPY_OF_CHOICES = 0.3  # the default target, as a part of the highest entropy
+ATTAINABLE = 0.98  # the part that no target exceeds: the highest itself would take an infinite temperature
 
 
 def soft_values(space, config):
@@ -53,7 +54,10 @@ class BoxValues:
         self.num_inputs = num_dims
         self.center, self.scale = center, scale
         self.log_scale = float(np.log(scale).sum())
-        self.target_entropy = -float(num_dims)
+
+    def target_entropy(self, observations, wanted):
+        """The entropy that a temperature is to lead to, given or by default."""
+        return -float(self.num_inputs) if wanted is None else wanted
 
     def taken(self, critic, observations, actions):
         """Values [B, 2] of the actions taken."""
@@ -85,7 +89,10 @@ class ExactValues:
 
     def __init__(self, num_choices):
         self.num_outputs = num_choices
-        self.target_entropy = ENTROPY_OF_CHOICES * math.log(num_choices)
+
+    def target_entropy(self, observations, wanted):
+        """The entropy that a temperature is to lead to, given or by default; a mean over the rows."""
+        return _target_of_choices(self.num_outputs, observations, wanted)
 
     def taken(self, critic, observations, actions):
         """Values [B, 2] of the choices made."""
@@ -110,7 +117,10 @@ class RelaxedValues:
 
     def __init__(self, num_choices):
         self.num_inputs = num_choices
-        self.target_entropy = ENTROPY_OF_CHOICES * math.log(num_choices)
+
+    def target_entropy(self, observations, wanted):
+        """The entropy that a temperature is to lead to, given or by default; a mean over the rows."""
+        return _target_of_choices(self.num_inputs, observations, wanted)
 
     def taken(self, critic, observations, actions):
         """Values [B, 2] of the choices made."""
@@ -128,3 +138,12 @@ class RelaxedValues:
 
     def _values(self, critic, observations, choices):
         return critic([split_mask(observations)[0], choices])[..., 0]
+
+
+def _target_of_choices(num_choices, observations, wanted):
+    _, mask = split_mask(observations)
+    if mask is None:
+        highest = math.log(num_choices)
+        return ENTROPY_OF_CHOICES * highest if wanted is None else min(wanted, ATTAINABLE * highest)
+    highest = ops.log(ops.maximum(ops.sum(ops.cast(mask, "float32"), axis=-1), 1.0))
+    return ops.mean(ENTROPY_OF_CHOICES * highest if wanted is None else ops.minimum(wanted, ATTAINABLE * highest))

@@ -38,7 +38,15 @@ TUNED = {
             gamma=0.98,
             gae_lambda=0.8,
         ),
-        "a2c": _tuned(150_528, decay=("learning_rate",), n_steps=16, learning_rate=2e-3, gamma=0.98, gae_lambda=0.9),
+        "a2c": _tuned(
+            150_528,
+            decay=("learning_rate",),
+            n_steps=16,
+            learning_rate=2e-3,
+            epsilon=1e-5,
+            gamma=0.98,
+            gae_lambda=0.9,
+        ),
         "reinforce": _tuned(100_000, learning_rate=1e-2, baseline=False),
         "pgpe": _tuned(600_000, stdev_init=0.3, center_learning_rate=0.2),
         "snes": _tuned(600_000, stdev_init=0.5),
@@ -282,10 +290,9 @@ def tuned_config(env, agent, config, total_steps=None, **settings):
 def _gradient_steps(config, total_steps):
     """How many gradient steps are taken in so many environment steps."""
     per_update = config.n_steps * config.num_envs
+    per_epoch = -(-getattr(config, "epoch_steps", per_update) // per_update)
+    updates = -(-total_steps // (per_epoch * per_update)) * per_epoch  # an epoch is never left half done
     if hasattr(config, "learning_starts"):
-        per_epoch = -(-config.epoch_steps // per_update)
         before = -(-max(1, min(config.learning_starts, config.buffer_size)) // per_update) - 1
-        updates = max(1, -(-total_steps // (per_epoch * per_update)) * per_epoch - before)
-        return updates * (config.gradient_steps or per_update)
-    batches = per_update // getattr(config, "batch_size", per_update)
-    return -(-total_steps // per_update) * config.n_epochs * batches
+        return max(1, updates - before) * (config.gradient_steps or per_update)
+    return updates * config.n_epochs * (per_update // getattr(config, "batch_size", per_update))

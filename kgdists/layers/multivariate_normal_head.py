@@ -5,6 +5,7 @@ from keras import ops
 
 from kgdists.distributions import MultivariateNormalDist, triangular
 from kgdists.layers.normal_head import NormalHead
+from kgdists.random import split
 
 __all__ = ["MultivariateNormalHead"]
 
@@ -39,7 +40,7 @@ class MultivariateNormalHead(NormalHead):
         if state_dependent and self.num_lower:
             self.lower = keras.layers.Dense(
                 self.num_lower,
-                kernel_initializer=keras.initializers.Orthogonal(self.kernel_gain, seed=self.random_seed),
+                kernel_initializer=keras.initializers.Orthogonal(self.kernel_gain, seed=split(self.random_seed, 2)[1]),
                 dtype=self.dtype_policy,
                 name="lower",
             )

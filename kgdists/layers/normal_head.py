@@ -6,6 +6,7 @@ from keras import ops
 
 from kgdists import numerics
 from kgdists.distributions import NormalDist
+from kgdists.random import split
 
 __all__ = ["NormalHead"]
 
@@ -89,7 +90,7 @@ class NormalHead(keras.layers.Layer):
         if state_dependent:
             self.logvar = keras.layers.Dense(
                 num_dims,
-                kernel_initializer=keras.initializers.Orthogonal(kernel_gain, seed=random_seed),
+                kernel_initializer=keras.initializers.Orthogonal(kernel_gain, seed=split(random_seed, 1)[0]),
                 bias_initializer=self.initial_logvar,
                 dtype=self.dtype_policy,
                 name="logvar",

@@ -10,7 +10,9 @@ __all__ = ["RunningNormalization"]
 class RunningNormalization(keras.layers.Layer):
     """`clip((x - mean) / sqrt(variance + epsilon))` with statistics over everything `update` has seen.
 
-    The statistics are weights, so they are saved with the model. Before the first update the layer only clips.
+    The statistics are weights, so they are saved with the model. Before the first update the layer only clips. They are
+    float64 (float32 on JAX, which has no other by default): in float32 they stand still once a batch moves them by less
+    than half a unit in the last place. A batch whose mean or variance is not finite does not count.
 
     Parameters
     ----------
@@ -30,30 +32,36 @@ class RunningNormalization(keras.layers.Layer):
 
     def build(self, input_shape):
         shape = tuple(input_shape[1:])
-        # Half precision holds neither epsilon nor large observations.
-        kept = {"dtype": "float32", "autocast": False, "trainable": False}
+        dtype = "float32" if keras.backend.backend() == "jax" else "float64"
+        kept = {"dtype": dtype, "autocast": False, "trainable": False}
         self.mean = self.add_weight(shape, "zeros", name="mean", **kept)
         self.variance = self.add_weight(shape, "ones", name="variance", **kept)
         self.count = self.add_weight((), "zeros", name="count", **kept)
 
     def call(self, x):
-        normalised = (ops.cast(x, "float32") - self.mean) / ops.sqrt(self.variance + self.epsilon)
+        # Half precision holds neither epsilon nor large observations.
+        mean, scale = (ops.cast(of_all, "float32") for of_all in (self.mean, ops.sqrt(self.variance + self.epsilon)))
+        normalised = (ops.cast(x, "float32") - mean) / scale
         return ops.cast(ops.clip(normalised, -self.clip, self.clip), self.compute_dtype)
 
     def update(self, x):
         """Take a batch `x`, shape [B..., *shape], into the statistics (Chan et al. 1979, parallel variance)."""
-        x = ops.reshape(ops.cast(x, "float32"), (-1, *self.mean.shape))
+        x = ops.reshape(ops.cast(x, self.mean.dtype), (-1, *self.mean.shape))
         self.update_moments(ops.shape(x)[0], ops.mean(x, axis=0), ops.var(x, axis=0))
 
     def update_moments(self, count, mean, variance):
         """Take a batch into the statistics by its size, and its mean and variance, arrays of shape [*shape]."""
-        n, mean, variance = (ops.cast(x, "float32") for x in (count, mean, variance))
-        total = self.count + n
+        n, mean, variance = (ops.cast(x, self.mean.dtype) for x in (count, mean, variance))
+        is_finite = ops.all(ops.isfinite(mean) & ops.isfinite(variance)) & (n > 0)
+        share = n / ops.where(is_finite, self.count + n, 1.0)  # of the batch in all that has been seen
         delta = mean - self.mean
-        squares = self.variance * self.count + variance * n + delta**2 * self.count * n / total
-        self.variance.assign(squares / total)
-        self.mean.assign(self.mean + delta * n / total)
-        self.count.assign(total)
+        new = (
+            (self.variance, (1.0 - share) * (self.variance + share * delta**2) + share * variance),
+            (self.mean, self.mean + share * delta),
+            (self.count, self.count + n),
+        )
+        for variable, value in new:
+            variable.assign(ops.where(is_finite, value, variable))
 
     def get_config(self):
         return super().get_config() | {"clip": self.clip, "epsilon": self.epsilon}

@@ -50,8 +50,31 @@ def test_the_step_is_that_of_rmsprop_with_the_norm_of_the_gradient_bounded():
     agent = small(max_grad_norm=0.01, learning_rate=0.1)
     gradient = flat(gradients_by_hand(agent, experience()))
     gradient *= 0.01 / np.linalg.norm(gradient)
-    expected = -0.1 * gradient / np.sqrt(0.01 * gradient**2 + 1e-5)
+    expected = -0.1 * gradient / np.sqrt(0.01 * gradient**2 + 1e-10)
     np.testing.assert_allclose(change(agent, experience()), expected, atol=1e-6)
+
+
+@eager
+@pytest.mark.parametrize("size", [0.0, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0])
+def test_the_default_step_is_as_long_as_that_of_the_rmsprop_it_is_quoted_from(size):
+    agent, square, expected = small(), 0.0, 0.0
+    before = weights(agent)
+    for step in range(20):
+        gradient = size * (1.0 + 0.5 * (-1.0) ** step)
+        agent.optimizer.clipnorm = agent.optimizer.global_clipnorm = None
+        agent.optimizer.apply([tf.fill(x.shape, gradient) for x in agent.variables], agent.variables)
+        square = 0.99 * square + 0.01 * gradient**2  # PyTorch's, by Stable-Baselines3's settings for A2C
+        expected -= 7e-4 * gradient / (square**0.5 + 1e-5)
+    moved = weights(agent) - before
+    assert np.all(np.abs(moved - expected) <= 0.42 * abs(expected) + 1e-6)  # sqrt(2), where epsilon is all there is
+
+
+@eager
+@pytest.mark.parametrize("config", [{}, {"gae_lambda": 0.5}, {"vtrace": True}, {"n_epochs": 2}], ids=str)
+def test_one_step_of_one_environment_moves_the_policy(config):
+    agent = small(num_envs=1, n_steps=1, epoch_steps=1, normalize_advantages=True, **config)
+    moved = change(agent, [x[:1, :1] for x in experience()])
+    assert np.abs(moved[: len(flat(agent.policy.trainable_variables))]).max() > 1e-5
 
 
 @eager
@@ -144,6 +167,23 @@ def test_the_same_seed_gives_the_same_history_and_weights():
 def test_nan_rewards_stop_the_training():
     with pytest.raises(FloatingPointError, match="Training diverged after 16 steps: .*value_loss"):
         small(lambda: Broken(8)).learn(64)
+
+
+class Strict(Noise):
+    """Refuses what is not in its action space."""
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        return super().step(action)
+
+
+@eager
+@pytest.mark.parametrize("rate", [1e30, 1e38])
+def test_a_rate_far_too_high_ends_as_diverged(rate):
+    agent = small(Strict, epoch_steps=64, learning_rate=rate)
+    with pytest.raises(FloatingPointError, match="Training diverged after 0 steps: .* not finite"):
+        agent.learn(640)
+    assert not agent.is_sound
 
 
 @pytest.mark.exhaustive

@@ -2,9 +2,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import tree
 
 import kgdists as kg
-from kgdists.agents.acting import Actor, CompiledUpdate
+from kgdists.agents.acting import Acting, Actor, CompiledUpdate, NotANumber, decider, player
+from tests.marks import exhaustive
 
 OBSERVATIONS, KEY = np.ones((3, 2), "float32"), tf.constant([5, 7], "int64")
 
@@ -39,3 +41,66 @@ def test_a_compiled_update_takes_nested_arrays_and_names_its_results():
     assert compiled.num_traces == 1
     assert compiled(np.arange(3.0, dtype="float32"), nested)["total"] == 15.0
     assert compiled.num_traces == 2
+
+
+HEADS = {
+    "choice": lambda: kg.layers.CategoricalHead(3),
+    "choices": lambda: kg.layers.MultiCategoricalHead([3, 2]),
+    "flags": lambda: kg.layers.BernoulliHead(2),
+    "normal": lambda: kg.layers.NormalHead(2),
+    "squashed": lambda: kg.layers.SquashedNormalHead(2),
+    "clipped": lambda: kg.layers.ClippedNormalHead(2),
+    "beta": lambda: kg.layers.BetaHead(2),
+    "cells": lambda: kg.layers.DiscretizedLogisticHead([100, 100]),
+}
+
+
+@pytest.mark.few(4)
+@pytest.mark.parametrize("row", [None, 2])
+@pytest.mark.parametrize("head", HEADS)
+def test_no_action_of_nan_reaches_an_environment(head, row):
+    policy = kg.Policy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), HEADS[head]())
+    policy(OBSERVATIONS)
+    actor, key = Actor(policy, OBSERVATIONS[:1], num_envs=3), np.array([5, 7])
+    deciders = [decider(policy, deterministic) for deterministic in (True, False)]
+    deciders += [decider(policy, True, OBSERVATIONS[:1])]
+    assert len(actor(OBSERVATIONS, KEY)) == 3
+    observations = OBSERVATIONS.copy()
+    if row is None:
+        policy.trainable_variables[0].assign(tf.fill((2, 4), np.nan))
+    else:
+        observations[row] = np.nan
+    for act in (actor, actor.frozen()):
+        with pytest.raises(NotANumber, match="A policy must act by numbers.* Received: a distribution whose"):
+            act(observations, KEY)
+    for decide in deciders:
+        with pytest.raises(NotANumber):
+            decide(observations)
+    with pytest.raises(NotANumber):
+        player(policy)()(observations)
+    if row is None and head.startswith("choice"):  # one weight too large, and no choice is left
+        policy.trainable_variables[0].assign(tf.fill((2, 4), 1e30))
+        policy.head.logits.kernel.assign(tf.fill(policy.head.logits.kernel.shape, -1e30))
+        for decide in deciders:
+            with pytest.raises(NotANumber):
+                decide(OBSERVATIONS)
+        observations = OBSERVATIONS
+    started = {"first": tree.map_structure(tf.convert_to_tensor, actor.start(observations, KEY)["first"])}
+    with pytest.raises(NotANumber):
+        Acting(actor, key[None], **started)(observations)
+
+
+@pytest.mark.parametrize(
+    "head", ["normal", *exhaustive("choice", "choices", "flags", "squashed", "clipped", "beta", "cells")]
+)
+def test_one_program_decides_for_any_batch(head):
+    policy = kg.Policy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), HEADS[head]())
+    policy(OBSERVATIONS)
+    traces, call = [], policy.call
+    policy.call = lambda *inputs, **options: (traces.append(0), call(*inputs, **options))[1]
+    decide = decider(policy, True, OBSERVATIONS[:1])
+    for size in (0, 1, 2, 3, 7, 32, 33, 100, 1000, 4097):
+        x = np.random.default_rng(0).normal(size=(size, 2)).astype("float32")
+        expected = policy.head(policy.trunk(x)).mode_action()
+        np.testing.assert_allclose(decide(tf.constant(x)), expected, rtol=1e-5, atol=1e-6)
+    assert len(traces) == 1

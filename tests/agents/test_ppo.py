@@ -14,6 +14,7 @@ from keras.optimizers.schedules import PiecewiseConstantDecay, PolynomialDecay
 import kgdists as kg
 from kgdists import losses
 from kgdists.agents import PPO, PPOConfig
+from kgdists.agents.files import RunWarning
 from kgdists.layers import CategoricalHead, NormalHead, RunningNormalization
 from kgdists.returns import vtrace
 from kgdists.spaces import BOX_FAMILIES
@@ -117,6 +118,35 @@ def test_advantages_are_standardised_in_a_batch():
     agent = with_sgd(small(**PLAIN | {"vf_coef": 1.0, "normalize_advantages": True}))
     expected = gradients_by_hand(agent, experience(), lambda x: (x - x.mean()) / x.std())
     np.testing.assert_allclose(change(agent, experience()), -flat(expected), atol=1e-6)
+
+
+@eager
+@pytest.mark.parametrize("advantage", [-3.0, 1e-3, 2.0])
+def test_batches_of_one_step_move_the_policy(advantage):
+    agent = small(num_envs=1, n_steps=1, batch_size=1)
+    observations, actions, rewards, following, terminated, truncated = (x[:1, :1] for x in experience())
+    value = values_of(agent, observations).item()
+    rewards = np.full_like(rewards, value + advantage)
+    moved = change(agent, (observations, actions, rewards, following, ~(terminated & False), truncated & False))
+    assert np.abs(moved[: len(flat(agent.policy.trainable_variables))]).max() > 1e-5
+
+
+@eager
+@pytest.mark.parametrize("n_steps, num_envs", [(4, 2), (16, 2), (8, 1), (8, 3), (2, 8), (9, 2), (7, 2), (1, 1)])
+def test_a_rollout_of_another_length_is_refused(n_steps, num_envs):
+    agent = small()
+    before = weights(agent)
+    with pytest.raises(ValueError, match=r"`update` needs a rollout .*\[8, 2, .* Received: .*"):
+        agent.update(*experience(n_steps=n_steps, num_envs=num_envs))
+    np.testing.assert_array_equal(weights(agent), before)
+
+
+@eager
+@pytest.mark.parametrize("index", range(6))
+def test_a_rollout_whose_parts_differ_in_length_is_refused(index):
+    rollout = [x if i != index else x[:-1] for i, x in enumerate(experience())]
+    with pytest.raises(ValueError, match="`update` needs a rollout"):
+        small().update(*rollout)
 
 
 @pytest.mark.few(1)
@@ -459,6 +489,18 @@ def test_with_normalised_rewards_their_unit_does_not_matter():
     for agent in agents:
         agent.learn(48)
     np.testing.assert_allclose(weights(agents[0]), weights(agents[1]), atol=1e-6)
+
+
+@eager
+def test_statistics_of_rewards_written_in_float32_are_gone_on_from():
+    agent, twin = (small(normalize_rewards=True) for _ in range(2))
+    agent.learn(32)
+    arrays = agent.arrays()
+    kept = {name for name in arrays if name.startswith(("return_statistics", "discounted_return"))}
+    twin.restore({name: x.astype("float32") if name in kept else x for name, x in arrays.items()})
+    for name in kept:
+        np.testing.assert_allclose(twin.arrays()[name], arrays[name], rtol=1e-6)
+        assert twin.arrays()[name].dtype == "float64"
 
 
 @eager
@@ -1068,3 +1110,51 @@ def test_an_environment_is_given_by_its_id():
         assert max(small("kgdists/Noise-v0").evaluate(50, seed=0).lengths) == 5
     finally:
         del gymnasium.registry["kgdists/Noise-v0"]
+
+
+@eager
+@pytest.mark.few(3)
+@pytest.mark.parametrize("num_envs", [1, 3, 4, 5])
+@pytest.mark.parametrize("cls", [PPO, kg.agents.A2C, kg.agents.REINFORCE])
+def test_a_run_goes_on_with_another_number_of_environments(tmp_path, cls, num_envs):
+    def several(num_envs):
+        return SyncVectorEnv([Noise] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+    config = {"batch_size": 16, "n_steps": 8} if cls is PPO else {}
+    if cls is not kg.agents.REINFORCE:
+        config |= {"normalize_rewards": True, "normalize_observations": True}
+    agent = cls(several(2), hidden_units=(8,), seed=0, **config)
+    agent.learn(16)
+    agent.save(tmp_path)
+    with pytest.warns(RunWarning, match=f"The run had 2 environments, this one has {num_envs}"):
+        loaded = cls.load(tmp_path, several(num_envs))
+    np.testing.assert_array_equal(loaded.predict(np.ones((5, 2))), agent.predict(np.ones((5, 2))))
+    assert len(loaded.evaluate(3).returns) == 3 and loaded.steps == agent.steps
+    loaded.learn(16)
+    assert np.isfinite(weights(loaded)).all() and not np.array_equal(weights(loaded), weights(agent))
+
+
+@eager
+@pytest.mark.parametrize("at", [1, 3, 8, 9, 15, 16])
+def test_the_step_after_an_error_starts_a_new_episode(at):
+    class Faulty(Counter):
+        calls = 0
+
+        def step(self, action):
+            self.calls += 1
+            result = super().step(action)
+            if self.calls == at:
+                raise RuntimeError("the machine stumbled")
+            return result
+
+    agent = small(lambda: Faulty(1000), num_envs=1, n_steps=8, batch_size=8)
+    seen, update = [], agent.update
+    agent.update = lambda *rollout: (seen.append(rollout), update(*rollout))[1]
+    for _ in range(3):
+        try:
+            agent.learn(8)
+        except RuntimeError:
+            continue
+    for observations, _, rewards, following, *_ in seen:
+        np.testing.assert_array_equal(following - observations, np.broadcast_to([0.0, 1.0], following.shape))
+        np.testing.assert_array_equal(rewards, following[..., 1])

@@ -108,6 +108,16 @@ def test_the_gradient_is_the_policy_gradient_with_returns_of_whole_episodes(base
 
 
 @eager
+@pytest.mark.parametrize("config", [{}, {"baseline": False}, {"ent_coef": 0.1}], ids=str)
+def test_one_episode_of_one_step_moves_the_policy(config):
+    agent = small(lambda: Bandit(Box(-1.0, 1.0, (1,))), num_envs=1, episodes=1, **config)
+    before = flat(agent.policy.get_weights())
+    agent.learn(1)
+    agent.learn(1)
+    assert np.abs(flat(agent.policy.get_weights()) - before).max() > 1e-5
+
+
+@eager
 def test_the_baseline_learns_the_returns():
     agent = with_sgd(small(**PLAIN, vf_coef=0.5), 1e-3)
     losses_ = agent.learn(1000).history["value_loss"]

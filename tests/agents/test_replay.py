@@ -125,3 +125,69 @@ def test_batches_are_a_function_of_the_key():
     replay.add(*experience(5))
     np.testing.assert_array_equal(sample(replay)[0], sample(replay)[0])
     assert (sample(replay)[0] != sample(replay, seed=1)[0]).any()
+
+
+def chain(num_steps, num_envs, starts=None, episode=7):
+    """Steps [T, N] of environments that count: each observes (count, environment), and is rewarded with 1."""
+    starts = np.zeros(num_envs) if starts is None else np.asarray(starts, float)
+    counts = starts + np.arange(num_steps)[:, None]
+    at = np.stack([counts, np.broadcast_to(np.arange(num_envs), counts.shape)], axis=-1).astype("float32")
+    ends = (counts + 1) % episode == 0
+    return at, counts.astype("int32"), np.ones(counts.shape), at + np.float32([1, 0]), ends & False, ends
+
+
+def check_windows(replay, n_steps):
+    """Each window is of one environment, and moves by as many counts as it has rewards."""
+    observations, _, rewards, following, *_, discounts = sample(replay, 2000, n_steps)
+    steps = np.round(np.log(discounts) / np.log(GAMMA))
+    np.testing.assert_array_equal(following[:, 1], observations[:, 1])
+    np.testing.assert_array_equal(following[:, 0] - observations[:, 0], steps)
+    np.testing.assert_allclose(rewards, (1 - GAMMA**steps) / (1 - GAMMA), rtol=1e-5)
+    return steps
+
+
+GAPS = [[5.0, 5.0], [6.0, 5.0], [5.0, 9.0], [105.0, 50.0], [0.0, 0.0], [4.0, 5.0]]
+
+
+@pytest.mark.few(6)
+@pytest.mark.parametrize("n_steps", [1, 3, 5])
+@pytest.mark.parametrize("capacity", [100, 14])
+@pytest.mark.parametrize("starts", GAPS, ids=str)
+def test_no_window_goes_over_a_gap(starts, capacity, n_steps):
+    replay = replay_of(capacity)
+    replay.add(*chain(5, 2, episode=1000))
+    more = chain(6, 2, starts, episode=1000)
+    replay.cut(more[0][0])
+    replay.add(*more)
+    replay.cut(more[3][-1])
+    steps = check_windows(replay, n_steps)
+    assert steps.max() == n_steps
+
+
+def test_without_a_gap_windows_go_on():
+    replay = replay_of(100)
+    replay.add(*chain(5, 2))
+    before = replay.rows.numpy()
+    replay.cut(chain(1, 2, [5.0, 5.0])[0][0])
+    np.testing.assert_array_equal(replay.rows, before)
+
+
+@pytest.mark.few(8)
+@pytest.mark.parametrize("added", [0, 1, 3, 20, 33, 50])
+@pytest.mark.parametrize("old, new", [(2, 1), (2, 4), (4, 2), (3, 5), (5, 3), (1, 8), (8, 1), (4, 1)])
+def test_a_replay_of_other_environments_is_rearranged(old, new, added):
+    source, replay = replay_of(40, old), replay_of(40, new)
+    for t in range(0, added, 3):  # in pieces, so that the ring goes round
+        piece = min(3, added - t, source.capacity)
+        source.add(*chain(piece, old, np.full(old, t)))
+    replay.restore(source.arrays(), old)
+    total = source.size * old
+    assert replay.size <= replay.capacity and 0 <= total - replay.size * new < max(old, new)
+    assert replay.position == replay.size % replay.capacity
+    if not replay.size:
+        return
+    kept, known = ({tuple(x) for x in each.rows.numpy()[: each.size * each.num_envs, :2]} for each in (replay, source))
+    assert kept <= known and len(kept) == replay.size * new
+    check_windows(replay, 4)
+    replay.add(*chain(4, new, np.full(new, 1000)))
+    check_windows(replay, 4)

@@ -5,7 +5,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from gymnasium.spaces import Box, Discrete, MultiBinary
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from keras.optimizers.schedules import PolynomialDecay
 
 import kgdists as kg
@@ -13,8 +14,9 @@ from kgdists import random
 from kgdists.agents import SAC, SACConfig
 from kgdists.agents.acting import Acting
 from kgdists.agents.files import RunWarning
-from kgdists.agents.soft_values import ExactValues
+from kgdists.agents.soft_values import ExactValues, RelaxedValues
 from tests.agents.helpers import Bandit, Broken, Counter, Noise, Trap, weights
+from tests.marks import exhaustive
 
 eager = pytest.mark.usefixtures("eagerly")
 BOX = Box(np.float32([-1.0, 0.0]), np.float32([3.0, 0.5]))
@@ -358,3 +360,113 @@ def test_what_cannot_be_learned_is_refused(env, config, match):
 def test_wrong_settings_are_refused(config):
     with pytest.raises(ValueError, match=f"`{next(iter(config))}` must be.*Received"):
         SACConfig(**config)
+
+
+ALLOWED = [(50, 2, None), (50, 1, None), (50, 50, None), (4, 3, None), (1000, 2, None), (50, 2, 3.0), (50, 2, 0.69)]
+ALLOWED += [(50, 2, 0.1), (50, 1, 1.0), (2, 2, 0.6), (50, 7, 1.9), (1, 1, None)]
+
+
+@pytest.mark.parametrize("kind", [ExactValues, RelaxedValues])
+@pytest.mark.parametrize("choices, allowed, wanted", ALLOWED)
+def test_the_entropy_aimed_at_is_one_that_the_allowed_choices_have(kind, choices, allowed, wanted):
+    mask = np.zeros((6, choices), bool)
+    mask[:, :allowed] = True
+    observations = {"observation": np.zeros((6, 2), "float32"), "action_mask": tf.constant(mask)}
+    target = float(kind(choices).target_entropy(observations, wanted))
+    highest = math.log(allowed)
+    assert target < highest or highest == target == 0.0
+    assert target == pytest.approx(0.3 * highest if wanted is None else min(wanted, 0.98 * highest))
+    if allowed == choices:
+        assert target == pytest.approx(kind(choices).target_entropy(np.zeros((6, 2)), wanted))
+
+
+class Few(Noise):
+    """Observes which 2 of 50 choices are allowed."""
+
+    action_space = Discrete(50)
+    observation_space = Dict(observation=Noise.observation_space, action_mask=Box(0, 1, (50,), "int8"))
+
+    def _observation(self):
+        mask = np.zeros(50, "int8")
+        mask[self.np_random.choice(50, 2, replace=False)] = 1
+        return {"observation": super()._observation(), "action_mask": mask}
+
+
+@eager
+@pytest.mark.parametrize("discrete", ["exact", *exhaustive("relaxed")])
+def test_the_temperature_of_masked_choices_does_not_run_away(discrete):
+    agent = small(Few, discrete=discrete, learning_rate=0.05, epoch_steps=64, n_steps=2)
+    history = agent.learn(128).history
+    assert history["ent_coef"][-1] < 0.7 and history["critic_loss"][-1] < 100.0
+
+
+class Strict(Noise):
+    """Refuses what is not in its action space."""
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        return super().step(action)
+
+
+@eager
+@pytest.mark.parametrize("discrete", ["exact", *exhaustive("relaxed")])
+def test_a_rate_far_too_high_ends_as_diverged(discrete):
+    with pytest.raises(FloatingPointError, match="Training diverged after 0 steps: .* not finite"):
+        small(Strict, discrete=discrete, learning_rate=1e30, epoch_steps=64).learn(64)
+
+
+class Faulty(Counter):
+    """A counter whose episodes do not end, and that fails at given steps, after it has counted."""
+
+    def __init__(self, *at):
+        super().__init__(10_000)
+        self.at, self.calls = at, 0
+
+    def step(self, action):
+        self.calls += 1
+        result = super().step(action)
+        if self.calls in self.at:
+            raise RuntimeError("the machine stumbled")
+        return result
+
+
+@eager
+@pytest.mark.parametrize(
+    "at", [(19,), (17,), (20, 26), (24,), (25, 26, 27), (32,), (1,), (33, 41), (18,), (23, 47)], ids=str
+)
+@pytest.mark.parametrize("n_steps", [2, *exhaustive(1, 8)])
+def test_every_replayed_transition_is_one_step_whatever_failed(at, n_steps):
+    agent = small(lambda: Faulty(*at), n_step_returns=5, n_steps=n_steps, learning_starts=1000)
+    for _ in range(6):
+        with contextlib.suppress(RuntimeError):
+            agent.learn(16)
+    sampled = agent.replay.sample(
+        tf.constant([0, 0]), 500, *map(tf.constant, (agent.replay.size, agent.replay.position)), 5, 1.0
+    )
+    observations, _, rewards, following, *_ = (x.numpy() for x in sampled)
+    steps = following[:, 1] - observations[:, 1]
+    np.testing.assert_array_equal(following[:, 0], observations[:, 0])  # of one episode
+    assert set(steps) <= {1.0, 2.0, 3.0, 4.0, 5.0} and 5.0 in steps
+    first = observations[:, 1]
+    np.testing.assert_allclose(rewards, steps * first + steps * (steps + 1) / 2)
+
+
+def several(num_envs):
+    return SyncVectorEnv([box_noise] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+@eager
+@pytest.mark.few(2)
+@pytest.mark.parametrize("num_envs", [1, 3, 4, 7])
+def test_a_run_goes_on_with_another_number_of_environments(tmp_path, num_envs):
+    agent = small(several(2), n_step_returns=3)
+    agent.learn(64)
+    agent.save(tmp_path)
+    with pytest.warns(RunWarning, match=f"The run had 2 environments, this one has {num_envs}"):
+        loaded = SAC.load(tmp_path, several(num_envs))
+    assert loaded.replay.size == agent.replay.size * 2 // num_envs
+    assert np.abs(loaded.replay.rows[: loaded.replay.size * num_envs]).sum(axis=1).min() > 0.0
+    np.testing.assert_array_equal(loaded.predict(np.ones((5, 2))), agent.predict(np.ones((5, 2))))
+    assert len(loaded.evaluate(3).returns) == 3
+    loaded.learn(32)
+    assert np.isfinite(weights(loaded)).all()

@@ -4,7 +4,7 @@ import gymnasium
 import pytest
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists.agents import PPOConfig
+from kgdists.agents import A2CConfig, PPOConfig
 from kgdists.agents.tuned import TUNED, default_agent, tuned_config
 from kgdists.cli.agents import AGENTS
 
@@ -32,6 +32,34 @@ def test_tuned_settings_make_a_configuration(env, agent):
         assert name in known.decay or getattr(config, name) == value
 
 
+A2C_SETTINGS = [
+    {},
+    {"n_steps": 5},
+    {"n_steps": 16, "num_envs": 3},
+    {"epoch_steps": 1},
+    {"epoch_steps": 999},
+    {"epoch_steps": 1025},
+    {"n_epochs": 3},
+    {"num_envs": 1, "n_steps": 1, "epoch_steps": 7},
+    {"n_steps": 700},
+]
+
+
+@pytest.mark.parametrize("settings", A2C_SETTINGS, ids=str)
+@pytest.mark.parametrize("total_steps", [1, 2_500, 3_072, 3_073])
+def test_a2c_decays_over_the_gradient_steps_that_it_takes(settings, total_steps):
+    _, config = tuned_config("CartPole-v1", "a2c", A2CConfig, total_steps, **settings)
+    taken, per_update = 0, config.n_steps * config.num_envs
+    steps = 0
+    while steps < total_steps:  # as `learn` counts, in epochs of whole updates
+        in_epoch = 0
+        while in_epoch < config.epoch_steps:
+            in_epoch += per_update
+            taken += config.n_epochs
+        steps += in_epoch
+    assert float(config.learning_rate(taken - 1)) > 0.0 == float(config.learning_rate(taken))
+
+
 @each_row
 @pytest.mark.parametrize("total_steps", [None, 1, 10_000])
 def test_decaying_settings_reach_0_with_the_last_gradient_step(env, agent, total_steps):
@@ -45,7 +73,9 @@ def test_decaying_settings_reach_0_with_the_last_gradient_step(env, agent, total
             gradient_steps = max(1, sum(step >= config.learning_starts for step in steps)) * per_update
         else:
             batch_size = getattr(config, "batch_size", per_update)
-            gradient_steps = -(-total_steps // per_update) * config.n_epochs * per_update // batch_size
+            per_epoch = -(-getattr(config, "epoch_steps", per_update) // per_update) * per_update
+            steps = -(-total_steps // per_epoch) * per_epoch
+            gradient_steps = steps // per_update * config.n_epochs * per_update // batch_size
         schedule = getattr(config, name)
         assert isinstance(schedule, LearningRateSchedule)
         assert float(schedule(0)) == pytest.approx(known.settings[name])

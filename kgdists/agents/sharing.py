@@ -1,0 +1,55 @@
+"""Variables that several models share: trained once, and shared again after a load."""
+
+import keras
+import numpy as np
+
+__all__ = ["places", "share", "trainable"]
+
+
+def trainable(*models):
+    """The weights that models are trained by, each of them once."""
+    return list({id(variable): variable for model in models for variable in model.trainable_variables}.values())
+
+
+def places(models):
+    """Where among the variables of all models together each of them stands first; None if no two models share one."""
+    variables = [variable for model in models for variable in model.variables]
+    first = {id(variable): i for i, variable in reversed([*enumerate(variables)])}
+    found = np.array([first[id(variable)] for variable in variables], int)
+    return None if (found == np.arange(len(found))).all() else found
+
+
+def share(models, found):
+    """Let models that were saved one by one share variables again, as `places` found them.
+
+    Raises
+    ------
+    ValueError
+        If the models have other variables than those were.
+    """
+    variables = [variable for model in models for variable in model.variables]
+    if len(found) != len(variables) or any(
+        variables[i].shape != variable.shape for i, variable in zip(found, variables, strict=True)
+    ):
+        raise ValueError("models that share variables must have those that were saved")
+    replaced = {id(variable): variables[i] for i, variable in zip(found, variables, strict=True)}
+    for model in models:
+        for owner in _owners(model):
+            _replace(owner, replaced)
+    if not np.array_equal(places(models), found):
+        raise ValueError("a layer hides its variables: they cannot be shared again")
+
+
+def _owners(model):
+    layers = model._flatten_layers()
+    generators = (x for layer in layers for x in vars(layer).values() if isinstance(x, keras.random.SeedGenerator))
+    return [*layers, *generators]
+
+
+def _replace(owner, replaced):
+    # A layer has its variables under their names, and in lists of those to train and not to train.
+    for name, x in vars(owner).items():
+        if isinstance(x, keras.Variable) and id(x) in replaced:
+            object.__setattr__(owner, name, replaced[id(x)])
+        elif name in ("_trainable_variables", "_non_trainable_variables"):
+            x[:] = [replaced.get(id(variable), variable) for variable in x]
