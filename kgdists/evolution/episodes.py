@@ -148,7 +148,7 @@ class Episodes:
             lengths[active] += 1
             active = active & ~(terminated | truncated)
             is_cut = active & (lengths >= max_steps)
-            cut += np.count_nonzero(is_cut)
+            cut += int(np.count_nonzero(is_cut))
             active &= ~is_cut
         return returns.reshape(lanes)[:num_rows], lengths.reshape(lanes)[:num_rows], cut
 
