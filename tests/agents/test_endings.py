@@ -197,6 +197,7 @@ def test_a_film_of_a_policy_that_stands_still_ends(few_steps, tmp_path):
 
 
 @eager
+@pytest.mark.exhaustive
 def test_a_run_of_a_policy_that_stands_still_is_written_and_resumed(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("kgdists.evaluation.MAX_STEPS", 2)
     arguments = ["--steps", "32", "--num-envs", "2", "--n-steps", "8", "--batch-size", "16", "--hidden-units", "4"]
