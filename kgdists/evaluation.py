@@ -4,15 +4,18 @@ import dataclasses
 
 import numpy as np
 
-__all__ = ["Evaluation"]
+__all__ = ["MAX_STEPS", "Evaluation", "evaluation_seed", "step_limit"]
+
+MAX_STEPS = 10_000  # of an episode that nothing else ends
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Undiscounted returns and lengths of whole episodes."""
+    """Undiscounted returns and lengths of whole episodes, `cut` of which were cut off at the limit of steps."""
 
     returns: tuple[float, ...]
     lengths: tuple[int, ...]
+    cut: int = 0
 
     @property
     def mean(self):
@@ -25,4 +28,37 @@ class Evaluation:
         return float(np.std(self.returns))
 
     def __str__(self):
-        return f"return {self.mean:.1f} +- {self.std:.1f} over {len(self.returns)} episodes"
+        cut = f", {self.cut} of them cut off after {max(self.lengths)} steps" if self.cut else ""
+        return f"return {self.mean:.1f} +- {self.std:.1f} over {len(self.returns)} episodes{cut}"
+
+
+def evaluation_seed(seed):
+    """The seed of the environments of an evaluation, far from those of trainings and of other evaluations."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+    stream = int.from_bytes(b"evaluate", "big")
+    return int(np.random.SeedSequence(int(seed), spawn_key=(stream,)).generate_state(1)[0]) >> 2  # room for `+ i`
+
+
+def step_limit(envs, max_steps=None, longest=0):
+    """Steps after which an episode is cut off, so that a policy that never ends one cannot keep a program from ending.
+
+    Parameters
+    ----------
+    envs : gymnasium.vector.VectorEnv or gymnasium.Env
+        The limit is never below the one of their own.
+    max_steps : None or int, >= 1
+        None: 10,000, or twice the longest episode so far if that is more.
+    longest : int
+        The longest episode so far.
+
+    Returns
+    -------
+    int
+    """
+    if max_steps is None:
+        own = getattr(getattr(envs, "spec", None), "max_episode_steps", None) or 0
+        return int(max(MAX_STEPS, own, 2 * longest))
+    if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 1:
+        raise ValueError(f"`max_steps` must be None or an int >= 1. Received: max_steps={max_steps!r}")
+    return int(max_steps)

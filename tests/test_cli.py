@@ -478,7 +478,6 @@ def test_an_action_space_without_a_head_is_refused(tmp_path, capsys):
 
 
 @eager
-@pytest.mark.filterwarnings("ignore:.*The reward is a NaN value:UserWarning")
 def test_training_that_diverges_is_one_line(tmp_path, capsys):
     with registered(Broken) as name:
         status = kgdists("train", name, *TINY, "--batch-size", 32, "--out", tmp_path / "run")

@@ -13,7 +13,7 @@ ROOT = Path(kgdists.__file__).parent
 
 # From the ground up: a module imports only from the rows below its own. A package stands above its modules.
 ROWS = [
-    {"evaluation", "plotting.metrics", "procedural"},
+    {"checked_env", "evaluation", "plotting.metrics", "procedural"},
     {"compiled", "numerics", "pytree", "random", "symbolic"},
     {"bounds", "shapes"},
     {
@@ -111,7 +111,7 @@ ROWS = [
     {"agents.files", "agents.sharing", "agents.streams"},
     {"agents.acting", "agents.checkpoint", "agents.diagnostics", "agents.masks", "agents.meanings", "agents.networks"},
     {"agents.checkpoints", "agents.episode_record"},
-    {"agents.distributed", "agents.reward_scaling", "agents.settings", "agents.time_major"},
+    {"agents.distributed", "agents.reward_scaling", "agents.settings", "agents.sync_envs", "agents.time_major"},
     {"agents.async_envs", "agents.native_envs"},
     {"agents.a2c_config", "agents.envs", "agents.es_config", "agents.ppo_config", "agents.proximity", "agents.rollout"},
     {"agents.reinforce_config", "agents.whole_episodes"},

@@ -1,6 +1,7 @@
 """What all agents share: learning in the loop of Keras' callbacks, evaluation, prediction and files."""
 
 import contextlib
+import functools
 import math
 import time
 import warnings
@@ -15,11 +16,13 @@ from kgdists.agents import checkpoint
 from kgdists.agents.acting import Acting, Actor, NotANumber, batched, decider
 from kgdists.agents.distributed import Replicas
 from kgdists.agents.envs import make_envs
+from kgdists.agents.episode_record import records_episodes
 from kgdists.agents.files import RunWarning
 from kgdists.agents.networks import check_trainable, policy_network
 from kgdists.agents.rollout import Rollouts, copied, evaluate
 from kgdists.agents.sharing import places
 from kgdists.agents.streams import stream
+from kgdists.evaluation import evaluation_seed, step_limit
 from kgdists.policy import split_mask
 from kgdists.spaces import check_fits, decode_action
 
@@ -49,6 +52,11 @@ class Agent:
     HAS_REPLICAS = False  # whether updates can be shared out by a strategy
     OF_ENVIRONMENTS = ("discounted_return",)  # state with one number for each environment
     UNDEFINED_AT_TIMES = ("explained_variance",)  # metrics that need not be finite
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _closing_environments(cls.__init__)
 
     def __init__(self, env, *, policy=None, strategy=None, **config):
         self.env = env
@@ -184,28 +192,37 @@ class Agent:
             "length": float(np.mean(lengths)) if lengths else math.nan,
         }
 
-    def evaluate(self, episodes=100, deterministic=True, seed=None):
+    def evaluate(self, episodes=100, deterministic=True, seed=None, max_steps=None):
         """Play whole episodes without training.
+
+        They are played in the environments of the training, whose episodes are brought about again when it goes on.
 
         Parameters
         ----------
         episodes : int, >= 1
         deterministic : bool
             Take the most probable action, or draw one.
-        seed : None or int
-            Of the environments.
+        seed : None or int, >= 0
+            Of the environments: episodes that no training with this seed, nor an evaluation with another, starts with.
+        max_steps : None or int, >= 1
+            Steps after which an episode is cut off, and counted as such. None: 10,000, but no less than the limit of
+            the environment, nor than twice the longest of the last 100 episodes.
 
         Returns
         -------
-        Evaluation, with `mean`, `std`, `returns` and `lengths`.
+        Evaluation, with `mean`, `std`, `returns`, `lengths` and `cut`.
         """
         act = self._decide[bool(deterministic)]
-        if self.env is self.envs:
-            self.rollouts.observations = None  # the next rollout starts with new episodes
-            return evaluate(self.envs, act, episodes, seed)
+        max_steps = step_limit(self.envs, max_steps, max(self.rollouts.recent_lengths, default=0))
+        if seed is not None:
+            seed = evaluation_seed(seed)
+        if self.env is self.envs or records_episodes(self.envs):
+            # An environment may be one of a kind: a robot, a licence.
+            self.rollouts.lend(self._seed_of_environments())
+            return evaluate(self.envs, act, episodes, seed, max_steps)
         num_envs = min(episodes, 100) if isinstance(episodes, int) and episodes > 0 else 1
         with contextlib.closing(make_envs(self.env, num_envs)) as envs:
-            return evaluate(envs, act, episodes, seed)
+            return evaluate(envs, act, episodes, seed, max_steps)
 
     def predict(self, observations, deterministic=True):
         """Actions for the environment.
@@ -297,3 +314,19 @@ class Agent:
         for name, optimizer in self.optimizers.items():
             variables |= {f"{name}_{i}": variable for i, variable in enumerate(optimizer.variables)}
         return variables
+
+
+def _closing_environments(init):
+    """A constructor that closes the environments it has made where it raises."""
+
+    @functools.wraps(init)
+    def made(self, *args, **kwargs):
+        try:
+            init(self, *args, **kwargs)
+        except BaseException:
+            envs = getattr(self, "envs", None)
+            if envs is not None and envs is not self.env:
+                envs.close()
+            raise
+
+    return made

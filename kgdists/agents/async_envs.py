@@ -2,6 +2,8 @@
 
 import contextlib
 import multiprocessing
+import multiprocessing.reduction
+import multiprocessing.util
 import os
 import pickle
 import signal
@@ -10,9 +12,11 @@ import traceback
 
 import numpy as np
 from gymnasium.spaces import Dict, Tuple
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import CloudpickleWrapper, batch_space, create_empty_array
 from keras import tree
+
+from kgdists.agents.sync_envs import SyncEnvs
 
 __all__ = ["AsyncEnvs"]
 
@@ -22,12 +26,13 @@ SECONDS_TO_CLOSE = 10.0
 class AsyncEnvs(VectorEnv):
     """As many environments as functions are given, shared out among processes.
 
-    Each process steps its environments one after the other, as a `SyncVectorEnv` that resets in the step in which an
-    episode ends; so all numbers are those of one `SyncVectorEnv` of all environments, whatever the number of processes.
-    Observations, rewards and ends of episodes come through shared memory, actions and infos through pipes.
+    Each process steps its environments one after the other, as `SyncEnvs`; so all numbers are those of one `SyncEnvs`
+    of all environments, whatever the number of processes. Observations, rewards and ends of episodes come through
+    shared memory, actions and final observations through pipes.
 
     What an environment raises is raised here, with the traceback of its process as the cause. Interrupts by the
-    keyboard are left to the process that steps.
+    keyboard and SIGTERM, which reach the processes too where they are sent to a group, are left to the process that
+    steps. The processes end when this object is closed or is no more, and when that process ends, however it does.
 
     Parameters
     ----------
@@ -57,6 +62,8 @@ class AsyncEnvs(VectorEnv):
         buffers = [context.RawArray("b", max(1, x.nbytes)) for x in tree.flatten(_empty(*spaces))]
         self._arrays = _in_memory(spaces, buffers)
         self._pipes, self._processes = [], []
+        # At exit before `multiprocessing` tells such processes to end by SIGTERM.
+        self._end = multiprocessing.util.Finalize(self, _end, (self._pipes, self._processes), exitpriority=100)
         with _without_main_script():
             for part in self._parts:
                 pipe, other = context.Pipe()
@@ -105,16 +112,7 @@ class AsyncEnvs(VectorEnv):
 
     def close_extras(self, **kwargs):
         """End the processes."""
-        for pipe in self._pipes:
-            with contextlib.suppress(OSError):
-                pipe.send(None)
-        for pipe, process in zip(self._pipes, self._processes, strict=True):
-            process.join(SECONDS_TO_CLOSE)
-            if process.is_alive():
-                process.kill()
-                process.join()
-            process.close()
-            pipe.close()
+        self._end()
 
     def _shared_out(self, values):
         if len(values) != self.num_envs:
@@ -125,10 +123,11 @@ class AsyncEnvs(VectorEnv):
         """Let each process do what is called `name`: a list of what they answer."""
         if self.closed:
             raise ValueError("Environments must not have been closed. Received: closed ones")
+        messages = [_packed((name, given)) for given in arguments]  # all, before one is sent
         try:
-            for pipe, given in zip(self._pipes, arguments, strict=True):
+            for pipe, message in zip(self._pipes, messages, strict=True):
                 with contextlib.suppress(BrokenPipeError):  # no answer will tell
-                    pipe.send((name, given))
+                    pipe.send_bytes(message)
             return self._answers()
         except BaseException as error:
             if not isinstance(
@@ -138,7 +137,9 @@ class AsyncEnvs(VectorEnv):
             raise
 
     def _answers(self):
+        # All, before one is unpacked: what cannot be must not leave others behind, to be taken for later ones.
         answers = [self._answer(*pair) for pair in zip(self._pipes, self._processes, strict=True)]
+        answers = [pickle.loads(answer) for answer in answers]
         for process, (is_good, answer) in zip(self._processes, answers, strict=True):
             if not is_good:
                 error, text = answer
@@ -147,7 +148,7 @@ class AsyncEnvs(VectorEnv):
 
     def _answer(self, pipe, process):
         try:
-            return pipe.recv()
+            return pipe.recv_bytes()
         except (EOFError, ConnectionResetError) as error:
             process.join(SECONDS_TO_CLOSE)
             ended = f"The process of {process.name} has ended, exit code {process.exitcode}"
@@ -163,37 +164,68 @@ class AsyncEnvs(VectorEnv):
         return tree.map_structure(np.copy, self._arrays[0])
 
     def _merged(self, infos):
+        """The final observations of some environments among those of all."""
         merged = {}
         for part, info in zip(self._parts, infos, strict=True):
-            _merge(merged, info, part, self.num_envs)
+            for name, x in info.items():
+                merged.setdefault(name, np.full(self.num_envs, None if x.dtype == object else False))[part] = x
         return merged
 
 
 def _work(pipe, given, part, buffers):
     """What a process does until there is nothing more to do: answer with (whether it went well, what came of it)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    envs = None
+    # Not ignored, as a process that an environment starts would take over.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave_to_parent)
     try:
         makers, spaces = given.fn
-        envs = SyncVectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.SAME_STEP)
+        envs = SyncEnvs(makers, copy=False)
         if (envs.single_observation_space, envs.single_action_space) != spaces[:2]:
             raise ValueError(
                 f"All environments must have the same spaces, {spaces[0]} and {spaces[1]}. "
                 f"Received: {envs.single_observation_space} and {envs.single_action_space}"
             )
         arrays = tree.map_structure(lambda x: x[part], _in_memory(spaces, buffers))
-        pipe.send((True, None))
+        pipe.send_bytes(pickle.dumps((True, None)))
     except Exception as error:
-        pipe.send((False, _portable(error)))
+        pipe.send_bytes(pickle.dumps((False, _portable(error))))
         return
-    while (message := _received(pipe)) is not None:
-        name, arguments = message
+    while message := _received(pipe):
         try:
-            answer = True, _DUTIES[name](envs, arrays, *arguments)
+            name, arguments = pickle.loads(message)
+            answer = _packed((True, _DUTIES[name](envs, arrays, *arguments)))
         except Exception as error:
-            answer = False, _portable(error)
-        pipe.send(answer)
+            answer = pickle.dumps((False, _portable(error)))
+        with contextlib.suppress(OSError):  # the process that steps is gone
+            pipe.send_bytes(answer)
     envs.close()
+
+
+def _leave_to_parent(number, frame):
+    """Do nothing: the process that steps ends this one."""
+
+
+def _packed(message):
+    try:
+        return bytes(multiprocessing.reduction.ForkingPickler.dumps(message))
+    except Exception as error:  # there is no end of what objects raise
+        raise ValueError(
+            "What goes to environments in processes of their own, and what comes from them, must pickle. "
+            f"Received: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+
+
+def _end(pipes, processes):
+    for pipe in pipes:
+        with contextlib.suppress(OSError):
+            pipe.send_bytes(b"")
+    for pipe, process in zip(pipes, processes, strict=True):
+        process.join(SECONDS_TO_CLOSE)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        process.close()
+        pipe.close()
 
 
 def _reset(envs, arrays, seed, options):
@@ -223,9 +255,9 @@ _DUTIES = {
 
 def _received(pipe):
     try:
-        return pipe.recv()
+        return pipe.recv_bytes()
     except (EOFError, ConnectionResetError):  # the process that steps is gone
-        return None
+        return b""
 
 
 def _portable(error):
@@ -259,17 +291,6 @@ def _some(space, actions, part):
     return actions[part]
 
 
-def _merge(merged, infos, part, num_envs):
-    """Write the infos of some environments, arrays, into those of all."""
-    for name, x in infos.items():
-        if isinstance(x, dict):
-            _merge(merged.setdefault(name, {}), x, part, num_envs)
-            continue
-        if name not in merged:
-            merged[name] = np.full(num_envs, None) if x.dtype == object else np.zeros((num_envs, *x.shape[1:]), x.dtype)
-        merged[name][part] = x
-
-
 def _num_processors():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -289,10 +310,13 @@ def _context():
 @contextlib.contextmanager
 def _without_main_script():
     """Start processes that do not run the main script again, since what it defines comes to them by value."""
-    main = sys.modules["__main__"]
-    hidden = {name: getattr(main, name, None) for name in ("__spec__", "__file__")}
+    main = vars(sys.modules["__main__"])
+    names = ("__spec__", "__file__")
+    hidden = {name: main[name] for name in names if name in main}
     try:
-        vars(main).update(dict.fromkeys(hidden))
+        main.update(dict.fromkeys(names))
         yield
     finally:
-        vars(main).update(hidden)
+        for name in names:
+            del main[name]
+        main.update(hidden)

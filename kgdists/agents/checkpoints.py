@@ -84,11 +84,13 @@ class StopOnSignal(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.is_stopped = False
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._stop) for number in self.SIGNALS}
+            # What a shell starts in the background ignores SIGINT, and is to go on doing so.
+            heard = [number for number in self.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._stop) for number in heard}
 
     def on_train_end(self, logs=None):
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before = {}
 
     def _stop(self, number, frame):

@@ -11,6 +11,8 @@ from kgdists.agents.episode_record import EpisodeRecord
 from kgdists.agents.masks import ActionMask, observes_mask
 from kgdists.agents.native_envs import has_native_envs, native_envs
 from kgdists.agents.settings import VECTORIZATIONS
+from kgdists.agents.sync_envs import SyncEnvs
+from kgdists.checked_env import CheckedEnv, WrongReturnError, checked
 
 __all__ = ["make_env", "make_envs"]
 
@@ -22,6 +24,7 @@ def make_envs(env, num_envs, vectorization="sync"):
 
     They reset in the very step in which an episode ends and hand out its final observation in the info, so that no
     reset step ever counts as a step of the environment. Where they observe an action mask, `ActionMask` keeps it apart.
+    What an environment returns is checked and copied by a `CheckedEnv`; infos hold nothing but final observations.
 
     Parameters
     ----------
@@ -40,10 +43,12 @@ def make_envs(env, num_envs, vectorization="sync"):
     Raises
     ------
     ValueError
-        For a single environment, a vector environment of another autoreset mode, or "native" without there being one.
+        For a single environment, a vector environment of another autoreset mode, "native" without there being one, or
+        an environment whose spaces, or whose `reset`, cannot be used.
     """
     if isinstance(env, VectorEnv):
         _check_vector_env(env)
+        _check_members(env)
         return env
     if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
         raise ValueError(
@@ -62,29 +67,32 @@ def make_envs(env, num_envs, vectorization="sync"):
         _check_vector_env(envs)
         return envs
 
-    # Gymnasium's checks of an environment cost time at each step: one of the copies is enough.
-    makers = [functools.partial(make_env, env, is_checked=i == 0) for i in range(num_envs)]
-    if vectorization == "async":
-        return AsyncEnvs(makers)
-    return SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
+    makers = [functools.partial(make_env, env, i) for i in range(num_envs)]
+    return AsyncEnvs(makers) if vectorization == "async" else SyncEnvs(makers)
 
 
-def make_env(env, is_checked=False):
+def make_env(env, index=0):
     """Make one environment as those of `make_envs`, of an id or a function that makes one.
 
     Parameters
     ----------
     env : str or callable
-    is_checked : bool
-        Whether Gymnasium checks what an environment of an id does.
+    index : int
+        Its place among others, which errors name.
 
     Returns
     -------
     gymnasium.Env
     """
-    single = gymnasium.make(env, disable_env_checker=not is_checked) if isinstance(env, str) else env()
+    # `CheckedEnv` takes the place of Gymnasium's own checks, which stop at the first step and cost more.
+    single = checked(gymnasium.make(env, disable_env_checker=True) if isinstance(env, str) else env(), index)
     space = single.observation_space
     if not isinstance(space, Box) and not observes_mask(space, single.action_space):
+        if not space.is_np_flattenable:
+            raise WrongReturnError(
+                f"Environment {index} ({env}) must observe numbers of a fixed count: wrap it in a "
+                f"`gymnasium.ObservationWrapper` that makes them. Received: {space}"
+            )
         has_mask = isinstance(space, Dict) and "action_mask" in space.keys()
         single = ActionMask(single) if has_mask else gymnasium.wrappers.FlattenObservation(single)
     return EpisodeRecord(single)
@@ -104,3 +112,14 @@ def _check_vector_env(envs):
             "A VectorEnv must observe a Box: wrap its environments in `gymnasium.wrappers.FlattenObservation`, or in "
             f"`kgdists.agents.ActionMask`. Received: {space}"
         )
+
+
+def _check_members(envs):
+    """Let Gymnasium's own vector environment check and copy what its environments return."""
+    inner = envs.unwrapped
+    if not isinstance(inner, SyncVectorEnv) or inner.metadata.get("is_checked"):
+        return
+    if not isinstance(inner.envs[0], CheckedEnv):  # wrappers around it may read infos
+        inner.envs = [CheckedEnv(env, i, keeps_info=inner is not envs) for i, env in enumerate(inner.envs)]
+    if inner is envs:
+        inner.metadata = inner.metadata | {"is_checked": True}

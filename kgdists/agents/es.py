@@ -52,6 +52,8 @@ class ES(PolicySearch):
     def __init__(self, env, *, policy=None, **config):
         self.config = ESConfig(**config)
         envs = make_envs(env, 1)
+        if envs is not env:
+            envs.close()  # before others are made: an environment may be one of a kind
         is_masked = not isinstance(envs.single_observation_space, Box) and envs is not env
         options = {name: getattr(self.config, name) for name in SETTINGS}
         if self.config.searcher == "cem":

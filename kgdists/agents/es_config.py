@@ -16,7 +16,10 @@ class ESConfig:
     searcher: str = setting("pgpe", "pgpe, snes, cem, xnes or cmaes")
     popsize: int = setting(100, "solutions of a generation, or at a time with `num_interactions`")
     episodes: int = setting(1, "episodes of each solution, whose fitness is their mean return")
-    max_steps: int | None = setting(None, "steps after which an episode is cut off in the search; never by default")
+    max_steps: int | None = setting(
+        None,
+        "steps after which an episode is cut off; by default 10,000, or the limit of the environment if that is more",
+    )
     num_interactions: int | None = setting(
         None, "draw more solutions until a generation has so many environment steps; one population by default"
     )

@@ -4,6 +4,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Tuple
 
+from kgdists.checked_env import checked
 from kgdists.spaces import encode_mask
 
 __all__ = ["ActionMask", "observes_mask"]
@@ -31,7 +32,7 @@ class ActionMask(gymnasium.Wrapper):
     """
 
     def __init__(self, env):
-        super().__init__(env)
+        super().__init__(checked(env, keeps_info=True))
         space = env.observation_space
         self._is_observed = isinstance(space, Dict) and "action_mask" in space.keys()
         if self._is_observed:

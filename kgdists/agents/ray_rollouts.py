@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
@@ -22,6 +22,7 @@ from kgdists.agents.episode_record import records_episodes
 from kgdists.agents.files import RunWarning
 from kgdists.agents.ppo import PPO
 from kgdists.agents.rollout import Rollouts, copied
+from kgdists.agents.sync_envs import SyncEnvs
 
 HAS_RAY = importlib.util.find_spec("ray") is not None  # an extra, without which there is one process
 if HAS_RAY:
@@ -83,7 +84,7 @@ class RayRollouts(Rollouts):
         num_workers = min(num_workers, num_envs)
         bounds = [num_envs * i // num_workers for i in range(num_workers + 1)]
         self._parts = [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
-        makers = [functools.partial(make_env, agent.env, is_checked=i == 0) for i in range(num_envs)]
+        makers = [functools.partial(make_env, agent.env, i) for i in range(num_envs)]
         self._actor = ray.remote(_Worker).options(**options)
         self._arguments = ray.put((ray.cloudpickle.dumps(makers), _to_bytes(agent.policy))), self.n_steps, num_threads
         self._workers = []
@@ -141,6 +142,9 @@ class RayRollouts(Rollouts):
             leaves = [arrays[f"observations_{i}"] for i in range(len(tree.flatten(like)))]
             self.observations = tree.pack_sequence_as(like, leaves)
 
+    def lend(self, seed=None):
+        """Do nothing: the workers have environments of their own."""
+
     def close(self):
         """Stop the workers. From then on the agent collects by itself, where the workers have ended."""
         self._own.restore(self.arrays(), self._seed)
@@ -197,7 +201,7 @@ class _Worker:
             tf.config.threading.set_intra_op_parallelism_threads(num_threads)
         makers, policy = sources
         makers = ray.cloudpickle.loads(makers)
-        envs = SyncVectorEnv(makers[part], autoreset_mode=AutoresetMode.SAME_STEP)
+        envs = SyncEnvs(makers[part])
         self._rollouts = Rollouts(envs, n_steps)
         self._part, self._num_envs = part, len(makers)
         self._policy = _from_bytes(policy)

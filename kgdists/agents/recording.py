@@ -19,7 +19,7 @@ from PIL import Image
 from kgdists.agents.acting import player
 from kgdists.agents.envs import make_env
 from kgdists.agents.rollout import copied
-from kgdists.evaluation import Evaluation
+from kgdists.evaluation import Evaluation, step_limit
 from kgdists.spaces import check_fits, decode_action
 
 __all__ = ["record"]
@@ -42,7 +42,7 @@ def record(policy, env, file, *, episodes=1, deterministic=True, max_steps=None,
     deterministic : bool
         Take the most probable action, or draw one.
     max_steps : None or int, >= 1
-        Steps after which an episode is cut off.
+        Steps after which an episode is cut off; None: 10,000, but no less than the limit of the environment.
     seed : int, >= 0
         Of the environment and of drawn actions: the same film each time.
 
@@ -119,7 +119,7 @@ def _batch(observation):
 
 def _play(act, episodes, max_steps, seed, single, after_step=lambda: None):
     """Play episodes with the function `act` of observations [1, ...] to actions [1, ...]."""
-    returns, lengths = [], []
+    returns, lengths, limit, cut = [], [], step_limit(single, max_steps), 0
     for episode in range(episodes):
         observation, _ = single.reset(seed=seed if episode == 0 else None)
         total, length, ended = 0.0, 0, False
@@ -128,11 +128,12 @@ def _play(act, episodes, max_steps, seed, single, after_step=lambda: None):
             action = decode_action(single.action_space, tree.map_structure(lambda x: x.numpy()[0], actions))
             observation, reward, terminated, truncated, _ = single.step(action)
             total, length = total + float(reward), length + 1
-            ended = terminated or truncated or length == max_steps
+            ended = terminated or truncated or length == limit
             after_step()
+        cut += not (terminated or truncated)
         returns.append(total)
         lengths.append(length)
-    return Evaluation(tuple(returns), tuple(lengths))
+    return Evaluation(tuple(returns), tuple(lengths), cut)
 
 
 def _record_video(single, play, folder):

@@ -91,7 +91,10 @@ class REINFORCE(Agent):
             self._keys(np.arange(self.config.n_steps) + start) for start in itertools.count(first, self.config.n_steps)
         )
         keys = (key for piece in pieces for key in tf.unstack(piece))
-        return collect_episodes(self.rollouts, lambda observations: act(observations, next(keys)), self.config.episodes)
+        config = self.config
+        return collect_episodes(
+            self.rollouts, lambda observations: act(observations, next(keys)), config.episodes, config.max_steps
+        )
 
     def update(self, observations, actions, rewards, next_observations, terminated, truncated, is_wanted):
         """Improve policy and baseline on episodes: (nested) arrays [T, N, ...] as `Rollouts.collect` returns them.

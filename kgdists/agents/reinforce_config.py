@@ -26,6 +26,10 @@ class REINFORCEConfig:
     num_envs: int = setting(8, "environments stepped together, N")
     vectorization: str = setting("auto", f"how they are stepped: {', '.join(VECTORIZATIONS)}")
     episodes: int = setting(16, "whole episodes for each gradient step")
+    max_steps: int | None = setting(
+        None,
+        "steps after which an episode is cut off; by default 10,000, or the limit of the environment if that is more",
+    )
     learning_rate: float | LearningRateSchedule = setting(3e-3, "of Adam")
     gamma: float = setting(0.99, "discount factor")
     baseline: bool = setting(True, "subtract the estimates of a value function from the returns")
@@ -47,6 +51,7 @@ class REINFORCEConfig:
     def __post_init__(self):
         check_training(self)
         check(self, "episodes", "an int >= 1", is_count)
+        check(self, "max_steps", "None or an int >= 1", lambda x: x is None or is_count(x))
         for name in ("ent_coef", "vf_coef"):
             check(self, name, "a finite number >= 0", lambda x: is_number(x) and x >= 0.0)
         check(self, "max_grad_norm", "None or a finite number > 0", lambda x: x is None or is_positive(x))

@@ -9,8 +9,8 @@ from keras import tree
 
 from kgdists.agents import episode_record
 from kgdists.agents.files import RunWarning
-from kgdists.agents.streams import stream
-from kgdists.evaluation import Evaluation
+from kgdists.checked_env import WrongReturnError, check_batch
+from kgdists.evaluation import Evaluation, step_limit
 from kgdists.spaces import decode_action
 
 __all__ = ["Evaluation", "Rollouts", "copied", "evaluate"]
@@ -33,6 +33,7 @@ class Rollouts:
         self.envs = envs
         self.n_steps = n_steps
         self.seed = seed
+        self._lent, self._repeats = None, True
         self.observations = None
         self.recent_returns = deque(maxlen=100)
         self.recent_lengths = deque(maxlen=100)
@@ -48,11 +49,49 @@ class Rollouts:
 
     def reset(self):
         """Start new episodes in all environments."""
+        self._take_back()
         observations, _ = self.envs.reset(seed=self.seed)
         self.seed = None
         self.observations = copied(observations)
+        self._check(self.observations)
         self._returns = np.zeros(self.envs.num_envs)
         self._lengths = np.zeros(self.envs.num_envs, int)
+
+    @property
+    def observations(self):
+        """Those that the next actions are for, [N, *shape]; None if the next step starts new episodes."""
+        self._take_back()
+        return self._observations
+
+    @observations.setter
+    def observations(self, observations):
+        self._observations = observations
+
+    def lend(self, seed=None):
+        """Let others play in the environments; the episodes being played are brought about again when they go on.
+
+        Parameters
+        ----------
+        seed : None or int
+            Of new episodes, where environments do not repeat theirs.
+        """
+        if self._lent is None:
+            self._lent = self.arrays(), seed
+
+    def _take_back(self):
+        if self._lent is None:
+            return
+        (arrays, seed), self._lent = self._lent, None
+        if "starts" in arrays:
+            self.restore(arrays, seed)
+            if not self._repeats:  # no step follows those that were taken
+                self.observations = None
+        else:
+            self.observations, self.seed = None, seed if self.seed is None else self.seed
+
+    def _check(self, observations, rewards=None):
+        if not self.envs.metadata.get("is_checked"):
+            check_batch(self.envs, observations, rewards)
 
     def collect(self, act):
         """Step the environments T times.
@@ -74,19 +113,36 @@ class Rollouts:
         space, rows = self.envs.single_action_space, []
         self._is_whole = False
         for _ in range(self.n_steps):
-            actions = act(self.observations)
+            actions = act(self._observations)
             observations, rewards, terminated, truncated, info = self.envs.step(decode_action(space, actions))
             observations = next_observations = copied(observations)
+            self._check(observations, rewards)
             ended = terminated | truncated
             if ended.any():
-                next_observations = _with_final(observations, ended, info)
+                next_observations = self._with_final(observations, terminated, ended, info)
             self._count(rewards, ended)
             rows.append(
-                (self.observations, actions, rewards.copy(), next_observations, terminated.copy(), truncated.copy())
+                (self._observations, actions, rewards.copy(), next_observations, terminated.copy(), truncated.copy())
             )
-            self.observations = observations
+            self._observations = observations
         self._is_whole = True
         return tuple(map(_stacked, zip(*rows, strict=True)))
+
+    def _with_final(self, observations, terminated, ended, info):
+        observations = tree.map_structure(np.copy, observations)
+        if "final_obs" not in info:
+            raise WrongReturnError(
+                "A VectorEnv must hand out final observations in the info of `step`, as `final_obs`. "
+                f"Received: an info with {list(info)}"
+            )
+        for i in np.flatnonzero(ended):
+            for x, final in zip(tree.flatten(observations), tree.flatten(info["final_obs"][i]), strict=True):
+                x[i] = final
+            if terminated[i] and not self.envs.metadata.get("is_checked"):  # no value follows it
+                for x in tree.flatten(observations):
+                    np.nan_to_num(x[i : i + 1], copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        self._check(observations)
+        return observations
 
     def _count(self, rewards, ended):
         self._returns += rewards
@@ -99,6 +155,8 @@ class Rollouts:
 
     def arrays(self):
         """Name -> array of what the next rollout follows from, with environments that record their episodes."""
+        if self._lent is not None:
+            return self._lent[0]
         arrays = {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}
         if self.observations is None or not self._is_whole or not episode_record.records_episodes(self.envs):
             return arrays
@@ -117,7 +175,7 @@ class Rollouts:
         """
         for name in ("recent_returns", "recent_lengths"):
             setattr(self, name, deque(arrays[name].tolist(), maxlen=100))
-        self.seed, self.observations = seed, None
+        self.seed, self.observations, self._lent = seed, None, None
         if "starts" not in arrays:
             return
         like = copied(create_empty_array(self.envs.single_observation_space, self.envs.num_envs))
@@ -129,7 +187,7 @@ class Rollouts:
             )
             return
         self.observations, is_same = episode_record.replay(self.envs, arrays, observations, returns, seed)
-        self.seed = None
+        self.seed, self._repeats = None, bool(is_same.all())
         self._returns = np.where(is_same, returns, 0.0)
         self._lengths = np.where(is_same, arrays["lengths"], 0)
         new = np.flatnonzero(~is_same).tolist()
@@ -153,15 +211,7 @@ def copied(observations):
     return {"observation": observations["observation"].astype("float32"), "action_mask": mask}
 
 
-def _with_final(observations, ended, info):
-    observations = tree.map_structure(np.copy, observations)
-    for i in np.flatnonzero(ended):
-        for x, final in zip(tree.flatten(observations), tree.flatten(info["final_obs"][i]), strict=True):
-            x[i] = final
-    return observations
-
-
-def evaluate(envs, act, episodes, seed=None):
+def evaluate(envs, act, episodes, seed=None, max_steps=None):
     """Play whole episodes; how many in which environment is settled before, so that short ones are not favoured.
 
     Parameters
@@ -172,6 +222,9 @@ def evaluate(envs, act, episodes, seed=None):
         As for `Rollouts.collect`.
     episodes : int, >= 1
     seed : None or int, >= 0
+    max_steps : None or int, >= 1
+        Steps after which an episode is cut off and counted as `cut`; see `step_limit`. An environment whose episode
+        was cut off waits until the others have played theirs, and all start anew.
 
     Returns
     -------
@@ -181,20 +234,30 @@ def evaluate(envs, act, episodes, seed=None):
         raise ValueError(f"`episodes` must be an int >= 1. Received: episodes={episodes!r}")
     if seed is not None and (not isinstance(seed, int) or seed < 0):
         raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
-    num_envs, space = envs.num_envs, envs.single_action_space
+    num_envs, space, max_steps = envs.num_envs, envs.single_action_space, step_limit(envs, max_steps)
+    is_checked = envs.metadata.get("is_checked")
     left = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
-    returns, lengths = [], []
-    total, length = np.zeros(num_envs), np.zeros(num_envs, int)
-    observations, _ = envs.reset(seed=stream(seed, "evaluation"))
+    returns, lengths, cut = [], [], 0
     while left.any():
-        actions = decode_action(space, tree.map_structure(np.asarray, act(copied(observations))))
-        observations, rewards, terminated, truncated, _ = envs.step(actions)
-        total += rewards
-        length += 1
-        ended = terminated | truncated
-        counted = ended & (left > 0)
-        returns.extend(total[counted].tolist())
-        lengths.extend(length[counted].tolist())
-        left[counted] -= 1
-        total[ended] = length[ended] = 0
-    return Evaluation(tuple(returns), tuple(lengths))
+        total, length = np.zeros(num_envs), np.zeros(num_envs, int)
+        observations, _ = envs.reset(seed=seed)
+        seed, plays = None, left > 0
+        if not is_checked:
+            check_batch(envs, copied(observations), None)
+        while plays.any():
+            actions = decode_action(space, tree.map_structure(np.asarray, act(copied(observations))))
+            observations, rewards, terminated, truncated, _ = envs.step(actions)
+            if not is_checked:
+                check_batch(envs, copied(observations), rewards)
+            total += rewards
+            length += 1
+            is_cut = ~(terminated | truncated) & (length >= max_steps)
+            ended = terminated | truncated | is_cut
+            counted = ended & plays
+            returns.extend(total[counted].tolist())
+            lengths.extend(length[counted].tolist())
+            cut += np.count_nonzero(is_cut & plays)
+            left[counted] -= 1
+            plays &= (left > 0) & ~is_cut
+            total[ended] = length[ended] = 0
+    return Evaluation(tuple(returns), tuple(lengths), int(cut))

@@ -115,9 +115,10 @@ def read_evaluation(run):
     with damage(file):
         evaluation = json.loads(file.read_text())
         returns, lengths = (tuple(map(float, evaluation[name])) for name in ("returns", "lengths"))
+        cut = int(evaluation.get("cut", 0))  # which version 0.1 did not write
     if not returns or not all(map(math.isfinite, returns)):
         raise damaged(file, "it has no finite returns")
-    return Evaluation(returns, tuple(map(int, lengths)))
+    return Evaluation(returns, tuple(map(int, lengths)), cut)
 
 
 def read_versions(run):

@@ -1,16 +1,22 @@
 """Experience in whole episodes."""
 
+import warnings
+
 import numpy as np
 from keras import tree
+
+from kgdists.agents.files import RunWarning
+from kgdists.evaluation import step_limit
 
 __all__ = ["collect_episodes", "padded"]
 
 
-def collect_episodes(rollouts, act, episodes):
+def collect_episodes(rollouts, act, episodes, max_steps=None):
     """Play new episodes to their end.
 
     How many in which environment is settled before, so that short ones are not favoured. The environments go on
-    together until the last episode ends; what those play that are done before is no part of it.
+    together until the last episode ends; what those play that are done before is no part of it. Where an episode does
+    not end it is cut off, counts as truncated and is the last one of its environment, which a warning says.
 
     Parameters
     ----------
@@ -19,6 +25,8 @@ def collect_episodes(rollouts, act, episodes):
     act : callable
         As for `Rollouts.collect`.
     episodes : int, >= 1
+    max_steps : None or int, >= 1
+        Steps after which an episode is cut off; see `step_limit`.
 
     Returns
     -------
@@ -31,10 +39,26 @@ def collect_episodes(rollouts, act, episodes):
     wanted = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
     recent = rollouts.recent_returns.copy(), rollouts.recent_lengths.copy()
     rollouts.reset()
-    pieces, ended = [], np.zeros(num_envs, int)
+    limit, pieces = step_limit(rollouts.envs, max_steps), []
+    ended, lengths, cut = np.zeros(num_envs, int), np.zeros(num_envs, int), np.zeros(num_envs, bool)
     while (ended < wanted).any():
         pieces.append(rollouts.collect(act))
-        ended += np.sum(pieces[-1][4] | pieces[-1][5], axis=0)
+        _, _, _, _, terminated, truncated = pieces[-1]
+        for at_t, truncated_at_t in zip(terminated, truncated, strict=True):
+            lengths += 1
+            too_long = (lengths >= limit) & ~at_t & ~truncated_at_t & (ended < wanted)
+            truncated_at_t |= too_long
+            ends = at_t | truncated_at_t
+            ended += ends
+            lengths[ends] = 0
+            wanted, cut = np.where(too_long, ended, wanted), cut | too_long
+    if cut.any():
+        warnings.warn(
+            f"{np.count_nonzero(cut)} of {wanted.sum()} episodes were cut off after {limit} steps, where the "
+            "environment does not end them; `max_steps` sets another limit",
+            RunWarning,
+            stacklevel=2,
+        )
     experience = tuple(
         tree.map_structure(lambda *x: np.concatenate(x), *column) for column in zip(*pieces, strict=True)
     )

@@ -23,6 +23,7 @@ from kgdists import plotting
 from kgdists.agents.callbacks import EvaluateAndKeepBest, MetricsFile, ProgressBar
 from kgdists.agents.checkpoints import Checkpoints, StopOnSignal
 from kgdists.agents.files import aside, damage
+from kgdists.checked_env import WrongReturnError
 
 __all__ = ["add_save_every", "alone", "cut_metrics", "evaluated_steps", "go_on", "set_threads"]
 
@@ -98,18 +99,19 @@ def go_on(agent, run, total_steps, save_every, evaluate_every=None):
         print(f"\naborted; `kgdists resume {run}` goes on from {agent.checkpoint}", file=sys.stderr)
         return 130
     except Exception as error:
-        traceback.print_exc()
+        if not isinstance(error, WrongReturnError):  # which says all there is to say
+            traceback.print_exc()
         reason = f"{type(error).__name__} after {agent.steps} steps: {' '.join(str(error).split())}"
         print(f"kgdists: error: {reason}; `kgdists resume {run}` goes on from {agent.checkpoint}", file=sys.stderr)
         return 1
     if stop.is_stopped:
         print(f"stopped after {agent.steps} of {total_steps} steps; `kgdists resume {run}` goes on")
+    if agent.steps:  # before the evaluation, which may take long
+        with aside(run / "learning_curve.png") as file:
+            plotting.learning_curve([run]).savefig(file, dpi=120)
     evaluation = agent.evaluate(100, seed=agent.config.seed)
     with aside(run / "evaluation.json") as file:
         file.write_text(json.dumps(dataclasses.asdict(evaluation) | {"steps": agent.steps}) + "\n")
-    if agent.steps:
-        with aside(run / "learning_curve.png") as file:
-            plotting.learning_curve([run]).savefig(file, dpi=120)
     seconds = time.perf_counter() - start
     print(f"{agent.env}: {evaluation} after {agent.steps} steps, {seconds:.1f} s; saved in {run}")
     return 0

@@ -11,6 +11,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 from keras import tree
 
+from kgdists.checked_env import check_batch, checked
+from kgdists.evaluation import step_limit
 from kgdists.spaces import decode_action, encode_mask
 
 __all__ = ["Episodes", "Moments", "Played"]
@@ -27,11 +29,15 @@ class Moments:
 
 @dataclasses.dataclass(frozen=True)
 class Played:
-    """Undiscounted returns and lengths of the episodes, arrays [N, E], and the moments of what was observed."""
+    """Undiscounted returns and lengths of the episodes, arrays [N, E], and the moments of what was observed.
+
+    `cut` of the episodes were cut off at the limit of steps.
+    """
 
     returns: np.ndarray
     lengths: np.ndarray
     moments: Moments | None
+    cut: int = 0
 
 
 class Episodes:
@@ -47,27 +53,29 @@ class Episodes:
     num_envs : int, >= 1
         Of a vector environment that is given, its own number counts.
     max_steps : None or int, >= 1
-        Steps after which an episode is cut off.
+        Steps after which an episode is cut off; see `kgdists.evaluation.step_limit`.
     """
 
     def __init__(self, env, num_envs, max_steps=None):
-        if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 1):
-            raise ValueError(f"`max_steps` must be None or an int >= 1. Received: max_steps={max_steps!r}")
-        self.max_steps = max_steps
+        step_limit(env, max_steps)  # before there is anything to close
         self._is_given = isinstance(env, VectorEnv)
         self.envs = _vector_env(env, num_envs)
+        self._is_checked = isinstance(self.envs, _Separate)
         space = self.envs.single_observation_space
         if not isinstance(space, Box) and not _observes_mask(space, self.envs.single_action_space):
             raise ValueError(
                 f"Environments must observe a Box, or a dict as `kgdists.agents.ActionMask` makes it. Received: {space}"
             )
         self.num_envs = self.envs.num_envs
+        self.max_steps = step_limit(self.envs, max_steps)
 
     def example(self):
         """One observation of ones, behind a batch axis."""
         return _float32(create_empty_array(self.envs.single_observation_space, 1, np.ones))
 
-    def play(self, members, rows, episodes, seed, *, sample_actions=False, with_moments=False):
+    def play(
+        self, members, rows, episodes, seed, *, sample_actions=False, with_moments=False, total=None, max_steps=None
+    ):
         """Let each member play so many episodes.
 
         Parameters
@@ -83,6 +91,10 @@ class Episodes:
             Draw actions instead of taking the most probable ones.
         with_moments : bool
             Also take the moments of the observations.
+        total : None or int
+            Play only so many episodes in all, the first ones in the order of members and episodes.
+        max_steps : None or int
+            The limit of these episodes, None that of all.
 
         Returns
         -------
@@ -97,24 +109,30 @@ class Episodes:
         size = self.num_envs // episodes
         returns, lengths = np.zeros((len(rows), episodes)), np.zeros((len(rows), episodes), int)
         sums = _Sums() if with_moments else None
+        total, cut = len(rows) * episodes if total is None else total, 0
         for first in range(0, len(rows), size):
-            wave = rows[first : first + size]
-            total, length = self._wave(members, wave, episodes, (*seed, first), sample_actions, sums)
-            returns[first : first + size], lengths[first : first + size] = total, length
-        return Played(returns, lengths, sums.moments() if with_moments else None)
+            block = slice(first, first + size)
+            count = min(total - first * episodes, self.num_envs)
+            returns[block], lengths[block], num_cut = self._wave(
+                members, rows[block], episodes, (*seed, first), sample_actions, sums, count, max_steps or self.max_steps
+            )
+            cut += num_cut
+        return Played(returns, lengths, sums.moments() if with_moments else None, cut)
 
-    def _wave(self, members, rows, episodes, seed, sample_actions, sums):
+    def _wave(self, members, rows, episodes, seed, sample_actions, sums, count, max_steps):
         size, num_rows = self.num_envs // episodes, len(rows)
-        active = np.repeat(np.arange(size) < num_rows, episodes)
+        active = np.arange(self.num_envs) < min(count, num_rows * episodes)
         rows = np.concatenate([rows, np.repeat(rows[-1:], size - num_rows, axis=0)])  # one compiled program for all
         first, *path = seed  # which, as a spawn key, tells paths apart that differ by zeros at their ends
         env_seed, noise_seed = np.random.SeedSequence(first, spawn_key=path).generate_state(2).tolist()
         observations, _ = self.envs.reset(seed=env_seed % 2**31)
         returns, lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
         lanes = (size, episodes)
-        act, weights = None, tf.constant(rows)
+        act, weights, cut = None, tf.constant(rows), 0
         while active.any():
             observations = _float32(observations)
+            if not self._is_checked:
+                check_batch(self.envs, observations, None, active)
             if sums is not None:
                 sums.add(observations, active)
             inputs = tree.map_structure(lambda x: x.reshape(*lanes, *x.shape[1:]), observations)
@@ -124,12 +142,15 @@ class Episodes:
             actions = tree.map_structure(lambda x: x.numpy().reshape(-1, *x.shape[2:]), actions)
             actions = decode_action(self.envs.single_action_space, actions)
             observations, rewards, terminated, truncated, _ = self._step(actions, active)
+            if not self._is_checked:
+                check_batch(self.envs, None, rewards, active)
             returns[active] += rewards[active]
             lengths[active] += 1
             active = active & ~(terminated | truncated)
-            if self.max_steps is not None:
-                active &= lengths < self.max_steps
-        return returns.reshape(lanes)[:num_rows], lengths.reshape(lanes)[:num_rows]
+            is_cut = active & (lengths >= max_steps)
+            cut += int(np.count_nonzero(is_cut))
+            active &= ~is_cut
+        return returns.reshape(lanes)[:num_rows], lengths.reshape(lanes)[:num_rows], cut
 
     def _step(self, actions, active):
         return self.envs.step(actions, active) if isinstance(self.envs, _Separate) else self.envs.step(actions)
@@ -168,6 +189,7 @@ class _Separate:
     def __init__(self, env, num_envs):
         self.num_envs = num_envs
         self.envs = [_single_env(env, i) for i in range(num_envs)]
+        self.spec = self.envs[0].spec
         self.single_observation_space = self.envs[0].observation_space
         self.single_action_space = self.envs[0].action_space
         self._actions = batch_space(self.single_action_space, num_envs)
@@ -223,8 +245,7 @@ def _native(env, num_envs):
 
 
 def _single_env(env, i):
-    # Gymnasium's checks of an environment cost time at each step: one of the copies is enough.
-    single = gymnasium.make(env, disable_env_checker=i > 0) if isinstance(env, str) else env()
+    single = checked(gymnasium.make(env, disable_env_checker=True) if isinstance(env, str) else env(), i)
     space = single.observation_space
     if isinstance(space, Dict) and "action_mask" in space.keys():
         return single

@@ -1,14 +1,14 @@
 """Search for the weights of a policy on a Gymnasium environment."""
 
-import contextlib
 import time
+import warnings
 from collections import deque
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from kgdists.evaluation import Evaluation
+from kgdists.evaluation import Evaluation, step_limit
 from kgdists.evolution import loop
 from kgdists.evolution.cem import CEM
 from kgdists.evolution.cmaes import CMAES
@@ -48,7 +48,7 @@ class PolicySearch:
     episodes : int, >= 1
         Of each solution, whose fitness is their mean return.
     max_steps : None or int, >= 1
-        Steps after which an episode is cut off.
+        Steps after which an episode is cut off. None: 10,000, but no less than the limit of the environment.
     num_interactions : None or int
         More solutions are drawn until the steps of a generation are so many: short episodes make large populations. The
         update is compiled anew for each size of a population, a multiple of `popsize`.
@@ -106,7 +106,7 @@ class PolicySearch:
             raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
         if isinstance(searcher, str) and searcher not in SEARCHERS:
             raise ValueError(f"`searcher` must be one of {', '.join(SEARCHERS)}. Received: searcher={searcher!r}")
-        self.env = self._played_env = env
+        self.env = env
         self.policy = policy
         self.popsize, self.popsize_max, self.num_interactions = popsize, popsize_max, num_interactions
         self.num_episodes, self.sample_actions = episodes, sample_actions
@@ -129,6 +129,7 @@ class PolicySearch:
         self.state = self.searcher.init()
         self.steps = 0
         self.is_sound = True  # not so in the middle of a change
+        self._has_said_cut = max_steps is not None
         self.recent_returns, self.recent_lengths = deque(maxlen=100), deque(maxlen=100)
         self._compiled_ask = tf.function(self._ask, jit_compile=True, autograph=False)
         self._compiled_tell = tf.function(self._tell, jit_compile=True, autograph=False)
@@ -157,7 +158,7 @@ class PolicySearch:
         Raises
         ------
         FloatingPointError
-            If no fitness of a generation is a number.
+            If the center or the standard deviation stops being finite; the search stays as it was before.
         """
         _check_count("total_steps", total_steps)
         return self._search(lambda generations, steps: steps < total_steps, callbacks)
@@ -191,16 +192,25 @@ class PolicySearch:
         samples, played = self._population()  # an environment's error leaves the search as it is
         fitnesses = np.concatenate([block.returns.mean(axis=1) for block in played])
         lengths = np.concatenate([block.lengths for block in played])
-        if not np.isfinite(fitnesses).any():
-            raise FloatingPointError(f"The search diverged after {self.steps} steps: no return is a finite number")
+        state, center, stdev = self._compiled_tell(self.state, samples, tf.constant(fitnesses))
+        if not (np.isfinite(center).all() and np.isfinite(stdev)):
+            raise FloatingPointError(f"The search diverged after {self.steps} steps: its center or stdev is not finite")
         self.is_sound = False
-        fitness_tensor = tf.constant(fitnesses)
-        self.state, center, stdev = self._compiled_tell(self.state, samples, fitness_tensor)
+        self.state = state
         self._members.assign(center)
         for layer in self._normalizations:
             for block in played:
                 layer.update_moments(**vars(block.moments))
         self.steps += int(lengths.sum())
+        cut = sum(block.cut for block in played)
+        if cut and not self._has_said_cut:
+            self._has_said_cut = True
+            warnings.warn(
+                f"{cut} of {lengths.size} episodes were cut off after {lengths.max()} steps, where the environment "
+                "does not end them; `max_steps` sets another limit",
+                UserWarning,
+                stacklevel=3,
+            )
         for block in played:
             self.recent_returns.extend(block.returns.ravel().tolist())
             self.recent_lengths.extend(block.lengths.ravel().tolist())
@@ -248,8 +258,8 @@ class PolicySearch:
         state = self.searcher._tell_asked(state, samples, fitnesses)
         return state, self.searcher.decode(state.distribution.mu), loop.stdev(state.distribution)
 
-    def evaluate(self, episodes=100, deterministic=True, seed=None):
-        """Play whole episodes with the center's weights, without searching.
+    def evaluate(self, episodes=100, deterministic=True, seed=None, max_steps=None):
+        """Play whole episodes with the center's weights, without searching, in the environments of the search.
 
         Parameters
         ----------
@@ -258,21 +268,33 @@ class PolicySearch:
             Take the most probable action, or draw one.
         seed : None or int, >= 0
             Of the environments and the drawn actions.
+        max_steps : None or int, >= 1
+            Steps after which an episode is cut off, and counted as such. None: 10,000, but no less than the limit of
+            the environment, nor than twice the longest of the last 100 episodes.
 
         Returns
         -------
-        Evaluation, with `mean`, `std`, `returns` and `lengths`.
+        Evaluation, with `mean`, `std`, `returns`, `lengths` and `cut`.
         """
         _check_count("episodes", episodes)
         if seed is not None and (not isinstance(seed, int) or seed < 0):
             raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+        max_steps = step_limit(self._episodes.envs, max_steps, max(self.recent_lengths, default=0))
         seed = np.random.default_rng().integers(2**31).item() if seed is None else seed
-        with contextlib.closing(Episodes(self._played_env, min(episodes, 100))) as played:
-            # Each environment plays the same number, so that short episodes are not favoured.
-            rows = np.tile(self._members.weights(), (-(-episodes // played.num_envs), 1))
-            played = played.play(self._members, rows, played.num_envs, (seed,), sample_actions=not deterministic)
+        # Each environment plays the same number, so that short episodes are not favoured.
+        num_envs = self._episodes.num_envs
+        rows = np.tile(self._members.weights(), (-(-episodes // num_envs), 1))
+        played = self._episodes.play(
+            self._members,
+            rows,
+            num_envs,
+            (seed,),
+            sample_actions=not deterministic,
+            total=episodes,
+            max_steps=max_steps,
+        )
         returns, lengths = (x.ravel()[:episodes].tolist() for x in (played.returns, played.lengths))
-        return Evaluation(tuple(returns), tuple(lengths))
+        return Evaluation(tuple(returns), tuple(lengths), played.cut)
 
     def arrays(self):
         """All that a search remembers beside its policy, a dict of arrays."""

@@ -130,7 +130,7 @@ class Trap(gymnasium.Env):
 
 
 class Broken(Noise):
-    """Rewards with NaN from a given step on."""
+    """Rewards with more than a loss can hold from a given step on."""
 
     def __init__(self, first_bad_step=0):
         self.steps_left = first_bad_step
@@ -138,7 +138,7 @@ class Broken(Noise):
     def step(self, action):
         observation, reward, *rest = super().step(action)
         self.steps_left -= 1
-        return observation, reward if self.steps_left >= 0 else np.nan, *rest
+        return observation, reward if self.steps_left >= 0 else 1e30, *rest
 
 
 def counters(*lengths, **options):

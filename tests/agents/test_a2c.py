@@ -164,7 +164,7 @@ def test_the_same_seed_gives_the_same_history_and_weights():
 
 
 @eager
-def test_nan_rewards_stop_the_training():
+def test_rewards_that_no_loss_can_hold_stop_the_training():
     with pytest.raises(FloatingPointError, match="Training diverged after 16 steps: .*value_loss"):
         small(lambda: Broken(8)).learn(64)
 

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -14,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 def saved(path):
-    return sorted(int(file.stem) for file in (path / "checkpoints").glob("*.zip"))
+    return sorted(int(file.stem) for file in (path / "checkpoints").glob("*.zip") if file.stem.isdecimal())
 
 
 class Note(keras.callbacks.Callback):
@@ -69,12 +71,14 @@ def test_a_search_is_saved_too(tmp_path):
     np.testing.assert_equal(loaded.arrays(), search.arrays())
 
 
-@pytest.mark.filterwarnings("ignore:.*The reward is a NaN value:UserWarning")
 def test_a_search_that_diverges_names_its_last_good_checkpoint(tmp_path):
-    search = ES(Broken, searcher="snes", popsize=4, hidden_units=(4,), stdev_init=0.5, seed=0)
+    options = {"stdev_init": 1e4, "center_learning_rate": 3e38, "seed": 0}
+    search = ES(Bandit, searcher="snes", popsize=4, hidden_units=(4,), **options)
     search.save(tmp_path)
-    with pytest.raises(FloatingPointError, match=r"after 0 steps: .*number. The last good checkpoint is .*0\.zip"):
-        search.learn(1)
+    with pytest.raises(FloatingPointError, match=r"after 0 steps: .*finite. The last good checkpoint is .*0\.zip"):
+        for _ in range(9):
+            search.learn(1)
+    assert np.isfinite(search.policy.get_weights()[0]).all() and ES.load(tmp_path, Bandit).steps == 0
 
 
 @pytest.mark.exhaustive
@@ -187,3 +191,62 @@ def test_another_thread_learns_without_signals(monkeypatch):
     thread.start()
     thread.join()
     assert result[0].history["steps"] == [16]
+
+
+def test_what_ignores_interrupts_goes_on_doing_so_and_still_stops_at_sigterm(monkeypatch):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as for what a shell starts in the background
+    try:
+        monkeypatch.setattr(Signals, "left", 20)
+        monkeypatch.setattr(Signals, "numbers", (signal.SIGINT, signal.SIGINT, signal.SIGTERM))
+        agent, stop = small(Signals), StopOnSignal(lambda text: None)
+        agent.learn(80, [stop])
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert agent.steps == 32 and stop.is_stopped
+
+
+TERMINATED = """
+import sys
+from kgdists.cli import main
+
+sys.exit(main(sys.argv[1:]))
+"""
+TRAINING = ["train", "CartPole-v1", "--agent", "ppo", "--steps", "200000", "--num-envs", "4", "--n-steps", "16"]
+TRAINING += ["--batch-size", "64", "--n-epochs", "1", "--hidden-units", "4", "--save-every", "0"]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("is_background", [False, True])
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_a_training_whose_process_group_is_told_to_end_is_saved(vectorization, is_background, tmp_path):
+    run, log = tmp_path / "run", tmp_path / "log"
+    command = [sys.executable, "-c", TERMINATED, *TRAINING, "--vectorization", vectorization, "--out", str(run)]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if is_background else signal.default_int_handler)
+    try:
+        with log.open("w") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        end = time.monotonic() + 120.0
+        while max(saved(run), default=0) < 256 and time.monotonic() < end:
+            time.sleep(0.01)
+        before = max(saved(run))
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(120.0) == 0, log.read_text()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    text = log.read_text()
+    assert "stopped after" in text and "Traceback" not in text
+    assert max(saved(run)) >= before and PPO.load(run).steps == max(saved(run))
+    end = time.monotonic() + 20.0  # no process is left in the group
+    while time.monotonic() < end:
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("processes were left behind")

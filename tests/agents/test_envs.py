@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -189,7 +190,9 @@ def test_environments_in_processes_give_the_very_numbers_of_one_process(make_asy
     for seed in (3, [5, 1, 2, 2, 0], None):
         assert_same(one.reset(seed=seed), other.reset(seed=seed))
         for _ in range(20):
-            assert_same(one.step(np.zeros(5, int)), other.step(np.zeros(5, int)))
+            *numbers, info = one.step(np.zeros(5, int))
+            finals = {name: x for name, x in info.items() if name.endswith("final_obs")}
+            assert_same((*numbers, finals), other.step(np.zeros(5, int)))
 
 
 @pytest.mark.parametrize("where", ["observation", "info"])
@@ -330,13 +333,94 @@ def test_closed_environments_leave_no_processes(make_async):
     assert not any(map(is_running, pids))
 
 
+class Refusing:
+    """Pickles, or unpickles, only at times."""
+
+    def __init__(self, when):
+        self.when = when
+
+    def __reduce__(self):
+        if self.when == "pickled":
+            raise TypeError("no copies of it")
+        return _refuse, ()
+
+
+def _refuse():
+    raise TypeError("no copies of it")
+
+
+@pytest.mark.parametrize("value", [lambda: 1, Refusing("pickled"), Refusing("unpickled"), (x for x in "ab")])
+def test_processes_stay_in_step_after_what_does_not_pickle(value, make_async):
+    envs = make_async(Counter)
+    envs.reset(seed=0)
+    for values in (value, [3, 3, 3, 3, value]):
+        with pytest.raises((TypeError, ValueError), match="pickle|no copies"):
+            envs.set_attr("length", values)
+    envs.set_attr("length", [1, 2, 3, 4, 5])
+    assert envs.get_attr("length") == (1, 2, 3, 4, 5)
+    assert envs.get_attr("end") == ("terminated",) * 5
+
+
+@pytest.mark.parametrize("when", ["pickled", "unpickled"])
+def test_processes_stay_in_step_after_an_answer_that_does_not_pickle(when, make_async):
+    class Odd(Counter):
+        def odd(self):
+            return Refusing(when) if self.length == 7 else lambda: 1
+
+    envs = make_async(Odd)
+    envs.reset(seed=0)
+    envs.set_attr("length", [1, 2, 3, 4, 7])
+    with pytest.raises((TypeError, ValueError), match="pickle|no copies"):
+        envs.call("odd")
+    assert envs.get_attr("length") == (1, 2, 3, 4, 7)
+
+
+def test_processes_leave_signals_to_the_one_that_steps(make_async):
+    envs = make_async(Noise)
+    envs.reset(seed=0)
+    for process in envs._processes:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(process.pid, number)
+    time.sleep(0.1)
+    expected = SyncVectorEnv([Noise] * 5, autoreset_mode=AutoresetMode.SAME_STEP)
+    expected.reset(seed=0)
+    np.testing.assert_array_equal(envs.step(np.zeros(5, int))[0], expected.step(np.zeros(5, int))[0])
+
+
+@pytest.mark.parametrize("end", ["", "raise SystemExit(3)", "raise ValueError", "os.kill(os.getpid(), signal.SIGTERM)"])
+@pytest.mark.exhaustive
+def test_processes_end_with_the_one_that_steps_however_that_ends(end, tmp_path):
+    code = f"""
+        import os, signal
+        from kgdists.agents.async_envs import AsyncEnvs
+        from tests.agents.helpers import Noise
+        if __name__ == "__main__":
+            envs = AsyncEnvs([Noise] * 2, 2)
+            envs.reset()
+            print(*[process.pid for process in envs._processes], flush=True)
+            {end}
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    printed = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=60).stdout
+    deadline = time.monotonic() + 20.0
+    while any(map(is_running, map(int, printed.split()))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(printed.split()) == 2 and not any(map(is_running, map(int, printed.split())))
+
+
+def test_a_main_module_without_a_file_is_left_without_one(monkeypatch):
+    main = sys.modules["__main__"]
+    monkeypatch.delattr(main, "__file__", raising=False)  # as in a notebook
+    AsyncEnvs([Noise], 1).close()
+    assert not hasattr(main, "__file__")
+
+
 def test_forgotten_environments_leave_no_processes():
     envs = AsyncEnvs([Noise], 1)
-    process = envs._processes[0]
+    pid = envs._processes[0].pid
     del envs
     gc.collect()
-    process.join(60.0)
-    assert process.exitcode == 0
+    assert not is_running(pid)
 
 
 def is_running(pid):

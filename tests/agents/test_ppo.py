@@ -662,7 +662,7 @@ def test_without_a_finished_episode_the_return_is_unknown():
 @pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("first_bad_step, steps", [(0, 0), (20, 32)])
-def test_nan_rewards_stop_the_training_and_name_the_steps(first_bad_step, steps):
+def test_rewards_that_no_loss_can_hold_stop_the_training_and_name_the_steps(first_bad_step, steps):
     with pytest.raises(FloatingPointError, match=f"after {steps} steps: .*value_loss.* not finite"):
         small(lambda: Broken(first_bad_step)).learn(160)
 

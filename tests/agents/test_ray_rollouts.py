@@ -34,6 +34,13 @@ CLUSTER = """
 
 
     class Marked(Noise):
+        buffer = None
+
+        def _observation(self):  # which it writes the next one over
+            self.buffer = np.zeros(2, "float32") if self.buffer is None else self.buffer
+            self.buffer[:] = super()._observation()
+            return self.buffer
+
         def step(self, action):
             if (marks / "fail").exists():
                 raise ZeroDivisionError("An environment of its own mind.")

@@ -213,7 +213,7 @@ def test_epochs_are_numbered_through():
 
 
 @eager
-def test_nan_rewards_stop_the_training():
+def test_rewards_that_no_loss_can_hold_stop_the_training():
     with pytest.raises(FloatingPointError, match="Training diverged after 0 steps: .*policy_loss"):
         small(lambda: Broken(3)).learn(64)
 

@@ -38,7 +38,7 @@ def test_every_environment_plays_one_whole_episode(members, end):
 def test_an_environment_whose_episode_has_ended_is_not_stepped(members):
     episodes = Episodes(counters(2, 5), 2)
     episodes.play(members, rows_of(members, 2), 1, (0,))
-    assert [len(env.actions) for env in episodes.envs.envs] == [2, 5]
+    assert [len(env.unwrapped.actions) for env in episodes.envs.envs] == [2, 5]
 
 
 def test_a_population_larger_than_the_environments_plays_in_waves(members):

@@ -1,0 +1,281 @@
+"""What environments return, looked at where it comes in."""
+
+import copy
+import inspect
+from collections.abc import Mapping
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
+
+__all__ = ["CheckedEnv", "WrongReturnError", "check_batch", "checked"]
+
+LARGEST = float(np.finfo("float32").max)  # which networks and statistics can take
+STEP = "a tuple (observation, reward, terminated, truncated, info)"
+
+
+class WrongReturnError(ValueError):
+    """An environment returned something that cannot be learned from."""
+
+
+def checked(env, index=0, keeps_info=False):
+    """The environment as a `CheckedEnv`, unless it is one already."""
+    return env if (getattr(env, "metadata", None) or {}).get("is_checked") else CheckedEnv(env, index, keeps_info)
+
+
+class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
+    """Check and copy what an environment returns, so that nothing it does later or did wrong reaches a training.
+
+    Observations must be values of the observation space, finite as float32; they come as copies. Only the final
+    observation of a terminated episode may hold numbers that are not finite, since no value follows it: they become 0.
+    Rewards must be finite numbers as well. Bounds of a Box are not checked.
+
+    Parameters
+    ----------
+    env : gymnasium.Env
+    index : int
+        Its place among others, which errors name.
+    keeps_info : bool
+        Whether infos are handed on; else only the action mask is, so that nothing in an info can end a training.
+    """
+
+    def __init__(self, env, index=0, keeps_info=False):
+        gymnasium.utils.RecordConstructorArgs.__init__(self, index=index, keeps_info=keeps_info)
+        name = _name(env)
+        if not isinstance(env, gymnasium.Env):
+            raise WrongReturnError(f"{name} must be a gymnasium.Env. Received: {_short(env)}")
+        for which in ("observation_space", "action_space"):
+            space = getattr(env, which, None)
+            if not isinstance(space, Space):
+                raise WrongReturnError(
+                    f"{name} must have a `{which}`, a space of `gymnasium.spaces`. Received: {_short(space)}"
+                )
+        _check_reset(env, name)
+        super().__init__(env)
+        self.metadata = dict(env.metadata or {}) | {"is_checked": not keeps_info}
+        self._called = f"Environment {index} ({name})"
+        self._keeps_info, self._space = keeps_info, env.observation_space
+        # What most observations are told by, at each step: properties of a space take as long as a small array.
+        self._dtype, self._shape = (self._space.dtype, self._space.shape) if type(self._space) is Box else (None, None)
+        self._is_float = self._dtype is not None and self._dtype.kind == "f"
+        self._length = 0
+
+    def reset(self, *, seed=None, options=None):
+        self._length = 0
+        try:
+            returned = self.env.reset(seed=seed, options=options)
+        except FloatingPointError as error:
+            raise self._error("`reset` must not raise a FloatingPointError", error) from error
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise self._error("`reset` must return a tuple (observation, info)", returned)
+        return self._observation(returned[0]), self._info(returned[1])
+
+    def step(self, action):
+        self._length += 1
+        try:
+            returned = self.env.step(action)
+        except FloatingPointError as error:  # which would mean that the training has diverged
+            raise self._error("`step` must not raise a FloatingPointError", error) from error
+        if not isinstance(returned, (tuple, list)) or len(returned) != 5:
+            raise self._error(f"`step` must return {STEP}", returned)
+        observation, reward, terminated, truncated, info = returned
+        if type(reward) is not float or not -LARGEST <= reward <= LARGEST:
+            reward = self._reward(reward)
+        if type(terminated) is not bool:
+            terminated = self._flag("terminated", terminated)
+        if type(truncated) is not bool:
+            truncated = self._flag("truncated", truncated)
+        info = self._info(info) if self._keeps_info or type(info) is not dict or info else {}
+        return self._observation(observation, terminated), reward, terminated, truncated, info
+
+    def _observation(self, x, is_final=False):
+        if type(x) is np.ndarray and x.dtype is self._dtype and x.shape == self._shape:
+            x = x.copy()
+            if not self._is_float or _is_finite(x):
+                return x
+        try:
+            return _value(self._space, x, "observation", is_final)
+        except _Wrong as error:
+            raise self._error(*error.args) from error.__cause__
+
+    def _reward(self, reward):
+        try:
+            x = np.asarray(reward)
+        except Exception:  # there is no end of what objects raise
+            x = np.asarray(None)
+        if x.shape or x.dtype.kind not in "biuf":
+            raise self._error("the reward must be one number", reward)
+        if not -LARGEST <= x <= LARGEST:
+            raise self._error("the reward must be finite, as a float32", reward)
+        return float(x)
+
+    def _flag(self, name, flag):
+        try:
+            x = np.asarray(flag)
+        except Exception:
+            x = np.asarray(None)
+        if x.shape or x.dtype.kind not in "biuf" or x not in (0, 1):
+            raise self._error(f"`{name}` must be a bool", flag)
+        return bool(x)
+
+    def _info(self, info):
+        if self._keeps_info:
+            return info if isinstance(info, dict) else {}
+        if isinstance(info, Mapping) and "action_mask" in info:
+            return {"action_mask": info["action_mask"]}
+        return {}
+
+    def _error(self, rule, received):
+        if isinstance(received, tuple) and len(received) not in (2, 5):
+            received = f"{len(received)} values, {_short(received)}"
+        elif not isinstance(received, _Found):
+            received = _short(received)
+        return WrongReturnError(f"{self._called}, step {self._length} of its episode: {rule}. Received: {received}")
+
+
+class _Wrong(Exception):
+    """A rule, and what does not keep it."""
+
+
+class _Found(str):
+    """What was received, in words."""
+
+
+def _check_reset(env, name):
+    """Raise where `reset` of the environment, or of a wrapper, does not take what is passed to it."""
+    while True:
+        try:
+            parameters = inspect.signature(env.reset).parameters.values()
+        except (TypeError, ValueError):  # of another language
+            return
+        if not any(x.kind == x.VAR_KEYWORD for x in parameters):
+            missing = {"seed", "options"} - {x.name for x in parameters}
+            if missing:
+                raise WrongReturnError(
+                    f"{name}: `reset` must be `reset(self, *, seed=None, options=None)`. "
+                    f"Received: a method without {' and '.join(sorted(missing))}, of {type(env).__name__}"
+                )
+        if not isinstance(env, gymnasium.Wrapper):
+            return
+        env = env.env
+
+
+def _value(space, x, path, is_final):
+    """A copy of `x`, which must be a value of the space."""
+    if isinstance(space, (Box, MultiBinary, MultiDiscrete)):
+        array = _array(space, x, path)
+        if array.dtype.kind == "f" and not _is_finite(array):
+            bad = (
+                ~(np.isfinite(array) & (np.abs(array) <= LARGEST)) if array.dtype.itemsize > 4 else ~np.isfinite(array)
+            )
+            if not is_final:
+                at = tuple(np.argwhere(bad)[0].tolist())
+                text = f"{array[at]}" + (f" at [{', '.join(map(str, at))}]" if at else "")
+                raise _Wrong(f"`{path}` must be finite, as float32", _Found(text))
+            array[bad] = 0.0
+        if not isinstance(space, Box) and not space.contains(array):
+            raise _Wrong(f"`{path}` must be in {space}", x)
+        return array
+    if isinstance(space, Dict):
+        if not isinstance(x, Mapping):
+            raise _Wrong(f"`{path}` must be a dict with {_short(list(space.keys()))}", x)
+        missing = [name for name in space.keys() if name not in x]
+        if missing:
+            raise _Wrong(f"`{path}` must have the key {missing[0]!r}", _Found(f"a dict with {_short(list(x))}"))
+        return {
+            # A mask may be None, or nested otherwise than its space; `encode_mask` checks it.
+            name: copy.deepcopy(x[name])
+            if (path, name) == ("observation", "action_mask")
+            else _value(branch, x[name], f"{path}[{name!r}]", is_final)
+            for name, branch in space.items()
+        }
+    if isinstance(space, Tuple):
+        if not isinstance(x, (tuple, list)) or len(x) != len(space.spaces):
+            raise _Wrong(f"`{path}` must be a tuple of {len(space.spaces)}", x)
+        pairs = enumerate(zip(space.spaces, x, strict=True))
+        return tuple(_value(branch, part, f"{path}[{i}]", is_final) for i, (branch, part) in pairs)
+    try:
+        is_value = bool(space.contains(x))
+    except Exception:  # of a space of one's own, too
+        is_value = False
+    if not is_value:
+        raise _Wrong(f"`{path}` must be in {_short(space)}", x)
+    return space.dtype.type(x) if isinstance(space, Discrete) else copy.deepcopy(x)
+
+
+def _array(space, x, path):
+    try:
+        array = np.asarray(x)
+    except Exception as error:
+        raise _Wrong(f"`{path}` must be an array of numbers", x) from error
+    if array.dtype.kind not in "biuf":
+        raise _Wrong(f"`{path}` must be an array of numbers", x)
+    if array.shape != space.shape:
+        raise _Wrong(f"`{path}` must have the shape of its space, {space.shape}", _Found(f"shape {array.shape}"))
+    with np.errstate(all="ignore"):
+        cast = np.array(array, space.dtype)
+    if cast.dtype.kind != "f" and not np.array_equal(cast, array):
+        raise _Wrong(f"`{path}` must have values of the dtype of its space, {space.dtype}", x)
+    return cast
+
+
+def _is_finite(x):
+    """Whether all of a float array is finite as float32."""
+    # The method `all` takes twice as long for a few numbers.
+    return np.logical_and.reduce(np.isfinite(x) if x.itemsize <= 4 else np.abs(x) <= LARGEST, axis=None)
+
+
+def check_batch(envs, observations, rewards, where=None):
+    """Raise unless what a vector environment of someone else's making returned can be learned from.
+
+    Parameters
+    ----------
+    envs : gymnasium.vector.VectorEnv
+    observations : None or float32 array, shape [N, *shape], or dict with one as `"observation"`
+    rewards : None or array, shape [N]
+    where : None or bool array, shape [N]
+        The environments whose numbers count; None is all.
+    """
+    where = np.ones(envs.num_envs, bool) if where is None else where
+    if observations is not None:
+        is_masked, space, name = isinstance(observations, dict), envs.single_observation_space, "observation"
+        x = observations
+        if is_masked:
+            x, space, name = x["observation"], space["observation"], "observation['observation']"
+        if x.shape != (envs.num_envs, *space.shape):
+            raise WrongReturnError(
+                f"{_name(envs)}: `{name}` must have shape {(envs.num_envs, *space.shape)}. Received: shape {x.shape}"
+            )
+        _check_rows(envs, name, x, where)
+    if rewards is not None:
+        given, rewards = rewards, np.asarray(rewards)
+        if rewards.shape != (envs.num_envs,) or rewards.dtype.kind not in "biuf":
+            raise WrongReturnError(
+                f"{_name(envs)}: rewards must be numbers of shape {(envs.num_envs,)}. "
+                f"Received: {_short(given)}, shape {rewards.shape}"
+            )
+        _check_rows(envs, "reward", rewards, where)
+
+
+def _check_rows(envs, name, x, where):
+    if x.dtype.kind != "f" or _is_finite(x):
+        return
+    rows = [i for i in np.flatnonzero(where).tolist() if not _is_finite(x[i : i + 1])]
+    if rows:
+        raise WrongReturnError(
+            f"Environment {rows[0]} of {_name(envs)}: `{name}` must be finite, as float32. "
+            f"Received: {_short(x[rows[0]])}"
+        )
+
+
+def _name(env):
+    spec = getattr(env, "spec", None)
+    return getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
+
+
+def _short(x):
+    try:
+        text = " ".join(repr(x).split())
+    except Exception:
+        text = f"an object of class {type(x).__name__}"
+    return text if len(text) <= 200 else f"{text[:200]} ..."
