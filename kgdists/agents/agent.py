@@ -56,7 +56,7 @@ class Agent:
         self.policy = policy or policy_network(self.envs, config)
         self.steps = 0
         self.is_sound = True  # whether a checkpoint of it is one to go on from
-        self.checkpoint = None
+        self.checkpoint, self.owned = None, checkpoint.Ownership()
         self.seed = np.random.default_rng(self.replicas.own_seed(config.seed)).integers(2**31).item()
         self.generator = keras.random.SeedGenerator(config.seed)
         self.rollouts = Rollouts(self.envs, config.n_steps, self.replicas.own_seed(config.seed, config.num_envs))
@@ -201,15 +201,29 @@ class Agent:
         actions = act(tree.map_structure(tf.constant, observations))
         return decode_action(space, tree.map_structure(lambda x: x.numpy()[0] if is_single else x.numpy(), actions))
 
-    def save(self, path):
+    def save(self, path, overwrite=False):
         """Save the agent to a run folder, as `checkpoints/STEPS.zip`, beside the checkpoint before it.
 
         It has all that training goes on from: models, optimizers, random counters, the episodes being played. The
         folder also gets `config.json` and `policy.keras`. Each file is a whole one at any time, or not there: it is
         written aside and then renamed. Of several processes that share the updates only the chief writes.
+
+        Parameters
+        ----------
+        path : str or path
+            A new folder, or the one of the run that this agent is of.
+        overwrite : bool
+            Whether to put this run in the place of another that is there.
+
+        Raises
+        ------
+        ValueError
+            If the folder is another run's, or another agent has saved to it since this one was loaded or saved.
+        FloatingPointError
+            If weights, statistics or what else training goes on from are not finite: nothing is written then.
         """
         if self.replicas.is_chief:
-            self.checkpoint = checkpoint.save(self, path)
+            self.checkpoint = checkpoint.save(self, path, overwrite)
 
     @classmethod
     def load(cls, path, env=None, strategy=None):

@@ -65,7 +65,7 @@ class ES(PolicySearch):
             **options,
         )
         self.env = env
-        self.checkpoint = None
+        self.checkpoint, self.owned = None, checkpoint.Ownership()
 
     @property
     def name(self):
@@ -81,9 +81,9 @@ class ES(PolicySearch):
                 raise
             raise FloatingPointError(f"{error}. The last good checkpoint is {self.checkpoint}") from error
 
-    def save(self, path):
-        """Save the agent to a run folder, as `checkpoints/STEPS.zip`; see `Agent.save`."""
-        self.checkpoint = checkpoint.save(self, path)
+    def save(self, path, overwrite=False):
+        """Save the agent to a run folder, as `checkpoints/STEPS.zip`; see `PPO.save`."""
+        self.checkpoint = checkpoint.save(self, path, overwrite)
 
     @classmethod
     def load(cls, path, env=None):

@@ -116,7 +116,7 @@ WRONG = {
     "stdev_learning_rate": (float("nan"), "None or a finite number > 0"),
     "box_family": ("gaussian", "one of"),
     "hidden_units": ((0,), "a tuple of ints >= 1"),
-    "seed": (-1, "None or an int >= 0"),
+    "seed": (-1, "None or an int from 0 to 2"),
     "parenthood_ratio": (1.5, r"None or in \(0, 1\]"),
 }
 
