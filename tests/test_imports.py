@@ -14,7 +14,7 @@ ROOT = Path(kgdists.__file__).parent
 # From the ground up: a module imports only from the rows below its own. A package stands above its modules.
 ROWS = [
     {"evaluation", "plotting.metrics", "procedural"},
-    {"compiled", "numerics", "pytree", "random", "symbolic"},
+    {"callback_list", "compiled", "numerics", "pytree", "random", "symbolic"},
     {"bounds", "shapes"},
     {
         "losses.entropies",
@@ -121,8 +121,8 @@ ROWS = [
     {"agents.ray_rollouts", "agents.report", "agents.tuned"},
     {"agents.benchmark"},
     {"agents"},
-    {"cli.agents", "cli.settings", "cli.known", "cli.plot", "cli.record", "cli.report"},
-    {"cli.evaluate", "cli.running"},
+    {"cli.agents", "cli.settings", "cli.known", "cli.plot", "cli.report"},
+    {"cli.evaluate", "cli.record", "cli.running"},
     {"cli.resume", "cli.train"},
     {"cli.entry"},
     {"cli"},

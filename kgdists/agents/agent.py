@@ -16,6 +16,7 @@ from kgdists.agents.distributed import Replicas
 from kgdists.agents.envs import make_envs
 from kgdists.agents.networks import policy_network
 from kgdists.agents.rollout import Rollouts, copied, evaluate
+from kgdists.callback_list import CallbackList
 from kgdists.spaces import check_fits, decode_action
 
 __all__ = ["Agent"]
@@ -104,32 +105,32 @@ class Agent:
         if not isinstance(total_steps, int) or total_steps < 1:
             raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps!r}")
         goal, epoch = self.steps + total_steps, self.epochs
-        expected = epoch - (-total_steps // self.steps_per_epoch)
         history = keras.callbacks.History()
-        callbacks = keras.callbacks.CallbackList(
-            [*(callbacks or ()), history], model=self.policy, epochs=expected, first_step=self.steps
-        )
+        callbacks = [*(callbacks or ()), history]
+        callbacks = CallbackList(callbacks, self.policy, self._last_epoch(total_steps), self.steps, goal)
         self.policy.stop_training = False
-        callbacks.on_train_begin()
-        try:
-            while self.steps < goal and not self.policy.stop_training:
-                callbacks.on_epoch_begin(epoch)
-                start = time.perf_counter()
-                self.is_sound = False
-                metrics = self._train()
-                self._check_finite(metrics)
-                self.steps += self.steps_per_epoch
-                self.is_sound = True
-                speed = {"steps_per_second": self.steps_per_epoch / (time.perf_counter() - start)}
-                callbacks.on_epoch_end(epoch, self._progress() | metrics | speed)
-                epoch += 1
-        except Exception as error:
-            # An environment's error leaves the weights as they are.
-            self.is_sound = not isinstance(error, FloatingPointError) and not self._bad_weights()
-            raise
-        finally:
-            callbacks.on_train_end()
+        with callbacks.training():
+            try:
+                while self.steps < goal and not self.policy.stop_training:
+                    callbacks.on_epoch_begin(epoch)
+                    start = time.perf_counter()
+                    self.is_sound = False
+                    metrics = self._train()
+                    self._check_finite(metrics)
+                    self.steps += self.steps_per_epoch
+                    self.is_sound = True
+                    speed = {"steps_per_second": self.steps_per_epoch / (time.perf_counter() - start)}
+                    callbacks.on_epoch_end(epoch, self._progress() | metrics | speed)
+                    epoch += 1
+            except Exception as error:
+                # An environment's error leaves the weights as they are.
+                self.is_sound = not isinstance(error, FloatingPointError) and not self._bad_weights()
+                raise
         return history
+
+    def _last_epoch(self, total_steps):
+        """How many epochs there will be after so many more steps; None if that is not known beforehand."""
+        return self.epochs - (-total_steps // self.steps_per_epoch)
 
     def _collect(self):
         """The next rollout, of `n_steps` steps of each environment: arrays as `Rollouts.collect` returns them."""

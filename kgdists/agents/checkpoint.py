@@ -138,7 +138,7 @@ def _names(path):
 
 def _clear_away(left):
     """Remove what killed processes left; what is none of theirs stays."""
-    for file in left:
+    for file in list(left):
         if file.is_dir() and not file.is_symlink():
             shutil.rmtree(file, ignore_errors=True)
         elif file.is_file() and not file.is_symlink():

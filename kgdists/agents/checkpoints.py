@@ -107,5 +107,5 @@ class StopOnSignal(keras.callbacks.Callback):
         if self.is_stopped:
             raise KeyboardInterrupt
         self.is_stopped = True
-        self.model.stop_training = True
+        self.model.stop_training = signal.Signals(number)  # which is true, and says why
         self.say("stopping after this update; once more to stop at once")

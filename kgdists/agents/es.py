@@ -72,6 +72,11 @@ class ES(PolicySearch):
         """That of the searcher."""
         return self.config.searcher
 
+    @property
+    def epochs(self):
+        """Generations so far."""
+        return int(self.state.generation)
+
     def step(self):
         """One generation; see `PolicySearch.step`."""
         try:

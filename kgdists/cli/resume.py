@@ -4,9 +4,10 @@ import warnings
 from pathlib import Path
 
 from kgdists.agents import checkpoint
+from kgdists.agents.callbacks import mend_metrics
 from kgdists.agents.files import RunWarning
 from kgdists.cli.agents import agent_of
-from kgdists.cli.running import add_save_every, alone, cut_metrics, evaluated_steps, go_on, set_threads
+from kgdists.cli.running import add_save_every, alone, evaluated_steps, go_on, set_threads
 
 __all__ = ["add_to", "resume"]
 
@@ -23,7 +24,7 @@ def resume(options):
     """Go on with a run from its last good checkpoint to its last step."""
     config = checkpoint.read_config(options.run)
     total_steps = config.get("total_steps")
-    if not isinstance(total_steps, int) or not isinstance(config["env"], str):
+    if total_steps is None or not isinstance(config["env"], str):
         raise ValueError(f"A run is resumed if `kgdists train` started it. Received: {options.run}")
     cls = agent_of(options.run)
     set_threads(config.get("threads", 1))
@@ -39,6 +40,8 @@ def _resume(cls, config, options):
     run, total_steps = options.run, config["total_steps"]
     if checkpoint.checkpoints(run):
         agent = cls.load(run)
+    elif any((run / name).exists() for name in ("policy.keras", "metrics.csv", "evaluation.json")):
+        raise ValueError(f"A run goes on from a checkpoint, and this one has none left. Received: {run}")
     else:  # it was interrupted before there was one
         agent = cls(config["env"], **checkpoint.config_from_json(config["config"]))
         agent.save(run)
@@ -48,6 +51,6 @@ def _resume(cls, config, options):
     rollouts = getattr(agent, "rollouts", None)
     if agent.steps and rollouts is not None and rollouts.observations is None:
         warnings.warn("The episodes being played were not recorded: new ones are started", RunWarning, stacklevel=2)
-    cut_metrics(run / "metrics.csv", agent.steps)
+    mend_metrics(run / "metrics.csv", agent.steps, agent.epochs)
     print(f"{config['agent']} on {config['env']}, from step {agent.steps} to {total_steps}, in {run}")
     return go_on(agent, run, total_steps, options.save_every, config.get("evaluate_every"))
