@@ -110,7 +110,7 @@ ROWS = [
     {"evolution.gym"},
     {"agents.files"},
     {"agents.acting", "agents.checkpoint", "agents.diagnostics", "agents.masks", "agents.meanings", "agents.networks"},
-    {"agents.checkpoints", "agents.episode_record"},
+    {"agents.checkpoints", "agents.episode_record", "agents.schedules"},
     {"agents.distributed", "agents.reward_scaling", "agents.settings", "agents.time_major"},
     {"agents.async_envs", "agents.native_envs"},
     {"agents.a2c_config", "agents.envs", "agents.es_config", "agents.ppo_config", "agents.proximity", "agents.rollout"},

@@ -10,7 +10,7 @@ import tensorflow as tf
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
-from kgdists.agents import checkpoint
+from kgdists.agents import checkpoint, schedules
 from kgdists.agents.acting import Acting, Actor, batched
 from kgdists.agents.distributed import Replicas
 from kgdists.agents.envs import make_envs
@@ -84,6 +84,9 @@ class Agent:
     def learn(self, total_steps, callbacks=None):
         """Train for a number of environment steps, rounded up to whole epochs.
 
+        Where a training goes on whose schedules are at their end, so that nothing would be learned, they are stretched to
+        all of its steps; a warning says so.
+
         Parameters
         ----------
         total_steps : int, >= 1
@@ -104,6 +107,7 @@ class Agent:
         """
         if not isinstance(total_steps, int) or total_steps < 1:
             raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps!r}")
+        schedules.go_on(self, total_steps)
         goal, epoch = self.steps + total_steps, self.epochs
         history = keras.callbacks.History()
         callbacks = [*(callbacks or ()), history]
@@ -227,7 +231,7 @@ class Agent:
             self.checkpoint = checkpoint.save(self, path, overwrite)
 
     @classmethod
-    def load(cls, path, env=None, strategy=None):
+    def load(cls, path, env=None, strategy=None, learning_rate=None):
         """Load an agent that `save` wrote, which goes on as the saved one would have.
 
         Parameters
@@ -238,12 +242,17 @@ class Agent:
             May be left out if the agent was made with an id.
         strategy : None or tf.distribute.Strategy
             As for the class. All processes that share the updates read the chief's file; the others start new episodes.
+        learning_rate : None, float or keras.optimizers.schedules.LearningRateSchedule
+            With which training goes on, instead of the agent's; a schedule starts now.
 
         Returns
         -------
         Agent of the class
         """
-        return checkpoint.load(cls, path, env, **({} if strategy is None else {"strategy": strategy}))
+        agent = checkpoint.load(cls, path, env, **({} if strategy is None else {"strategy": strategy}))
+        if learning_rate is not None:
+            schedules.set_learning_rate(agent, learning_rate)
+        return agent
 
     def arrays(self):
         """Name -> array of all that training changes and the models' files do not hold."""

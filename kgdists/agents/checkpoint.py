@@ -126,7 +126,7 @@ def check_own(agent, path, overwrite=False):
 
 
 def _names(path):
-    """Checkpoint -> its random name, the newest first; before there were such names, or damaged, what is known of it."""
+    """Checkpoint -> its random name, the newest first; of one that has none, or is damaged, what is known of it."""
     names = {}
     for file in checkpoints(path):
         with contextlib.suppress(OSError):  # it may be gone by now
