@@ -84,8 +84,8 @@ class Agent:
     def learn(self, total_steps, callbacks=None):
         """Train for a number of environment steps, rounded up to whole epochs.
 
-        Where a training goes on whose schedules are at their end, so that nothing would be learned, they are stretched to
-        all of its steps; a warning says so.
+        Where a training goes on whose schedules are at their end, so that nothing would be learned, they are stretched
+        to all of its steps; a warning says so.
 
         Parameters
         ----------

@@ -145,8 +145,8 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
     training, which goes as it would without. `evaluation_return` is in the logs of each epoch, as of the last
     evaluation, for the callbacks that come after this one: early stopping, for instance.
 
-    The first and the last epoch are always evaluated, the latter also where another callback stops the training, but not
-    after a signal or an error. Where training goes on, with an agent that was loaded, so do the
+    The first and the last epoch are always evaluated, the latter also where another callback stops the training, but
+    not after a signal or an error. Where training goes on, with an agent that was loaded, so do the
     evaluations, and the best policy so far stays.
 
     Parameters

@@ -84,7 +84,7 @@ def go_on(agent, total_steps):
     values = stretch(agent, 1.0 + total_steps / agent.steps)
     values = ", ".join(f"`{name}` from {x:.3g}" for name, x in values.items())
     warnings.warn(
-        f"Schedules at their end, where nothing is learned, are stretched to {agent.steps + total_steps} steps: {values}",
+        f"Schedules at whose end nothing is learned are stretched to {agent.steps + total_steps} steps: {values}",
         RunWarning,
         stacklevel=3,
     )

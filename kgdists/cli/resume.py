@@ -20,7 +20,7 @@ def add_to(commands):
         "--steps",
         type=int,
         metavar="N",
-        help="go on to so many environment steps in all, also with a run that is finished; schedules are stretched to them",
+        help="go on to so many environment steps in all, also with a finished run; schedules are stretched to them",
     )
     add_save_every(parser)
     parser.set_defaults(command=resume)

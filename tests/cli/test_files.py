@@ -261,8 +261,8 @@ def test_trainings_that_start_at_once_get_a_folder_each_or_one_line(tmp_path, ou
         tf.config.run_functions_eagerly(True)
         print("ready", flush=True)
         sys.stdin.readline()
-        settings = {[str(x) for x in TINY]!r}
-        sys.exit(main(["train", "CartPole-v1", "--agent", "ppo", "--steps", "8", *settings, *{["--out", out] if out else []!r}]))
+        settings = {[str(x) for x in TINY] + (["--out", out] if out else [])!r}
+        sys.exit(main(["train", "CartPole-v1", "--agent", "ppo", "--steps", "8", *settings]))
     """
     started = [
         subprocess.Popen(
