@@ -213,6 +213,8 @@ def _load(cls, file, env, run, options):
     header, models, arrays = _read(cls, file)
     if run is not None and not _is_same_run(header, run):
         raise damaged(file, "it is the checkpoint of another run")
+    if run is not None and header["steps"] != int(file.stem):
+        raise damaged(file, f"it was written after {header['steps']} steps")
     env = env or header["env"]
     if env is None:
         raise ValueError("`env` must be given for an agent that was not made with an environment's id. Received: None")
