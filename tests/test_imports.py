@@ -14,7 +14,7 @@ ROOT = Path(kgdists.__file__).parent
 # From the ground up: a module imports only from the rows below its own. A package stands above its modules.
 ROWS = [
     {"checked_env", "evaluation", "plotting.metrics", "procedural"},
-    {"compiled", "numerics", "pytree", "random", "symbolic"},
+    {"callback_list", "compiled", "numerics", "pytree", "random", "symbolic"},
     {"bounds", "shapes"},
     {
         "losses.entropies",
@@ -110,7 +110,7 @@ ROWS = [
     {"evolution.gym"},
     {"agents.files", "agents.sharing", "agents.streams"},
     {"agents.acting", "agents.checkpoint", "agents.diagnostics", "agents.masks", "agents.meanings", "agents.networks"},
-    {"agents.checkpoints", "agents.episode_record"},
+    {"agents.checkpoints", "agents.episode_record", "agents.schedules"},
     {"agents.distributed", "agents.reward_scaling", "agents.settings", "agents.sync_envs", "agents.time_major"},
     {"agents.async_envs", "agents.native_envs"},
     {"agents.a2c_config", "agents.envs", "agents.es_config", "agents.ppo_config", "agents.proximity", "agents.rollout"},
@@ -121,8 +121,8 @@ ROWS = [
     {"agents.ray_rollouts", "agents.report", "agents.tuned"},
     {"agents.benchmark"},
     {"agents"},
-    {"cli.agents", "cli.settings", "cli.known", "cli.plot", "cli.record", "cli.report"},
-    {"cli.evaluate", "cli.running"},
+    {"cli.agents", "cli.settings", "cli.known", "cli.plot", "cli.report"},
+    {"cli.evaluate", "cli.record", "cli.running"},
     {"cli.resume", "cli.train"},
     {"cli.entry"},
     {"cli"},

@@ -158,6 +158,12 @@ class CompiledUpdate:
     """
 
     def __init__(self, function, jit_compile=True):
+        self._arguments = function, jit_compile
+        self.forget()
+
+    def forget(self):
+        """Compile anew from now on: what is constant in the function has changed."""
+        function, jit_compile = self._arguments
         self._function = tf.function(function, jit_compile=jit_compile, autograph=False)
         self._compiled = {}
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
-from kgdists.agents import checkpoint
+from kgdists.agents import checkpoint, schedules
 from kgdists.agents.acting import Acting, Actor, NotANumber, batched, decider
 from kgdists.agents.distributed import Replicas
 from kgdists.agents.envs import make_envs
@@ -22,6 +22,7 @@ from kgdists.agents.networks import check_trainable, policy_network
 from kgdists.agents.rollout import Rollouts, copied, evaluate
 from kgdists.agents.sharing import places
 from kgdists.agents.streams import stream
+from kgdists.callback_list import CallbackList
 from kgdists.evaluation import evaluation_seed, step_limit
 from kgdists.policy import split_mask
 from kgdists.spaces import check_fits, decode_action
@@ -70,7 +71,7 @@ class Agent:
         self.policy = policy or policy_network(self.envs, config)
         self.steps = 0
         self.is_sound = True  # whether a checkpoint of it is one to go on from
-        self.checkpoint = None
+        self.checkpoint, self.owned = None, checkpoint.Ownership()
         own_seed = stream(config.seed, "actions", self.replicas.worker)
         self.seed = np.random.default_rng().integers(2**31).item() if own_seed is None else own_seed
         self.generator = keras.random.SeedGenerator(stream(config.seed, "updates"))
@@ -99,6 +100,9 @@ class Agent:
     def learn(self, total_steps, callbacks=None):
         """Train for a number of environment steps, rounded up to whole epochs.
 
+        Where a training goes on whose schedules are at their end, so that nothing would be learned, they are stretched
+        to all of its steps; a warning says so.
+
         Parameters
         ----------
         total_steps : int, >= 1
@@ -124,36 +128,37 @@ class Agent:
         if not self.steps:  # an agent that was loaded goes on as it did
             for name in self.MODELS:
                 check_trainable(name, getattr(self, name), self._inputs(name))
+        schedules.go_on(self, total_steps)
         goal, epoch = self.steps + total_steps, self.epochs
-        expected = epoch - (-total_steps // self.steps_per_epoch)
         history = keras.callbacks.History()
-        callbacks = keras.callbacks.CallbackList(
-            [*(callbacks or ()), history], model=self.policy, epochs=expected, first_step=self.steps
-        )
+        callbacks = [*(callbacks or ()), history]
+        callbacks = CallbackList(callbacks, self.policy, self._last_epoch(total_steps), self.steps, goal)
         self.policy.stop_training = False
-        callbacks.on_train_begin()
-        try:
-            while self.steps < goal and not self.policy.stop_training:
-                callbacks.on_epoch_begin(epoch)
-                start = time.perf_counter()
+        with callbacks.training():
+            try:
+                while self.steps < goal and not self.policy.stop_training:
+                    callbacks.on_epoch_begin(epoch)
+                    start = time.perf_counter()
+                    self.is_sound = False
+                    metrics = self._train()
+                    self._check_finite(metrics)
+                    self.steps += self.steps_per_epoch
+                    self.is_sound = True
+                    speed = {"steps_per_second": self.steps_per_epoch / (time.perf_counter() - start)}
+                    callbacks.on_epoch_end(epoch, self._progress() | metrics | speed)
+                    epoch += 1
+            except NotANumber:
                 self.is_sound = False
-                metrics = self._train()
-                self._check_finite(metrics)
-                self.steps += self.steps_per_epoch
-                self.is_sound = True
-                speed = {"steps_per_second": self.steps_per_epoch / (time.perf_counter() - start)}
-                callbacks.on_epoch_end(epoch, self._progress() | metrics | speed)
-                epoch += 1
-        except NotANumber:
-            self.is_sound = False
-            raise self._diverged(["the policy's distribution"]) from None
-        except Exception as error:
-            # An environment's error leaves the weights as they are.
-            self.is_sound = not isinstance(error, FloatingPointError) and not self._bad_weights()
-            raise
-        finally:
-            callbacks.on_train_end()
+                raise self._diverged(["the policy's distribution"]) from None
+            except Exception as error:
+                # An environment's error leaves the weights as they are.
+                self.is_sound = not isinstance(error, FloatingPointError) and not self._bad_weights()
+                raise
         return history
+
+    def _last_epoch(self, total_steps):
+        """How many epochs there will be after so many more steps; None if that is not known beforehand."""
+        return self.epochs - (-total_steps // self.steps_per_epoch)
 
     def _seed_of_environments(self):
         return stream(self.config.seed, "environments", self.replicas.worker, self.steps)
@@ -244,18 +249,32 @@ class Agent:
         actions = self._predict[bool(deterministic)](tree.map_structure(tf.constant, observations))
         return decode_action(space, tree.map_structure(lambda x: x.numpy()[0] if is_single else x.numpy(), actions))
 
-    def save(self, path):
+    def save(self, path, overwrite=False):
         """Save the agent to a run folder, as `checkpoints/STEPS.zip`, beside the checkpoint before it.
 
         It has all that training goes on from: models, optimizers, random counters, the episodes being played. The
         folder also gets `config.json` and `policy.keras`. Each file is a whole one at any time, or not there: it is
         written aside and then renamed. Of several processes that share the updates only the chief writes.
+
+        Parameters
+        ----------
+        path : str or path
+            A new folder, or the one of the run that this agent is of.
+        overwrite : bool
+            Whether to put this run in the place of another that is there.
+
+        Raises
+        ------
+        ValueError
+            If the folder is another run's, or another agent has saved to it since this one was loaded or saved.
+        FloatingPointError
+            If weights, statistics or what else training goes on from are not finite: nothing is written then.
         """
         if self.replicas.is_chief:
-            self.checkpoint = checkpoint.save(self, path)
+            self.checkpoint = checkpoint.save(self, path, overwrite)
 
     @classmethod
-    def load(cls, path, env=None, strategy=None):
+    def load(cls, path, env=None, strategy=None, learning_rate=None):
         """Load an agent that `save` wrote, which goes on as the saved one would have.
 
         Parameters
@@ -266,12 +285,17 @@ class Agent:
             May be left out if the agent was made with an id.
         strategy : None or tf.distribute.Strategy
             As for the class. All processes that share the updates read the chief's file; the others start new episodes.
+        learning_rate : None, float or keras.optimizers.schedules.LearningRateSchedule
+            With which training goes on, instead of the agent's; a schedule starts now.
 
         Returns
         -------
         Agent of the class
         """
-        return checkpoint.load(cls, path, env, **({} if strategy is None else {"strategy": strategy}))
+        agent = checkpoint.load(cls, path, env, **({} if strategy is None else {"strategy": strategy}))
+        if learning_rate is not None:
+            schedules.set_learning_rate(agent, learning_rate)
+        return agent
 
     def arrays(self):
         """Name -> array of all that training changes and the models' files do not hold."""

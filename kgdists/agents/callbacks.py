@@ -1,8 +1,12 @@
 """Keras callbacks for agents."""
 
+import csv
 import json
 import math
+import shutil
+import signal
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -10,18 +14,109 @@ from gymnasium.vector import VectorEnv
 
 from kgdists.agents.acting import player
 from kgdists.agents.envs import make_envs
-from kgdists.agents.files import aside, damage
+from kgdists.agents.files import RunWarning, aside, damage
 from kgdists.agents.rollout import evaluate
 
-__all__ = ["EvaluateAndKeepBest", "MetricsFile", "ProgressBar"]
+__all__ = ["EvaluateAndKeepBest", "MetricsFile", "ProgressBar", "mend_metrics"]
+
+FIRST = ("epoch", "steps", "return")  # columns of metrics
 
 
 class MetricsFile(keras.callbacks.CSVLogger):
-    """Keras' CSV logger with steps and return in front, and no columns for validation, which agents lack."""
+    """Keras' CSV logger with steps and return in front, and no columns for validation, which agents lack.
+
+    Where it goes on with a file that has other columns, that has all of both afterwards.
+    """
 
     def on_epoch_end(self, epoch, logs=None):
-        self.keys = self.keys or ["steps", "return", *sorted(logs.keys() - {"steps", "return"})]
+        if self.keys is None:
+            columns = [*FIRST, *sorted(logs.keys() - set(FIRST))]
+            if not self.append_header:
+                self.csv_file.close()
+                columns = _widened(Path(self.filename), columns)
+                self.csv_file = Path(self.filename).open("a", newline="")
+            self.keys = columns[1:]
         super().on_epoch_end(epoch, logs)
+
+
+def mend_metrics(file, steps, epochs):
+    """Keep those rows of a metrics file that are whole and of the first so many steps; a warning says what is missing.
+
+    Parameters
+    ----------
+    file : Path
+    steps : int
+        Those after which the training goes on.
+    epochs : int
+        How many it had then.
+    """
+    if not steps and not file.exists():
+        return
+    columns, rows = _read_rows(file, steps, epochs)
+    missing = epochs - len(rows)
+    if missing:  # as after a power cut
+        kept = _set_aside(file)
+        warnings.warn(f"{file} lacks whole rows of {missing} of {epochs} epochs{kept}", RunWarning, stacklevel=2)
+    if columns:
+        _write_rows(file, columns, rows)
+    else:
+        file.unlink(missing_ok=True)
+
+
+def _widened(file, columns):
+    """The columns of a file, which has these too from now on."""
+    before, rows = _read_rows(file)
+    if set(columns) <= set(before):
+        return before
+    if not before:
+        warnings.warn(f"{file} is begun anew: it held no metrics{_set_aside(file)}", RunWarning, stacklevel=2)
+    columns = [*before, *(name for name in columns if name not in before)]
+    _write_rows(file, columns, rows)
+    return columns
+
+
+def _set_aside(file):
+    """Keep a copy of a file, if there is one, and say where."""
+    if not file.exists():
+        return ""
+    copy = file.with_name(f"{file.stem}-damaged{file.suffix}")
+    shutil.copyfile(file, copy)
+    return f"; as it was it is {copy}"
+
+
+def _read_rows(file, steps=math.inf, epochs=math.inf):
+    """The columns of a metrics file and its whole rows up to there: none of either where it is something else."""
+    try:
+        with file.open(newline="") as lines:
+            columns, *rows = csv.reader(line for line in lines if line.endswith("\n"))
+    except (OSError, ValueError, csv.Error):
+        return [], []
+    if not set(FIRST) <= set(columns) or len(set(columns)) < len(columns):
+        return [], []
+    kept, before = [], (-1.0, 0.0)
+    for row in (dict(zip(columns, values, strict=True)) for values in rows if len(values) == len(columns)):
+        at = _place(row)
+        if at is not None and before[0] < at[0] < epochs and before[1] < at[1] <= steps:
+            kept.append(row)
+            before = at
+    return columns, kept
+
+
+def _place(row):
+    """Epoch and steps of a row, None if it is none."""
+    try:
+        numbers = {name: math.nan if x == "NA" else float(x) for name, x in row.items()}
+    except ValueError:
+        return None
+    at = numbers["epoch"], numbers["steps"]
+    return at if all(x.is_integer() for x in at) else None
+
+
+def _write_rows(file, columns, rows):
+    with aside(file) as partial, partial.open("w", newline="") as opened:
+        writer = csv.DictWriter(opened, columns, restval="NA")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -50,7 +145,8 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
     training, which goes as it would without. `evaluation_return` is in the logs of each epoch, as of the last
     evaluation, for the callbacks that come after this one: early stopping, for instance.
 
-    The first and the last epoch are always evaluated. Where training goes on, with an agent that was loaded, so do the
+    The first and the last epoch are always evaluated, the latter also where another callback stops the training, but
+    not after a signal or an error. Where training goes on, with an agent that was loaded, so do the
     evaluations, and the best policy so far stays.
 
     Parameters
@@ -115,7 +211,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         steps, every = int(logs["steps"]), self.every_steps or 1
-        is_last = epoch + 1 == self.params["epochs"]
+        is_last = epoch + 1 == self.params["epochs"] or steps >= self.params.get("last_step", math.inf)
         if not self.evaluations or is_last or steps // every > self._steps // every:
             self.evaluations.append([steps, self._evaluate().mean])
             self._keep(*self.evaluations[-1])
@@ -123,8 +219,18 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         logs["evaluation_return"] = self.evaluations[-1][1]
 
     def on_train_end(self, logs=None):
-        if not isinstance(self.env, VectorEnv):
-            self._envs.close()
+        try:
+            # Whoever sends a signal does not wait for evaluations; a resumed training is evaluated when it is due.
+            if (
+                logs
+                and not isinstance(self.model.stop_training, signal.Signals)
+                and self._steps > self.evaluations[-1][0]
+            ):
+                self.evaluations.append([self._steps, self._evaluate().mean])
+                self._keep(*self.evaluations[-1])
+        finally:
+            if not isinstance(self.env, VectorEnv):
+                self._envs.close()
 
     @property
     def _record(self):

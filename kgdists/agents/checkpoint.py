@@ -3,8 +3,8 @@
 import contextlib
 import dataclasses
 import importlib.metadata
-import io
 import json
+import secrets
 import shutil
 import tempfile
 import warnings
@@ -15,17 +15,28 @@ import keras
 import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists.agents.files import DamageError, RunWarning, aside, damage, damaged
+from kgdists.agents.files import (
+    DamageError,
+    RunWarning,
+    aside,
+    check_sizes,
+    damage,
+    damaged,
+    load_model,
+    locked,
+    not_finite,
+)
 from kgdists.agents.sharing import share
 from kgdists.policy import Policy
 
 __all__ = [
+    "Ownership",
+    "check_own",
     "checkpoints",
     "config_from_json",
     "config_to_json",
     "identity",
     "load",
-    "load_model",
     "read_config",
     "save",
     "versions",
@@ -34,10 +45,28 @@ __all__ = [
 
 FORMAT = 1
 IDENTITY = ("agent", "env", "config")
+PLANNED = ("learning_rate", "clip_range")  # settings that a run may change on its way
 PACKAGES = ("kgdists", "keras", "tensorflow", "numpy", "gymnasium")
+MAX_THREADS = 1024  # of far more TensorFlow hangs or aborts
 
 
-def save(agent, path):
+class Ownership:
+    """Which run an agent is of, and which checkpoints are of its own past: no others are overwritten or deleted.
+
+    Attributes
+    ----------
+    run : str
+        A random name of the run.
+    saves : set of str
+        Random names of the checkpoints that the agent wrote, or was loaded from or in view of.
+    """
+
+    def __init__(self):
+        self.run = secrets.token_hex(8)
+        self.saves = set()
+
+
+def save(agent, path, overwrite=False):
     """Write a checkpoint of an agent to the run folder `path`, which keeps the last two.
 
     Beside `checkpoints` the folder has `config.json` and `policy.keras`, those of the last one.
@@ -48,37 +77,105 @@ def save(agent, path):
     """
     path = Path(path)
     folder = path / "checkpoints"
+    check_own(agent, path, overwrite)
+    arrays = _sound_arrays(agent)
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob("partial-*"):  # by a process that was killed
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
-    wanted = identity(agent)
-    with contextlib.suppress(ValueError):
-        known = read_config(path)
-        wanted = known | wanted if _is_same_run(known, wanted) else wanted
-    write_config(path, wanted)
-    file = folder / f"{agent.steps}.zip"
-    with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as models:
-        with aside(file) as partial:
-            _write(agent, partial, Path(models))
-        with aside(path / "policy.keras") as partial:
-            shutil.copyfile(Path(models) / "policy.keras", partial)
-    earlier = [other for other in checkpoints(path) if int(other.stem) < agent.steps]
-    for other in set(checkpoints(path)) - {file, *earlier[:1]}:
-        other.unlink()
+    with locked(folder):
+        check_own(agent, path, overwrite)  # again, now that no other process is about to save
+        _clear_away(
+            [*folder.glob("partial-*"), *path.glob("partial-*-policy.keras"), *path.glob("partial-*-config.json")]
+        )
+        wanted = identity(agent)
+        with contextlib.suppress(ValueError):
+            known = read_config(path)
+            wanted = known | wanted if _is_same_run(known, wanted) else wanted
+        write_config(path, wanted)
+        file, name = folder / f"{agent.steps}.zip", secrets.token_hex(8)
+        agent.owned.saves.add(name)
+        with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as models:
+            with aside(file) as partial:
+                _write(agent, arrays, name, partial, Path(models))
+            with aside(path / "policy.keras") as partial:
+                shutil.copyfile(Path(models) / "policy.keras", partial)
+        names = _names(path)
+        earlier = [other for other in names if int(other.stem) < agent.steps and names[other] in agent.owned.saves]
+        for other in names.keys() - {file, *earlier[:1]}:
+            other.unlink(missing_ok=True)
     return file
 
 
-def _write(agent, file, models):
+def check_own(agent, path, overwrite=False):
+    """Raise if a folder holds what another run, or another agent of the same run, has left there."""
+    path = Path(path)
+    names = set(_names(path).values())
+    if overwrite or (names and names <= agent.owned.saves):
+        return
+    config, known = path / "config.json", None
+    with contextlib.suppress(ValueError):
+        known = read_config(path)
+    is_empty = not names and not (path / "policy.keras").exists()
+    if is_empty and (
+        not config.exists() or (known is not None and _is_same_run(known, identity(agent) | {"run": None}))
+    ):
+        return
+    if not names and known is not None and known.get("run") == agent.owned.run:
+        return  # its checkpoints were deleted
+    raise ValueError(
+        "A run folder belongs to one run: save to a new folder, load the run to go on with it, or pass "
+        f"`overwrite=True`. Received: {path}, {'with checkpoints' if names else 'with files'} of another agent"
+    )
+
+
+def _names(path):
+    """Checkpoint -> its random name, the newest first; of one that has none, or is damaged, what is known of it."""
+    names = {}
+    for file in checkpoints(path):
+        with contextlib.suppress(OSError):  # it may be gone by now
+            names[file] = f"{file.name} {file.stat().st_size}"
+        with contextlib.suppress(Exception), zipfile.ZipFile(file) as archive:
+            names[file] = str(json.loads(archive.read("config.json"))["save"])
+    return names
+
+
+def _clear_away(left):
+    """Remove what killed processes left; what is none of theirs stays."""
+    for file in list(left):
+        if file.is_dir() and not file.is_symlink():
+            shutil.rmtree(file, ignore_errors=True)
+        elif file.is_file() and not file.is_symlink():
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def _sound_arrays(agent):
+    """The agent's arrays, if they and its models are fit to be gone on from."""
     arrays = agent.arrays()
     objects = [name for name, x in arrays.items() if x.dtype == object]
     if objects:
         raise ValueError(f"The state of an agent must be arrays of numbers. Received: objects in {', '.join(objects)}")
+    bad = _unsound({name: getattr(agent, name) for name in agent.MODELS}, arrays)
+    if bad:
+        agent.is_sound = False
+        good = f". The last good checkpoint is {agent.checkpoint}" if agent.checkpoint else ""
+        raise FloatingPointError(f"Training diverged after {agent.steps} steps: {', '.join(bad)} not finite{good}")
+    return arrays
+
+
+def _unsound(models, arrays):
+    """The names of the weights and arrays that are not finite."""
+    weights = {x.path: np.asarray(x.numpy()) for model in models.values() for x in model.variables}
+    # What the environments' episodes have come to is theirs.
+    own = {name: x for name, x in arrays.items() if not name.startswith("rollouts_")}
+    return not_finite(weights | own)
+
+
+def _write(agent, arrays, name, file, models):
     with zipfile.ZipFile(file, "w") as archive:
-        header = {"format": FORMAT, **identity(agent), "steps": agent.steps, "versions": versions()}
+        header = {"format": FORMAT, **identity(agent), "steps": agent.steps, "versions": versions(), "save": name}
         archive.writestr("config.json", json.dumps(header, indent=2) + "\n")
-        for name in agent.MODELS:
-            getattr(agent, name).save(models / f"{name}.keras")
-            archive.write(models / f"{name}.keras", f"{name}.keras")
+        for model in agent.MODELS:
+            getattr(agent, model).save(models / f"{model}.keras")
+            archive.write(models / f"{model}.keras", f"{model}.keras")
         with archive.open("state.npz", "w", force_zip64=True) as state:
             np.savez(state, **arrays)
 
@@ -90,12 +187,17 @@ def load(cls, path, env=None, **options):
     """
     path = Path(path)
     if path.is_file():
-        return _load(cls, path, env, None, options)
+        agent = _load(cls, path, env, None, options)
+        # Later ones are not of its past.
+        names = _names(path.parent.parent) if path.parent.name == "checkpoints" and _is_count(path.stem) else {}
+        agent.owned.saves |= {name for file, name in names.items() if int(file.stem) <= int(path.stem)}
+        return agent
     config = read_config(path)
-    errors = []
-    for file in checkpoints(path):
+    names, errors = _names(path), []
+    for file in names:
         try:
             agent = _load(cls, file, env, config, options)
+            agent.owned.saves |= set(names.values())
         except DamageError as error:
             errors.append(error)
             continue
@@ -112,6 +214,8 @@ def _load(cls, file, env, run, options):
     header, models, arrays = _read(cls, file)
     if run is not None and not _is_same_run(header, run):
         raise damaged(file, "it is the checkpoint of another run")
+    if run is not None and header["steps"] != int(file.stem):
+        raise damaged(file, f"it was written after {header['steps']} steps")
     env = env or header["env"]
     if env is None:
         raise ValueError("`env` must be given for an agent that was not made with an environment's id. Received: None")
@@ -136,45 +240,52 @@ def _load(cls, file, env, run, options):
     with damage(file):
         agent.restore(arrays)
     agent.checkpoint = file
+    agent.owned.run = header["run"] or (run or {}).get("run") or agent.owned.run
     return agent
 
 
 def _read(cls, file):
     """Header, models and arrays of a checkpoint, all that is in it being as it was written."""
     with damage(file), zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory() as folder:
+        check_sizes(file)
         header = json.loads(archive.read("config.json"))
-        header = {name: header[name] for name in (*IDENTITY, "format", "steps", "versions")}
+        names = (*IDENTITY, "format", "steps", "versions")
+        header = {name: header[name] for name in names} | {"run": header.get("run")}
         header["config"] = dict(header["config"])
         if header["format"] != FORMAT:
             raise damaged(file, f"its format is {header['format']}, not {FORMAT}")
         models = {name: _model(archive, f"{name}.keras", folder) for name in cls.MODELS}
-        with np.load(io.BytesIO(archive.read("state.npz")), allow_pickle=False) as arrays:
+        state = archive.extract("state.npz", folder)  # which can be larger than the memory that is left
+        check_sizes(state)
+        with np.load(state, allow_pickle=False) as arrays:
             arrays = dict(arrays)
         if "shared_variables" in arrays:
             share([*models.values()], arrays["shared_variables"])
+        bad = _unsound(models, arrays)
     if not isinstance(models["policy"], Policy):
         raise damaged(file, "policy.keras holds no Policy")
+    if bad:
+        raise damaged(file, f"it holds numbers that are not finite, in {', '.join(bad)}")
     return header, models, arrays
 
 
 def _model(archive, name, folder):
     file = archive.extract(name, folder)
     try:
-        return keras.models.load_model(file, compile=False)
+        return load_model(Path(file))
     except Exception as error:  # in which there is the name of a folder that nobody knows
         raise ValueError(f"{name} cannot be loaded, {error}".replace(f"{folder}/", "")) from error
 
 
-def load_model(file):
-    """A `.keras` file, in safe mode."""
-    with damage(file):
-        return keras.models.load_model(file, compile=False)
-
-
 def checkpoints(path):
     """The checkpoints of a run folder, the newest first, whole ones or not."""
-    files = [file for file in (Path(path) / "checkpoints").glob("*.zip") if file.stem.isdecimal()]
+    files = [file for file in (Path(path) / "checkpoints").glob("*.zip") if _is_count(file.stem) and file.is_file()]
     return sorted(files, key=lambda file: int(file.stem), reverse=True)
+
+
+def _is_count(text):
+    """Whether a text is as Python writes a number of steps."""
+    return text.isdecimal() and text == str(int(text))
 
 
 def write_config(path, config):
@@ -187,6 +298,15 @@ def write_config(path, config):
             partial.write_text(text)
 
 
+FACTS = {
+    "total_steps": ("an int >= 1", lambda x: isinstance(x, int) and x >= 1),
+    "threads": (f"an int from 1 to {MAX_THREADS}", lambda x: isinstance(x, int) and 1 <= x <= MAX_THREADS),
+    "evaluate_every": ("an int >= 1", lambda x: isinstance(x, int) and x >= 1),
+    "versions": ("an object of texts", lambda x: isinstance(x, dict) and all(isinstance(v, str) for v in x.values())),
+    "run": ("a text", lambda x: isinstance(x, str)),
+}  # what a config.json may hold beside the agent
+
+
 def read_config(path):
     """The `config.json` of a run folder, a dict with `agent`, `env`, `config`, and what else the run is to remember."""
     path = Path(path)
@@ -197,7 +317,13 @@ def read_config(path):
         raise ValueError(f"A run must contain the file config.json. Received: {path}")
     with damage(file):
         config = json.loads(file.read_text())
-        return config | {name: config[name] for name in ("agent", "env")} | {"config": dict(config["config"])}
+        config = config | {name: config[name] for name in ("agent", "env")} | {"config": dict(config["config"])}
+    for name, (rule, is_good) in FACTS.items():
+        if config.get(name) is None:
+            config.pop(name, None)
+        elif isinstance(config[name], bool) or not is_good(config[name]):
+            raise damaged(file, f"`{name}` is not {rule}")
+    return config
 
 
 def versions():
@@ -206,16 +332,21 @@ def versions():
 
 
 def identity(agent):
-    """What a run and its checkpoints are known by: the agent's name, its environment's id, its settings."""
+    """What a run and its checkpoints are known by: its random name, the agent's, its environment's id, its settings."""
     env = agent.env if isinstance(agent.env, str) else None
-    return {"agent": agent.name, "env": env, "config": config_to_json(agent.config)}
+    return {"agent": agent.name, "env": env, "config": config_to_json(agent.config), "run": agent.owned.run}
 
 
 def _is_same_run(earlier, later):
     """Whether two identities are; the later one may have settings that did not exist before."""
     if any(earlier[name] != later[name] for name in ("agent", "env")):
         return False
-    return later["config"] == {**later["config"], **earlier["config"]}
+    runs = earlier.get("run"), later.get("run")
+    if None not in runs and runs[0] != runs[1]:
+        return False
+    changed = PLANNED if None not in runs else ()
+    before, after = ({name: x for name, x in y["config"].items() if name not in changed} for y in (earlier, later))
+    return after == {**after, **before}
 
 
 def config_to_json(config):

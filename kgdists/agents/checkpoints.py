@@ -6,6 +6,7 @@ import time
 
 import keras
 
+from kgdists.agents import checkpoint
 
 __all__ = ["Checkpoints", "StopOnSignal"]
 
@@ -20,10 +21,17 @@ class Checkpoints(keras.callbacks.Callback):
     ----------
     agent : Agent
     path : str or path
-        A run folder, see `Agent.save`.
+        A run folder: a new one, or that of the run that the agent is of, see `Agent.save`.
     every_seconds : float, >= 0
         Time between two checkpoints; 0 is after each epoch. Where saving is slow, as with a large replay, it takes a
         thirtieth of the time at most.
+    overwrite : bool
+        Whether to put this run in the place of another that is there.
+
+    Raises
+    ------
+    ValueError
+        Where training begins, if the folder is another run's.
 
     Examples
     --------
@@ -34,13 +42,16 @@ class Checkpoints(keras.callbacks.Callback):
     128
     """
 
-    def __init__(self, agent, path, every_seconds=60.0):
+    def __init__(self, agent, path, every_seconds=60.0, overwrite=False):
         super().__init__()
         if isinstance(every_seconds, bool) or not isinstance(every_seconds, (int, float)) or not every_seconds >= 0:
             raise ValueError(f"`every_seconds` must be a number >= 0. Received: every_seconds={every_seconds!r}")
-        self.agent, self.path, self.every_seconds = agent, path, every_seconds
+        self.agent, self.path, self.every_seconds, self.overwrite = agent, path, every_seconds, overwrite
 
     def on_train_begin(self, logs=None):
+        replicas = getattr(self.agent, "replicas", None)
+        if replicas is None or replicas.is_chief:  # which alone writes
+            checkpoint.check_own(self.agent, self.path, self.overwrite)
         self._saved = self.agent.steps if self.agent.checkpoint else None
         self._due = time.monotonic() + self.every_seconds
 
@@ -54,7 +65,8 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _save(self):
         start = time.monotonic()
-        self.agent.save(self.path)
+        self.agent.save(self.path, self.overwrite)
+        self.overwrite = False  # what is there from now on is its own
         end = time.monotonic()
         self._saved = self.agent.steps
         self._due = end + self.every_seconds
@@ -97,5 +109,5 @@ class StopOnSignal(keras.callbacks.Callback):
         if self.is_stopped:
             raise KeyboardInterrupt
         self.is_stopped = True
-        self.model.stop_training = True
+        self.model.stop_training = signal.Signals(number)  # which is true, and says why
         self.say("stopping after this update; once more to stop at once")

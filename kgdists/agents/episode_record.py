@@ -10,6 +10,7 @@ from keras import tree
 __all__ = ["EpisodeRecord", "arrays_of", "records_episodes", "replay"]
 
 ARRAYS = (Box, Discrete, MultiBinary, MultiDiscrete)  # spaces whose samples are arrays of one shape
+MAX_STEPS = 100_000  # of an episode that is played again
 GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 
 
@@ -19,7 +20,8 @@ class EpisodeRecord(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     A Gymnasium environment cannot be saved; but one whose only randomness is its generator `np_random` does the same
     again from the same state of it and by the same actions. So `PPO.load` and the like go on in the very middle of
     the episodes in which an agent was saved. Agents wrap the environments that they make; a `VectorEnv` that is given
-    to one goes on with new episodes unless its environments have this wrapper as their outermost.
+    to one goes on with new episodes unless its environments have this wrapper as their outermost. An episode of more
+    than 100,000 steps is not kept: where it is left, a new one is started.
 
     Parameters
     ----------
@@ -40,8 +42,13 @@ class EpisodeRecord(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         super().__init__(env)
         self.metadata = dict(env.metadata) | {"records_episodes": True}
         self.to_replay = None
+        # The bytes of an action take a tenth of the room of its array.
         self._is_array = isinstance(env.action_space, (Box, MultiBinary, MultiDiscrete))
-        self._start, self._actions = None, []
+        self._dtype = env.action_space.dtype
+        self._start, self._actions, self._left = None, self._no_actions(), MAX_STEPS
+
+    def _no_actions(self):
+        return bytearray() if self._is_array else []
 
     def reset(self, *, seed=None, options=None):
         if options is not None:
@@ -50,16 +57,25 @@ class EpisodeRecord(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
             self._start = {"seed": int(seed)}
         else:
             self._start = {"generator": self.unwrapped.np_random.bit_generator.state}
-        self._actions = []
+        self._actions, self._left = self._no_actions(), MAX_STEPS
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action):
-        self._actions.append(np.array(action) if self._is_array else action)
+        if self._left:
+            self._left -= 1
+            if self._is_array:
+                self._actions += np.asarray(action, self._dtype).tobytes()
+            else:
+                self._actions.append(action)
+        elif self._start is not None:
+            self._start, self._actions = None, self._no_actions()
         return self.env.step(action)
 
     def episode(self):
         """How the present episode started, None if that cannot be repeated, and its actions."""
-        return self._start, self._actions
+        if not self._is_array:
+            return self._start, self._actions
+        return self._start, np.frombuffer(bytes(self._actions), self._dtype).reshape(-1, *self.env.action_space.shape)
 
     def replay(self):
         """Do again what `to_replay` holds, a dict of `start`, `actions`, and what must come of them.

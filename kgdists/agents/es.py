@@ -67,12 +67,17 @@ class ES(PolicySearch):
             **options,
         )
         self.env = env
-        self.checkpoint = None
+        self.checkpoint, self.owned = None, checkpoint.Ownership()
 
     @property
     def name(self):
         """That of the searcher."""
         return self.config.searcher
+
+    @property
+    def epochs(self):
+        """Generations so far."""
+        return int(self.state.generation)
 
     def step(self):
         """One generation; see `PolicySearch.step`."""
@@ -83,9 +88,9 @@ class ES(PolicySearch):
                 raise
             raise FloatingPointError(f"{error}. The last good checkpoint is {self.checkpoint}") from error
 
-    def save(self, path):
-        """Save the agent to a run folder, as `checkpoints/STEPS.zip`; see `Agent.save`."""
-        self.checkpoint = checkpoint.save(self, path)
+    def save(self, path, overwrite=False):
+        """Save the agent to a run folder, as `checkpoints/STEPS.zip`; see `PPO.save`."""
+        self.checkpoint = checkpoint.save(self, path, overwrite)
 
     @classmethod
     def load(cls, path, env=None):

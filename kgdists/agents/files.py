@@ -2,9 +2,29 @@
 
 import contextlib
 import os
+import secrets
 import zipfile
 
-__all__ = ["DamageError", "RunWarning", "aside", "damage", "damaged"]
+import h5py
+import keras
+import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # where there is no POSIX
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "DamageError",
+    "RunWarning",
+    "aside",
+    "check_sizes",
+    "damage",
+    "damaged",
+    "load_model",
+    "locked",
+    "not_finite",
+]
 
 
 class DamageError(ValueError):
@@ -42,7 +62,8 @@ def _reason(error):
 @contextlib.contextmanager
 def aside(file):
     """A path to write to that takes the place of `file` once it is written, and is on the disk before it does."""
-    partial = file.with_name(f"partial-{file.name}")
+    # Each writer has a name of its own: two at once must not write into, or take away, each other's file.
+    partial = file.with_name(f"partial-{secrets.token_hex(4)}-{file.name}")
     try:
         yield partial
         with partial.open("rb+") as written:
@@ -57,3 +78,62 @@ def aside(file):
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextlib.contextmanager
+def locked(folder, waits=True):
+    """Keep others that ask out of a folder; the end of this process, even a sudden one, lets them in.
+
+    Raises
+    ------
+    BlockingIOError
+        If another is in it, and this one does not wait.
+    """
+    if fcntl is None:
+        yield
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(opened)
+
+
+def check_sizes(file):
+    """Raise if what is in a zip archive takes more room than the archive: what kgdists and Keras write never does."""
+    with zipfile.ZipFile(file) as archive:
+        infos = archive.infolist()
+    size = os.path.getsize(file)
+    unpacked = sum(info.file_size for info in infos)
+    if unpacked > size or any(info.compress_type != zipfile.ZIP_STORED for info in infos):
+        raise ValueError(f"{size} bytes unpack to {unpacked}, where nothing may be compressed")
+
+
+def load_model(file):
+    """A `.keras` file, in safe mode and within the file's own size."""
+    check_sizes(file)
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            if info.filename.endswith(".h5"):
+                with archive.open(info) as opened, h5py.File(opened) as content:
+                    _check_datasets(content, info.file_size)
+    return keras.models.load_model(file, compile=False)
+
+
+def _check_datasets(content, size):
+    sets = []
+    content.visititems(lambda name, x: sets.append(x) if isinstance(x, h5py.Dataset) else None)
+    unpacked = sum(x.nbytes for x in sets)
+    if unpacked > size or any(x.is_virtual or x.external for x in sets):
+        raise ValueError(f"{size} bytes of weights unpack to {unpacked}, where nothing may be compressed")
+
+
+def not_finite(arrays):
+    """The names of those arrays, of a dict, that hold a NaN or an infinity."""
+    return [name for name, x in arrays.items() if x.dtype.kind not in "biuOSU" and not np.isfinite(x).all()]

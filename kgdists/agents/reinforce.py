@@ -79,6 +79,9 @@ class REINFORCE(Agent):
         """Epochs so far, each of one gradient step."""
         return int(self.optimizer.iterations)
 
+    def _last_epoch(self, total_steps):
+        return None  # as long as the episodes will be
+
     def _train(self):
         experience, is_wanted = self._collect()
         self._steps = is_wanted.size

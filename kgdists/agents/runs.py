@@ -8,10 +8,8 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-import keras
-
 from kgdists.agents.checkpoint import checkpoints, read_config
-from kgdists.agents.files import damage, damaged
+from kgdists.agents.files import damage, damaged, load_model, not_finite
 from kgdists.evaluation import Evaluation
 from kgdists.policy import Policy
 
@@ -101,9 +99,12 @@ def read_policy(file):
     if not file.is_file():
         raise ValueError(f"A run must contain the file {file.name}. Received: {file.parent}")
     with damage(file):
-        policy = keras.models.load_model(file, compile=False)
+        policy = load_model(file)
     if not isinstance(policy, Policy):
         raise damaged(file, "it holds no Policy")
+    bad = not_finite({x.path: x.numpy() for x in policy.variables})
+    if bad:
+        raise damaged(file, f"it holds numbers that are not finite, in {', '.join(bad)}")
     return policy
 
 
@@ -114,11 +115,11 @@ def read_evaluation(run):
         return None
     with damage(file):
         evaluation = json.loads(file.read_text())
-        returns, lengths = (tuple(map(float, evaluation[name])) for name in ("returns", "lengths"))
+        returns, lengths = tuple(map(float, evaluation["returns"])), tuple(map(int, evaluation["lengths"]))
         cut = int(evaluation.get("cut", 0))  # which version 0.1 did not write
     if not returns or not all(map(math.isfinite, returns)):
         raise damaged(file, "it has no finite returns")
-    return Evaluation(returns, tuple(map(int, lengths)), cut)
+    return Evaluation(returns, lengths, cut)
 
 
 def read_versions(run):

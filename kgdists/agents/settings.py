@@ -1,7 +1,7 @@
 """Settings of agents: fields of a dataclass with a line of help and a rule."""
 
 import dataclasses
-import math
+import sys
 
 from keras.optimizers.schedules import LearningRateSchedule
 
@@ -38,7 +38,12 @@ def check_networks(config):
     check(config, "hidden_units", "a tuple of ints >= 1", lambda x: isinstance(x, tuple) and all(map(is_count, x)))
     check(config, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
     check(config, "initial_stddev", "a finite number > 0", is_positive)
-    check(config, "seed", "None or an int >= 0", lambda x: x is None or (isinstance(x, int) and x >= 0))
+    check(
+        config,
+        "seed",
+        "None or an int from 0 to 2**62",
+        lambda x: x is None or (isinstance(x, int) and 0 <= x <= 2**62),
+    )
 
 
 def check_training(config):
@@ -61,8 +66,8 @@ def is_count(x):
 
 
 def is_number(x):
-    """Whether `x` is a finite number."""
-    return isinstance(x, (int, float)) and math.isfinite(x)
+    """Whether `x` is a finite number, as a float too."""
+    return isinstance(x, (int, float)) and abs(x) <= sys.float_info.max
 
 
 def is_positive(x):

@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Callable
 
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, ESConfig, checkpoint
 from kgdists.agents.tuned import tuned_config
 from kgdists.evolution.gym import SEARCHERS
 
-__all__ = ["AGENTS", "agent_of"]
+__all__ = ["AGENTS", "agent_of", "name_module"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +30,17 @@ AGENTS = {agent.name: _entry(agent.name, agent, agent.Config) for agent in (PPO,
 
 
 def agent_of(run):
-    """The class of the agent that was trained in a run folder."""
-    name = checkpoint.read_config(run)["agent"]
+    """The class of the agent that was trained in a run folder, whose environment will be made."""
+    config = checkpoint.read_config(run)
+    name = config["agent"]
     if name not in list(AGENTS):
         raise ValueError(f"The run's agent must be one of {', '.join(sorted(AGENTS))}. Received: {name}")
+    name_module(config["env"])
     return AGENTS[name].agent
+
+
+def name_module(env):
+    """Say which module an environment's id makes Gymnasium import: a run of someone else's may name any."""
+    if isinstance(env, str) and ":" in env:
+        module, _, _ = env.partition(":")
+        print(f"kgdists: importing the Python module {module}, as the environment {env} asks for", file=sys.stderr)

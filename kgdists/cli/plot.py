@@ -29,6 +29,8 @@ def plot(options):
     out = options.out or options.runs[0] / "learning_curve.png"
     if out.is_dir():
         raise ValueError(f"`--out` must be an image file, not a folder. Received: {out}")
+    if not out.suffix:
+        out = out.with_name(f"{out.name.rstrip('.')}.png")
     _figure(options.runs).savefig(out, dpi=120)
     print(out)
     return 0

@@ -6,6 +6,7 @@ from pathlib import Path
 from kgdists.agents.checkpoint import read_config
 from kgdists.agents.recording import record as record_film
 from kgdists.agents.runs import read_policy
+from kgdists.cli.agents import name_module
 
 __all__ = ["add_to", "record"]
 
@@ -43,6 +44,7 @@ def record(options):
         )
     policy = read_policy(options.run / ("best.keras" if options.best else "policy.keras"))
     out = options.out or options.run / "recording.gif"
+    name_module(env)
     evaluation = record_film(
         policy,
         env,

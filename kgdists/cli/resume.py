@@ -3,10 +3,11 @@
 import warnings
 from pathlib import Path
 
-from kgdists.agents import checkpoint
+from kgdists.agents import checkpoint, schedules
+from kgdists.agents.callbacks import mend_metrics
 from kgdists.agents.files import RunWarning
 from kgdists.cli.agents import agent_of
-from kgdists.cli.running import add_save_every, alone, cut_metrics, evaluated_steps, go_on, set_threads
+from kgdists.cli.running import add_save_every, alone, evaluated_steps, go_on, set_threads
 
 __all__ = ["add_to", "resume"]
 
@@ -15,6 +16,12 @@ def add_to(commands):
     """Add the command to argparse's subparsers."""
     parser = commands.add_parser("resume", help="go on with a run that was interrupted, however it was")
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="go on to so many environment steps in all, also with a finished run; schedules are stretched to them",
+    )
     add_save_every(parser)
     parser.set_defaults(command=resume)
 
@@ -23,8 +30,10 @@ def resume(options):
     """Go on with a run from its last good checkpoint to its last step."""
     config = checkpoint.read_config(options.run)
     total_steps = config.get("total_steps")
-    if not isinstance(total_steps, int) or not isinstance(config["env"], str):
+    if total_steps is None or not isinstance(config["env"], str):
         raise ValueError(f"A run is resumed if `kgdists train` started it. Received: {options.run}")
+    if options.steps is not None and options.steps < 1:
+        raise ValueError(f"`--steps` must be at least 1. Received: {options.steps}")
     cls = agent_of(options.run)
     set_threads(config.get("threads", 1))
     known = config.get("versions", {})
@@ -39,15 +48,31 @@ def _resume(cls, config, options):
     run, total_steps = options.run, config["total_steps"]
     if checkpoint.checkpoints(run):
         agent = cls.load(run)
+    elif any((run / name).exists() for name in ("policy.keras", "metrics.csv", "evaluation.json")):
+        raise ValueError(f"A run goes on from a checkpoint, and this one has none left. Received: {run}")
     else:  # it was interrupted before there was one
         agent = cls(config["env"], **checkpoint.config_from_json(config["config"]))
         agent.save(run)
+    if options.steps is not None:
+        total_steps = _extend(agent, run, total_steps, options.steps)
     if agent.steps >= total_steps and evaluated_steps(run) == agent.steps:
         print(f"{run} is finished, after {agent.steps} steps")
         return 0
     rollouts = getattr(agent, "rollouts", None)
     if agent.steps and rollouts is not None and rollouts.observations is None:
         warnings.warn("The episodes being played were not recorded: new ones are started", RunWarning, stacklevel=2)
-    cut_metrics(run / "metrics.csv", agent.steps)
+    mend_metrics(run / "metrics.csv", agent.steps, agent.epochs)
     print(f"{config['agent']} on {config['env']}, from step {agent.steps} to {total_steps}, in {run}")
     return go_on(agent, run, total_steps, options.save_every, config.get("evaluate_every"))
+
+
+def _extend(agent, run, before, total_steps):
+    """Plan a run for another number of steps, on the disk too."""
+    if total_steps < max(1, agent.steps):
+        raise ValueError(f"`--steps` must be at least the {agent.steps} that are taken. Received: {total_steps}")
+    if total_steps != before:
+        for name, value in schedules.stretch(agent, total_steps / before).items():
+            print(f"{name} is stretched from {before} to {total_steps} steps, and goes on from {value:.3g}")
+        agent.save(run)
+        checkpoint.write_config(run, checkpoint.read_config(run) | {"total_steps": total_steps})
+    return total_steps

@@ -2,30 +2,23 @@
 
 import argparse
 import contextlib
-import csv
 import dataclasses
-import io
 import json
-import os
 import sys
 import time
 import traceback
+import warnings
 
 import keras
 import tensorflow as tf
 
-try:
-    import fcntl
-except ImportError:  # where there is no POSIX
-    fcntl = None  # type: ignore[assignment]
-
 from kgdists import plotting
 from kgdists.agents.callbacks import EvaluateAndKeepBest, MetricsFile, ProgressBar
 from kgdists.agents.checkpoints import Checkpoints, StopOnSignal
-from kgdists.agents.files import aside, damage
+from kgdists.agents.files import RunWarning, aside, locked
 from kgdists.checked_env import WrongReturnError
 
-__all__ = ["add_save_every", "alone", "cut_metrics", "evaluated_steps", "go_on", "set_threads"]
+__all__ = ["add_save_every", "alone", "evaluated_steps", "go_on", "set_threads"]
 
 
 def add_save_every(parser):
@@ -56,21 +49,14 @@ def set_threads(threads):
 @contextlib.contextmanager
 def alone(run):
     """Keep other processes from training in a run folder; the end of this one, even a sudden one, lets them."""
-    if fcntl is None:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(run, waits=False))
+        except BlockingIOError as error:
+            raise ValueError(
+                f"A run is trained by one process at a time, and another is at it. Received: {run}"
+            ) from error
         yield
-        return
-    folder = os.open(run, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(folder)
-        raise ValueError(f"A run is trained by one process at a time, and another is at it. Received: {run}") from error
-    except OSError:  # a file system without locks
-        pass
-    try:
-        yield
-    finally:
-        os.close(folder)
 
 
 def go_on(agent, run, total_steps, save_every, evaluate_every=None):
@@ -106,15 +92,23 @@ def go_on(agent, run, total_steps, save_every, evaluate_every=None):
         return 1
     if stop.is_stopped:
         print(f"stopped after {agent.steps} of {total_steps} steps; `kgdists resume {run}` goes on")
-    if agent.steps:  # before the evaluation, which may take long
-        with aside(run / "learning_curve.png") as file:
-            plotting.learning_curve([run]).savefig(file, dpi=120)
+    if agent.steps:
+        _plot(run)  # before the evaluation, which may take long
     evaluation = agent.evaluate(100, seed=agent.config.seed)
     with aside(run / "evaluation.json") as file:
         file.write_text(json.dumps(dataclasses.asdict(evaluation) | {"steps": agent.steps}) + "\n")
     seconds = time.perf_counter() - start
     print(f"{agent.env}: {evaluation} after {agent.steps} steps, {seconds:.1f} s; saved in {run}")
     return 0
+
+
+def _plot(run):
+    """Draw the learning curve, which is a by-product of the training."""
+    try:
+        with aside(run / "learning_curve.png") as file:
+            plotting.learning_curve([run]).savefig(file, dpi=120)
+    except ValueError as error:
+        warnings.warn(f"The learning curve is not drawn: {error}", RunWarning, stacklevel=2)
 
 
 def _evaluations(agent, run, every_steps):
@@ -128,17 +122,6 @@ def evaluated_steps(run):
     file = run / "evaluation.json"
     if not file.is_file() or not (run / "learning_curve.png").is_file():
         return None
-    with damage(file):
-        return json.loads(file.read_text()).get("steps")
-
-
-def cut_metrics(file, steps):
-    """Leave out the rows of a metrics file behind so many steps, and one that was not written to its end."""
-    if not file.is_file():
-        return
-    with damage(file):
-        lines = [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        column = next(csv.reader(lines[:1])).index("steps") if lines else 0
-        kept = lines[:1] + [line for line in lines[1:] if float(next(csv.reader(io.StringIO(line)))[column]) <= steps]
-    with aside(file) as partial:
-        partial.write_text("".join(kept))
+    with contextlib.suppress(Exception):  # of a damaged one too there will be another
+        return int(json.loads(file.read_text())["steps"])
+    return None

@@ -1,6 +1,7 @@
 """`kgdists train`."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 from kgdists.agents import checkpoint
@@ -53,8 +54,8 @@ def add_to(commands):
 
 def train(options):
     """Train an agent and write its run folder."""
-    if options.threads < 1:
-        raise ValueError(f"`--threads` must be at least 1. Received: {options.threads}")
+    if not 1 <= options.threads <= checkpoint.MAX_THREADS:
+        raise ValueError(f"`--threads` must be from 1 to {checkpoint.MAX_THREADS}. Received: {options.threads}")
     if options.evaluate_every is not None and options.evaluate_every < 1:
         raise ValueError(f"`--evaluate-every` must be at least 1. Received: {options.evaluate_every}")
     name = options.agent or default_agent(options.env)
@@ -78,11 +79,21 @@ def train(options):
 
 
 def _new_folder(folder, name):
-    """`folder` if it is new or empty; a new numbered one under `runs` if it is None."""
+    """`folder` if it is new or empty; a new numbered one under `runs` if it is None.
+
+    Of several processes that ask for it at once one alone gets it.
+    """
     if folder is None:
-        number = 1
-        while (folder := Path("runs") / f"{name}-{number}").exists():
-            number += 1
-    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        return next(filter(_is_claimed, (Path("runs") / f"{name}-{number}" for number in itertools.count(1))))
+    if (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))) or not _is_claimed(folder):
         raise ValueError(f"`--out` must be a new or empty folder. Received: {folder}")
     return folder
+
+
+def _is_claimed(folder):
+    """Whether this process made the run folder."""
+    try:
+        (folder / "checkpoints").mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True

@@ -1,5 +1,6 @@
 """Search for the weights of a policy on a Gymnasium environment."""
 
+import math
 import time
 import warnings
 from collections import deque
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kgdists.callback_list import CallbackList
 from kgdists.evaluation import Evaluation, step_limit
 from kgdists.evolution import loop
 from kgdists.evolution.cem import CEM
@@ -137,7 +139,8 @@ class PolicySearch:
     def run(self, num_generations, callbacks=None):
         """Search for a number of generations; see `learn`."""
         _check_count("num_generations", num_generations)
-        return self._search(lambda generations, steps: generations < num_generations, callbacks)
+        last_epoch = int(self.state.generation) + num_generations
+        return self._search(lambda generations: generations < last_epoch, callbacks, last_epoch=last_epoch)
 
     def learn(self, total_steps, callbacks=None):
         """Search until so many environment steps are taken, rounded up to whole generations.
@@ -161,24 +164,20 @@ class PolicySearch:
             If the center or the standard deviation stops being finite; the search stays as it was before.
         """
         _check_count("total_steps", total_steps)
-        return self._search(lambda generations, steps: steps < total_steps, callbacks)
+        last_step = self.steps + total_steps
+        return self._search(lambda generations: self.steps < last_step, callbacks, last_step=last_step)
 
-    def _search(self, goes_on, callbacks):
+    def _search(self, goes_on, callbacks, last_epoch=None, last_step=math.inf):
         history = keras.callbacks.History()
-        callbacks = keras.callbacks.CallbackList(
-            [*as_callbacks(callbacks), history], model=self.policy, epochs=None, first_step=self.steps
-        )
+        callbacks = [*as_callbacks(callbacks), history]
+        callbacks = CallbackList(callbacks, self.policy, last_epoch, self.steps, last_step)
         self.policy.stop_training = False
-        first_step, first = self.steps, int(self.state.generation)
-        generation = first
-        callbacks.on_train_begin()
-        try:
-            while goes_on(generation - first, self.steps - first_step) and not self.policy.stop_training:
+        generation = int(self.state.generation)
+        with callbacks.training():
+            while goes_on(generation) and not self.policy.stop_training:
                 callbacks.on_epoch_begin(generation)
                 callbacks.on_epoch_end(generation, self.step())
                 generation += 1
-        finally:
-            callbacks.on_train_end()
         return history
 
     def step(self):

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgdists import numerics, random
+from kgdists.callback_list import CallbackList
 from kgdists.evolution import loop, noise, run_file
 from kgdists.evolution.bounds import Bounds, spacing
 from kgdists.evolution.objective import Objective
@@ -434,7 +435,7 @@ class Searcher:
         result = keras.callbacks.History()
         model = keras.Model()
         model.searcher, model.stop_training, model.optimizer = self, False, None
-        callbacks = keras.callbacks.CallbackList(as_callbacks(callbacks), model=model, epochs=num_generations)
+        callbacks = CallbackList(as_callbacks(callbacks), model, num_generations)
         one_by_one = bool(callbacks.callbacks)
         bar = keras.utils.Progbar(
             num_generations,
@@ -445,8 +446,7 @@ class Searcher:
         )
         done, number = 0, 1
         goes_on = not self.is_converged
-        callbacks.on_train_begin()
-        try:
+        with callbacks.training():
             while goes_on:
                 start = time.perf_counter()
                 if one_by_one:
@@ -463,9 +463,7 @@ class Searcher:
                 best = BETTER[self.objective_sense](self.best.fitness)
                 goes_on = done < num_generations and not self.is_converged and not model.stop_training
                 bar.update(done, [("best", best)], finalize=not goes_on)
-        finally:
-            result.epoch = list(range(done))
-            callbacks.on_train_end()
+        result.epoch = list(range(done))
         return result
 
     def save(self, path):

@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import signal
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from kgdists.agents.callbacks import EvaluateAndKeepBest, MetricsFile, ProgressB
 from kgdists.evaluation import Evaluation
 from tests.agents.helpers import Bandit, Counter, Noise, counters, small, weights
 from tests.cli.helpers import policy
+from tests.marks import exhaustive
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -192,6 +194,160 @@ def test_a_search_keeps_its_best_policy_too(tmp_path):
 def test_wrong_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         EvaluateAndKeepBest(Noise, **{"path": "best.keras"} | options)
+
+
+# What callbacks are promised
+
+
+class Raises(keras.callbacks.Callback):
+    """Raises in one of its methods, and notes which were called."""
+
+    def __init__(self, where=None, error=RuntimeError):
+        super().__init__()
+        self.where, self.error, self.called = where, error, []
+
+    def _call(self, name, logs=None):
+        self.called.append(name)
+        if name == self.where:
+            raise self.error(f"raised in {name}")
+
+    def on_train_begin(self, logs=None):
+        self._call("on_train_begin")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._call("on_epoch_begin")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._call("on_epoch_end")
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._call("on_train_batch_end")
+
+    def on_train_end(self, logs=None):
+        self._call("on_train_end")
+        self.logs = logs
+
+
+PLACES = ["on_train_begin", "on_epoch_begin", "on_train_batch_end", "on_epoch_end", "on_train_end"]
+
+
+AGENTS = {
+    "ppo": lambda: small(Noise),
+    "a2c": lambda: kg.agents.A2C(Noise, num_envs=2, hidden_units=(4,), epoch_steps=16, seed=0),
+    "reinforce": lambda: kg.agents.REINFORCE(Noise, num_envs=2, hidden_units=(4,), episodes=2, seed=0),
+    "snes": lambda: kg.agents.ES(Noise, searcher="snes", popsize=4, hidden_units=(4,), seed=0),
+}
+
+
+@pytest.mark.few(5)
+@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("make", AGENTS.values(), ids=AGENTS)
+@pytest.mark.parametrize("is_before", [True, False])
+def test_a_callback_that_raises_leaves_signals_as_they_were_and_what_was_trained_saved(
+    tmp_path, make, where, error, is_before
+):
+    agent, faulty, other = make(), Raises(where, error), Raises()
+    before = [signal.getsignal(number) for number in kg.agents.StopOnSignal.SIGNALS]
+    others = [other, kg.agents.StopOnSignal(), kg.agents.Checkpoints(agent, tmp_path / "run")]
+    with pytest.raises(error, match=f"raised in {where}"):
+        agent.learn(32, [faulty, *others] if is_before else [*others, faulty])
+    assert [signal.getsignal(number) for number in kg.agents.StopOnSignal.SIGNALS] == before
+    if where == "on_train_begin" and is_before:  # the others have not begun
+        assert other.called == [] and not (tmp_path / "run").exists()
+    else:
+        assert other.called.count("on_train_end") == 1 and other.logs is None or where == "on_train_end"
+    if where in ("on_epoch_end", "on_train_end") and error is RuntimeError:
+        assert type(agent).load(tmp_path / "run", agent.env).steps == agent.steps > 0
+    again = Raises()
+    agent.learn(16, [again])
+    assert again.called[-1] == "on_train_end" and again.logs["steps"] == agent.steps
+
+
+def test_two_callbacks_that_raise_at_the_end_are_both_told():
+    with pytest.raises((RuntimeError, KeyError)) as error:
+        small(Noise).learn(16, [Raises("on_train_end"), Raises("on_train_end", KeyError)])
+    assert {type(error.value), type(error.value.__context__)} == {RuntimeError, KeyError}
+
+
+@pytest.mark.parametrize("save_freq", [1, 2, *exhaustive("epoch")])
+def test_a_checkpoint_of_keras_is_written_after_so_many_updates(tmp_path, save_freq):
+    callback = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", save_freq=save_freq)
+    small(Noise).learn(64, [callback])
+    every = 1 if save_freq == "epoch" else save_freq
+    assert {file.stem for file in tmp_path.iterdir()} == {str(n) for n in range(every, 5, every)}
+
+
+class Listens(keras.callbacks.Callback):
+    def on_train_begin(self, logs=None):
+        self.promised, self.batches = dict(self.params), 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += "steps" in logs
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs, self.steps = epoch + 1, logs["steps"]
+
+
+@pytest.mark.few(2)
+@pytest.mark.parametrize("make", AGENTS.values(), ids=AGENTS)
+@pytest.mark.parametrize("total_steps", [1, 32, 40, 3000])
+def test_the_number_of_epochs_that_is_promised_is_that_which_comes(make, total_steps):
+    agent, listens = make(), Listens()
+    if total_steps == 3000 and agent.name != "reinforce":
+        return
+    for _ in range(2):
+        first = agent.steps
+        history = agent.learn(total_steps, [listens])
+        assert listens.promised["epochs"] in (None, listens.epochs)
+        assert (listens.promised["first_step"], listens.promised["last_step"]) == (first, first + total_steps)
+        assert listens.steps >= first + total_steps and listens.batches == len(history.epoch)
+    if agent.name in ("ppo", "a2c"):
+        assert listens.promised["epochs"] is not None
+
+
+def test_a_search_for_a_number_of_generations_promises_that():
+    agent, listens = AGENTS["snes"](), Listens()
+    for expected in (2, 4):
+        agent.run(2, [listens])
+        assert listens.promised["epochs"] == listens.epochs == expected
+
+
+class StopAfter(keras.callbacks.Callback):
+    def __init__(self, epochs, reason=True):
+        super().__init__()
+        self.left, self.reason = epochs, reason
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            self.model.stop_training = self.reason
+
+
+@pytest.mark.few(4)
+@pytest.mark.parametrize("make", AGENTS.values(), ids=AGENTS)
+@pytest.mark.parametrize("stops", [(), (1,), (2,), (3,)], ids=str)
+@pytest.mark.parametrize("is_behind", [True, False])
+def test_the_first_and_the_last_epoch_are_evaluated_however_the_training_ends(tmp_path, make, stops, is_behind):
+    agent, callback = make(), keeping(tmp_path, every_steps=10**9)
+    callbacks = [callback, *map(StopAfter, stops)]
+    history = agent.learn(80, callbacks if is_behind else callbacks[::-1]).history
+    expected = sorted({history["steps"][0], agent.steps})
+    assert [steps for steps, _ in callback.evaluations] == expected
+    assert kept_record(tmp_path)["evaluations"] == callback.evaluations
+
+
+def kept_record(folder):
+    return json.loads((folder / "best.json").read_text())
+
+
+def test_what_a_signal_or_an_error_ends_is_not_kept_waiting_by_an_evaluation(tmp_path):
+    agent, callback = small(Noise), keeping(tmp_path, every_steps=10**9)
+    agent.learn(80, [callback, StopAfter(2, signal.SIGTERM)])
+    assert [steps for steps, _ in callback.evaluations] == [16]
+    with pytest.raises(RuntimeError):
+        agent.learn(80, [callback, StopAfter(2), Raises("on_epoch_begin")])
+    assert [steps for steps, _ in callback.evaluations] == [16]
 
 
 # Callbacks of Keras

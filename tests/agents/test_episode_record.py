@@ -1,14 +1,18 @@
+import tracemalloc
+
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, OneOf, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, OneOf, Tuple
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from kgdists.agents import episode_record
 from kgdists.agents.episode_record import EpisodeRecord, records_episodes
 from kgdists.agents.envs import make_envs
 from kgdists.agents.files import RunWarning
 from kgdists.agents.rollout import Rollouts
 from tests.agents.helpers import Counter, Noise, Trap
+from tests.marks import exhaustive
 
 ACTIONS = {
     "Box": Box(-1.0, 1.0, (2,)),
@@ -86,6 +90,43 @@ def test_physics_go_on_as_they_would_have(env):
     same_future(one, other)
 
 
+@pytest.mark.parametrize("space", [*ACTIONS.values(), Discrete(3), MultiBinary(9)], ids=str)
+def test_what_is_kept_of_an_episode_is_bounded(space, monkeypatch):
+    monkeypatch.setattr(episode_record, "MAX_STEPS", 50)
+    env = EpisodeRecord(Listener(space))
+    space.seed(0)
+    env.reset(seed=0)
+    for i in range(1, 120):
+        env.step(space.sample())
+        start, actions = env.episode()
+        assert (len(actions), start) == ((i, {"seed": 0}) if i <= 50 else (0, None))
+    env.reset()
+    env.step(space.sample())
+    assert len(env.episode()[1]) == 1 and env.episode()[0] is not None
+
+
+@pytest.mark.parametrize(
+    "space", [Box(-1.0, 1.0, (2,)), *exhaustive(Discrete(3), MultiDiscrete([3, 2]), MultiBinary(9))], ids=str
+)
+def test_an_episode_of_many_steps_takes_little_more_than_its_actions(space):
+    env = EpisodeRecord(Listener(space))
+    env.reset(seed=0)
+    action = space.sample()
+    tracemalloc.start()
+    for _ in range(20_000):
+        env._left and env.step(action)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 1.5 * 20_000 * np.asarray(action).nbytes + 1e6
+
+
+def test_an_episode_that_is_too_long_to_be_repeated_is_one_line(monkeypatch):
+    monkeypatch.setattr(episode_record, "MAX_STEPS", 5)
+    endless = lambda: Counter(10**9)  # noqa: E731
+    with pytest.warns(RunWarning, match=r"Environments \[0, 1\] do not repeat their episodes: new ones are started"):
+        played(endless, 6)
+
+
 @pytest.mark.parametrize("space", ACTIONS.values(), ids=ACTIONS)
 def test_any_actions_are_repeated(space):
     envs = [
@@ -161,7 +202,7 @@ def test_environments_that_record_nothing_start_new_episodes():
 def test_episodes_begun_with_options_are_not_repeated():
     env = EpisodeRecord(gymnasium.make("Pendulum-v1"))
     env.reset(seed=0, options={"x_init": 0.1})
-    assert env.episode() == (None, [])
+    assert env.episode()[0] is None and len(env.episode()[1]) == 0
 
 
 def test_actions_are_copies():

@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import os
 import shutil
@@ -73,7 +75,9 @@ def killed(uninterrupted, tmp_path_factory):
     """A copy of it as if it had been killed after its checkpoint at three quarters."""
     run = shutil.copytree(uninterrupted, tmp_path_factory.mktemp("runs") / "run")
     with registered(Events) as name:
-        agent = PPO(name, **PPO.load(run).config.__dict__)
+        ended = PPO.load(run)
+        agent = PPO(name, **ended.config.__dict__)
+        agent.owned.run = ended.owned.run
         shutil.rmtree(run / "checkpoints")
         agent.learn(48)
     agent.save(run)
@@ -100,10 +104,23 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(run, uninterrupted, capsys):
 
 
 @pytest.mark.exhaustive
-def test_a_run_without_a_checkpoint_is_begun_again(run, uninterrupted):
-    shutil.rmtree(run / "checkpoints")
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_again(run, uninterrupted):
+    for file in (*run.iterdir(), *(run / "checkpoints").iterdir()):
+        if file.is_file() and file.name != "config.json":
+            file.unlink()
     assert kgdists("resume", run) == 0
     assert_same(run, uninterrupted)
+
+
+@pytest.mark.parametrize("left", ["policy.keras", "metrics.csv", "evaluation.json"])
+def test_a_run_whose_checkpoints_were_deleted_is_left_as_it_is(uninterrupted, tmp_path, capsys, left):
+    run = shutil.copytree(uninterrupted, tmp_path / "run", ignore=shutil.ignore_patterns("tensorboard", "*.png"))
+    shutil.rmtree(run / "checkpoints")
+    for name in {"policy.keras", "metrics.csv", "evaluation.json"} - {left}:
+        (run / name).unlink()
+    before = {file: file.read_bytes() for file in run.iterdir()}
+    assert_one_line(capsys, kgdists("resume", run), "A run goes on from a checkpoint, and this one has none", str(run))
+    assert {file: file.read_bytes() for file in run.iterdir()} == before
 
 
 @pytest.mark.exhaustive
@@ -131,6 +148,63 @@ def test_other_versions_are_told(run, capsys):
     assert kgdists("resume", run) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert f"Other versions may compute other numbers: numpy {np.__version__}, not 1.0" in line
+
+
+METRICS = {
+    "cut in the middle": lambda text: text[: len(text) // 2],
+    "cut in the header": lambda text: text[:20],
+    "cut by one byte": lambda text: text[:-1],
+    "empty": lambda text: "",
+    "no header": lambda text: text.partition("\n")[2],
+    "one metric fewer": lambda text: without_column(text, "entropy"),
+    "no steps": lambda text: without_column(text, "steps"),
+    "another metric": lambda text: text.replace("entropy", "surprise"),
+    "a digit flipped to a letter": lambda text: text.replace("0,16", "0,1G"),
+    "a step flipped": lambda text: text.replace("\n1,32", "\n1,12"),
+    "an epoch flipped": lambda text: text.replace("\n1,32", "\n5,32"),
+    "a comma flipped": lambda text: text.replace("\n1,32", "\n1;32"),
+    "a row twice": lambda text: text + text.splitlines(keepends=True)[-1],
+    "rows in another order": lambda text: "".join(text.splitlines(keepends=True)[i] for i in (0, 3, 2, 1)),
+    "a column twice": lambda text: text.replace("entropy", "kl"),
+    "bytes of another kind": lambda text: "\x00\x01" + text,
+    "an endless number": lambda text: text.replace("0,16", "0,1e999"),
+}
+
+
+def without_column(text, name):
+    rows = [row.split(",") for row in text.splitlines()]
+    at = rows[0].index(name)
+    return "".join(",".join(row[:at] + row[at + 1 :]) + "\n" for row in rows)
+
+
+@pytest.mark.few(1)
+@pytest.mark.parametrize("change", METRICS.values(), ids=METRICS)
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_the_log_never_decides_what_becomes_of_a_training(run, uninterrupted, capsys, change, is_finished):
+    if is_finished:
+        shutil.rmtree(run)
+        shutil.copytree(uninterrupted, run)
+        (run / "evaluation.json").unlink()
+    file = run / "metrics.csv"
+    rows = {row["steps"]: row for row in csv.DictReader(io.StringIO((uninterrupted / "metrics.csv").read_text()))}
+    text = file.read_text().removesuffix("4,80,1.")  # a row that was not written to its end
+    file.write_text(change(text))
+    assert kgdists("resume", run) == 0
+    errors = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("kgdists: warning: ") for line in errors) and len(errors) <= 2
+    shutil.rmtree(run / "tensorboard")
+    if not file.exists():  # what was there was no log, and there is no more to be logged
+        assert is_finished and (run / "metrics-damaged.csv").read_text() == change(text)
+        file.write_text("")
+    differ = differences(results(run), results(uninterrupted))
+    assert {name for name in differ if not name.endswith(".keras config")} <= {"metrics"}
+    for row in csv.DictReader(io.StringIO(file.read_text())):
+        same = row.keys() & rows[row["steps"]].keys() - {"steps_per_second"}
+        assert {row[name] for name in same if row[name] != "NA"} <= set(rows[row["steps"]].values())
+        assert {"epoch", "steps", "return"} <= same
+        assert all(row[name] in ("NA", rows[row["steps"]][name]) for name in same)
+    whole = [row["steps"] for row in csv.DictReader(io.StringIO(file.read_text()))] == list(rows)
+    assert whole or errors
 
 
 def test_two_processes_do_not_train_the_same_run(run, capsys):

@@ -1,0 +1,111 @@
+"""Schedules of settings where a training goes on."""
+
+import dataclasses
+import warnings
+
+import keras
+from keras import ops
+from keras.optimizers.schedules import LearningRateSchedule, PolynomialDecay
+
+from kgdists.agents.acting import CompiledUpdate
+from kgdists.agents.files import RunWarning
+
+__all__ = ["Moved", "go_on", "set_learning_rate", "stretch"]
+
+
+@keras.saving.register_keras_serializable(package="kgdists")
+class Moved(LearningRateSchedule):
+    """A schedule that starts at another gradient step, or takes another number of them.
+
+    Parameters
+    ----------
+    schedule : keras.optimizers.schedules.LearningRateSchedule
+    start : int
+        The step at which it starts.
+    factor : float, > 0
+        How much longer it takes.
+
+    Examples
+    --------
+    >>> from keras.optimizers.schedules import PolynomialDecay
+    >>> schedule = Moved(PolynomialDecay(1.0, 10, 0.0), start=100, factor=2.0)
+    >>> [float(schedule(step)) for step in (100, 110, 120)]
+    [1.0, 0.5, 0.0]
+    """
+
+    def __init__(self, schedule, start=0, factor=1.0):
+        self.schedule, self.start, self.factor = schedule, start, factor
+
+    def __call__(self, step):
+        # In whole steps first: a float32 does not hold all numbers of them.
+        return self.schedule(ops.cast(ops.convert_to_tensor(step) - self.start, "float32") / self.factor)
+
+    def get_config(self):
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "start": self.start, "factor": self.factor}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**(config | {"schedule": keras.saving.deserialize_keras_object(config["schedule"])}))
+
+
+def _scheduled(config):
+    """Name -> schedule of those settings that have one."""
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {name: x for name, x in fields.items() if isinstance(x, LearningRateSchedule)}
+
+
+def stretch(agent, factor):
+    """Let an agent's schedules take `factor` times as long.
+
+    Returns
+    -------
+    dict of name -> float, the values from which they go on.
+    """
+    moved = {}
+    for name, x in _scheduled(agent.config).items():
+        old = x if isinstance(x, Moved) else Moved(x)
+        # What lies behind is stretched too: a decay goes on from where the longer one would be.
+        moved[name] = Moved(old.schedule, old.start, old.factor * factor)
+    if moved:
+        _replace(agent, moved)
+    return {name: float(x(int(agent.optimizer.iterations))) for name, x in moved.items()}
+
+
+def go_on(agent, total_steps):
+    """Stretch schedules by which an agent would learn nothing in most of the steps that are ahead, and say so."""
+    steps = int(agent.optimizer.iterations)
+    if not agent.steps or not steps:
+        return
+    middle = int(steps * (1.0 + 0.5 * total_steps / agent.steps))
+    ended = [name for name, x in _scheduled(agent.config).items() if abs(float(x(middle))) < 1e-12]
+    if not ended:
+        return
+    values = stretch(agent, 1.0 + total_steps / agent.steps)
+    values = ", ".join(f"`{name}` from {x:.3g}" for name, x in values.items())
+    warnings.warn(
+        f"Schedules at whose end nothing is learned are stretched to {agent.steps + total_steps} steps: {values}",
+        RunWarning,
+        stacklevel=3,
+    )
+
+
+def set_learning_rate(agent, learning_rate):
+    """Let an agent go on with a learning rate, or with a schedule that starts now."""
+    settings = {"learning_rate": learning_rate}
+    dataclasses.replace(agent.config, **settings)  # raises if it is none
+    if isinstance(learning_rate, LearningRateSchedule):
+        settings = {"learning_rate": Moved(learning_rate, start=int(agent.optimizer.iterations))}
+    elif "learning_rate" in _scheduled(agent.config):  # a checkpoint of a schedule has no variable for the rate
+        settings = {"learning_rate": PolynomialDecay(learning_rate, 1, learning_rate)}
+    _replace(agent, settings)
+
+
+def _replace(agent, settings):
+    """Give a trained agent other schedules; what was compiled with the old ones is compiled anew."""
+    agent.config = dataclasses.replace(agent.config, **settings)
+    if "learning_rate" in settings:
+        agent.optimizer.learning_rate = settings["learning_rate"]
+    for x in vars(agent).values():
+        if isinstance(x, CompiledUpdate):
+            x.forget()

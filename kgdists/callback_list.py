@@ -1,0 +1,68 @@
+"""The callbacks of a training that is no `fit`."""
+
+import contextlib
+import math
+
+import keras
+
+__all__ = ["CallbackList"]
+
+
+class CallbackList(keras.callbacks.CallbackList):
+    """Keras' callbacks, of which none keeps another from ending what it has begun.
+
+    Parameters
+    ----------
+    callbacks : list of keras.callbacks.Callback
+    model : keras.Model
+    epochs : None or int
+        The number of the last epoch, where it is known beforehand.
+    first_step : int
+        Environment steps taken before.
+    last_step : float
+        Those after which the training ends.
+    """
+
+    def __init__(self, callbacks, model, epochs, first_step=0, last_step=math.inf):
+        super().__init__(callbacks, model=model, epochs=epochs, first_step=first_step, last_step=last_step)
+        self._logs = None
+        self._async_train = self._async_test = self._async_predict = False  # an epoch has time for its callbacks
+
+    @contextlib.contextmanager
+    def training(self):
+        """Call `on_train_begin` and, of all callbacks that have begun, `on_train_end`, whatever is raised.
+
+        As in Keras, these get the logs of the last epoch, but None where an error has ended the training.
+        """
+        begun, logs = [], None
+        self._on_begin()
+        try:
+            for callback in self.callbacks:
+                callback.on_train_begin()
+                begun.append(callback)
+            yield
+            logs = self._logs
+        finally:
+            try:
+                _end(begun, logs)
+            finally:
+                self._on_end()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """An epoch begins, which is also one batch: for callbacks that count these."""
+        super().on_epoch_begin(epoch, logs)
+        self.on_train_batch_begin(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """An epoch ends, and its batch."""
+        self.on_train_batch_end(0, logs)
+        super().on_epoch_end(epoch, logs)
+        self._logs = logs
+
+
+def _end(callbacks, logs):
+    if callbacks:
+        try:
+            callbacks[0].on_train_end(logs)
+        finally:
+            _end(callbacks[1:], logs)
