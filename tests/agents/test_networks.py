@@ -78,7 +78,9 @@ def test_a_regularizer_draws_weights_to_zero(cls, where):
     assert sizes[1] < 0.99 * sizes[0]
 
 
-@pytest.mark.parametrize("regularizer", ["l1", "l2", keras.regularizers.OrthogonalRegularizer(1.0)], ids=str)
+@pytest.mark.parametrize(
+    "regularizer", ["l1", "l2", keras.regularizers.OrthogonalRegularizer(1.0)], ids=["l1", "l2", "orthogonal"]
+)
 def test_the_gradient_of_a_regularizer_is_part_of_the_step(regularizer):
     agent = made(A2C, network(width=3, kernel_regularizer=regularizer), max_grad_norm=None)
     from_loss = agent.policy.losses
