@@ -38,7 +38,7 @@ class CallbackList(keras.callbacks.CallbackList):
         self._on_begin()
         try:
             for callback in self.callbacks:
-                callback.on_train_begin()
+                callback.on_train_begin({})  # as Keras does
                 begun.append(callback)
             yield
             logs = self._logs

@@ -275,7 +275,7 @@ AGENTS = {
 }
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_nothing_trained_is_lost_by_a_number_that_is_not_finite(agent, failure, tmp_path, eagerly):
@@ -317,7 +317,7 @@ def test_what_a_truncated_episode_ends_with_must_be_a_number():
         rollout(lambda: Scripted(returned))
 
 
-@pytest.mark.few(2)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("agent", AGENTS)
 def test_an_agent_learns_where_terminated_episodes_end_with_nan(agent, eagerly):
     class Ends(Noise):
@@ -330,6 +330,7 @@ def test_an_agent_learns_where_terminated_episodes_end_with_nan(agent, eagerly):
     assert all(np.isfinite(x).all() for x in agent.policy.get_weights())
 
 
+@pytest.mark.exhaustive
 def test_a_floating_point_error_of_an_environment_is_no_divergence(tmp_path, eagerly):
     class Strict(Failing):
         def step(self, action):

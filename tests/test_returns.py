@@ -341,6 +341,7 @@ ESTIMATORS = {
 }
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("worth", [np.nan, np.inf, -np.inf, 3e38])
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_nothing_comes_of_the_value_behind_a_terminated_step(estimator, worth):

@@ -54,6 +54,7 @@ def test_the_step_is_that_of_rmsprop_with_the_norm_of_the_gradient_bounded():
     np.testing.assert_allclose(change(agent, experience()), expected, atol=1e-6)
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("size", [0.0, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0])
 def test_the_default_step_is_as_long_as_that_of_the_rmsprop_it_is_quoted_from(size):
@@ -69,6 +70,7 @@ def test_the_default_step_is_as_long_as_that_of_the_rmsprop_it_is_quoted_from(si
     assert np.all(np.abs(moved - expected) <= 0.42 * abs(expected) + 1e-6)  # sqrt(2), where epsilon is all there is
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("config", [{}, {"gae_lambda": 0.5}, {"vtrace": True}, {"n_epochs": 2}], ids=str)
 def test_one_step_of_one_environment_moves_the_policy(config):
@@ -163,6 +165,7 @@ def test_the_same_seed_gives_the_same_history_and_weights():
     np.testing.assert_array_equal(weights(runs[0]), weights(runs[1]))
 
 
+@pytest.mark.exhaustive
 @eager
 def test_rewards_that_no_loss_can_hold_stop_the_training():
     with pytest.raises(FloatingPointError, match="Training diverged after 16 steps: .*value_loss"):
@@ -177,6 +180,7 @@ class Strict(Noise):
         return super().step(action)
 
 
+@pytest.mark.exhaustive
 @eager
 @pytest.mark.parametrize("rate", [1e30, 1e38])
 def test_a_rate_far_too_high_ends_as_diverged(rate):

@@ -55,7 +55,7 @@ HEADS = {
 }
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("row", [None, 2])
 @pytest.mark.parametrize("head", HEADS)
 def test_no_action_of_nan_reaches_an_environment(head, row):

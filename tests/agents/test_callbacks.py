@@ -239,7 +239,7 @@ AGENTS = {
 }
 
 
-@pytest.mark.few(5)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("where", PLACES)
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("make", AGENTS.values(), ids=AGENTS)
@@ -270,6 +270,7 @@ def test_two_callbacks_that_raise_at_the_end_are_both_told():
     assert {type(error.value), type(error.value.__context__)} == {RuntimeError, KeyError}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("save_freq", [1, 2, *exhaustive("epoch")])
 def test_a_checkpoint_of_keras_is_written_after_so_many_updates(tmp_path, save_freq):
     callback = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", save_freq=save_freq)
@@ -289,7 +290,7 @@ class Listens(keras.callbacks.Callback):
         self.epochs, self.steps = epoch + 1, logs["steps"]
 
 
-@pytest.mark.few(2)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("make", AGENTS.values(), ids=AGENTS)
 @pytest.mark.parametrize("total_steps", [1, 32, 40, 3000])
 def test_the_number_of_epochs_that_is_promised_is_that_which_comes(make, total_steps):
@@ -324,7 +325,7 @@ class StopAfter(keras.callbacks.Callback):
             self.model.stop_training = self.reason
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("make", AGENTS.values(), ids=AGENTS)
 @pytest.mark.parametrize("stops", [(), (1,), (2,), (3,)], ids=str)
 @pytest.mark.parametrize("is_behind", [True, False])
@@ -341,6 +342,7 @@ def kept_record(folder):
     return json.loads((folder / "best.json").read_text())
 
 
+@pytest.mark.exhaustive
 def test_what_a_signal_or_an_error_ends_is_not_kept_waiting_by_an_evaluation(tmp_path):
     agent, callback = small(Noise), keeping(tmp_path, every_steps=10**9)
     agent.learn(80, [callback, StopAfter(2, signal.SIGTERM)])

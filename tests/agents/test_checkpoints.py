@@ -193,6 +193,7 @@ def test_another_thread_learns_without_signals(monkeypatch):
     assert result[0].history["steps"] == [16]
 
 
+@pytest.mark.exhaustive
 def test_what_ignores_interrupts_goes_on_doing_so_and_still_stops_at_sigterm(monkeypatch):
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as for what a shell starts in the background
     try:

@@ -206,6 +206,7 @@ def live(make, name, folder):
 FOUND = {"sound": 0, "all": 0}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("count", [5, *exhaustive(100)])
 def test_whatever_an_environment_is_it_trains_or_is_named(count, tmp_path_factory, eagerly):
     @seed(count)

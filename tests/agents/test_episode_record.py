@@ -105,6 +105,7 @@ def test_what_is_kept_of_an_episode_is_bounded(space, monkeypatch):
     assert len(env.episode()[1]) == 1 and env.episode()[0] is not None
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "space", [Box(-1.0, 1.0, (2,)), *exhaustive(Discrete(3), MultiDiscrete([3, 2]), MultiBinary(9))], ids=str
 )

@@ -132,7 +132,7 @@ CHANGES = (
 )
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_run_whose_files_were_changed_is_a_good_checkpoint_or_one_line(finished, tmp_path, capsys, seed):
     draw, run = np.random.default_rng(seed), shutil.copytree(finished[0], tmp_path / "run")

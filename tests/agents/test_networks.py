@@ -39,7 +39,7 @@ def values(cls, *more, **options):
     return keras.Sequential([network(*more, width=4, **options), layers.Reshape((2, 2))])
 
 
-@pytest.mark.few(2)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("where", ["policy", "values"])
 @pytest.mark.parametrize("cls", AGENTS)
 def test_weights_obey_their_constraints(cls, where):
@@ -51,7 +51,7 @@ def test_weights_obey_their_constraints(cls, where):
     assert len(constrained) == 1 and constrained[0].numpy().min() >= 0.0
 
 
-@pytest.mark.few(2)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "constraint", [keras.constraints.MaxNorm(0.1), keras.constraints.UnitNorm()], ids=["max", "unit"]
 )
@@ -63,7 +63,7 @@ def test_norms_of_weights_are_bounded(cls, constraint):
     np.testing.assert_allclose(constraint(kernel), kernel, rtol=1e-4)
 
 
-@pytest.mark.few(2)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("where", ["policy", "values"])
 @pytest.mark.parametrize("cls", AGENTS)
 def test_a_regularizer_draws_weights_to_zero(cls, where):
@@ -78,6 +78,7 @@ def test_a_regularizer_draws_weights_to_zero(cls, where):
     assert sizes[1] < 0.99 * sizes[0]
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "regularizer", ["l1", "l2", keras.regularizers.OrthogonalRegularizer(1.0)], ids=["l1", "l2", "orthogonal"]
 )
@@ -99,7 +100,7 @@ OTHERWISE_IN_TRAINING = [
 ]
 
 
-@pytest.mark.few(8)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("index", range(len(OTHERWISE_IN_TRAINING)))
 @pytest.mark.parametrize("cls", AGENTS)
 def test_what_differs_in_training_is_refused_in_one_line(cls, index):
@@ -112,6 +113,7 @@ def test_what_differs_in_training_is_refused_in_one_line(cls, index):
     np.testing.assert_array_equal(flat(agent.policy.get_weights()), before)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("cls", AGENTS)
 def test_what_differs_in_training_is_refused_in_values_too(cls):
     agent = made(cls, network(width=3), values(cls, layers.Dropout(0.2, name="mine")))
@@ -119,6 +121,7 @@ def test_what_differs_in_training_is_refused_in_values_too(cls):
         agent.learn(16)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "layer", [layers.Dropout(0.0), layers.BatchNormalization(trainable=False), layers.UnitNormalization()]
 )
@@ -143,6 +146,7 @@ def test_critics_of_boxes_are_looked_at_with_actions():
         agent.learn(16)
 
 
+@pytest.mark.exhaustive
 def test_running_normalization_is_trained_with():
     agent = made(PPO, network(RunningNormalization(), width=3))
     agent.learn(16)

@@ -120,6 +120,7 @@ def test_advantages_are_standardised_in_a_batch():
     np.testing.assert_allclose(change(agent, experience()), -flat(expected), atol=1e-6)
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("advantage", [-3.0, 1e-3, 2.0])
 def test_batches_of_one_step_move_the_policy(advantage):
@@ -131,6 +132,7 @@ def test_batches_of_one_step_move_the_policy(advantage):
     assert np.abs(moved[: len(flat(agent.policy.trainable_variables))]).max() > 1e-5
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize("n_steps, num_envs", [(4, 2), (16, 2), (8, 1), (8, 3), (2, 8), (9, 2), (7, 2), (1, 1)])
 def test_a_rollout_of_another_length_is_refused(n_steps, num_envs):
@@ -141,6 +143,7 @@ def test_a_rollout_of_another_length_is_refused(n_steps, num_envs):
     np.testing.assert_array_equal(weights(agent), before)
 
 
+@pytest.mark.few(2)
 @eager
 @pytest.mark.parametrize("index", range(6))
 def test_a_rollout_whose_parts_differ_in_length_is_refused(index):
@@ -491,6 +494,7 @@ def test_with_normalised_rewards_their_unit_does_not_matter():
     np.testing.assert_allclose(weights(agents[0]), weights(agents[1]), atol=1e-6)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_statistics_of_rewards_written_in_float32_are_gone_on_from():
     agent, twin = (small(normalize_rewards=True) for _ in range(2))
@@ -1113,7 +1117,7 @@ def test_an_environment_is_given_by_its_id():
 
 
 @eager
-@pytest.mark.few(3)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("num_envs", [1, 3, 4, 5])
 @pytest.mark.parametrize("cls", [PPO, kg.agents.A2C, kg.agents.REINFORCE])
 def test_a_run_goes_on_with_another_number_of_environments(tmp_path, cls, num_envs):
@@ -1134,6 +1138,7 @@ def test_a_run_goes_on_with_another_number_of_environments(tmp_path, cls, num_en
     assert np.isfinite(weights(loaded)).all() and not np.array_equal(weights(loaded), weights(agent))
 
 
+@pytest.mark.exhaustive
 @eager
 @pytest.mark.parametrize("at", [1, 3, 8, 9, 15, 16])
 def test_the_step_after_an_error_starts_a_new_episode(at):

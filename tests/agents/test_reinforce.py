@@ -107,6 +107,7 @@ def test_the_gradient_is_the_policy_gradient_with_returns_of_whole_episodes(base
     np.testing.assert_allclose(flat(agent.policy.get_weights()) - before, -expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 @eager
 @pytest.mark.parametrize("config", [{}, {"baseline": False}, {"ent_coef": 0.1}], ids=str)
 def test_one_episode_of_one_step_moves_the_policy(config):

@@ -63,7 +63,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 @pytest.mark.parametrize("steps", [0, 16, 64])
 def test_a_trained_run_is_not_overwritten_by_a_new_agent(run, other, steps):
@@ -81,7 +81,7 @@ def test_training_into_the_folder_of_another_run_is_refused_before_it_begins(run
     np.testing.assert_array_equal(weights(agent), before)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("steps", [0, 16, 64])
 def test_what_is_asked_for_takes_the_place_of_another_run(run, steps):
     agent = small(Bandit, gamma=0.5)
@@ -110,6 +110,7 @@ FOREIGN = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("texts", FOREIGN.values(), ids=FOREIGN)
 def test_files_of_others_are_not_overwritten(tmp_path, texts):
     folder = with_files(tmp_path / "run", **texts)
@@ -178,6 +179,7 @@ def test_the_second_of_two_that_save_to_a_new_folder_gets_one_line(tmp_path):
     one.save(tmp_path)
 
 
+@pytest.mark.exhaustive
 def test_the_second_of_two_that_go_on_with_a_run_gets_one_line(run):
     one, other = PPO.load(run), PPO.load(run)
     one.steps = 48
@@ -239,7 +241,7 @@ ODD = {
 }
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("put", ODD.values(), ids=ODD)
 def test_a_save_passes_over_what_is_not_a_file_of_its_own(run, put):
     agent = PPO.load(run)

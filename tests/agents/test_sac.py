@@ -392,6 +392,7 @@ class Few(Noise):
         return {"observation": super()._observation(), "action_mask": mask}
 
 
+@pytest.mark.exhaustive
 @eager
 @pytest.mark.parametrize("discrete", ["exact", *exhaustive("relaxed")])
 def test_the_temperature_of_masked_choices_does_not_run_away(discrete):
@@ -430,6 +431,7 @@ class Faulty(Counter):
         return result
 
 
+@pytest.mark.few(1)
 @eager
 @pytest.mark.parametrize(
     "at", [(19,), (17,), (20, 26), (24,), (25, 26, 27), (32,), (1,), (33, 41), (18,), (23, 47)], ids=str
@@ -456,7 +458,7 @@ def several(num_envs):
 
 
 @eager
-@pytest.mark.few(2)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("num_envs", [1, 3, 4, 7])
 def test_a_run_goes_on_with_another_number_of_environments(tmp_path, num_envs):
     agent = small(several(2), n_step_returns=3)

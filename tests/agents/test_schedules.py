@@ -59,7 +59,7 @@ def made(name, **config):
     return kg.agents.SAC(Noise, n_steps=8, epoch_steps=16, learning_starts=1, buffer_size=64, **tiny)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["ppo", *exhaustive("a2c", "reinforce", "sac")])
 @pytest.mark.parametrize("is_loaded", [True, False])
 @pytest.mark.parametrize("schedule", [PolynomialDecay(0.01, 2, 0.0), CosineDecay(0.01, 2)], ids=["linear", "cosine"])
@@ -79,6 +79,7 @@ def test_a_finished_training_that_goes_on_learns_and_says_by_which_schedule(tmp_
     assert isinstance(again.config.learning_rate, Moved)
 
 
+@pytest.mark.exhaustive
 def test_a_clip_range_that_has_decayed_goes_on_too():
     agent = small(Bandit, clip_range=PolynomialDecay(0.2, 2, 0.0))
     agent.learn(32)
@@ -86,6 +87,7 @@ def test_a_clip_range_that_has_decayed_goes_on_too():
         agent.learn(32)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     "rate", [1e-3, ExponentialDecay(0.1, 1, 0.5), PolynomialDecay(0.1, 100, 0.0), PolynomialDecay(0.1, 1, 0.01)]
 )
@@ -106,7 +108,7 @@ RATES = {
 }
 
 
-@pytest.mark.few(2)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("rate", RATES.values(), ids=RATES)
 @pytest.mark.parametrize("before", [1e-3, PolynomialDecay(0.01, 2, 0.0)], ids=["number", "schedule"])
 @pytest.mark.parametrize("name", ["ppo", *exhaustive("a2c", "reinforce", "sac")])
@@ -132,6 +134,7 @@ def test_a_learning_rate_is_set_where_an_agent_is_loaded(tmp_path, name, before,
         assert type(agent).load(tmp_path, Noise).steps < agent.steps
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), float("inf"), "fast", True, 10**400])
 def test_a_learning_rate_that_is_none_is_refused(tmp_path, rate):
     small(Bandit).save(tmp_path)
@@ -153,6 +156,7 @@ def test_what_was_compiled_goes_on_with_the_new_schedule():
 # On the command line
 
 
+@pytest.mark.exhaustive
 def test_a_finished_run_goes_on_to_more_steps(tmp_path, capsys):
     run = tmp_path / "run"
     assert kgdists("train", "CartPole-v1", "--agent", "ppo", *TINY, "--steps", 32, "--out", run) == 0

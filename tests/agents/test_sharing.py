@@ -69,7 +69,7 @@ def made(cls, topology, **config):
 
 
 @eager
-@pytest.mark.few(4)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 @pytest.mark.parametrize("cls", AGENTS)
 def test_a_shared_trunk_takes_one_step_and_stays_shared_in_a_file(cls, topology, tmp_path):
@@ -89,6 +89,7 @@ def test_a_shared_trunk_takes_one_step_and_stays_shared_in_a_file(cls, topology,
     np.testing.assert_array_equal(loaded.policy(x).logits, agent.policy(x).logits)
 
 
+@pytest.mark.few(2)
 @eager
 @pytest.mark.parametrize("topology", [nested, functional, two_inputs])
 def test_the_gradient_of_a_shared_weight_counts_once_in_the_norm(topology):
@@ -109,6 +110,7 @@ def test_shared_statistics_count_each_observation_once():
     assert [float(x.count) for x in agent.normalizations] == [16.0]
 
 
+@pytest.mark.exhaustive
 @eager
 def test_sac_trains_what_policy_and_critics_share_once():
     trunk = keras.Sequential([keras.Input((2,)), layers.Dense(4, "tanh")])

@@ -40,6 +40,7 @@ AGENTS = {
 }
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.parametrize(
     "apart", [1, *(pytest.param(x, marks=pytest.mark.exhaustive) for x in (2, 3, 1000, 2000, 10**9))]
@@ -69,6 +70,7 @@ def starts_of(act):
     return set(Starts.seen)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_trainings_and_evaluations_of_neighbouring_seeds_start_from_other_episodes(name):
     config = {"ppo": {"n_steps": 8, "batch_size": 8}, "a2c": {"epoch_steps": 40}}[name]

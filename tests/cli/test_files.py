@@ -64,6 +64,7 @@ WRONG = {
 }
 
 
+@pytest.mark.few(18)
 @pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
 @pytest.mark.parametrize("command", ["resume", *exhaustive("evaluate", "report", "record")])
 def test_facts_of_a_run_that_make_no_sense_are_one_line(run, capsys, name, value, command):
@@ -71,6 +72,7 @@ def test_facts_of_a_run_that_make_no_sense_are_one_line(run, capsys, name, value
     assert_one_line(capsys, kgdists(command, run), "damaged", f"`{name}` is not", "config.json")
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["versions", "threads", "evaluate_every", "run"])
 def test_facts_of_a_run_that_are_null_are_not_known(run, capsys, name):
     changed(run, **{name: None})

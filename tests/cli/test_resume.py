@@ -112,6 +112,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_again(run, u
     assert_same(run, uninterrupted)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("left", ["policy.keras", "metrics.csv", "evaluation.json"])
 def test_a_run_whose_checkpoints_were_deleted_is_left_as_it_is(uninterrupted, tmp_path, capsys, left):
     run = shutil.copytree(uninterrupted, tmp_path / "run", ignore=shutil.ignore_patterns("tensorboard", "*.png"))
