@@ -94,7 +94,7 @@ def test_a_clip_range_that_has_decayed_goes_on_too():
 def test_a_training_whose_schedule_has_not_ended_goes_on_as_planned(rate):
     agent = small(Bandit, learning_rate=rate)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", RunWarning)
         agent.learn(16)
         agent.learn(32)
     assert agent.config.learning_rate is rate
