@@ -1,7 +1,7 @@
 """Log-likelihoods of mixtures by expectation maximisation beside scikit-learn's, on thirty data sets and five seeds.
 
-Both take their defaults and three restarts. The interpreter of `--peers` runs this file again with `--peer`, to make the
-data and scikit-learn's fits.
+Both take their defaults and three restarts. The interpreter of `--peers` runs this file again with `--peer`, to make
+the data and scikit-learn's fits.
 """
 
 import argparse
