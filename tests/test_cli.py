@@ -249,12 +249,14 @@ def test_every_setting_of_a_search_is_an_option(tmp_path, bandit):
 # Looking at runs
 
 
+@pytest.mark.exhaustive
 def test_an_evaluation_of_the_run_is_that_at_its_end(trained, capsys):
     folder, out = trained
     assert kgdists("evaluate", folder, "--seed", 0) == 0
     assert capsys.readouterr().out.strip() == out.splitlines()[-1].partition(" after")[0]
 
 
+@pytest.mark.exhaustive
 @eager
 def test_an_evaluation_may_draw_its_actions(trained, capsys):
     assert kgdists("evaluate", trained[0], "--stochastic", "--episodes", 7) == 0

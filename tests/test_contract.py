@@ -566,6 +566,7 @@ def test_through_a_branch(make_kind):
     assert_same_dist(pick(tf.constant(False), p, q), q)
 
 
+@pytest.mark.exhaustive
 @each_kind_in_a_model
 def test_through_a_data_set(make_kind):
     dist = make_kind()
@@ -649,7 +650,7 @@ def drawing_model(dist):
     return keras.Model(inputs, draws), leaves_of(dist)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @each_stream
 def test_a_model_draws_afresh_at_every_node_and_call(make, random_seed):
     model, x = drawing_model(make(random_seed=random_seed))
@@ -733,7 +734,7 @@ def test_successive_draws_differ(make, random_seed):
     assert all_differ(many.sample_action(), many.sample_action())
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @each_stream
 def test_successive_traced_draws_differ(make, random_seed):
     """Within one call of a function, and from call to call."""

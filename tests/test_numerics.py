@@ -36,7 +36,7 @@ def arguments(dtype):
     return np.concatenate([sizes, -sizes]).astype(dtype)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_expm1_minus_and_its_gradient_keep_their_digits(dtype, jit_compile):

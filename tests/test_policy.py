@@ -402,7 +402,7 @@ def half(request):
     keras.mixed_precision.set_dtype_policy(before)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("head", [CategoricalHead, NormalHead])
 def test_mixed_precision_trains(half, head):
     x = observations(256)

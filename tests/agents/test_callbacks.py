@@ -264,6 +264,7 @@ def test_a_callback_that_raises_leaves_signals_as_they_were_and_what_was_trained
     assert again.called[-1] == "on_train_end" and again.logs["steps"] == agent.steps
 
 
+@pytest.mark.exhaustive
 def test_two_callbacks_that_raise_at_the_end_are_both_told():
     with pytest.raises((RuntimeError, KeyError)) as error:
         small(Noise).learn(16, [Raises("on_train_end"), Raises("on_train_end", KeyError)])
@@ -386,6 +387,7 @@ def test_early_stopping_stops_and_gives_the_best_weights_back(observed):
     assert agent.steps == 64 and is_same(agent.policy, keras.models.load_model(folder / "best.keras"))
 
 
+@pytest.mark.exhaustive
 def test_model_checkpoint_saves_policies(observed):
     agent, folder, _ = observed
     names = {file.name for file in folder.glob("*-*.keras")}

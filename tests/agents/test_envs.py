@@ -415,6 +415,7 @@ def test_a_main_module_without_a_file_is_left_without_one(monkeypatch):
     assert not hasattr(main, "__file__")
 
 
+@pytest.mark.exhaustive
 def test_forgotten_environments_leave_no_processes():
     envs = AsyncEnvs([Noise], 1)
     pid = envs._processes[0].pid

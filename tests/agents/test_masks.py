@@ -252,6 +252,7 @@ def test_observations_without_their_mask_are_refused():
         small(Trap).predict(np.zeros(2))
 
 
+@pytest.mark.exhaustive
 @eager
 @some_spaces
 def test_a_masked_agent_is_saved(space, tmp_path):

@@ -1099,6 +1099,7 @@ def test_an_evaluation_does_not_touch_the_training(deterministic):
     np.testing.assert_array_equal(weights(plain), weights(evaluated))
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_stochastic_evaluation_draws_its_actions():
     agent = small(lambda: Bandit(Discrete(4)))

@@ -143,6 +143,7 @@ def test_only_truncated_episodes_have_a_value_after_their_end(end, value):
     np.testing.assert_allclose(loss, (float(rewards[0]) + value) ** 2, rtol=1e-5)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_target_critics_move_by_tau():
     agent = collected(box_noise, tau=0.25, learning_rate=0.1)
@@ -300,7 +301,7 @@ def test_a_loss_that_is_not_finite_ends_the_training():
 # Files
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @eager
 @pytest.mark.parametrize("save_replay", [True, False])
 def test_a_saved_agent_goes_on_as_it_was(tmp_path, save_replay):
@@ -409,6 +410,7 @@ class Strict(Noise):
         return super().step(action)
 
 
+@pytest.mark.exhaustive
 @eager
 @pytest.mark.parametrize("discrete", ["exact", *exhaustive("relaxed")])
 def test_a_rate_far_too_high_ends_as_diverged(discrete):

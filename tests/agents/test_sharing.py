@@ -103,6 +103,7 @@ def test_the_gradient_of_a_shared_weight_counts_once_in_the_norm(topology):
     np.testing.assert_allclose(logs["gradient_norm"], norm, rtol=1e-4)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_shared_statistics_count_each_observation_once():
     agent = made(PPO, normalized)

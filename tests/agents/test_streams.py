@@ -40,7 +40,7 @@ AGENTS = {
 }
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.parametrize(
     "apart", [1, *(pytest.param(x, marks=pytest.mark.exhaustive) for x in (2, 3, 1000, 2000, 10**9))]
@@ -83,6 +83,7 @@ def test_trainings_and_evaluations_of_neighbouring_seeds_start_from_other_episod
         assert not one & other
 
 
+@pytest.mark.exhaustive
 def test_the_same_seed_evaluates_the_same_episodes():
     agent = PPO(gymnasium.spec("CartPole-v1").make, num_envs=1, n_steps=8, batch_size=8, hidden_units=(), seed=0)
     assert agent.evaluate(5, seed=3) == agent.evaluate(5, seed=3)

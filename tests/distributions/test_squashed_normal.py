@@ -233,7 +233,7 @@ def test_density_at_the_only_bound(low, high, bound):
         np.testing.assert_allclose(got, want, rtol=1e-5 if dtype == "float32" else 1e-12)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["mu", "logvar", "x"])
 def test_gradients_at_the_bounds_are_finite(name):
     params = {"mu": np.zeros(4, "float32"), "logvar": np.zeros(4, "float32")}

@@ -187,6 +187,7 @@ def test_half_precision_of_a_foreign_target():
 # In graphs, fits and figures.
 
 
+@pytest.mark.exhaustive
 def test_in_graphs_too():
     @tf.function(jit_compile=True)
     def estimate(shape):

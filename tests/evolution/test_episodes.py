@@ -102,6 +102,7 @@ def test_a_vector_environment_of_its_own_is_used_where_there_is_one():
     separate.close()
 
 
+@pytest.mark.exhaustive
 def test_both_kinds_of_environments_play_alike():
     trunk = keras.Sequential([keras.Input((4,)), keras.layers.Identity()])
     policy = kg.Policy(trunk, kg.layers.CategoricalHead(2))

@@ -77,6 +77,7 @@ def test_drawn_actions_follow_the_key(observations):
     assert (a != b).all() and len(np.unique(a)) == a.size
 
 
+@pytest.mark.exhaustive
 def test_statistics_are_shared_and_stay_what_they_were(observations):
     normalization = kg.layers.RunningNormalization()
     members = members_of(kg.layers.CategoricalHead(2), normalization)

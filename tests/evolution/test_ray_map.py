@@ -88,6 +88,7 @@ def test_results_do_not_depend_on_how_work_is_divided(cls, monkeypatch, uncompil
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.exhaustive
 def test_the_traffic_is_that_of_the_arrays_that_are_passed(monkeypatch, uncompiled):
     passed = {"parameters": 0, "rows": 0, "sums": 0}
 

@@ -131,7 +131,7 @@ def test_log_probs_scores_energies_and_forces():
 # Streams.
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 def test_a_stream_goes_through_all_rows_and_past_the_length(target):
     stream = target.load_dataset("train", 10, start=5).as_tf_dataset(8, dtype="float64")
     assert stream.element_spec == tf.TensorSpec((8, 2), "float64")
