@@ -165,9 +165,7 @@ def _value(space, x, path, is_final):
     if isinstance(space, (Box, MultiBinary, MultiDiscrete)):
         array = _array(space, x, path)
         if array.dtype.kind == "f" and not _is_finite(array):
-            bad = (
-                ~(np.isfinite(array) & (np.abs(array) <= LARGEST)) if array.dtype.itemsize > 4 else ~np.isfinite(array)
-            )
+            bad = ~_finite(array)
             if not is_final:
                 at = tuple(np.argwhere(bad)[0].tolist())
                 text = f"{array[at]}" + (f" at [{', '.join(map(str, at))}]" if at else "")
@@ -222,7 +220,11 @@ def _array(space, x, path):
 def _is_finite(x):
     """Whether all of a float array is finite as float32."""
     # The method `all` takes twice as long for a few numbers.
-    return np.logical_and.reduce(np.isfinite(x) if x.itemsize <= 4 else np.abs(x) <= LARGEST, axis=None)
+    return np.logical_and.reduce(_finite(x), axis=None)
+
+
+def _finite(x):
+    return np.isfinite(x) if x.itemsize <= 4 else np.abs(x) <= LARGEST
 
 
 def check_batch(envs, observations, rewards, where=None):

@@ -15,7 +15,7 @@ from kgdists.distributions import (
     RelaxedOneHotCategorical,
 )
 
-__all__ = ["Acting", "Actor", "CompiledUpdate", "NotANumber", "batched", "decider", "player"]
+__all__ = ["Acting", "Actor", "Compiled", "CompiledUpdate", "NotANumber", "batched", "decider", "player"]
 
 CHOICES = CategoricalDist, MultiCategoricalDist, RelaxedOneHotCategorical
 FEW_STEPS = 8  # by which freezing the weights that act costs more than reading them each time
@@ -146,8 +146,8 @@ class Acting:
         return actions
 
 
-class CompiledUpdate:
-    """A compiled function of (nested) arrays to a dict of (nested) tensors, of which scalars come back as floats.
+class Compiled:
+    """A compiled function of (nested) arrays to (nested) tensors.
 
     Parameters
     ----------
@@ -174,14 +174,21 @@ class CompiledUpdate:
 
     def __call__(self, *arguments, **settings):
         if tf.config.functions_run_eagerly():
-            return _with_floats(self._function(*arguments, **settings))
+            return self._function(*arguments, **settings)
         arrays = tf.nest.flatten(arguments)
         key = *settings.items(), *((x.shape, x.dtype) for x in arrays)
         if key not in self._compiled:
             self._compiled[key] = self._function.get_concrete_function(*arguments, **settings)
         compiled = self._compiled[key]
         results = _run(compiled, *map(_tensor, arrays))
-        return _with_floats(tree.pack_sequence_as(compiled.structured_outputs, results))
+        return tree.pack_sequence_as(compiled.structured_outputs, results)
+
+
+class CompiledUpdate(Compiled):
+    """The same of a function to a dict of (nested) tensors, of which scalars come back as floats."""
+
+    def __call__(self, *arguments, **settings):
+        return _with_floats(super().__call__(*arguments, **settings))
 
 
 def _with_floats(results):
@@ -244,33 +251,18 @@ def decider(policy, deterministic=True, example=None):
         return actions, _are_numbers(pi, actions)
 
     if example is None:
-        compiled = tf.function(act, jit_compile=True, autograph=False)
+        compiled = Compiled(act)
     else:
         like = tree.map_structure(lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype), example)
         compiled = tf.function(act, input_signature=[like], autograph=False)
 
-    programs = {}
-
     def decide(observations, *key):
-        arrays = tf.nest.flatten((observations, *key))
-        if example is not None or tf.config.functions_run_eagerly() or not _are_arrays(arrays):
-            actions, is_sound = compiled(observations, *key)
-        else:  # a structured call takes several times as long as a small network
-            shapes = tuple((x.shape, x.dtype) for x in arrays)
-            if shapes not in programs:
-                programs[shapes] = compiled.get_concrete_function(observations, *key)
-            program = programs[shapes]
-            results = _run(program, *map(_tensor, arrays))
-            actions, is_sound = tree.pack_sequence_as(program.structured_outputs, results)
+        actions, is_sound = compiled(observations, *key)
         if not is_sound:
             raise NotANumber
         return actions
 
     return decide
-
-
-def _are_arrays(leaves):
-    return all(isinstance(x, np.ndarray) for x in leaves)
 
 
 def player(policy, deterministic=True, seed=0):

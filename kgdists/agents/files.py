@@ -96,10 +96,9 @@ def locked(folder, waits=True):
     try:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise
-        except OSError:  # a file system without locks
-            pass
+        except OSError as error:
+            if isinstance(error, BlockingIOError):  # else it is a file system without locks
+                raise
         yield
     finally:
         os.close(opened)

@@ -240,15 +240,16 @@ def evaluate(envs, act, episodes, seed=None, max_steps=None):
     returns, lengths, cut = [], [], 0
     while left.any():
         total, length = np.zeros(num_envs), np.zeros(num_envs, int)
-        observations, _ = envs.reset(seed=seed)
+        observations = copied(envs.reset(seed=seed)[0])
         seed, plays = None, left > 0
         if not is_checked:
-            check_batch(envs, copied(observations), None)
+            check_batch(envs, observations, None)
         while plays.any():
-            actions = decode_action(space, tree.map_structure(np.asarray, act(copied(observations))))
+            actions = decode_action(space, tree.map_structure(np.asarray, act(observations)))
             observations, rewards, terminated, truncated, _ = envs.step(actions)
+            observations = copied(observations)
             if not is_checked:
-                check_batch(envs, copied(observations), rewards)
+                check_batch(envs, observations, rewards)
             total += rewards
             length += 1
             is_cut = ~(terminated | truncated) & (length >= max_steps)
