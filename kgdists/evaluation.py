@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-__all__ = ["MAX_STEPS", "Evaluation", "evaluation_seed", "step_limit"]
+__all__ = ["MAX_STEPS", "Evaluation", "step_limit"]
 
 MAX_STEPS = 10_000  # of an episode that nothing else ends
 
@@ -30,14 +30,6 @@ class Evaluation:
     def __str__(self):
         cut = f", {self.cut} of them cut off after {max(self.lengths)} steps" if self.cut else ""
         return f"return {self.mean:.1f} +- {self.std:.1f} over {len(self.returns)} episodes{cut}"
-
-
-def evaluation_seed(seed):
-    """The seed of the environments of an evaluation, far from those of trainings and of other evaluations."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
-    stream = int.from_bytes(b"evaluate", "big")
-    return int(np.random.SeedSequence(int(seed), spawn_key=(stream,)).generate_state(1)[0]) >> 2  # room for `+ i`
 
 
 def step_limit(envs, max_steps=None, longest=0):

@@ -23,7 +23,7 @@ from kgdists.agents.rollout import Rollouts, copied, evaluate
 from kgdists.agents.sharing import places
 from kgdists.agents.streams import stream
 from kgdists.callback_list import CallbackList
-from kgdists.evaluation import evaluation_seed, step_limit
+from kgdists.evaluation import step_limit
 from kgdists.policy import split_mask
 from kgdists.spaces import check_fits, decode_action
 
@@ -219,8 +219,7 @@ class Agent:
         """
         act = self._decide[bool(deterministic)]
         max_steps = step_limit(self.envs, max_steps, max(self.rollouts.recent_lengths, default=0))
-        if seed is not None:
-            seed = evaluation_seed(seed)
+        seed = stream(seed, "evaluation")
         if self.env is self.envs or records_episodes(self.envs):
             # An environment may be one of a kind: a robot, a licence.
             self.rollouts.lend(self._seed_of_environments())

@@ -25,6 +25,11 @@ def stream(seed, purpose, *index):
     -------
     None or int in [0, 2^31).
 
+    Raises
+    ------
+    ValueError
+        If the seed is none.
+
     Examples
     --------
     >>> from kgdists.agents.streams import stream
@@ -33,5 +38,7 @@ def stream(seed, purpose, *index):
     """
     if seed is None:
         return None
-    sequence = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(purpose.encode()), *index))
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+    sequence = np.random.SeedSequence(int(seed), spawn_key=(zlib.crc32(purpose.encode()), *index))
     return int(sequence.generate_state(1)[0]) >> 1

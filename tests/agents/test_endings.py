@@ -20,7 +20,8 @@ from kgdists.agents.rollout import Rollouts
 from kgdists.agents.runs import read_evaluation
 from kgdists.agents.whole_episodes import collect_episodes
 from kgdists.cli import main
-from kgdists.evaluation import MAX_STEPS, Evaluation, evaluation_seed, step_limit
+from kgdists.agents.streams import stream
+from kgdists.evaluation import MAX_STEPS, Evaluation, step_limit
 from tests.agents.helpers import Counter, Noise, counters, small, weights
 from tests.cli.helpers import registered
 from tests.marks import exhaustive, quick
@@ -377,12 +378,12 @@ def test_the_evaluation_of_a_training_has_environment_seeds_of_its_own(seed):
 
 
 def test_seeds_of_evaluations_are_apart():
-    seeds = [evaluation_seed(seed) for seed in range(1000)]
-    assert np.diff(sorted(seeds)).min() > 100 and 0 <= min(seeds) and max(seeds) < 2**30
-    assert evaluation_seed(5) == evaluation_seed(np.int64(5))
+    seeds = [stream(seed, "evaluation") for seed in range(1000)]
+    assert np.diff(sorted(seeds)).min() > 100 and 0 <= min(seeds) and max(seeds) < 2**31
+    assert stream(5, "evaluation") == stream(np.int64(5), "evaluation")
 
 
 @pytest.mark.parametrize("seed", [-1, 1.0, "3", True])
 def test_a_wrong_seed_of_an_evaluation_is_refused(seed):
     with pytest.raises(ValueError, match="`seed` must be None or an int >= 0. Received: seed="):
-        evaluation_seed(seed)
+        stream(seed, "evaluation")
