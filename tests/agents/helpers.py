@@ -55,6 +55,14 @@ class Noise(gymnasium.Env):
         return self.np_random.normal(size=2).astype("float32")
 
 
+class Strict(Noise):
+    """Refuses what is not in its action space."""
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        return super().step(action)
+
+
 class Bandit(gymnasium.Env):
     """Episodes of one step: action 2 of Discrete(4), or being close to 0.5 in a Box, pays best; see `score`."""
 
@@ -156,3 +164,11 @@ def small(env=Noise, **config):
 def weights(agent):
     """All trained weights of an agent as one vector."""
     return np.concatenate([np.ravel(variable) for variable in agent.variables])
+
+
+def saved_run(folder):
+    """Write a run with checkpoints of 16 and 32 steps into a folder, and return it."""
+    agent = small("CartPole-v1")
+    for agent.steps in (16, 32):
+        agent.save(folder)
+    return folder

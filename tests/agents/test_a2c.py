@@ -6,7 +6,7 @@ from gymnasium.spaces import Box, Discrete
 from kgdists import losses
 from kgdists.agents import A2C, A2CConfig
 from kgdists.agents.acting import Acting
-from tests.agents.helpers import Bandit, Broken, Noise, counters, weights
+from tests.agents.helpers import Bandit, Broken, Noise, Strict, counters, weights
 from tests.agents.test_ppo import advantages_by_hand, change, experience, flat, gradients_by_hand, rows, with_sgd
 from tests.marks import quick
 
@@ -170,14 +170,6 @@ def test_the_same_seed_gives_the_same_history_and_weights():
 def test_rewards_that_no_loss_can_hold_stop_the_training():
     with pytest.raises(FloatingPointError, match="Training diverged after 16 steps: .*value_loss"):
         small(lambda: Broken(8)).learn(64)
-
-
-class Strict(Noise):
-    """Refuses what is not in its action space."""
-
-    def step(self, action):
-        assert self.action_space.contains(action), action
-        return super().step(action)
 
 
 @pytest.mark.exhaustive

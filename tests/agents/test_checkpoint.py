@@ -6,7 +6,6 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from keras.optimizers.schedules import PolynomialDecay
@@ -15,7 +14,7 @@ import kgdists as kg
 from kgdists.agents import PPO, PPOConfig, checkpoint
 from kgdists.agents.files import DamageError, RunWarning
 from kgdists.layers import CategoricalHead
-from tests.agents.helpers import Bandit, Noise, counters, small, weights
+from tests.agents.helpers import Bandit, Noise, counters, saved_run, small, weights
 from tests.marks import exhaustive
 
 FILES = ["checkpoints", "config.json", "policy.keras"]
@@ -38,11 +37,7 @@ class Walk(Noise):
         return self.place.astype("float32"), -np.abs(self.place).sum(), self.np_random.random() < 0.1, False, {}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def eagerly():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eagerly_throughout")
 
 
 @pytest.fixture(scope="module")
@@ -200,11 +195,7 @@ def test_configurations_survive_json():
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A run with two checkpoints."""
-    folder, agent = tmp_path_factory.mktemp("saved"), small("CartPole-v1")
-    for steps in (16, 32):
-        agent.steps = steps
-        agent.save(folder)
-    return folder
+    return saved_run(tmp_path_factory.mktemp("saved"))
 
 
 @pytest.fixture

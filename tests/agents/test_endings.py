@@ -18,9 +18,9 @@ from kgdists.agents.native_envs import native_envs
 from kgdists.agents.recording import record
 from kgdists.agents.rollout import Rollouts
 from kgdists.agents.runs import read_evaluation
+from kgdists.agents.streams import stream
 from kgdists.agents.whole_episodes import collect_episodes
 from kgdists.cli import main
-from kgdists.agents.streams import stream
 from kgdists.evaluation import MAX_STEPS, Evaluation, step_limit
 from tests.agents.helpers import Counter, Noise, counters, small, weights
 from tests.cli.helpers import registered

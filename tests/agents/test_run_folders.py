@@ -8,29 +8,20 @@ import textwrap
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, Checkpoints, checkpoint
-from tests.agents.helpers import Bandit, Noise, small, weights
+from tests.agents.helpers import Bandit, Noise, saved_run, small, weights
 
 TINY = {"num_envs": 2, "hidden_units": (4,), "seed": 0}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def eagerly():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eagerly_throughout")
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A trained run with two checkpoints, and its agent."""
-    folder, agent = tmp_path_factory.mktemp("saved"), small("CartPole-v1")
-    for steps in (16, 32):
-        agent.steps = steps
-        agent.save(folder)
-    return folder
+    return saved_run(tmp_path_factory.mktemp("saved"))
 
 
 @pytest.fixture

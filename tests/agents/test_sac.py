@@ -15,7 +15,7 @@ from kgdists.agents import SAC, SACConfig
 from kgdists.agents.acting import Acting
 from kgdists.agents.files import RunWarning
 from kgdists.agents.soft_values import ExactValues, RelaxedValues
-from tests.agents.helpers import Bandit, Broken, Counter, Noise, Trap, weights
+from tests.agents.helpers import Bandit, Broken, Counter, Noise, Strict, Trap, weights
 from tests.marks import exhaustive
 
 eager = pytest.mark.usefixtures("eagerly")
@@ -400,14 +400,6 @@ def test_the_temperature_of_masked_choices_does_not_run_away(discrete):
     agent = small(Few, discrete=discrete, learning_rate=0.05, epoch_steps=64, n_steps=2)
     history = agent.learn(128).history
     assert history["ent_coef"][-1] < 0.7 and history["critic_loss"][-1] < 100.0
-
-
-class Strict(Noise):
-    """Refuses what is not in its action space."""
-
-    def step(self, action):
-        assert self.action_space.contains(action), action
-        return super().step(action)
 
 
 @pytest.mark.exhaustive

@@ -19,11 +19,7 @@ from tests.marks import exhaustive
 TINY = ["--num-envs", 2, "--n-steps", 8, "--batch-size", 16, "--n-epochs", 1, "--hidden-units", 4]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def eagerly():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eagerly_throughout")
 
 
 SCHEDULES = {

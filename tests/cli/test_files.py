@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from kgdists.agents import PPO
 from kgdists.agents.files import DamageError, RunWarning, load_model
-from tests.agents.helpers import small
+from tests.agents.helpers import saved_run, small
 from tests.agents.test_checkpoint import replaced
 from tests.cli.helpers import assert_one_line, kgdists, written
 from tests.marks import exhaustive
@@ -22,19 +22,13 @@ from tests.marks import exhaustive
 TINY = ["--num-envs", 1, "--n-steps", 8, "--batch-size", 8, "--n-epochs", 1, "--hidden-units", 4]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def eagerly():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eagerly_throughout")
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A run of the command that is finished."""
-    folder, agent = tmp_path_factory.mktemp("finished") / "run", small("CartPole-v1")
-    for agent.steps in (16, 32):
-        agent.save(folder)
+    folder = saved_run(tmp_path_factory.mktemp("finished") / "run")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"total_steps": 32, "threads": 1, "versions": {}}))
     (folder / "metrics.csv").write_text("epoch,steps,return\n0,16,9.0\n1,32,9.5\n")

@@ -7,7 +7,6 @@ import signal
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from kgdists.agents import PPO
 from kgdists.cli.running import alone
@@ -40,11 +39,7 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def eagerly():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eagerly_throughout")
 
 
 @pytest.fixture
