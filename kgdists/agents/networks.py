@@ -23,6 +23,9 @@ __all__ = [
     "value_network",
 ]
 
+# Layers whose `training` is about quantized weights alone.
+QUANTIZED = keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Embedding
+
 
 def mlp(envs, config, name):
     """Layers from the observations of `envs`, without action masks, to features: a list for a Sequential model.
@@ -122,7 +125,11 @@ def check_trainable(name, model, inputs):
     inputs = tree.map_structure(ops.convert_to_tensor, inputs)
     (acts, losses), (trains, _) = (_called(model, inputs, training) for training in (False, True))
     if not all(np.array_equal(x, y, equal_nan=True) for x, y in zip(acts, trains, strict=True)):
-        layers = [x.name for x in _leaves(model) if "training" in inspect.signature(x.call).parameters]
+        layers = [
+            x.name
+            for x in _leaves(model)
+            if "training" in inspect.signature(x.call).parameters and not isinstance(x, QUANTIZED)
+        ]
         raise ValueError(
             f"`{name}` must do in training what it does when it acts: agents train no Dropout, no BatchNormalization. "
             "Take them out, or put LayerNormalization or kgdists.layers.RunningNormalization in their place. "

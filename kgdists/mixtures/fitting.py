@@ -212,9 +212,11 @@ def fit(
             coarse = by_gradient and covariance == "full" and parameterisation == "a_at"
             floor = np.maximum(fine, COARSE) if coarse else fine
         few = (few - center) / scale
+    before = np.empty((0, restarts))  # losses on the way to the start
     if by_clusters:
-        limit = None if by_gradient else tolerance
-        start = _start(few, few_heft, num_components, restarts, rng, covariance, floor, limit)
+        goes_on = not by_gradient and len(few) == len(rows) and iterations > SHORT_RUN
+        limit = tolerance if goes_on else None
+        start, before = _start(few, few_heft, num_components, restarts, rng, covariance, floor, limit)
     elif isinstance(initial, str):
         options = initial_spread, initial_stddev, covariance
         start = starts.at_random(num_components, num_dims, restarts, rng, *options)
@@ -253,8 +255,11 @@ def fit(
         found = [start, best, average] if forward and len(few) < len(rows) else [best] if forward else [average]
     else:
         x = (rows - center) / scale
-        losses, best = maximise(x, heft, start, covariance, iterations, tolerance, floor, on_progress)
-        found = [best]
+        left = iterations - len(before)
+        losses, best = maximise(
+            x, heft, start, covariance, left, tolerance, floor, lambda done, loss: on_progress(len(before) + done, loss)
+        )
+        losses, found = np.concatenate([before, losses]), [best]
     bar.update(len(losses), finalize=True)
     dtype = "float32" if rows is None else rows.dtype
     placed = [place(*values, center, scale, covariance, dtype) for values in found]
@@ -281,18 +286,21 @@ def fit(
 def _start(x, weights, num_components, restarts, rng, covariance, floor, tolerance):
     """For each restart the clusters that lead furthest in a short run (Biernacki et al. 2003), on small data.
 
-    With a tolerance it is the end of that run, which stops where none rises by more.
+    With a tolerance it is the end of that run, which stops where none rises by more. Also the losses of what has been
+    done: array [iterations, restarts].
     """
     products = x.size * (x.shape[1] if covariance == "full" else 1)
     candidates = CANDIDATES if products * num_components * restarts <= SMALL else 1
     options = weights, num_components, candidates * restarts, rng, covariance, floor
-    start = starts.clusters(x, *options)
-    if candidates > 1:
-        limit = -np.inf if tolerance is None else tolerance
-        losses, best = maximise(x, weights, start, covariance, SHORT_RUN, limit, floor, lambda *_: None)
-        chosen = losses[-1].reshape(restarts, candidates).argmin(axis=1) + candidates * np.arange(restarts)
-        start = tuple(part[chosen] for part in (start if tolerance is None else best))
-    return start
+    start, nothing = starts.clusters(x, *options), np.empty((0, restarts))
+    if candidates == 1:
+        return start, nothing
+    limit = -np.inf if tolerance is None else tolerance
+    losses, best = maximise(x, weights, start, covariance, SHORT_RUN, limit, floor, lambda *_: None)
+    chosen = losses[-1].reshape(restarts, candidates).argmin(axis=1) + candidates * np.arange(restarts)
+    if tolerance is None:
+        return tuple(part[chosen] for part in start), nothing
+    return tuple(part[chosen] for part in best), losses[:, chosen]
 
 
 def _num_dims(target, x, num_dims):

@@ -443,3 +443,11 @@ def test_one_start_of_expectation_maximisation_finds_clusters_that_lie_apart():
         if mixtures.fit(x, k, **options).loss > best + 0.05:
             missed.append(seed)
     assert len(missed) <= 8, missed
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 29, 30, 31, 60])
+def test_no_more_iterations_are_done_than_asked_for_and_each_has_its_loss(iterations):
+    fitted = mixtures.fit(PAIR, 2, method="em", iterations=iterations, tolerance=-1.0, restarts=3, seed=0)
+    losses = fitted.history["losses"]
+    assert losses.shape == (iterations, 3) and np.all(np.diff(losses, axis=0) < 1e-9)
+    assert fitted.loss <= losses[-1].min() + 1e-9
