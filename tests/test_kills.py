@@ -22,4 +22,4 @@ def test_a_run_that_is_killed_ends_as_if_it_had_never_been():
     ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stdout + result.stderr[-3000:]
-    assert "3 kills of" in result.stdout and "0 differences" in result.stdout
+    assert "3 times by kill" in result.stdout and ": 0 wrong" in result.stdout

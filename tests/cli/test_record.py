@@ -76,6 +76,7 @@ def test_a_film_cannot_go_into_a_folder_that_is_not_there(run, tmp_path, capsys)
     assert_one_line(capsys, kgdists("record", run, "--out", tmp_path / "nowhere" / "film.gif"), "nowhere")
 
 
+@pytest.mark.exhaustive
 def test_the_best_policy_of_a_training_may_play(tmp_path, capsys):
     tiny = ["--num-envs", 2, "--n-steps", 16, "--batch-size", 32, "--n-epochs", 1, "--hidden-units", 2]
     out = tmp_path / "run"

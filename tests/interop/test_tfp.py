@@ -282,7 +282,7 @@ def test_from_tfp_keeps_the_divergences(make, method):
         np.testing.assert_allclose(getattr(from_tfp(make(0)), method)(from_tfp(make(10))), want, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.few(6)
+@pytest.mark.few(3)
 @each_of_theirs
 def test_there_and_back_again(make):
     theirs = make(0)
@@ -623,7 +623,7 @@ def test_a_symbolic_distribution_of_symbolic_features(args, fixed, names, event)
     assert (list(pi.params), pi.batch_shape, pi.event_shape) == (names, (None,), event)
 
 
-@pytest.mark.few(7)
+@pytest.mark.few(3)
 @each_head
 def test_gradients_reach_every_weight(args, fixed, names, event):
     head, x = TFPHead(*args, **fixed), features(7, 4)
