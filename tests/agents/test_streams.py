@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box
 
-from kgdists.agents import A2C, PPO, REINFORCE, SAC
+from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC
 from kgdists.agents.streams import stream
 from tests.agents.helpers import Bandit, Noise
 
@@ -37,6 +37,7 @@ AGENTS = {
     "a2c": lambda seed: A2C(Noise, num_envs=2, hidden_units=(8, 8, 8), seed=seed),
     "reinforce": lambda seed: REINFORCE(Noise, num_envs=2, hidden_units=(8, 8, 8), seed=seed),
     "sac": lambda seed: SAC(lambda: Bandit(Box(-1.0, 1.0, (2,))), hidden_units=(8, 8, 8), seed=seed),
+    "es": lambda seed: ES(Noise, searcher="snes", popsize=4, stdev_init=0.5, hidden_units=(8, 8, 8), seed=seed),
 }
 
 
@@ -71,12 +72,16 @@ def starts_of(act):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("name", ["ppo", "a2c"])
+@pytest.mark.parametrize("name", ["ppo", "a2c", "es"])
 def test_trainings_and_evaluations_of_neighbouring_seeds_start_from_other_episodes(name):
-    config = {"ppo": {"n_steps": 8, "batch_size": 8}, "a2c": {"epoch_steps": 40}}[name]
-    cls, found = {"ppo": PPO, "a2c": A2C}[name], []
+    config = {
+        "ppo": {"num_envs": 4, "n_steps": 8, "batch_size": 8},
+        "a2c": {"num_envs": 4, "epoch_steps": 40},
+        "es": {"searcher": "snes", "popsize": 4, "stdev_init": 0.5},
+    }[name]
+    cls, found = {"ppo": PPO, "a2c": A2C, "es": ES}[name], []
     for seed in (0, 1, 2):
-        agent = cls(Starts, num_envs=4, hidden_units=(), seed=seed, **config)
+        agent = cls(Starts, hidden_units=(), seed=seed, **config)
         found += [starts_of(lambda agent=agent: agent.learn(1))]
         found += [starts_of(lambda agent=agent, seed=seed: agent.evaluate(20, seed=seed))]
     for one, other in itertools.combinations(found, 2):
