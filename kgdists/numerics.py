@@ -49,6 +49,7 @@ __all__ = [
     "mean",
     "soft_clip",
     "soft_clip_inverse",
+    "unmasked",
     "value_of",
 ]
 
@@ -77,7 +78,14 @@ def value_of(x):
     """`x`, as a tensor of its present value if it is a variable; gradients reach the variable."""
     if isinstance(x, keras.Variable):
         x = x.value
-    return _read(x) if is_variable(x) else x
+    return _read(x) if is_variable(x) else unmasked(x)
+
+
+def unmasked(x):
+    """`x`, which must not be an array of which entries are masked: the numbers behind a mask are not meant."""
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise ValueError("Numbers must not be masked: leave them out, or fill them. Received: an array with masked entries")
+    return x
 
 
 def all_finite(values):
@@ -238,8 +246,8 @@ def digamma_gap(x, step):
     series = divided_difference(v * v, w * w, (0.0, *_STIRLING_1[: _stirling_terms(x)]))
     large = apart * (0.5 + (v + w) * series)
     # 1 / (x + i) likewise.
-    parts = sum(1.0 / ((small + i) * (small + i + step)) for i in range(8))
-    return large + ops.where(is_small, step * parts - ops.log1p(8.0 / small * (step * w)), 0.0)
+    parts = sum(step / (small + i + step) / (small + i) for i in range(8))
+    return large + ops.where(is_small, parts - ops.log1p(8.0 / small * (step * w)), 0.0)
 
 
 def trigamma_gap(x, step):
@@ -250,9 +258,9 @@ def trigamma_gap(x, step):
     series = v * (v + w) * divided_difference(v * v, w * w, (0.0, *_BERNOULLI)) + w * w * polynomial(w * w, _BERNOULLI)
     large = apart * (0.5 * (v + w) + series)
     near, far = small, small + step
-    squares = sum((1.0 / (near + i) + 1.0 / (far + i)) / ((near + i) * (far + i)) for i in range(8))
-    inverses = 8.0 * (w / near) * (v / far) * (near + far + 8.0)
-    return large + ops.where(is_small, step * (squares - inverses), 0.0)
+    squares = sum(step / (far + i) * (1.0 / (near + i) + 1.0 / (far + i)) / (near + i) for i in range(8))
+    inverses = 8.0 * (w / near) * (v * (step / far)) * (near + far + 8.0)
+    return large + ops.where(is_small, squares - inverses, 0.0)
 
 
 def stirling_remainder(a, b):

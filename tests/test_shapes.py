@@ -47,6 +47,13 @@ def test_as_float_refuses_what_is_no_number(x):
         shapes.as_float(x, "mu")
 
 
+def test_masked_numbers_are_refused_and_masks_of_nothing_are_not():
+    for take in (shapes.as_float, shapes.as_numbers):
+        with pytest.raises(ValueError, match="Numbers must not be masked"):
+            take(np.ma.masked_array([1.0, 2.0], [True, False]), "x")
+        np.testing.assert_array_equal(take(np.ma.masked_array([1.0, 2.0], [False, False]), "x"), [1.0, 2.0])
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "int8", "uint64", "bool"])
 def test_as_numbers_takes_numbers_as_they_are(dtype):
     for x in (ops.ones((2,), dtype), ops.convert_to_numpy(ops.ones((2,), dtype)), keras.KerasTensor((2,), dtype)):

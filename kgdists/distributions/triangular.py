@@ -96,11 +96,13 @@ def as_scale_tril(scale_tril, mu):
     if values is None:
         return tril
     n = values.shape[-1]
-    wrong = np.where(np.eye(n, dtype=bool), ~(values > 0), np.triu(np.ones((n, n), bool)) & (values != 0))
+    # Smaller ones are 0 to the solver.
+    least = np.finfo("float64" if values.dtype == "float64" else "float32").tiny
+    wrong = np.where(np.eye(n, dtype=bool), ~(values >= least), np.triu(np.ones((n, n), bool)) & (values != 0))
     if wrong.any():
         index = np.argwhere(wrong)[0].tolist()
         raise ValueError(
-            "`scale_tril` must be lower triangular with a positive diagonal. "
+            f"`scale_tril` must be lower triangular with a positive diagonal, at least {least:.1e}. "
             f"Received: {values[tuple(index)]} at index {index} of scale_tril"
         )
     return tril

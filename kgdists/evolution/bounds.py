@@ -39,8 +39,8 @@ class Bounds:
         self.dtype = dtype
         self._box = bounds.box(self.low, self.high, dtype)
         # The outermost numbers of the dtype that lie within the bounds, which may not be numbers of it.
-        self._least, self._most = _inner(self.low, self.high, dtype)
-        if not np.all(self._most / 4.0 - self._least / 4.0 >= np.finfo(dtype).tiny):
+        self.least, self.most = _inner(self.low, self.high, dtype)
+        if not np.all(self.most / 4.0 - self.least / 4.0 >= np.finfo(dtype).tiny):
             raise ValueError(
                 f"`bounds` must be so far apart that there are numbers of {dtype} between them. "
                 f"Received: {low} and {high}"
@@ -59,13 +59,13 @@ class Bounds:
 
     def decode(self, samples):
         """Samples [..., D] of the unbounded space as solutions, within the bounds."""
-        least, most = (tf.cast(x, samples.dtype) for x in (self._least, self._most))
+        least, most = (tf.cast(x, samples.dtype) for x in (self.least, self.most))
         solutions = self._reflected(samples, least, most) if self.method == "reflect" else self._transformed(samples)
         return tf.clip_by_value(solutions, least, most)  # against rounding
 
     def _reflected(self, samples, least, most):
         # Distances from the bounds alone are folded: of a wide box they keep the digits that its middle would cost.
-        half = np.minimum(self._most / 2.0 - self._least / 2.0, np.finfo(self.dtype).max / 4.0)
+        half = np.minimum(self.most / 2.0 - self.least / 2.0, np.finfo(self.dtype).max / 4.0)
         period = tf.cast(4.0 * half, samples.dtype)
         beyond = tf.math.floormod(tf.maximum(least - samples, samples - most), period)
         inwards = tf.minimum(beyond, period - beyond)

@@ -89,6 +89,14 @@ class PGPE(GaussianSearcher):
             stdev_max_change=stdev_max_change,
             **kwargs,
         )
+        if symmetric and self.bounds is not None and self.bounds.method == "reflect":
+            on_bound = (self.center_init.numpy() <= self.bounds.least) | (self.center_init.numpy() >= self.bounds.most)
+            if on_bound.any():
+                raise ValueError(
+                    "`center_init` must lie strictly inside `bounds` where solutions come in pairs, of which each is the "
+                    "other's reflection there: move it, or pass symmetric=False. "
+                    f"Received: center_init={self.center_init.numpy().tolist()}"
+                )
 
     def _tell_asked(self, state, samples, fitnesses):
         # Which come in pairs, for sure.

@@ -66,7 +66,7 @@ def as_fitnesses(x):
     ----------
     x : tensor, array or (nested) sequence of numbers
     """
-    if not tf.is_tensor(x):
+    if not tf.is_tensor(numerics.unmasked(x)):
         try:
             x = np.asarray(x)
         except (TypeError, ValueError):

@@ -447,6 +447,7 @@ class SearchDistribution:
 
 def as_tensor(x, dtype):
     """A tensor of a dtype; plain numbers keep all their digits up to the cast."""
+    x = numerics.unmasked(x)
     # Of plain numbers TensorFlow's `cast` makes float32 first.
     try:
         return tf.cast(np.asarray(x, "float64") if isinstance(x, list | tuple | float | int) else x, dtype)

@@ -585,6 +585,7 @@ def _unpacked(x):
 
 
 def _numbers(name, x):
+    x = numerics.unmasked(x)
     try:
         return np.asarray(x, "float64")
     except (TypeError, ValueError) as error:

@@ -116,7 +116,8 @@ class _Best:
     def meet(self, form, tensors, floor):
         """Compare other free tensors, and return their values, those of the start where they are not finite."""
         tensors = [np.asarray(tensor) for tensor in tensors]
-        sound = np.all([np.isfinite(tensor).reshape(len(tensor), -1).all(axis=1) for tensor in tensors], axis=0)
+        numbers = [np.where(tensors[0] == -np.inf, 0.0, tensors[0]), *tensors[1:]]  # a component may be taken out
+        sound = np.all([np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in numbers], axis=0)
         fallback = parameters(form, *self.start, floor)
         new = values(form, [_where(sound, *pair) for pair in zip(tensors, fallback, strict=True)], floor)
         if self.judge is not None:

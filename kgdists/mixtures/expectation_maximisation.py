@@ -10,12 +10,13 @@ __all__ = ["maximise", "negative_log_likelihood"]
 
 LOG_2PI = math.log(2.0 * math.pi)
 CHUNK = 2**22  # numbers in the largest array of one chunk
-ROWS = 2**13  # of a chunk at most, so that it stays in the cache
+ROWS = 2**11  # of a chunk at most, so that it stays in the cache
 # A component is narrow if the rows reach out to 10^4 of its standard deviations: then squares that are expanded lose
 # more than half of the digits, and its distances are computed from its mean.
 NARROW = 1e8
 
 
+@np.errstate(all="ignore")  # what is not finite ends the fit, with its cause
 def maximise(x, weights, start, covariance, iterations, tolerance, floor, on_progress):
     """Maximise the likelihood of rows in standard coordinates.
 
@@ -185,7 +186,9 @@ class _Rows:
         """Standard deviations or Cholesky factors, the floor included."""
         if not self.full:
             return np.sqrt(np.maximum(covariances, 0.0) + floor**2)
-        return cholesky(covariances + np.diag(floor**2))
+        places = np.arange(len(floor))
+        covariances[..., places, places] = np.maximum(covariances[..., places, places], 0.0) + floor**2
+        return cholesky(covariances)
 
 
 def _log_constant(logits, spread, full):

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kgdists import numerics
+from kgdists.distribution import Distribution
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.mixtures import initial as starts
 from kgdists.mixtures.descent import ForwardLoss, ReverseLoss, descend
@@ -19,9 +21,13 @@ __all__ = ["Fit", "fit"]
 
 MAX_SEEDING = 10_000  # samples that k-means sees
 COARSE = 1e-3  # the floor of widths in units of `scale`, where it does not come from the samples
-CANDIDATES, SHORT_RUN = 4, 30  # starts tried for each restart, and the iterations of a trial
+CANDIDATES, SHORT_RUN = 4, 30  # starts tried for each restart, and the most iterations of a trial
+COARSE_RISE = 1e-3  # in nats: a trial that only chooses a start ends where none rises by more
 SMALL = 2**19  # products of two dimensions, over all samples, components and restarts, up to which starts are tried
+SUPPORT_DRAWS = 100  # of the start, at which a distribution must have a density
 HOLE_DRAWS = 10_000  # of the start, in search of what broke a reverse fit
+# What a density raises that is written for values, not for tensors of a graph.
+UNTRACEABLE = (AttributeError, NotImplementedError, tf.errors.OperatorNotAllowedInGraphError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,6 +204,7 @@ def fit(
         _check_choice(("kmeans++", "random"), initial=initial)
     if tf.inside_function():
         raise ValueError("`fit` must be called outside of `tf.function`: it is a loop over compiled steps.")
+    seed = int(seed) if isinstance(seed, np.integer) else seed
     rng = np.random.default_rng(np.array(keras.random.randint((4,), 0, 2**31 - 1, seed=seed)))
     by_clusters = isinstance(initial, str) and initial == "kmeans++"
     data = source(target_or_samples, weights) if forward or by_clusters else None
@@ -212,6 +219,8 @@ def fit(
             coarse = by_gradient and covariance == "full" and parameterisation == "a_at"
             floor = np.maximum(fine, COARSE) if coarse else fine
         few = (few - center) / scale
+        if by_gradient and min_stddev is None and forward:  # which computes in float32
+            floor = np.maximum(floor, np.spacing(np.abs(few).max(axis=0).astype("float32")))
     before = np.empty((0, restarts))  # losses on the way to the start
     if by_clusters:
         goes_on = not by_gradient and len(few) == len(rows) and iterations > SHORT_RUN
@@ -228,7 +237,9 @@ def fit(
         lowest = np.fmin.reduce(losses)
         if not np.isfinite(lowest):
             cause = "lower the learning rate, or start nearer to the target. "
-            if not forward:
+            if not by_gradient:
+                cause = "give a `center`, a `scale` and a `min_stddev` that suit the samples. "
+            elif not forward:
                 cause = _hole_in(loss, start, covariance, rng) or cause
             raise ValueError(f"The loss must stay finite: {cause}Received: losses {losses} after {done} iterations")
         bar.update(done, [("loss", lowest)], finalize=False)
@@ -241,6 +252,7 @@ def fit(
         else:
             units = tuple(center), tuple(scale)
             loss = ReverseLoss(target_or_samples, id(target_or_samples), num_samples, estimator, *units)
+            _check_support(loss, start, covariance)
 
         def draw_many(count):
             return (data(count * num_samples, rng).reshape(count, num_samples, num_dims) - center) / scale
@@ -249,9 +261,15 @@ def fit(
             return negative_log_likelihood(few, few_heft, values, covariance)
 
         sampled = (draw_many, judge) if forward else (None, None)
-        losses, final, average, best = descend(
-            loss, sampled[0], start, form, optimizer, iterations, floor, rng, on_progress, sampled[1]
-        )
+        try:
+            losses, final, average, best = descend(
+                loss, sampled[0], start, form, optimizer, iterations, floor, rng, on_progress, sampled[1]
+            )
+        except UNTRACEABLE as error:
+            raise ValueError(
+                "A density must be a function of tensors, written in TensorFlow or `keras.ops`, that XLA compiles. "
+                f"Received: {type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:200]}"
+            ) from error
         found = [start, best, average] if forward and len(few) < len(rows) else [best] if forward else [average]
     else:
         x = (rows - center) / scale
@@ -295,7 +313,7 @@ def _start(x, weights, num_components, restarts, rng, covariance, floor, toleran
     start, nothing = starts.clusters(x, *options), np.empty((0, restarts))
     if candidates == 1:
         return start, nothing
-    limit = -np.inf if tolerance is None else tolerance
+    limit = COARSE_RISE if tolerance is None else tolerance
     losses, best = maximise(x, weights, start, covariance, SHORT_RUN, limit, floor, lambda *_: None)
     chosen = losses[-1].reshape(restarts, candidates).argmin(axis=1) + candidates * np.arange(restarts)
     if tolerance is None:
@@ -327,6 +345,7 @@ def _coordinates(x, weights, center, scale, num_dims):
         mean = np.where(same, x[0], unit * mean)
         stddev = np.where(same | (stddev == 0), 1.0, stddev)  # what does not vary has no unit of its own
     center, scale = mean if center is None else center, stddev if scale is None else scale
+    _check_numbers(center=center, scale=scale)
     if np.shape(center) not in ((), (num_dims,)) or np.shape(scale) not in ((), (num_dims,)):
         raise ValueError(
             f"`center` and `scale` must be numbers or have length {num_dims}. Received: center={center}, scale={scale}"
@@ -336,18 +355,37 @@ def _coordinates(x, weights, center, scale, num_dims):
     return (np.broadcast_to(np.asarray(units, "float64"), (num_dims,)) for units in (center, scale))
 
 
-def _hole_in(loss, start, covariance, rng):
-    """Say where the target has no density, if draws of the start find such a place."""
+def _draws(start, covariance, count, rng):
+    """Draws of the start of each restart, float32 arrays [count, n]."""
     logits, mu, spread = start
     shares = np.exp(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))
     for restart, share in enumerate(shares):
-        chosen = rng.choice(len(share), size=HOLE_DRAWS, p=share / share.sum())
-        noise = rng.standard_normal((HOLE_DRAWS, mu.shape[-1]))
+        chosen = rng.choice(len(share), size=count, p=share / share.sum())
+        noise = rng.standard_normal((count, mu.shape[-1]))
         if covariance == "full":
             steps = np.einsum("bij,bj->bi", spread[restart, chosen], noise)
         else:
             steps = spread[restart, chosen] * noise
-        x = (mu[restart, chosen] + steps).astype("float32")
+        yield (mu[restart, chosen] + steps).astype("float32")
+
+
+def _check_support(loss, start, covariance):
+    """Raise if the target is a distribution that refuses draws of the start, which it would not do in a graph."""
+    if not isinstance(loss.target, Distribution):
+        return
+    x = next(_draws(start, covariance, SUPPORT_DRAWS, np.random.default_rng(0)))
+    try:
+        loss.log_prob(tf.constant(x[:, None]))
+    except ValueError as error:
+        raise ValueError(
+            "A reverse fit needs a target that has a density everywhere: change variables (for x > 0 to log x), or fit "
+            f"samples. Received: a {type(loss.target).__name__}, of which {str(error)[:1].lower()}{str(error)[1:]}"
+        ) from error
+
+
+def _hole_in(loss, start, covariance, rng):
+    """Say where the target has no density, if draws of the start find such a place."""
+    for x in _draws(start, covariance, HOLE_DRAWS, rng):
         log_density = np.array(loss.log_prob(tf.constant(x[:, None])))[:, 0]
         bad = ~np.isfinite(log_density)
         if bad.any():
@@ -383,6 +421,15 @@ def _check_counts(**options):
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={value!r}")
+
+
+def _check_numbers(**options):
+    for name, value in options.items():
+        numerics.unmasked(value)
+        try:
+            np.asarray(value, "float64")
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"`{name}` must be a number or an array of numbers. Received: {name}={value!r}") from error
 
 
 def _check_positive(**options):

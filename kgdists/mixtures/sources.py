@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from kgdists import numerics
 from kgdists.distributions import GaussianMixtureDist
+from kgdists.divergences.sampling import as_density
 
 __all__ = ["draw", "source", "subset"]
 
@@ -120,11 +122,12 @@ def subset(rows, weights, count, rng):
 
 
 def draw(dist, count, rng):
-    """Independent draws of an unbatched mixture, shape [count, n]."""
+    """Independent draws of an unbatched mixture, shape [count, n], of full precision."""
+    dist = as_density(dist)
     if dist.batch_shape != ():
         raise ValueError(f"A target must not have a batch shape. Received: batch shape {dist.batch_shape}")
     cumulative = np.cumsum(np.exp(np.float64(dist.log_weights)))
-    chosen = np.searchsorted(cumulative / cumulative[-1], rng.random(count), side="right").astype("int16")
+    chosen = np.searchsorted(cumulative / cumulative[-1], rng.random(count), side="right")
     x = rng.standard_normal((count, dist.event_shape[0]), dtype=keras.backend.standardize_dtype(dist.dtype))
     # The rows of one component after those of another, at the places where the labels are.
     order, ends = np.argsort(chosen, kind="stable"), np.cumsum(np.bincount(chosen, minlength=dist.num_components))
@@ -151,8 +154,10 @@ def _check_no_weights(weights, how):
 
 
 def _weights(weights, rows, zeros=False):
+    weights = numerics.unmasked(weights)
     try:
-        weights = np.asarray(weights, "float64")
+        weights = np.asarray(weights)
+        weights = weights.astype("float64", casting="unsafe" if weights.dtype.kind != "c" else "safe")
     except (TypeError, ValueError) as error:
         raise ValueError(f"`weights` must be numbers. Received: {type(weights).__name__}") from error
     if weights.shape != (len(rows),):
@@ -169,7 +174,13 @@ def _weights(weights, rows, zeros=False):
 
 
 def _rows(samples):
-    x = np.asarray(samples)
+    samples = numerics.unmasked(samples)
+    try:
+        x = np.asarray(samples)
+    except ValueError as error:
+        raise ValueError(
+            f"Samples must be rows of one length, shape [N, n]. Received: {type(samples).__name__}"
+        ) from error
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"Samples must have shape [N, n], N and n >= 1. Received: shape {x.shape}")
     if x.dtype == object:  # a table whose columns differ in dtype, or rows of Python numbers

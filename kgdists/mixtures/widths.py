@@ -17,7 +17,7 @@ def floor_of(x, weights, num_components):
     """The least standard deviation in each dimension, from samples x [N, n] with weights [N]: shape [n].
 
     It is `FLOOR` times the width of the narrowest interval that holds a quarter of a component's share of the samples
-    and at least two distinct values, and at least what the numbers of the samples can tell apart.
+    and at least two distinct values, and at least what numbers of that size can tell apart.
     """
     return np.array([_floor_of(column, weights, 0.25 / num_components) for column in x.T])
 
@@ -25,17 +25,18 @@ def floor_of(x, weights, num_components):
 def _floor_of(column, weights, share):
     values, places = np.unique(column.astype("float64"), return_inverse=True)
     largest = np.abs(column).max()
-    rounding = float(np.spacing(largest))
     if len(values) == 1:
         # What does not vary has no width of its own.
-        return max(FLOOR * (min(1.0, float(largest)) or 1.0), rounding)
+        return max(FLOOR * (min(1.0, float(largest)) or 1.0), float(np.spacing(largest)))
     mass = np.cumsum(np.bincount(places.ravel(), weights))
     before = np.concatenate([[0.0], mass[:-1]])
     last = np.searchsorted(mass, (before + share * mass[-1]) * (1 - 1e-9))
     last = np.maximum(last, np.arange(len(values)) + 1)
     first = np.arange(len(values))[last < len(values)]
-    widths = values[last[first]] - values[first]
-    return max(FLOOR * float(widths.min()), rounding)
+    start, end = values[first], values[last[first]]
+    rounding = np.spacing(np.maximum(np.abs(start), np.abs(end)).astype(column.dtype))
+    # Fits compute in float64, around the middle of all samples.
+    return max(float(np.maximum(FLOOR * (end - start), rounding).min()), float(np.spacing(np.float64(largest))))
 
 
 def warn_of_collapse(spread, floor, full):
@@ -48,8 +49,9 @@ def warn_of_collapse(spread, floor, full):
     collapsed = np.flatnonzero(least < 2**0.5)
     if len(collapsed):
         warnings.warn(
-            f"Components {collapsed.tolist()} ended on the floor of widths (`min_stddev`): their samples repeat, or do "
-            "not vary in some direction. Use fewer components, or leave out what does not vary",
+            f"Components {collapsed.tolist()} ended on the floor of widths (`min_stddev`): their samples repeat, "
+            "do not vary in some direction, or lie closer than numbers of their size can tell apart. Use fewer "
+            "components, leave out what does not vary, or fit distances from a point near them",
             FitWarning,
             stacklevel=3,
         )

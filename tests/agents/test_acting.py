@@ -51,7 +51,7 @@ HEADS = {
     "squashed": lambda: kg.layers.SquashedNormalHead(2),
     "clipped": lambda: kg.layers.ClippedNormalHead(2),
     "beta": lambda: kg.layers.BetaHead(2),
-    "cells": lambda: kg.layers.DiscretizedLogisticHead([100, 100]),
+    "cells": lambda: kg.layers.DiscretizedLogisticHead(2, 0, 99),
 }
 
 

@@ -114,6 +114,19 @@ def test_moments_of_beta_of_huge_tiny_and_unequal_concentrations(dtype, low, hig
 # Next to a bound of 0, where floats are dense.
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_entropies_of_beta_down_to_the_range_of_floats(dtype):
+    """Where both concentrations are tiny the entropy is that of two points, `-1 / (2 a) - 1 / (2 b)` and less."""
+    for exponent in (-10, -15, -19, -25, -36, *((-100, -200, -300) if dtype == "float64" else ())):
+        a = tf.constant([10.0**exponent], dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(a)
+            entropy = BetaDist(a, a).entropy()
+        np.testing.assert_allclose(entropy, -1.0 / a[0], rtol=1e-5)
+        if exponent > -19 or dtype == "float64" and exponent > -150:
+            np.testing.assert_allclose(tape.gradient(entropy, a), a**-2.0, rtol=1e-5)
+
+
 def test_beta_next_to_zero_is_that_of_the_float_it_is_given():
     a, b = np.float64([[1.461273431777954]]), np.float64([[2.6768219470977783]])
     for x in (1e-300, 1e-100, 1e-20, 2.3e-308):

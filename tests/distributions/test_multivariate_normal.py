@@ -240,12 +240,16 @@ def test_dtypes_that_do_not_fit():
         MultivariateNormalDist(np.zeros(2, "float32"), np.eye(2))
 
 
+PROPER = "lower triangular with a positive diagonal, at least 2.2e-308"
+
+
 @pytest.mark.parametrize(
     "index, value, rule",
     [
-        ((1, 1), 0.0, "lower triangular with a positive diagonal"),
-        ((1, 1), -1.0, "lower triangular with a positive diagonal"),
-        ((0, 1), 1e-3, "lower triangular with a positive diagonal"),
+        ((1, 1), 0.0, PROPER),
+        ((1, 1), 1e-310, PROPER),  # which is 0 to a solver
+        ((1, 1), -1.0, PROPER),
+        ((0, 1), 1e-3, PROPER),
         ((1, 0), INF, "finite"),
         ((0, 0), NAN, "finite"),
     ],

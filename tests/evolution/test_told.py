@@ -189,6 +189,8 @@ def test_pairs_that_were_broken_are_told_like_any_samples():
         (np.zeros((8, 3)), [None] * 8, "real numbers"),
         (np.zeros((8, 3)), np.ones(8, bool), "real numbers"),
         (np.zeros((8, 3)), np.ones(8, complex), "real numbers"),
+        (np.zeros((8, 3)), np.ma.masked_array(np.zeros(8), [True] + 7 * [False]), "must not be masked"),
+        (np.ma.masked_array(np.zeros((8, 3)), mask=True), np.zeros(8), "must not be masked"),
     ],
 )
 def test_what_does_not_fit_is_refused(name, samples, fitnesses, message):
@@ -437,6 +439,11 @@ def test_a_compiled_objective_is_shared_by_copies(uncompiled):
         (XNES, {"center_learning_rate": math.nan}, "`center_learning_rate` must be"),
         (SNES, {"tol_stdev": -1.0}, "`tol_stdev` must be"),
         (SNES, {"center_init": "x"}, "`center_init` must be"),
+        (SNES, {"center_init": np.ma.masked_array(np.ones(3), [True, False, False])}, "must not be masked"),
+        *(
+            (PGPE, {"center_init": bound, "bounds": bounds}, "`center_init` must lie strictly inside `bounds` where")
+            for bound, bounds in ((0.0, (0.0, 10.0)), (10.0, (0.0, 10.0)), (0.0, (0.0, math.inf)), ([1, 2, 0], (0, 9)))
+        ),
         (SNES, {"map": 3}, "`map` must be callable"),
     ],
 )
@@ -446,6 +453,23 @@ def test_arguments_are_refused_when_they_are_given(kind, options, message):
         settings["parenthood_ratio"] = 0.5
     with pytest.raises(ValueError, match=message):
         kind(None, **(settings | options))
+
+
+@pytest.mark.parametrize("options", [{"symmetric": False}, {"bounds_method": "transform", "center_init": 0.1}])
+def test_a_center_on_a_bound_is_left_where_solutions_do_not_come_in_pairs(options):
+    settings = {"solution_length": 3, "stdev_init": 0.3, "popsize": 20, "center_init": 0.0, "bounds": (0.0, 10.0)}
+    searcher = PGPE(
+        lambda x: tf.reduce_sum((x - 3.0) ** 2, -1), objective_sense="min", seed=0, **(settings | options)
+    )
+    searcher.run(200, progress=False)
+    np.testing.assert_allclose(searcher.best[0], 3.0, atol=0.3)
+
+
+def test_masked_fitnesses_of_an_objective_are_refused(uncompiled):
+    for evaluation in ("numpy", "solution"):
+        searcher = make("snes", lambda x: np.ma.masked_array(np.sum(x * x, -1), mask=True), evaluation=evaluation)
+        with pytest.raises(ValueError, match="must not be masked"):
+            searcher.run(1, progress=False)
 
 
 class Watch(keras.callbacks.Callback):

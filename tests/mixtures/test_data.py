@@ -451,3 +451,93 @@ def test_no_more_iterations_are_done_than_asked_for_and_each_has_its_loss(iterat
     losses = fitted.history["losses"]
     assert losses.shape == (iterations, 3) and np.all(np.diff(losses, axis=0) < 1e-9)
     assert fitted.loss <= losses[-1].min() + 1e-9
+
+
+def test_a_start_without_one_of_its_components_is_fitted():
+    start = kg.GaussianMixtureDist([0.0, -np.inf], [[-3.0], [3.0]], [[0.0], [0.0]])
+    x = RNG(0).normal(size=(200, 1))
+    for options in ({"iterations": 300}, {"method": "em"}):
+        fitted = mixtures.fit(x, 2, initial=start, seed=0, **options)
+        assert fitted.distribution.logits[1] == -np.inf and fitted.loss < 2.2
+        assert fitted.loss == pytest.approx(negative_log_likelihood(fitted.distribution, x), abs=1e-5)
+
+
+@pytest.mark.exhaustive
+def test_a_reverse_fit_of_a_start_without_one_of_its_components_returns_what_it_reports():
+    start = kg.GaussianMixtureDist([0.0, -np.inf], [[-3.0], [3.0]], [[0.0], [0.0]])
+    target = kg.NormalDist([0.0], [0.0])
+    fitted = mixtures.fit(target, 2, divergence="reverse", initial=start, iterations=600, seed=0)
+    divergence, error = kg.divergences.kl_divergence(fitted.distribution, target, 10_000, seed=0)
+    assert float(divergence) == pytest.approx(fitted.loss, abs=4 * float(error) + 0.02)
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag"])
+def test_single_precision_keeps_a_narrow_cluster_beside_large_numbers(covariance):
+    x = two(RNG(0).normal(0.0, 1e-3, 300), RNG(1).normal(1e5, 1.0, 300))
+    widths = []
+    for dtype in ("float32", "float64"):
+        dist = mixtures.fit(x.astype(dtype), 2, method="em", covariance=covariance, seed=0).distribution
+        widths.append(np.sort(np.ravel(stddevs(dist))))
+    np.testing.assert_allclose(widths[1], [x[:300].std(), x[300:].std()], rtol=0.02)
+    np.testing.assert_allclose(widths[0], widths[1], rtol=0.01)
+
+
+def stddevs(dist):
+    """Of the components of a mixture over one dimension."""
+    return np.exp(0.5 * dist.logvar) if "logvar" in dist.PARAM_NAMES else np.abs(dist.scale_tril)
+
+
+MASKED = np.ma.masked_greater(two(np.arange(5.0), [50.0, 51.0]), 10.0)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "text"),
+    [
+        (MASKED, {}, "Numbers must not be masked"),
+        (MASKED.data, {"weights": np.ma.masked_array(np.ones(7), MASKED.mask[:, 0])}, "Numbers must not be masked"),
+        (MASKED.data, {"weights": np.ones(7) * (1 + 5j)}, "`weights` must be numbers. Received: ndarray"),
+        (MASKED.data, {"center": "a"}, "`center` must be a number or an array of numbers"),
+        (MASKED.data, {"scale": [[1.0], [1.0, 2.0]]}, "`scale` must be a number or an array of numbers"),
+        ([[1.0], [1.0, 2.0]], {}, "Samples must be rows of one length"),
+        (MASKED.data, {"scale": 1e300}, "give a `center`, a `scale` and a `min_stddev` that suit the samples"),
+        (np.repeat([[0.0], [1.0]], 20, axis=0), {"min_stddev": 1e-300}, "a `min_stddev` that suit the samples"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(data, options, text):
+    with pytest.raises(ValueError, match=text):
+        mixtures.fit(data, 2, method="em", seed=np.int64(0), **options)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (kg.CategoricalDist([0.0, 0.0]), "CategoricalDist"),
+        (kg.BernoulliDist([0.0]), "BernoulliDist"),
+        (kg.BetaDist([2.0], [2.0]), "BetaDist"),
+        (kg.SquashedNormalDist([0.0], [0.0]), "SquashedNormalDist"),
+    ],
+)
+def test_a_target_without_a_density_everywhere_is_refused_before_a_reverse_fit(target, name):
+    with pytest.raises(ValueError, match=f"has a density everywhere: change variables.* Received: a {name}, of which `x`"):
+        mixtures.fit(target, 1, divergence="reverse", **FEW)
+
+
+def test_a_density_that_is_written_for_arrays_is_one_line():
+    with pytest.raises(ValueError, match="must be a function of tensors.* Received: NotImplementedError: Cannot convert"):
+        mixtures.fit(lambda x: -np.sum(np.asarray(x) ** 2, -1), 2, divergence="reverse", num_dims=2, **FEW)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_draws_of_a_mixture_in_half_precision_are_fitted(dtype):
+    target = kg.GaussianMixtureDist(tf.zeros(2, dtype), tf.constant([[-3.0], [3.0]], dtype), tf.zeros((2, 1), dtype))
+    fitted = mixtures.fit(target, 2, method="em", num_samples=2000, seed=0).distribution
+    np.testing.assert_allclose(np.sort(np.ravel(fitted.mu)), [-3.0, 3.0], atol=0.3)
+
+
+@pytest.mark.parametrize("num_components", [40_000, 70_000])
+def test_draws_of_a_mixture_of_many_components_are_fitted(num_components):
+    mu = np.linspace(0.0, 1.0, num_components, dtype="float32")[:, None]
+    target = kg.GaussianMixtureDist(np.zeros(num_components, "float32"), mu, np.full_like(mu, -20.0))
+    fitted = mixtures.fit(target, 1, method="em", num_samples=20_000, seed=0).distribution
+    assert float(fitted.mu[0, 0]) == pytest.approx(0.5, abs=0.01)
+    assert float(stddevs(fitted)[0, 0, 0]) == pytest.approx(12**-0.5, abs=0.01)
