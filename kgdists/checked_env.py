@@ -1,14 +1,16 @@
 """What environments return, looked at where it comes in."""
 
 import copy
+import decimal
 import inspect
+import numbers
 from collections.abc import Mapping
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
-__all__ = ["CheckedEnv", "WrongReturnError", "check_batch", "checked"]
+__all__ = ["CheckedEnv", "WrongReturnError", "checked", "in_short", "is_finite", "name_of"]
 
 LARGEST = float(np.finfo("float32").max)  # which networks and statistics can take
 STEP = "a tuple (observation, reward, terminated, truncated, info)"
@@ -41,16 +43,16 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
 
     def __init__(self, env, index=0, keeps_info=False):
         gymnasium.utils.RecordConstructorArgs.__init__(self, index=index, keeps_info=keeps_info)
-        name = _name(env)
+        name = name_of(env)
         if not isinstance(env, gymnasium.Env):
-            raise WrongReturnError(f"{name} must be a gymnasium.Env. Received: {_short(env)}")
+            raise WrongReturnError(f"{name} must be a gymnasium.Env. Received: {in_short(env)}")
         for which in ("observation_space", "action_space"):
             space = getattr(env, which, None)
             if not isinstance(space, Space):
                 raise WrongReturnError(
-                    f"{name} must have a `{which}`, a space of `gymnasium.spaces`. Received: {_short(space)}"
+                    f"{name} must have a `{which}`, a space of `gymnasium.spaces`. Received: {in_short(space)}"
                 )
-        _check_reset(env, name)
+        _check_signatures(env, name)
         super().__init__(env)
         self.metadata = dict(env.metadata or {}) | {"is_checked": not keeps_info}
         self._called = f"Environment {index} ({name})"
@@ -65,9 +67,9 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         try:
             returned = self.env.reset(seed=seed, options=options)
         except FloatingPointError as error:
-            raise self._error("`reset` must not raise a FloatingPointError", error) from error
+            raise self.error("`reset` must not raise a FloatingPointError", error) from error
         if not isinstance(returned, tuple) or len(returned) != 2:
-            raise self._error("`reset` must return a tuple (observation, info)", returned)
+            raise self.error("`reset` must return a tuple (observation, info)", returned)
         return self._observation(returned[0]), self._info(returned[1])
 
     def step(self, action):
@@ -75,9 +77,9 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         try:
             returned = self.env.step(action)
         except FloatingPointError as error:  # which would mean that the training has diverged
-            raise self._error("`step` must not raise a FloatingPointError", error) from error
+            raise self.error("`step` must not raise a FloatingPointError", error) from error
         if not isinstance(returned, (tuple, list)) or len(returned) != 5:
-            raise self._error(f"`step` must return {STEP}", returned)
+            raise self.error(f"`step` must return {STEP}", returned)
         observation, reward, terminated, truncated, info = returned
         if type(reward) is not float or not -LARGEST <= reward <= LARGEST:
             reward = self._reward(reward)
@@ -91,22 +93,25 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     def _observation(self, x, is_final=False):
         if type(x) is np.ndarray and x.dtype is self._dtype and x.shape == self._shape:
             x = x.copy()
-            if not self._is_float or _is_finite(x):
+            if not self._is_float or is_finite(x):
                 return x
         try:
             return _value(self._space, x, "observation", is_final)
         except _Wrong as error:
-            raise self._error(*error.args) from error.__cause__
+            raise self.error(*error.args) from error.__cause__
 
     def _reward(self, reward):
         try:
-            x = np.asarray(reward)
+            plain = isinstance(reward, (numbers.Real, decimal.Decimal))  # also those that no array holds
+            x = np.asarray(float(reward) if plain else None if reward is np.ma.masked else reward)
+        except OverflowError:
+            x = np.asarray(np.inf)
         except Exception:  # there is no end of what objects raise
             x = np.asarray(None)
         if x.shape or x.dtype.kind not in "biuf":
-            raise self._error("the reward must be one number", reward)
+            raise self.error("the reward must be one number", reward)
         if not -LARGEST <= x <= LARGEST:
-            raise self._error("the reward must be finite, as a float32", reward)
+            raise self.error("the reward must be finite, as a float32", reward)
         return float(x)
 
     def _flag(self, name, flag):
@@ -115,7 +120,7 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         except Exception:
             x = np.asarray(None)
         if x.shape or x.dtype.kind not in "biuf" or x not in (0, 1):
-            raise self._error(f"`{name}` must be a bool", flag)
+            raise self.error(f"`{name}` must be a bool", flag)
         return bool(x)
 
     def _info(self, info):
@@ -125,11 +130,12 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
             return {"action_mask": info["action_mask"]}
         return {}
 
-    def _error(self, rule, received):
+    def error(self, rule, received):
+        """The error that the environment has broken a rule, at this step."""
         if isinstance(received, tuple) and len(received) not in (2, 5):
-            received = f"{len(received)} values, {_short(received)}"
+            received = f"{len(received)} values, {in_short(received)}"
         elif not isinstance(received, _Found):
-            received = _short(received)
+            received = in_short(received)
         return WrongReturnError(f"{self._called}, step {self._length} of its episode: {rule}. Received: {received}")
 
 
@@ -141,20 +147,22 @@ class _Found(str):
     """What was received, in words."""
 
 
-def _check_reset(env, name):
-    """Raise where `reset` of the environment, or of a wrapper, does not take what is passed to it."""
+def _check_signatures(env, name):
+    """Raise where `reset` or `step` of the environment, or of a wrapper, does not take what is passed to it."""
     while True:
-        try:
-            parameters = inspect.signature(env.reset).parameters.values()
-        except (TypeError, ValueError):  # of another language
-            return
-        if not any(x.kind == x.VAR_KEYWORD for x in parameters):
-            missing = {"seed", "options"} - {x.name for x in parameters}
-            if missing:
-                raise WrongReturnError(
-                    f"{name}: `reset` must be `reset(self, *, seed=None, options=None)`. "
-                    f"Received: a method without {' and '.join(sorted(missing))}, of {type(env).__name__}"
-                )
+        for method, rule, given in (
+            ("reset", "reset(self, *, seed=None, options=None)", ((), {"seed": None, "options": None})),
+            ("step", "step(self, action)", ((None,), {})),
+        ):
+            try:
+                signature = inspect.signature(getattr(env, method))
+            except (TypeError, ValueError):  # of another language
+                continue
+            try:
+                signature.bind(*given[0], **given[1])
+            except TypeError as error:
+                received = f"{method}{signature} of {type(env).__name__}, {error}"
+                raise WrongReturnError(f"{name}: `{method}` must be `{rule}`. Received: {received}") from error
         if not isinstance(env, gymnasium.Wrapper):
             return
         env = env.env
@@ -164,7 +172,7 @@ def _value(space, x, path, is_final):
     """A copy of `x`, which must be a value of the space."""
     if isinstance(space, (Box, MultiBinary, MultiDiscrete)):
         array = _array(space, x, path)
-        if array.dtype.kind == "f" and not _is_finite(array):
+        if array.dtype.kind == "f" and not is_finite(array):
             bad = ~_finite(array)
             if not is_final:
                 at = tuple(np.argwhere(bad)[0].tolist())
@@ -176,10 +184,10 @@ def _value(space, x, path, is_final):
         return array
     if isinstance(space, Dict):
         if not isinstance(x, Mapping):
-            raise _Wrong(f"`{path}` must be a dict with {_short(list(space.keys()))}", x)
+            raise _Wrong(f"`{path}` must be a dict with {in_short(list(space.keys()))}", x)
         missing = [name for name in space.keys() if name not in x]
         if missing:
-            raise _Wrong(f"`{path}` must have the key {missing[0]!r}", _Found(f"a dict with {_short(list(x))}"))
+            raise _Wrong(f"`{path}` must have the key {missing[0]!r}", _Found(f"a dict with {in_short(list(x))}"))
         return {
             # A mask may be None, or nested otherwise than its space; `encode_mask` checks it.
             name: copy.deepcopy(x[name])
@@ -197,7 +205,7 @@ def _value(space, x, path, is_final):
     except Exception:  # of a space of one's own, too
         is_value = False
     if not is_value:
-        raise _Wrong(f"`{path}` must be in {_short(space)}", x)
+        raise _Wrong(f"`{path}` must be in {in_short(space)}", x)
     return space.dtype.type(x) if isinstance(space, Discrete) else copy.deepcopy(x)
 
 
@@ -217,7 +225,7 @@ def _array(space, x, path):
     return cast
 
 
-def _is_finite(x):
+def is_finite(x):
     """Whether all of a float array is finite as float32."""
     # The method `all` takes twice as long for a few numbers.
     return np.logical_and.reduce(_finite(x), axis=None)
@@ -227,55 +235,14 @@ def _finite(x):
     return np.isfinite(x) if x.itemsize <= 4 else np.abs(x) <= LARGEST
 
 
-def check_batch(envs, observations, rewards, where=None):
-    """Raise unless what a vector environment of someone else's making returned can be learned from.
-
-    Parameters
-    ----------
-    envs : gymnasium.vector.VectorEnv
-    observations : None or float32 array, shape [N, *shape], or dict with one as `"observation"`
-    rewards : None or array, shape [N]
-    where : None or bool array, shape [N]
-        The environments whose numbers count; None is all.
-    """
-    where = np.ones(envs.num_envs, bool) if where is None else where
-    if observations is not None:
-        is_masked, space, name = isinstance(observations, dict), envs.single_observation_space, "observation"
-        x = observations
-        if is_masked:
-            x, space, name = x["observation"], space["observation"], "observation['observation']"
-        if x.shape != (envs.num_envs, *space.shape):
-            raise WrongReturnError(
-                f"{_name(envs)}: `{name}` must have shape {(envs.num_envs, *space.shape)}. Received: shape {x.shape}"
-            )
-        _check_rows(envs, name, x, where)
-    if rewards is not None:
-        given, rewards = rewards, np.asarray(rewards)
-        if rewards.shape != (envs.num_envs,) or rewards.dtype.kind not in "biuf":
-            raise WrongReturnError(
-                f"{_name(envs)}: rewards must be numbers of shape {(envs.num_envs,)}. "
-                f"Received: {_short(given)}, shape {rewards.shape}"
-            )
-        _check_rows(envs, "reward", rewards, where)
-
-
-def _check_rows(envs, name, x, where):
-    if x.dtype.kind != "f" or _is_finite(x):
-        return
-    rows = [i for i in np.flatnonzero(where).tolist() if not _is_finite(x[i : i + 1])]
-    if rows:
-        raise WrongReturnError(
-            f"Environment {rows[0]} of {_name(envs)}: `{name}` must be finite, as float32. "
-            f"Received: {_short(x[rows[0]])}"
-        )
-
-
-def _name(env):
+def name_of(env):
+    """The id of an environment, else the name of its class."""
     spec = getattr(env, "spec", None)
     return getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
 
 
-def _short(x):
+def in_short(x):
+    """What something looks like, in one line."""
     try:
         text = " ".join(repr(x).split())
     except Exception:

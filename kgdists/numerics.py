@@ -84,7 +84,9 @@ def value_of(x):
 def unmasked(x):
     """`x`, which must not be an array of which entries are masked: the numbers behind a mask are not meant."""
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
-        raise ValueError("Numbers must not be masked: leave them out, or fill them. Received: an array with masked entries")
+        raise ValueError(
+            "Numbers must not be masked: leave them out, or fill them. Received: an array with masked entries"
+        )
     return x
 
 

@@ -225,7 +225,12 @@ def _(space: gymnasium.spaces.MultiBinary, action):
 
 @encode_mask.register
 def _(space: gymnasium.spaces.MultiBinary, mask):
-    return _ravelled(np.full(space.shape, 2) if mask is None else mask, space.shape).astype("int8")
+    mask = np.full(space.shape, 2) if mask is None else np.asarray(mask)
+    if mask.shape[max(mask.ndim - len(space.shape), 0) :] != space.shape or not np.isin(mask, (0, 1, 2)).all():
+        raise ValueError(
+            f"The mask of {space} must have its shape, and entries 0, 1 and 2 (both allowed). Received: {mask.tolist()}"
+        )
+    return _ravelled(mask, space.shape).astype("int8")
 
 
 # Box: floats by family, integers by their number.
@@ -437,7 +442,12 @@ def _allowed(mask, n):
     mask = np.ones(n, bool) if mask is None else np.asarray(mask)
     if mask.shape[-1:] != (n,):
         raise ValueError(f"The mask of a choice among {n} must have {n} entries. Received: shape {mask.shape}")
-    return mask.astype(bool)
+    allowed = mask == 1
+    if not (allowed | (mask == 0)).all():
+        raise ValueError(f"The mask of a choice must have entries 0 and 1. Received: {mask.tolist()}")
+    if not allowed.any(axis=-1).all():
+        raise ValueError(f"The mask of a choice must allow one of the options. Received: {mask.tolist()}")
+    return allowed
 
 
 def _leaves(nested):

@@ -5,8 +5,8 @@
     mkdir small && sudo mount -t tmpfs -o size=64m tmpfs small && python -m tests.kills --by disk --small-disk small
 
 A run is started with `kgdists train`, ended, resumed with `kgdists resume`, ended again, and so on: by signal 9; by
-SIGINT or SIGTERM to the process or to its group, after which the newest checkpoint must be as far as the last row of the
-metrics; or by a disk without room, on which it must end in one line. At last its last checkpoint (arrays, weights,
+SIGINT or SIGTERM to the process or to its group, after which the newest checkpoint must be as far as the last row of
+the metrics; or by a disk without room, on which it must end in one line. At last its last checkpoint (arrays, weights,
 networks), its evaluation and its metrics are compared, bit for bit, with those of a run that nothing ended, and that
 was not saved in between either. Processes are forked from this one, which has imported everything already.
 """
@@ -14,6 +14,7 @@ was not saved in between either. Processes are forked from this one, which has i
 import argparse
 import contextlib
 import csv
+import functools
 import io
 import json
 import os
@@ -148,6 +149,10 @@ def fill(pid, run, draw, said):
     return [] if fine and "Traceback" not in "".join(said()) else [f"status {status}: {' '.join(said()[-3:])}"]
 
 
+def _lines(file, start):
+    return file.read_bytes()[start:].decode(errors="replace").splitlines()
+
+
 WAYS = {"kill": kill, "signal": tell, "disk": fill}
 
 
@@ -209,7 +214,7 @@ def live(name, options, most, draw, run, log, seconds):
         pid = start([*command, "--save-every", "0" if often else "1e9"], log, options.eager)
         there = comes(pid, run, draw, seconds)
         if there:
-            wrong += WAYS[options.by](pid, run, draw, lambda: log.read_bytes()[before:].decode().splitlines())
+            wrong += WAYS[options.by](pid, run, draw, functools.partial(_lines, log, before))
             wrong += ["a process is left"] * left(pid)
         if (run / "config.json").is_file():
             command = ["resume", str(run)]

@@ -370,7 +370,10 @@ class Program(gymnasium.vector.VectorEnv):
     [
         ({"observations": np.array([[0, 0], [NAN, 0]], "float32")}, "Environment 1 of Program: `observation`"),
         ({"observations": np.array([[0, INF], [0, 0]], "float32")}, "Environment 0 of Program: `observation`"),
-        ({"observations": np.zeros((2, 3), "float32")}, r"Program: `observation` must have shape \(2, 2\)"),
+        (
+            {"observations": np.zeros((2, 3), "float32")},
+            r"Program: `observation` must be an array of numbers of shape \(2, 2\)",
+        ),
         ({"rewards": np.array([0.0, NAN])}, "Environment 1 of Program: `reward`"),
         ({"rewards": np.zeros((2, 1))}, r"Program: rewards must be numbers of shape \(2,\)"),
         ({"rewards": np.array([None, 1.0])}, "Program: rewards must be numbers"),
@@ -381,6 +384,82 @@ def test_a_vector_env_that_is_one_program_is_looked_at_too(wrong, text):
         rollout(Program(**wrong))
     with pytest.raises(WrongReturnError, match=text):
         evaluate(Program(**wrong), always_zero, 2)
+
+
+class Odd(Program):
+    """Returns something of another form than a `VectorEnv` does, always the same."""
+
+    def __init__(self, change_step=lambda *x: x, change_reset=lambda *x: x):
+        super().__init__()
+        self.change_step, self.change_reset = change_step, change_reset
+
+    def reset(self, **options):
+        return self.change_reset(*super().reset(**options))
+
+    def step(self, actions):
+        return self.change_step(*super().step(actions))
+
+
+ENDS = np.array([False, True])
+SAME = {
+    "lists": lambda o, r, te, tr, i: (o.tolist(), r.tolist(), te.tolist(), tr.tolist(), i),
+    "tensors": lambda o, r, te, tr, i: (tf.constant(o), tf.constant(r), te, tr, i),
+    "integers": lambda o, r, te, tr, i: (o.astype(int), r.astype(int), te.astype(int), tr.astype("uint8"), i),
+    "float flags": lambda o, r, te, tr, i: (o, r, te.astype("float32"), tr.astype(float), i),
+    "flags of objects that are bools": lambda o, r, te, tr, i: (o, r, [np.bool_(x) for x in te], tr, i),
+    "a list of five": lambda *x: [*x],
+    "no infos": lambda o, r, te, tr, i: (o, r, te, tr, None),
+    "integers that end": lambda o, r, te, tr, i: (o, r, ENDS.astype(int), tr.astype(int), {"final_obs": o.tolist()}),
+}
+WRONG = {
+    "four values": (lambda o, r, te, tr, i: (o, r, te, i), "`step` must return a tuple"),
+    "nothing": (lambda *x: None, "`step` must return a tuple"),
+    "a flag for all": (lambda o, r, te, tr, i: (o, r, False, tr, i), "`terminated` must be bools of shape"),
+    "a column of flags": (lambda o, r, te, tr, i: (o, r, te, tr[:, None], i), "`truncated` must be bools of shape"),
+    "flags of objects": (lambda o, r, te, tr, i: (o, r, np.array([None, 1]), tr, i), "`terminated` must be bools"),
+    "a flag of 2": (lambda o, r, te, tr, i: (o, r, te + 2, tr, i), "`terminated` must be bools"),
+    "a word": (lambda o, r, te, tr, i: ("word", r, te, tr, i), "`observation` must be an array of numbers"),
+    "no final observations": (lambda o, r, te, tr, i: (o, r, ENDS, tr, None), "`final_obs`"),
+    "one final row": (lambda o, r, te, tr, i: (o, r, ENDS, tr, {"final_obs": o[0]}), "`final_obs` .* must hold"),
+    "a final number": (lambda o, r, te, tr, i: (o, r, ENDS, tr, {"final_obs": 0.0}), "`final_obs` .* must hold"),
+    "a final shape": (
+        lambda o, r, te, tr, i: (o, r, ENDS, tr, {"final_obs": o[:, :, None]}),
+        "`final_obs` .* must hold",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", SAME.values(), ids=SAME)
+def test_a_vector_env_of_one_s_own_may_return_what_means_the_same(change):
+    experience = rollout(Odd(change))
+    assert experience[0].dtype == "float32" and experience[4].dtype == experience[5].dtype == bool
+    assert evaluate(Odd(change), always_zero, 2, max_steps=3).returns in ((0.0, 0.0),)
+
+
+@pytest.mark.parametrize(("change", "text"), WRONG.values(), ids=WRONG)
+def test_what_a_vector_env_of_one_s_own_must_not_return_is_one_line(change, text):
+    with pytest.raises(WrongReturnError, match=text) as caught:
+        rollout(Odd(change))
+    assert "\n" not in str(caught.value) and " Received: " in str(caught.value)
+    if "final" not in text:
+        with pytest.raises(WrongReturnError, match=text):
+            evaluate(Odd(change), always_zero, 2)
+
+
+@pytest.mark.parametrize("change", [lambda o, i: o, lambda o, i: (o, i, i), lambda o, i: None, lambda o, i: [o, i]])
+def test_what_the_reset_of_a_vector_env_must_not_return_is_one_line(change):
+    with pytest.raises(WrongReturnError, match="Odd: `reset` must return a tuple"):
+        rollout(Odd(change_reset=change))
+
+
+def test_flags_of_integers_end_the_episodes_of_a_search(eagerly):
+    class Three(Program):
+        def step(self, actions):
+            observations, _, _, truncated, infos = super().step(actions)
+            return observations, np.ones(2), np.full(2, int(self.count % 3 == 0)), truncated.astype(int), infos
+
+    search = ES(Three(), searcher="snes", popsize=2, stdev_init=0.5, hidden_units=(4,), seed=0)
+    assert search.learn(1).history["return"] == [3.0]
 
 
 def test_a_vector_env_without_final_observations_is_named():
@@ -451,21 +530,40 @@ def test_what_a_reset_must_not_return_is_one_line(returned):
         rollout(lambda: Scripted(lambda env, t: returned))
 
 
-@pytest.mark.parametrize(
-    "reset, missing",
-    [
-        (lambda self: (np.zeros(2, "float32"), {}), "options and seed"),
-        (lambda self, seed=None: (np.zeros(2, "float32"), {}), "options"),
-        (lambda self, options=None: (np.zeros(2, "float32"), {}), "seed"),
-        (lambda self, *seeds: (np.zeros(2, "float32"), {}), "options and seed"),
-    ],
-)
-def test_a_reset_that_takes_no_seed_is_one_line(reset, missing):
-    cls = type("Old", (Noise,), {"reset": reset})
-    with pytest.raises(WrongReturnError, match=f"Old: `reset` must be .*Received: a method without {missing}, of Old"):
-        make_envs(cls, 1)
-    with pytest.raises(WrongReturnError, match=f"Received: a method without {missing}"):
-        Episodes(cls, 1)
+def started(self, **options):
+    return np.zeros(2, "float32"), {}
+
+
+SIGNATURES = {
+    "no seed, no options": ("reset", lambda self: started(self)),
+    "no options": ("reset", lambda self, seed=None: started(self)),
+    "no seed": ("reset", lambda self, options=None: started(self)),
+    "any positions": ("reset", lambda self, *seeds: started(self)),
+    "a level": ("reset", lambda self, level, *, seed=None, options=None: started(self)),
+    "positions only": ("reset", lambda self, seed=None, options=None, /: started(self)),
+    "two actions": ("step", lambda self, action, other: started(self)),
+    "no action": ("step", lambda self: started(self)),
+    "a keyword": ("step", lambda self, *, action: started(self)),
+}
+
+
+@pytest.mark.parametrize(("method", "function"), SIGNATURES.values(), ids=SIGNATURES)
+def test_a_method_that_does_not_take_what_is_passed_to_it_is_one_line(method, function):
+    cls = type("Old", (Noise,), {method: function})
+    for make in (make_envs, Episodes):
+        with pytest.raises(
+            WrongReturnError, match=rf"Old: `{method}` must be .*Received: {method}\(.* of Old, "
+        ) as caught:
+            make(cls, 1)
+        assert "\n" not in str(caught.value)
+
+
+def test_further_parameters_of_reset_and_step_may_have_defaults():
+    reset = lambda self, seed=None, options=None, level=3, **others: started(self)  # noqa: E731
+    cls = type(
+        "Rich", (Noise,), {"reset": reset, "step": lambda self, action, repeat=1: (*started(self)[:1], 0.0, 0, 0, {})}
+    )
+    assert rollout(cls)[2].sum() == 0.0
 
 
 @pytest.mark.parametrize("name", ["observation_space", "action_space"])

@@ -14,6 +14,7 @@ ROOT = Path(kgdists.__file__).parent
 # From the ground up: a module imports only from the rows below its own. A package stands above its modules.
 ROWS = [
     {"checked_env", "evaluation", "plotting.metrics", "procedural"},
+    {"checked_vector_env"},
     {"callback_list", "compiled", "numerics", "pytree", "random", "symbolic"},
     {"bounds", "shapes"},
     {
@@ -108,10 +109,10 @@ ROWS = [
     {"plotting"},
     {"evolution.episodes", "evolution.members"},
     {"evolution.gym"},
-    {"agents.files", "agents.sharing", "agents.streams"},
+    {"agents.files", "agents.settings", "agents.sharing", "agents.streams"},
     {"agents.acting", "agents.checkpoint", "agents.diagnostics", "agents.masks", "agents.meanings", "agents.networks"},
     {"agents.checkpoints", "agents.episode_record", "agents.schedules"},
-    {"agents.distributed", "agents.reward_scaling", "agents.settings", "agents.sync_envs", "agents.time_major"},
+    {"agents.distributed", "agents.reward_scaling", "agents.sync_envs", "agents.time_major"},
     {"agents.async_envs", "agents.native_envs"},
     {"agents.a2c_config", "agents.envs", "agents.es_config", "agents.ppo_config", "agents.proximity", "agents.rollout"},
     {"agents.reinforce_config", "agents.whole_episodes"},

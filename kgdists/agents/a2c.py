@@ -10,11 +10,12 @@ from kgdists.agents import diagnostics
 from kgdists.agents.a2c_config import A2CConfig
 from kgdists.agents.acting import Acting, CompiledUpdate
 from kgdists.agents.agent import Agent
-from kgdists.agents.networks import check_values, normalizations, penalty, value_network
+from kgdists.agents.networks import check_values, penalty, value_network
 from kgdists.agents.proximity import divergence
 from kgdists.agents.reward_scaling import RewardScaling
 from kgdists.agents.sharing import trainable
 from kgdists.agents.time_major import as_float32, flat, values_of
+from kgdists.layers.running_normalization import running_normalizations
 from kgdists.policy import split_mask
 from kgdists.returns import gae, vtrace
 
@@ -60,7 +61,7 @@ class A2C(Agent):
         self.value = value or value_network(self.envs, config)
         check_values(self.value, self._example)
         self.variables = trainable(self.policy, self.value)
-        self.normalizations = normalizations(self.policy.trunk, self.value)
+        self.normalizations = running_normalizations(self.policy.trunk, self.value)
         self.optimizer = keras.optimizers.RMSprop(
             config.learning_rate, rho=0.99, epsilon=config.epsilon, global_clipnorm=config.max_grad_norm
         )

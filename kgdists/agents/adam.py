@@ -14,7 +14,8 @@ class Adam(keras.optimizers.Adam):
         # Keras' own passes all gradients through one IdentityN. Grappler takes each update to come after all of them,
         # drops the edges that keep it behind reads of its variable, and later the IdentityN too: then they race.
         for gradient, variable in zip(grads, trainable_variables, strict=True):
-            self.update_step(gradient, variable.value, self.learning_rate)
+            if gradient is not None:  # the loss may not depend on a weight
+                self.update_step(gradient, variable.value, self.learning_rate)
         for variable in trainable_variables:
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable))

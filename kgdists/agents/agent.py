@@ -20,10 +20,11 @@ from kgdists.agents.episode_record import records_episodes
 from kgdists.agents.files import RunWarning
 from kgdists.agents.networks import check_trainable, policy_network
 from kgdists.agents.rollout import Rollouts, copied, evaluate
-from kgdists.agents.sharing import places
+from kgdists.agents.sharing import places, trainable
 from kgdists.agents.streams import stream
 from kgdists.callback_list import CallbackList
 from kgdists.evaluation import step_limit
+from kgdists.layers.running_normalization import check_places
 from kgdists.policy import split_mask
 from kgdists.spaces import check_fits, decode_action
 
@@ -126,8 +127,8 @@ class Agent:
         if not isinstance(total_steps, int) or total_steps < 1:
             raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps!r}")
         if not self.steps:  # an agent that was loaded goes on as it did
-            for name in self.MODELS:
-                check_trainable(name, getattr(self, name), self._inputs(name))
+            self._check_models()
+        self._check_frozen()
         schedules.go_on(self, total_steps)
         goal, epoch = self.steps + total_steps, self.epochs
         history = keras.callbacks.History()
@@ -156,6 +157,28 @@ class Agent:
                 raise
         return history
 
+    def _check_models(self):
+        """Raise unless the agent's own networks are such that it can train them."""
+        drawn = np.random.default_rng(0).uniform(1.0, 2.0, split_mask(self._example)[0].shape).astype("float32")
+        for name in self.MODELS:
+            check_trainable(name, getattr(self, name), self._inputs(name, self._example))
+            example = self._example | {"observation": drawn} if isinstance(self._example, dict) else drawn
+            check_places(getattr(self, name), self._inputs(name, example), drawn)
+
+    def _check_frozen(self):
+        """Raise if layers were frozen, or set free, after the agent was made."""
+        known = {id(x) for x in self.variables}
+        models = [model for model in self._models() if any(id(x) in known for x in model.variables)]
+        now = trainable(*models)
+        changed = [x.path for x in now if id(x) not in known]
+        left = known - {id(x) for x in now}
+        changed += [x.path for model in models for x in model.variables if id(x) in left]
+        if changed:
+            raise ValueError(
+                "Which weights are trained is settled when an agent is made: freeze layers, or set them free, before. "
+                f"Received: `trainable` changed of {', '.join(dict.fromkeys(changed))}"
+            )
+
     def _last_epoch(self, total_steps):
         """How many epochs there will be after so many more steps; None if that is not known beforehand."""
         return self.epochs - (-total_steps // self.steps_per_epoch)
@@ -163,9 +186,12 @@ class Agent:
     def _seed_of_environments(self):
         return stream(self.config.seed, "environments", self.replicas.worker, self.steps)
 
-    def _inputs(self, name):
-        """What a model takes, a batch of one."""
-        return self._example if name == "policy" else split_mask(self._example)[0]
+    def _models(self):
+        return [getattr(self, name) for name in self.MODELS]
+
+    def _inputs(self, name, example):
+        """What a model takes, of an example of what is observed, a batch of one."""
+        return example if name == "policy" else split_mask(example)[0]
 
     def _collect(self):
         """The next rollout, of `n_steps` steps of each environment: arrays as `Rollouts.collect` returns them."""
@@ -300,7 +326,7 @@ class Agent:
         """Name -> array of all that training changes and the models' files do not hold."""
         rollouts = {f"rollouts_{name}": x for name, x in self.rollouts.arrays().items()}
         state = {name: np.asarray(variable) for name, variable in self._state().items()}
-        shared = places([getattr(self, name) for name in self.MODELS])
+        shared = places(self._models())
         if shared is not None:
             state["shared_variables"] = shared
         return state | rollouts | {"steps": np.asarray(self.steps), "seed": np.asarray(self.seed)}

@@ -57,6 +57,11 @@ class AsyncEnvs(VectorEnv):
         num_workers = min(num_workers or _num_processors(), self.num_envs)
         bounds = [self.num_envs * i // num_workers for i in range(num_workers + 1)]
         self._parts = [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
+        self._makers = makers
+        self._start()
+
+    def _start(self):
+        """Start the processes, and let each make its environments."""
         spaces = self.single_observation_space, self.single_action_space, self.num_envs
         context = _context()
         buffers = [context.RawArray("b", max(1, x.nbytes)) for x in tree.flatten(_empty(*spaces))]
@@ -64,10 +69,11 @@ class AsyncEnvs(VectorEnv):
         self._pipes, self._processes = [], []
         # At exit before `multiprocessing` tells such processes to end by SIGTERM.
         self._end = multiprocessing.util.Finalize(self, _end, (self._pipes, self._processes), exitpriority=100)
+        self._is_interrupted = False
         with _without_main_script():
             for part in self._parts:
                 pipe, other = context.Pipe()
-                arguments = other, CloudpickleWrapper((makers[part], spaces)), part, buffers
+                arguments = other, CloudpickleWrapper((self._makers[part], spaces)), part, buffers
                 name = f"environments {part.start} to {part.stop - 1}"
                 process = context.Process(target=_work, args=arguments, name=name, daemon=True)
                 process.start()
@@ -123,17 +129,19 @@ class AsyncEnvs(VectorEnv):
         """Let each process do what is called `name`: a list of what they answer."""
         if self.closed:
             raise ValueError("Environments must not have been closed. Received: closed ones")
+        if self._is_interrupted:
+            self._start()
         messages = [_packed((name, given)) for given in arguments]  # all, before one is sent
         try:
             for pipe, message in zip(self._pipes, messages, strict=True):
                 with contextlib.suppress(BrokenPipeError):  # no answer will tell
                     pipe.send_bytes(message)
             return self._answers()
-        except BaseException as error:
-            if not isinstance(
-                error, Exception
-            ):  # an interrupt: answers still on their way would be taken for later ones
-                self._kill()
+        except Exception:
+            raise
+        except BaseException:  # an interrupt: answers still on their way would be taken for later ones
+            self._kill()
+            self._is_interrupted = True
             raise
 
     def _answers(self):
@@ -153,12 +161,13 @@ class AsyncEnvs(VectorEnv):
             process.join(SECONDS_TO_CLOSE)
             ended = f"The process of {process.name} has ended, exit code {process.exitcode}"
             self._kill()
+            self.close()
             raise RuntimeError(ended) from error
 
     def _kill(self):
         for process in self._processes:
             process.kill()
-        self.close()
+        self._end()
 
     def _observations(self):
         return tree.map_structure(np.copy, self._arrays[0])

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import secrets
 import shutil
 import signal
 import sys
@@ -80,7 +81,12 @@ def _set_aside(file):
     if not file.exists():
         return ""
     copy = file.with_name(f"{file.stem}-damaged{file.suffix}")
-    shutil.copyfile(file, copy)
+    if copy.exists() and (copy.is_dir() or file.is_dir()):
+        copy = file.with_name(f"{file.stem}-damaged-{secrets.token_hex(4)}{file.suffix}")
+    if file.is_dir():
+        file.rename(copy)
+    else:
+        shutil.copyfile(file, copy)
     return f"; as it was it is {copy}"
 
 

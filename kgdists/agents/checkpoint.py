@@ -26,6 +26,7 @@ from kgdists.agents.files import (
     locked,
     not_finite,
 )
+from kgdists.agents.settings import MAX_STEPS
 from kgdists.agents.sharing import share
 from kgdists.policy import Policy
 
@@ -78,6 +79,7 @@ def save(agent, path, overwrite=False):
     path = Path(path)
     folder = path / "checkpoints"
     check_own(agent, path, overwrite)
+    check_loadable(agent)
     arrays = _sound_arrays(agent)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
@@ -91,6 +93,7 @@ def save(agent, path, overwrite=False):
             wanted = known | wanted if _is_same_run(known, wanted) else wanted
         write_config(path, wanted)
         file, name = folder / f"{agent.steps}.zip", secrets.token_hex(8)
+        _make_way(file)
         agent.owned.saves.add(name)
         with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as models:
             with aside(file) as partial:
@@ -102,6 +105,26 @@ def save(agent, path, overwrite=False):
         for other in names.keys() - {file, *earlier[:1]}:
             other.unlink(missing_ok=True)
     return file
+
+
+def check_loadable(agent):
+    """Raise if one of the agent's models could not be read again, in Keras' safe mode."""
+    for name in agent.MODELS:
+        bad = [x.name for x in getattr(agent, name)._flatten_layers() if isinstance(x, keras.layers.Lambda)]
+        if bad:
+            raise ValueError(
+                f"A model that is saved must be read again without running code in it: `{name}` must have no Lambda "
+                "layers. Write a layer of your own, with `keras.saving.register_keras_serializable`. "
+                f"Received: {', '.join(bad)}"
+            )
+
+
+def _make_way(file):
+    """Give a folder another name that stands where a file is to be."""
+    if file.is_dir():
+        other = file.with_name(f"folder-{secrets.token_hex(4)}-{file.name}")
+        file.rename(other)
+        warnings.warn(f"A folder stood in the place of {file}; it is {other.name} now", RunWarning, stacklevel=4)
 
 
 def check_own(agent, path, overwrite=False):
@@ -193,7 +216,12 @@ def load(cls, path, env=None, **options):
         agent.owned.saves |= {name for file, name in names.items() if int(file.stem) <= int(path.stem)}
         return agent
     config = read_config(path)
-    names, errors = _names(path), []
+    names = _names(path)
+    errors = [
+        damaged(file, "it is a folder")
+        for file in (path / "checkpoints").glob("*.zip")
+        if file.is_dir() and _is_count(file.stem) and all(int(file.stem) > int(other.stem) for other in names)
+    ]
     for file in names:
         try:
             agent = _load(cls, file, env, config, options)
@@ -299,7 +327,7 @@ def write_config(path, config):
 
 
 FACTS = {
-    "total_steps": ("an int >= 1", lambda x: isinstance(x, int) and x >= 1),
+    "total_steps": (f"an int from 1 to {MAX_STEPS:.0e}", lambda x: isinstance(x, int) and 1 <= x <= MAX_STEPS),
     "threads": (f"an int from 1 to {MAX_THREADS}", lambda x: isinstance(x, int) and 1 <= x <= MAX_THREADS),
     "evaluate_every": ("an int >= 1", lambda x: isinstance(x, int) and x >= 1),
     "versions": ("an object of texts", lambda x: isinstance(x, dict) and all(isinstance(v, str) for v in x.values())),

@@ -51,6 +51,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         replicas = getattr(self.agent, "replicas", None)
         if replicas is None or replicas.is_chief:  # which alone writes
+            checkpoint.check_loadable(self.agent)
             checkpoint.check_own(self.agent, self.path, self.overwrite)
         self._saved = self.agent.steps if self.agent.checkpoint else None
         self._due = time.monotonic() + self.every_seconds

@@ -12,10 +12,11 @@ from kgdists.agents.masks import ActionMask, observes_mask
 from kgdists.agents.native_envs import has_native_envs, native_envs
 from kgdists.agents.settings import VECTORIZATIONS
 from kgdists.agents.sync_envs import SyncEnvs
-from kgdists.checked_env import CheckedEnv, WrongReturnError, checked
+from kgdists.checked_env import CheckedEnv, WrongReturnError, checked, in_short
 
 __all__ = ["make_env", "make_envs"]
 
+MAX_FLAT = 10**6  # numbers that discrete observations may make
 NATIVE_PAYS_FROM = 16  # environments, for which CartPole-v1 is stepped twice as fast
 
 
@@ -84,18 +85,30 @@ def make_env(env, index=0):
     -------
     gymnasium.Env
     """
+    if isinstance(env, str) and env.startswith("."):
+        raise ValueError(f"The module in the id of an environment must have its full name. Received: {env}")
     # `CheckedEnv` takes the place of Gymnasium's own checks, which stop at the first step and cost more.
     single = checked(gymnasium.make(env, disable_env_checker=True) if isinstance(env, str) else env(), index)
     space = single.observation_space
     if not isinstance(space, Box) and not observes_mask(space, single.action_space):
-        if not space.is_np_flattenable:
-            raise WrongReturnError(
-                f"Environment {index} ({env}) must observe numbers of a fixed count: wrap it in a "
-                f"`gymnasium.ObservationWrapper` that makes them. Received: {space}"
-            )
         has_mask = isinstance(space, Dict) and "action_mask" in space.keys()
+        count = _num_observed(space) - (_num_observed(space["action_mask"]) if has_mask else 0)
+        if not 0 < count <= MAX_FLAT:
+            rule = f"at most {MAX_FLAT:,} numbers where it observes no Box" if count else "numbers of a fixed count"
+            raise WrongReturnError(
+                f"Environment {index} ({env}) must observe {rule}: wrap it in a `gymnasium.ObservationWrapper` that "
+                f"makes them. Received: {in_short(space)}{f', {count:,} numbers' if count else ''}"
+            )
         single = ActionMask(single) if has_mask else gymnasium.wrappers.FlattenObservation(single)
     return EpisodeRecord(single)
+
+
+def _num_observed(space):
+    """How many numbers a space makes when it is flattened; 0 if it cannot be."""
+    try:
+        return gymnasium.spaces.flatdim(space) if space.is_np_flattenable else 0
+    except (NotImplementedError, ValueError):  # of a space of one's own
+        return 0
 
 
 def _check_vector_env(envs):

@@ -56,9 +56,16 @@ class EpisodeRecord(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         elif seed is not None:
             self._start = {"seed": int(seed)}
         else:
-            self._start = {"generator": self.unwrapped.np_random.bit_generator.state}
+            self._start = self._generator()
         self._actions, self._left = self._no_actions(), MAX_STEPS
         return self.env.reset(seed=seed, options=options)
+
+    def _generator(self):
+        """The state of Gymnasium's generator; None of another, which cannot be set again."""
+        try:
+            return {"generator": self.unwrapped.np_random.bit_generator.state}
+        except Exception:  # there is no end of what stands under that name
+            return None
 
     def step(self, action):
         if self._left:

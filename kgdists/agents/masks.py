@@ -3,6 +3,7 @@
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Tuple
+from keras import tree
 
 from kgdists.checked_env import checked
 from kgdists.spaces import encode_mask
@@ -44,6 +45,7 @@ class ActionMask(gymnasium.Wrapper):
             observation=Box(flat.low.astype("float32"), flat.high.astype("float32")),
             action_mask=_mask_space(env.action_space),
         )
+        self._mask_shapes = [x.shape for x in tree.flatten(encode_mask(env.action_space, None))]
 
     def reset(self, *, seed=None, options=None):
         observation, info = self.env.reset(seed=seed, options=options)
@@ -61,14 +63,24 @@ class ActionMask(gymnasium.Wrapper):
         elif "action_mask" in info:
             mask = info["action_mask"]
         else:
-            raise ValueError(
-                'An environment must give `"action_mask"` in a dict observation or in the info of `reset` and `step`. '
-                f"Received: observation space {self.env.observation_space}, info with {list(info)}"
+            raise self._error(
+                '`"action_mask"` must be in a dict observation or in the info of `reset` and `step`', list(info)
             )
         if not isinstance(self._unmasked, Box):
             observation = gymnasium.spaces.flatten(self._unmasked, observation)
-        mask = encode_mask(self.env.action_space, mask)
-        return {"observation": np.asarray(observation, "float32"), "action_mask": mask}
+        try:
+            encoded = encode_mask(self.env.action_space, mask)
+        except (AttributeError, TypeError, ValueError) as error:
+            rule = str(error).partition(" Received: ")[0].rstrip(".") if isinstance(error, ValueError) else ""
+            raise self._error(
+                f"the action mask must be one for {self.env.action_space}. {rule}".rstrip(". "), mask
+            ) from error
+        if [x.shape for x in tree.flatten(encoded)] != self._mask_shapes:
+            raise self._error(f"the action mask must be one for {self.env.action_space}", mask)
+        return {"observation": np.asarray(observation, "float32"), "action_mask": encoded}
+
+    def _error(self, rule, received):
+        return self.env.get_wrapper_attr("error")(rule, received)
 
 
 def observes_mask(observation_space, action_space):

@@ -17,7 +17,6 @@ __all__ = [
     "check_trainable",
     "check_values",
     "mlp",
-    "normalizations",
     "penalty",
     "policy_network",
     "value_network",
@@ -96,12 +95,6 @@ def check_values(value, example):
         raise ValueError(f"`value` must map observations [B, ...] to [B, 1]. Received: shape {tuple(values.shape)}")
 
 
-def normalizations(*layers):
-    """All layers in `layers` that keep statistics of observations; one for each of the statistics."""
-    found = [part for layer in layers for part in _leaves(layer) if isinstance(part, RunningNormalization)]
-    return list({id(layer.mean): layer for layer in found}.values())
-
-
 def penalty(variables):
     """The sum of what the regularizers of weights, such as Keras' `L2`, add to the loss; 0.0 if there are none."""
     regularized = [variable for variable in variables if getattr(variable, "regularizer", None) is not None]
@@ -123,7 +116,14 @@ def check_trainable(name, model, inputs):
         A batch of one.
     """
     inputs = tree.map_structure(ops.convert_to_tensor, inputs)
-    (acts, losses), (trains, _) = (_called(model, inputs, training) for training in (False, True))
+    before = [ops.convert_to_numpy(x) for x in model.variables]
+    (acts, losses, draws), (trains, _, _) = (_called(model, inputs, training) for training in (False, True))
+    state = acts[len(acts) - len(before) :]
+    if draws or not all(np.array_equal(x, y, equal_nan=True) for x, y in zip(before, state, strict=True)):
+        raise ValueError(
+            f"`{name}` must give the same outputs for the same inputs when it acts: agents take no layers that draw "
+            f"noise or change what they hold. Take them out. Received: {model.name}"
+        )
     if not all(np.array_equal(x, y, equal_nan=True) for x, y in zip(acts, trains, strict=True)):
         layers = [
             x.name
@@ -144,12 +144,16 @@ def check_trainable(name, model, inputs):
 
 
 def _called(model, inputs, training):
-    """Outputs and state of a model after a call that leaves it as it is, and how many losses are not of weights."""
+    """What comes of a call that leaves a model as it is.
+
+    Outputs and variables after it, how many losses are not of weights, and whether Keras' global stream was drawn from.
+    """
     values = [(x, ops.convert_to_tensor(x)) for x in model.variables]
     with keras.StatelessScope(state_mapping=values, collect_losses=True) as scope:
         outputs = tree.flatten(model(inputs, training=training))
         state = [scope.get_current_value(x) for x in model.variables]
-    return [ops.convert_to_numpy(x) for x in (*outputs, *state)], len(scope.losses)
+    drawn = len(scope.state_mapping) > len({id(x) for x in model.variables})
+    return [ops.convert_to_numpy(x) for x in (*outputs, *state)], len(scope.losses), drawn
 
 
 def _leaves(layer):

@@ -12,12 +12,13 @@ from kgdists import losses, random
 from kgdists.agents import diagnostics
 from kgdists.agents.acting import CompiledUpdate
 from kgdists.agents.agent import Agent
-from kgdists.agents.networks import check_values, normalizations, penalty, value_network
+from kgdists.agents.networks import check_values, penalty, value_network
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.proximity import adapted, divergence
 from kgdists.agents.reward_scaling import RewardScaling
 from kgdists.agents.sharing import trainable
 from kgdists.agents.time_major import as_float32, flat, values_of
+from kgdists.layers.running_normalization import running_normalizations
 from kgdists.policy import split_mask
 from kgdists.returns import gae, vtrace
 
@@ -63,7 +64,7 @@ class PPO(Agent):
         self.value = value or value_network(self.envs, config)
         check_values(self.value, self._example)
         self.variables = trainable(self.policy, self.value)
-        self.normalizations = normalizations(self.policy.trunk, self.value)
+        self.normalizations = running_normalizations(self.policy.trunk, self.value)
         self.optimizer = keras.optimizers.Adam(config.learning_rate, epsilon=1e-5, global_clipnorm=config.max_grad_norm)
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}

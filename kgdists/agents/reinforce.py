@@ -11,11 +11,12 @@ from kgdists import losses
 from kgdists.agents import diagnostics
 from kgdists.agents.acting import CompiledUpdate
 from kgdists.agents.agent import Agent
-from kgdists.agents.networks import check_values, normalizations, penalty, value_network
+from kgdists.agents.networks import check_values, penalty, value_network
 from kgdists.agents.reinforce_config import REINFORCEConfig
 from kgdists.agents.sharing import trainable
 from kgdists.agents.time_major import as_float32, flat, values_of
 from kgdists.agents.whole_episodes import collect_episodes, padded
+from kgdists.layers.running_normalization import running_normalizations
 from kgdists.policy import split_mask
 from kgdists.returns import discounted
 
@@ -61,7 +62,7 @@ class REINFORCE(Agent):
         check_values(self.value, self._example)
         trained = (self.policy, self.value) if config.baseline else (self.policy,)
         self.variables = trainable(*trained)
-        self.normalizations = normalizations(self.policy.trunk, *trained[1:])
+        self.normalizations = running_normalizations(self.policy.trunk, *trained[1:])
         self.optimizer = keras.optimizers.Adam(config.learning_rate, epsilon=1e-5, global_clipnorm=config.max_grad_norm)
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}

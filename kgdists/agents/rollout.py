@@ -9,7 +9,7 @@ from keras import tree
 
 from kgdists.agents import episode_record
 from kgdists.agents.files import RunWarning
-from kgdists.checked_env import WrongReturnError, check_batch
+from kgdists.checked_vector_env import check_observations, check_reset, check_step, final_observation
 from kgdists.evaluation import Evaluation, step_limit
 from kgdists.spaces import decode_action
 
@@ -50,10 +50,9 @@ class Rollouts:
     def reset(self):
         """Start new episodes in all environments."""
         self._take_back()
-        observations, _ = self.envs.reset(seed=self.seed)
+        returned = self.envs.reset(seed=self.seed)
         self.seed = None
-        self.observations = copied(observations)
-        self._check(self.observations)
+        self.observations = copied(returned[0] if self._is_checked else check_reset(self.envs, returned))
         self._returns = np.zeros(self.envs.num_envs)
         self._lengths = np.zeros(self.envs.num_envs, int)
 
@@ -89,9 +88,9 @@ class Rollouts:
         else:
             self.observations, self.seed = None, seed if self.seed is None else self.seed
 
-    def _check(self, observations, rewards=None):
-        if not self.envs.metadata.get("is_checked"):
-            check_batch(self.envs, observations, rewards)
+    @property
+    def _is_checked(self):
+        return self.envs.metadata.get("is_checked")
 
     def collect(self, act):
         """Step the environments T times.
@@ -110,13 +109,14 @@ class Rollouts:
         """
         if self.starts_anew:
             self.reset()
-        space, rows = self.envs.single_action_space, []
+        space, rows, is_checked = self.envs.single_action_space, [], self._is_checked
         self._is_whole = False
         for _ in range(self.n_steps):
             actions = act(self._observations)
-            observations, rewards, terminated, truncated, info = self.envs.step(decode_action(space, actions))
+            returned = self.envs.step(decode_action(space, actions))
+            returned = returned if is_checked else check_step(self.envs, returned)
+            observations, rewards, terminated, truncated, info = returned
             observations = next_observations = copied(observations)
-            self._check(observations, rewards)
             ended = terminated | truncated
             if ended.any():
                 next_observations = self._with_final(observations, terminated, ended, info)
@@ -130,19 +130,15 @@ class Rollouts:
 
     def _with_final(self, observations, terminated, ended, info):
         observations = tree.map_structure(np.copy, observations)
-        if "final_obs" not in info:
-            raise WrongReturnError(
-                "A VectorEnv must hand out final observations in the info of `step`, as `final_obs`. "
-                f"Received: an info with {list(info)}"
-            )
+        is_checked = self._is_checked
         for i in np.flatnonzero(ended):
-            for x, final in zip(tree.flatten(observations), tree.flatten(info["final_obs"][i]), strict=True):
+            finals = tree.flatten(info["final_obs"][i]) if is_checked else final_observation(self.envs, info, i)
+            for x, final in zip(tree.flatten(observations), finals, strict=True):
                 x[i] = final
-            if terminated[i] and not self.envs.metadata.get("is_checked"):  # no value follows it
+            if terminated[i] and not is_checked:  # no value follows it
                 for x in tree.flatten(observations):
                     np.nan_to_num(x[i : i + 1], copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        self._check(observations)
-        return observations
+        return observations if is_checked else check_observations(self.envs, observations)
 
     def _count(self, rewards, ended):
         self._returns += rewards
@@ -240,16 +236,14 @@ def evaluate(envs, act, episodes, seed=None, max_steps=None):
     returns, lengths, cut = [], [], 0
     while left.any():
         total, length = np.zeros(num_envs), np.zeros(num_envs, int)
-        observations = copied(envs.reset(seed=seed)[0])
+        returned = envs.reset(seed=seed)
+        observations = copied(returned[0] if is_checked else check_reset(envs, returned))
         seed, plays = None, left > 0
-        if not is_checked:
-            check_batch(envs, observations, None)
         while plays.any():
             actions = decode_action(space, tree.map_structure(np.asarray, act(observations)))
-            observations, rewards, terminated, truncated, _ = envs.step(actions)
+            returned = envs.step(actions)
+            observations, rewards, terminated, truncated, _ = returned if is_checked else check_step(envs, returned)
             observations = copied(observations)
-            if not is_checked:
-                check_batch(envs, observations, rewards)
             total += rewards
             length += 1
             is_cut = ~(terminated | truncated) & (length >= max_steps)

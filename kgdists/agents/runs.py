@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import json
-import math
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -115,10 +114,15 @@ def read_evaluation(run):
         return None
     with damage(file):
         evaluation = json.loads(file.read_text())
-        returns, lengths = tuple(map(float, evaluation["returns"])), tuple(map(int, evaluation["lengths"]))
+        returns, lengths = ([*evaluation[name]] for name in ("returns", "lengths"))
+        if any(isinstance(x, (str, bool)) for x in (*returns, *lengths)):
+            raise ValueError("it has texts for numbers")
+        returns, lengths = tuple(map(float, returns)), tuple(map(int, lengths))
         cut = int(evaluation.get("cut", 0))  # which version 0.1 did not write
-    if not returns or not all(map(math.isfinite, returns)):
+    if not returns or not all(abs(x) < 1e100 for x in returns):
         raise damaged(file, "it has no finite returns")
+    if len(lengths) != len(returns) or not 0 <= cut <= len(returns):
+        raise damaged(file, "its episodes are not of one number")
     return Evaluation(returns, lengths, cut)
 
 

@@ -16,12 +16,13 @@ from kgdists.agents.adam import Adam
 from kgdists.agents.agent import Agent
 from kgdists.agents.critics import twin_critic
 from kgdists.agents.files import RunWarning
-from kgdists.agents.networks import normalizations, penalty
+from kgdists.agents.networks import penalty
 from kgdists.agents.replay import Replay
 from kgdists.agents.sac_config import SACConfig
 from kgdists.agents.settings import is_count
 from kgdists.agents.sharing import trainable
 from kgdists.agents.soft_values import soft_values
+from kgdists.layers.running_normalization import running_normalizations
 from kgdists.policy import split_mask
 
 __all__ = ["SAC"]
@@ -79,14 +80,14 @@ class SAC(Agent):
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self.normalizations = normalizations(self.policy.trunk, self.critic)
+        self.normalizations = running_normalizations(self.policy.trunk, self.critic)
         self._compiled_update, self._compiled_turn = (
             CompiledUpdate(function, config.jit_compile) for function in (self._update, self._turn)
         )
         self._compiled_normalize = tf.function(self._normalize, jit_compile=True, autograph=False)
 
-    def _inputs(self, name):
-        inputs = super()._inputs(name)
+    def _inputs(self, name, example):
+        inputs = super()._inputs(name, example)
         width = self.values.num_inputs
         return [inputs, np.zeros((1, width), "float32")] if name == "critic" and width else inputs
 
@@ -122,9 +123,13 @@ class SAC(Agent):
             if self.replay.size * config.num_envs < start:
                 self.replay.write(index, rows)
                 continue
-            metrics = self._compiled_turn(
-                self._now(), index, rows, self.rollouts.observations, keys[i + n_steps], count=count
-            )
+            try:
+                metrics = self._compiled_turn(
+                    self._now(), index, rows, self.rollouts.observations, keys[i + n_steps], count=count
+                )
+            except BaseException:  # an interrupt, too: what is counted must be there
+                self.replay.write(index, rows)
+                raise
             started = metrics.pop("started")
             updates.append(metrics)
         self._has_learned = bool(updates)

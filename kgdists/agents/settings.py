@@ -7,6 +7,7 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 __all__ = [
     "ACTIVATIONS",
+    "MAX_STEPS",
     "VECTORIZATIONS",
     "check",
     "check_networks",
@@ -17,6 +18,7 @@ __all__ = [
     "setting",
 ]
 
+MAX_STEPS = 10**15  # of a training, which a float counts and no machine takes
 ACTIVATIONS = ("tanh", "relu", "elu", "silu", "gelu")
 VECTORIZATIONS = ("auto", "sync", "async", "native")  # of `make_envs`
 

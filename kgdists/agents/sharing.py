@@ -47,9 +47,24 @@ def _owners(model):
 
 
 def _replace(owner, replaced):
-    # A layer has its variables under their names, and in lists of those to train and not to train.
+    # A layer has its variables under names of its own, also in lists and dicts, and in lists of those it is trained by.
     for name, x in vars(owner).items():
-        if isinstance(x, keras.Variable) and id(x) in replaced:
-            object.__setattr__(owner, name, replaced[id(x)])
-        elif name in ("_trainable_variables", "_non_trainable_variables"):
-            x[:] = [replaced.get(id(variable), variable) for variable in x]
+        new = _replaced(x, replaced)
+        if new is not x:
+            object.__setattr__(owner, name, new)
+
+
+def _replaced(x, replaced):
+    """A variable, or what holds some, with others in their place; lists and dicts stay the same objects."""
+    # By the methods of `list` and `dict`: those of Keras' own add to what a layer tracks.
+    if isinstance(x, keras.Variable):
+        return replaced.get(id(x), x)
+    if isinstance(x, list):
+        for i, part in enumerate(list.__iter__(x)):
+            list.__setitem__(x, i, _replaced(part, replaced))
+    elif isinstance(x, dict):
+        for key, part in [*dict.items(x)]:
+            dict.__setitem__(x, key, _replaced(part, replaced))
+    elif type(x) is tuple and any(isinstance(part, (keras.Variable, list, dict, tuple)) for part in x):
+        return tuple(_replaced(part, replaced) for part in x)
+    return x

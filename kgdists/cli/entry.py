@@ -6,6 +6,7 @@ import sys
 import warnings
 
 import gymnasium
+import tensorflow as tf
 
 from kgdists.agents.files import RunWarning
 from kgdists.cli import evaluate, known, plot, record, report, resume, train
@@ -13,7 +14,15 @@ from kgdists.cli import evaluate, known, plot, record, report, resume, train
 __all__ = ["main"]
 
 COMMANDS = (train, resume, evaluate, plot, record, report, known)
-ERRORS = (ValueError, OSError, ImportError, FloatingPointError, gymnasium.error.Error)
+ERRORS = (
+    ValueError,
+    OSError,
+    ImportError,
+    FloatingPointError,
+    MemoryError,
+    gymnasium.error.Error,
+    tf.errors.ResourceExhaustedError,
+)
 
 
 class Parser(argparse.ArgumentParser):

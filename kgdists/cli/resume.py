@@ -5,7 +5,9 @@ from pathlib import Path
 
 from kgdists.agents import checkpoint, schedules
 from kgdists.agents.callbacks import mend_metrics
-from kgdists.agents.files import RunWarning
+from kgdists.agents.files import RunWarning, damage
+from kgdists.agents.settings import MAX_STEPS
+from kgdists.checked_env import in_short
 from kgdists.cli.agents import agent_of
 from kgdists.cli.running import add_save_every, alone, evaluated_steps, go_on, set_threads
 
@@ -32,8 +34,8 @@ def resume(options):
     total_steps = config.get("total_steps")
     if total_steps is None or not isinstance(config["env"], str):
         raise ValueError(f"A run is resumed if `kgdists train` started it. Received: {options.run}")
-    if options.steps is not None and options.steps < 1:
-        raise ValueError(f"`--steps` must be at least 1. Received: {options.steps}")
+    if options.steps is not None and not 1 <= options.steps <= MAX_STEPS:
+        raise ValueError(f"`--steps` must be from 1 to {MAX_STEPS:.0e}. Received: {in_short(options.steps)}")
     cls = agent_of(options.run)
     set_threads(config.get("threads", 1))
     known = config.get("versions", {})
@@ -51,7 +53,9 @@ def _resume(cls, config, options):
     elif any((run / name).exists() for name in ("policy.keras", "metrics.csv", "evaluation.json")):
         raise ValueError(f"A run goes on from a checkpoint, and this one has none left. Received: {run}")
     else:  # it was interrupted before there was one
-        agent = cls(config["env"], **checkpoint.config_from_json(config["config"]))
+        with damage(run / "config.json"):
+            settings = checkpoint.config_from_json(config["config"])
+        agent = cls(config["env"], **settings)
         agent.save(run)
     if options.steps is not None:
         total_steps = _extend(agent, run, total_steps, options.steps)

@@ -73,7 +73,7 @@ def go_on(agent, run, total_steps, save_every, evaluate_every=None):
         ProgressBar(max(1, left)),
         *_evaluations(agent, run, evaluate_every),
         MetricsFile(run / "metrics.csv", append=True),
-        keras.callbacks.TensorBoard(run / "tensorboard", write_graph=False),
+        *_tensorboard(run / "tensorboard"),
         Checkpoints(agent, run, save_every),
     ]
     try:
@@ -95,10 +95,10 @@ def go_on(agent, run, total_steps, save_every, evaluate_every=None):
     if agent.steps:
         _plot(run)  # before the evaluation, which may take long
     evaluation = agent.evaluate(100, seed=agent.config.seed)
-    with aside(run / "evaluation.json") as file:
-        file.write_text(json.dumps(dataclasses.asdict(evaluation) | {"steps": agent.steps}) + "\n")
     seconds = time.perf_counter() - start
     print(f"{agent.env}: {evaluation} after {agent.steps} steps, {seconds:.1f} s; saved in {run}")
+    with aside(run / "evaluation.json") as file:
+        file.write_text(json.dumps(dataclasses.asdict(evaluation) | {"steps": agent.steps}) + "\n")
     return 0
 
 
@@ -107,8 +107,15 @@ def _plot(run):
     try:
         with aside(run / "learning_curve.png") as file:
             plotting.learning_curve([run]).savefig(file, dpi=120)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         warnings.warn(f"The learning curve is not drawn: {error}", RunWarning, stacklevel=2)
+
+
+def _tensorboard(folder):
+    if folder.exists() and not folder.is_dir():
+        warnings.warn(f"TensorBoard's logs are left out: {folder} is no folder", RunWarning, stacklevel=2)
+        return []
+    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
 
 
 def _evaluations(agent, run, every_steps):

@@ -11,7 +11,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 from keras import tree
 
-from kgdists.checked_env import check_batch, checked
+from kgdists.checked_env import checked
+from kgdists.checked_vector_env import check_reset, check_step
 from kgdists.evaluation import step_limit
 from kgdists.spaces import decode_action, encode_mask
 
@@ -125,14 +126,13 @@ class Episodes:
         rows = np.concatenate([rows, np.repeat(rows[-1:], size - num_rows, axis=0)])  # one compiled program for all
         first, *path = seed  # which, as a spawn key, tells paths apart that differ by zeros at their ends
         env_seed, noise_seed = np.random.SeedSequence(first, spawn_key=path).generate_state(2).tolist()
-        observations, _ = self.envs.reset(seed=env_seed % 2**31)
+        returned = self.envs.reset(seed=env_seed % 2**31)
+        observations = returned[0] if self._is_checked else check_reset(self.envs, returned, active)
         returns, lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
         lanes = (size, episodes)
         act, weights, cut = None, tf.constant(rows), 0
         while active.any():
             observations = _float32(observations)
-            if not self._is_checked:
-                check_batch(self.envs, observations, None, active)
             if sums is not None:
                 sums.add(observations, active)
             inputs = tree.map_structure(lambda x: x.reshape(*lanes, *x.shape[1:]), observations)
@@ -141,9 +141,10 @@ class Episodes:
             actions = act(weights, tree.map_structure(tf.constant, inputs), tf.constant(key))
             actions = tree.map_structure(lambda x: x.numpy().reshape(-1, *x.shape[2:]), actions)
             actions = decode_action(self.envs.single_action_space, actions)
-            observations, rewards, terminated, truncated, _ = self._step(actions, active)
+            returned = self._step(actions, active)
             if not self._is_checked:
-                check_batch(self.envs, None, rewards, active)
+                returned = check_step(self.envs, returned, active)
+            observations, rewards, terminated, truncated, _ = returned
             returns[active] += rewards[active]
             lengths[active] += 1
             active = active & ~(terminated | truncated)

@@ -20,6 +20,8 @@ from kgdists.evolution.pgpe import PGPE
 from kgdists.evolution.searcher import as_callbacks
 from kgdists.evolution.snes import SNES
 from kgdists.evolution.xnes import XNES
+from kgdists.layers.running_normalization import check_places, running_normalizations
+from kgdists.policy import split_mask
 from kgdists.spaces import check_fits
 
 __all__ = ["SEARCHERS", "PolicySearch"]
@@ -117,7 +119,11 @@ class PolicySearch:
         check_fits(policy(self._episodes.example()), self._episodes.envs.single_action_space)
         self._members = Members(policy)
         policy.optimizer = getattr(policy, "optimizer", None)  # where Keras' callbacks look for it
-        self._normalizations = _normalizations(policy.trunk)
+        _check_free(policy)
+        self._normalizations = running_normalizations(policy.trunk)
+        example = self._episodes.example()
+        drawn = np.random.default_rng(0).uniform(1.0, 2.0, split_mask(example)[0].shape).astype("float32")
+        check_places(policy, example | {"observation": drawn} if isinstance(example, dict) else drawn, drawn)
         make = SEARCHERS[searcher] if isinstance(searcher, str) else searcher
         self.searcher = make(
             None,
@@ -326,8 +332,12 @@ def _check_count(name, number):
         raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={number!r}")
 
 
-def _normalizations(layer):
-    """All layers in `layer` that take the moments of observations."""
-    if hasattr(layer, "update_moments"):
-        return [layer]
-    return [found for part in getattr(layer, "layers", ()) for found in _normalizations(part)]
+def _check_free(policy):
+    """Raise if weights are not free to be anything: a search draws them, and follows no gradient."""
+    for name in ("constraint", "regularizer"):
+        bad = [x.path for x in policy.trainable_variables if getattr(x, name, None) is not None]
+        if bad:
+            raise ValueError(
+                f"A search draws weights freely: the policy must have no {name} of weights. Received: one of "
+                f"{', '.join(bad)}"
+            )

@@ -93,8 +93,8 @@ class PGPE(GaussianSearcher):
             on_bound = (self.center_init.numpy() <= self.bounds.least) | (self.center_init.numpy() >= self.bounds.most)
             if on_bound.any():
                 raise ValueError(
-                    "`center_init` must lie strictly inside `bounds` where solutions come in pairs, of which each is the "
-                    "other's reflection there: move it, or pass symmetric=False. "
+                    "`center_init` must lie strictly inside `bounds` where solutions come in pairs, of which each is "
+                    "the other's reflection there: move it, or pass symmetric=False. "
                     f"Received: center_init={self.center_init.numpy().tolist()}"
                 )
 

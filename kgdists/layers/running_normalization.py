@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-__all__ = ["RunningNormalization"]
+__all__ = ["RunningNormalization", "check_places", "running_normalizations"]
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
@@ -65,3 +65,41 @@ class RunningNormalization(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"clip": self.clip, "epsilon": self.epsilon}
+
+
+def running_normalizations(*layers):
+    """All layers, at any depth, that keep statistics of observations; one for each of the statistics."""
+    parts = [part for layer in layers for part in layer._flatten_layers()]
+    found = {id(part.mean): part for part in parts if hasattr(part, "update_moments")}
+    return list(found.values())
+
+
+def check_places(model, inputs, observations):
+    """Raise unless each layer that keeps statistics of observations is given them as they are.
+
+    Parameters
+    ----------
+    model : keras.Model
+    inputs : (nested) arrays
+        What the model takes.
+    observations : array, shape [B, *shape]
+        Those in it, which no layer makes the same ones of.
+    """
+    for layer in running_normalizations(model):
+        given = []
+
+        def call(x, given=given, call=layer.call):
+            given.append(ops.convert_to_numpy(x))
+            return call(x)
+
+        object.__setattr__(layer, "call", call)
+        try:
+            model(inputs)
+        finally:
+            object.__delattr__(layer, "call")
+        if not all(x.size == observations.size and (x.ravel() == observations.ravel()).all() for x in given):
+            raise ValueError(
+                "RunningNormalization keeps statistics of observations: it must come first, or after layers that only "
+                f"reshape. Put LayerNormalization where others come before. Received: {layer.name}, whose inputs have "
+                f"shape {given[0].shape}"
+            )

@@ -5,8 +5,9 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, OneOf, Tuple
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from kgdists.agents import PPO, ActionMask, make_envs
+from kgdists.agents import PPO, ActionMask, Checkpoints, make_envs
 from kgdists.agents.rollout import Rollouts, evaluate
+from kgdists.checked_env import WrongReturnError
 from kgdists.spaces import encode_mask
 from tests.agents.helpers import Counter, Trap, small
 from tests.marks import quick
@@ -142,8 +143,46 @@ def test_no_mask_rules_nothing_out():
 
 
 def test_an_environment_without_a_mask_is_refused():
-    with pytest.raises(ValueError, match='An environment must give `"action_mask"` .* Received: '):
+    with pytest.raises(WrongReturnError, match='Counter.* step 0 .*`"action_mask"` must be in .* Received: '):
         ActionMask(Counter()).reset()
+
+
+BAD = {
+    "NaN": [np.nan, 1, 1, 1],
+    "negative": [-1, 1, 1, 1],
+    "two": [2, 1, 1, 1],
+    "half": [0.5, 1, 1, 1],
+    "nothing allowed": [0, 0, 0, 0],
+    "short": [1, 1, 1],
+    "a column": [[1], [1], [1], [1]],
+    "a row": [[1, 1, 1, 1]],
+    "a word": "1111",
+    "a dict": {"a": 1},
+    "a set": {1},
+    "a number": 1,
+}
+
+
+@pytest.mark.parametrize("where", ["info", "observation"])
+@pytest.mark.parametrize("mask", BAD.values(), ids=BAD)
+def test_a_mask_that_is_none_names_the_environment_and_loses_nothing(mask, where, tmp_path, eagerly):
+    class Wrong(Trap):
+        left = 40
+
+        def _next(self):
+            Wrong.left -= 1
+            observation, info = super()._next()
+            if Wrong.left < 0:
+                (info if where == "info" else observation)["action_mask"] = mask
+            return observation, info
+
+    agent = small(lambda: ActionMask(Wrong(where)))
+    with pytest.raises(
+        WrongReturnError, match=r"Trap|Wrong.*step \d+ of its episode: the action mask must be "
+    ) as caught:
+        agent.learn(96, [Checkpoints(agent, tmp_path)])
+    assert "\n" not in str(caught.value) and agent.steps >= 16
+    assert PPO.load(tmp_path, lambda: ActionMask(Trap(where))).steps == agent.steps
 
 
 def test_taxi_has_its_mask_in_the_info():

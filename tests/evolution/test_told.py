@@ -458,11 +458,9 @@ def test_arguments_are_refused_when_they_are_given(kind, options, message):
 @pytest.mark.parametrize("options", [{"symmetric": False}, {"bounds_method": "transform", "center_init": 0.1}])
 def test_a_center_on_a_bound_is_left_where_solutions_do_not_come_in_pairs(options):
     settings = {"solution_length": 3, "stdev_init": 0.3, "popsize": 20, "center_init": 0.0, "bounds": (0.0, 10.0)}
-    searcher = PGPE(
-        lambda x: tf.reduce_sum((x - 3.0) ** 2, -1), objective_sense="min", seed=0, **(settings | options)
-    )
-    searcher.run(200, progress=False)
-    np.testing.assert_allclose(searcher.best[0], 3.0, atol=0.3)
+    searcher = PGPE(lambda x: tf.reduce_sum((x - 3.0) ** 2, -1), objective_sense="min", seed=0, **(settings | options))
+    searcher.run(400, progress=False)
+    np.testing.assert_allclose(searcher.best[0], 3.0, atol=0.5)
 
 
 def test_masked_fitnesses_of_an_objective_are_refused(uncompiled):

@@ -518,12 +518,16 @@ def test_what_cannot_be_meant_is_refused(data, options, text):
     ],
 )
 def test_a_target_without_a_density_everywhere_is_refused_before_a_reverse_fit(target, name):
-    with pytest.raises(ValueError, match=f"has a density everywhere: change variables.* Received: a {name}, of which `x`"):
+    with pytest.raises(
+        ValueError, match=f"has a density everywhere: change variables.* Received: a {name}, of which `x`"
+    ):
         mixtures.fit(target, 1, divergence="reverse", **FEW)
 
 
 def test_a_density_that_is_written_for_arrays_is_one_line():
-    with pytest.raises(ValueError, match="must be a function of tensors.* Received: NotImplementedError: Cannot convert"):
+    with pytest.raises(
+        ValueError, match="must be a function of tensors.* Received: NotImplementedError: Cannot convert"
+    ):
         mixtures.fit(lambda x: -np.sum(np.asarray(x) ** 2, -1), 2, divergence="reverse", num_dims=2, **FEW)
 
 
