@@ -1,6 +1,8 @@
 """What environments may return, and what they may not: nothing of it spoils a training."""
 
 import collections
+import decimal
+import fractions
 import types
 
 import gymnasium
@@ -596,6 +598,24 @@ def test_observations_without_a_fixed_number_of_numbers_are_one_line(space):
         make_envs(lambda: Scripted(good, space), 1)
 
 
+class Own(gymnasium.Space):
+    """A space that Gymnasium does not know."""
+
+
+@pytest.mark.parametrize(
+    ("space", "text"),
+    [
+        (Discrete(2**40), "at most 1,000,000 numbers .* Received: .*, 1,099,511,627,776 numbers"),
+        (MultiDiscrete([2**31, 2**31]), "at most 1,000,000 numbers"),
+        (Own((2,), "float32"), "numbers of a fixed count"),
+        (Dict(action_mask=Box(0, 1, (2,), "int8")), "numbers of a fixed count"),
+    ],
+)
+def test_spaces_that_no_network_can_observe_are_one_line(space, text):
+    with pytest.raises(WrongReturnError, match=f"Environment 0 .* must observe {text}"):
+        make_envs(lambda: Scripted(good, space), 1)
+
+
 IN_SPACES = [
     (Discrete(3), 3, "must be in Discrete"),
     (Discrete(3), -1, "must be in Discrete"),
@@ -631,6 +651,8 @@ HARMLESS = {
     "an int as reward": lambda o, r, *rest: (o, 1, *rest),
     "a bool as reward": lambda o, r, *rest: (o, True, *rest),
     "a reward without axes": lambda o, r, *rest: (o, np.array(1.0), *rest),
+    "a fraction as reward": lambda o, r, *rest: (o, fractions.Fraction(1), *rest),
+    "a decimal as reward": lambda o, r, *rest: (o, decimal.Decimal(1), *rest),
     "a tensor as reward": lambda o, r, *rest: (o, tf.constant(1.0), *rest),
     "ends of NumPy": lambda o, r, te, tr, i: (o, r, np.bool_(False), np.array(False), i),
     "ends as ints": lambda o, r, te, tr, i: (o, r, 0, 0, i),

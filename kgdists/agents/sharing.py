@@ -56,9 +56,13 @@ def _replace(owner, replaced):
 
 def _replaced(x, replaced):
     """A variable, or what holds some, with others in their place; lists and dicts stay the same objects."""
-    # By the methods of `list` and `dict`: those of Keras' own add to what a layer tracks.
     if isinstance(x, keras.Variable):
         return replaced.get(id(x), x)
+    inside = getattr(x, "__wrapped__", getattr(x, "_storage", x)) if isinstance(x, (list, dict)) else x
+    if inside is not x:  # as TensorFlow wraps what a layer holds
+        _replaced(inside, replaced)
+        return x
+    # By the methods of `list` and `dict`: those of Keras' own add to what a layer tracks.
     if isinstance(x, list):
         for i, part in enumerate(list.__iter__(x)):
             list.__setitem__(x, i, _replaced(part, replaced))

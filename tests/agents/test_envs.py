@@ -495,6 +495,26 @@ SCRIPT = """
     """
 
 
+def test_an_interrupted_step_of_processes_is_followed_by_new_episodes(monkeypatch, eagerly):
+    agent = PPO("CartPole-v1", num_envs=2, n_steps=8, batch_size=16, n_epochs=1, vectorization="async", seed=0)
+    agent.learn(16)
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    before = [process.pid for process in agent.envs._processes]
+    with monkeypatch.context() as patch:
+        patch.setattr(agent.envs, "_answers", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            agent.learn(16)
+    assert len(agent.evaluate(2).returns) == 2
+    agent.learn(16)
+    assert not set(before) & {process.pid for process in agent.envs._processes}
+    agent.envs.close()
+    with pytest.raises(ValueError, match="must not have been closed"):
+        agent.learn(16)
+
+
 # Vector environments of their own
 
 

@@ -1,3 +1,4 @@
+import random
 import tracemalloc
 
 import gymnasium
@@ -6,12 +7,12 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, OneOf, Tuple
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from kgdists.agents import episode_record
+from kgdists.agents import PPO, episode_record
 from kgdists.agents.episode_record import EpisodeRecord, records_episodes
 from kgdists.agents.envs import make_envs
 from kgdists.agents.files import RunWarning
 from kgdists.agents.rollout import Rollouts
-from tests.agents.helpers import Counter, Noise, Trap
+from tests.agents.helpers import Counter, Noise, Trap, small
 from tests.marks import exhaustive
 
 ACTIONS = {
@@ -221,3 +222,40 @@ def test_an_unknown_generator_is_not_made():
     observation, is_same = env.replay()
     assert not is_same
     np.testing.assert_array_equal(observation, Noise().reset(seed=5)[0])
+
+
+class Raises:
+    def __get__(self, owner, kind):
+        raise RuntimeError("no generator here")
+
+
+GENERATORS = {
+    "NumPy's old one": np.random.RandomState(0),
+    "Python's": random.Random(0),
+    "none": None,
+    "a number": 3,
+    "a method": lambda self: 0.5,
+    "a property that raises": Raises(),
+}
+
+
+@pytest.mark.few(2)
+@pytest.mark.parametrize("generator", GENERATORS.values(), ids=GENERATORS)
+def test_a_generator_of_another_kind_ends_no_training(generator, tmp_path, eagerly):
+    class Old(Noise):
+        np_random = generator
+
+        def reset(self, *, seed=None, options=None):
+            self.state = np.zeros(2, "float32")
+            self.count = 0
+            return self.state, {}
+
+        def step(self, action):
+            self.count += 1
+            return self.state, 1.0, self.count == 3, False, {}
+
+    agent = small(Old)
+    agent.learn(32)
+    agent.save(tmp_path)
+    with pytest.warns(RunWarning, match="do not repeat their episodes: new ones are started"):
+        assert PPO.load(tmp_path, Old).steps == 32

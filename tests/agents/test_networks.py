@@ -5,7 +5,7 @@ from gymnasium.spaces import Box
 from keras import layers
 
 import kgdists as kg
-from kgdists.agents import A2C, PPO, REINFORCE, SAC
+from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC
 from kgdists.layers import CategoricalHead, RunningNormalization, SquashedNormalHead
 from tests.agents.helpers import Bandit, Noise
 from tests.agents.test_ppo import flat
@@ -151,3 +151,120 @@ def test_running_normalization_is_trained_with():
     agent = made(PPO, network(RunningNormalization(), width=3))
     agent.learn(16)
     assert agent.normalizations[0].count == 16.0
+
+
+class Inside(layers.Layer):
+    """Keeps its layers as attributes."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.normalization, self.dense = RunningNormalization(), layers.Dense(8)
+
+    def call(self, x):
+        return self.dense(self.normalization(x))
+
+
+@pytest.mark.few(1)
+@pytest.mark.parametrize("cls", AGENTS)
+def test_statistics_are_kept_at_any_depth(cls):
+    agent = made(cls, network(layers.Reshape((2, 1)), layers.Flatten(), Inside(), width=3))
+    agent.learn(16)
+    (layer,) = agent.normalizations
+    assert layer.count == agent.steps and np.any(layer.mean)
+
+
+@pytest.mark.few(2)
+@pytest.mark.parametrize(
+    "before",
+    [
+        layers.Rescaling(1 / 255),
+        layers.Dense(4),
+        layers.Dense(7),
+        layers.Activation("relu"),
+        layers.LayerNormalization(),
+    ],
+)
+@pytest.mark.parametrize("cls", AGENTS)
+def test_statistics_of_anything_but_observations_are_refused_in_one_line(cls, before):
+    before = type(before).from_config(before.get_config() | {"name": "before"})
+    before = layers.Rescaling(-1.0) if isinstance(before, layers.Activation) else before
+    agent = made(cls, network(before, RunningNormalization(name="mine"), width=3))
+    with pytest.raises(ValueError, match="must come first, .* Received: mine, whose inputs have shape"):
+        agent.learn(16)
+    assert agent.steps == 0
+
+
+def test_a_search_refuses_statistics_of_anything_but_observations():
+    policy = kg.Policy(network(layers.Dense(4), RunningNormalization(name="mine"), width=3), CategoricalHead(2))
+    with pytest.raises(ValueError, match="must come first, .* Received: mine"):
+        ES(Noise, policy=policy, popsize=2, searcher="snes", stdev_init=0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"), [({"kernel_constraint": "non_neg"}, "constraint"), ({"bias_regularizer": "l2"}, "regularizer")]
+)
+def test_a_search_refuses_weights_that_are_not_free(options, name):
+    policy = kg.Policy(network(width=3, **options), CategoricalHead(2))
+    with pytest.raises(ValueError, match=f"the policy must have no {name} of weights. Received: one of "):
+        ES(Noise, policy=policy, popsize=2, searcher="snes", stdev_init=0.5)
+
+
+class Noisy(layers.Layer):
+    """Adds noise at all times."""
+
+    def __init__(self, is_seeded, **options):
+        super().__init__(**options)
+        self.seed = keras.random.SeedGenerator(0) if is_seeded else None
+
+    def call(self, x):
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.seed)
+
+
+@pytest.mark.parametrize("is_seeded", [True, False])
+def test_noise_at_all_times_is_refused_in_one_line(is_seeded):
+    agent = made(PPO, network(Noisy(is_seeded), width=3))
+    with pytest.raises(ValueError, match="`policy` must give the same outputs for the same inputs"):
+        agent.learn(16)
+
+
+@pytest.mark.few(1)
+@pytest.mark.parametrize("cls", AGENTS)
+def test_layers_that_are_frozen_later_are_named(cls):
+    agent = made(cls, network(width=3))
+    agent.policy.trunk.layers[0].trainable = False
+    with pytest.raises(ValueError, match="settled when an agent is made.* Received: `trainable` changed of .*kernel"):
+        agent.learn(16)
+    agent.policy.trunk.layers[0].trainable = True
+    agent.learn(16)
+    frozen = network(width=3)
+    frozen.layers[0].trainable = False
+    agent = made(cls, frozen)
+    before = frozen.layers[0].kernel.numpy()
+    agent.learn(16)
+    np.testing.assert_array_equal(frozen.layers[0].kernel, before)
+
+
+class Spare(layers.Layer):
+    """Has a weight that nothing depends on."""
+
+    def build(self, shape):
+        self.spare = self.add_weight((3,), "ones")
+
+    def call(self, x):
+        return x
+
+
+@pytest.mark.few(2)
+@pytest.mark.filterwarnings("ignore:Gradients do not exist for variables:UserWarning")  # Keras says so
+@pytest.mark.parametrize("cls", AGENTS)
+def test_a_weight_that_nothing_depends_on_stays_as_it_is(cls):
+    agent = made(cls, network(Spare(), width=3))
+    agent.learn(32)
+    np.testing.assert_array_equal(agent.policy.trainable_variables[0], np.ones(3))
+
+
+@pytest.mark.exhaustive
+def test_an_action_that_cannot_be_chosen_is_trained_with():
+    agent = SAC(lambda: Bandit(Box(1.0, 1.0, (2,))), hidden_units=(4,), seed=0, **AGENTS[SAC])
+    agent.learn(32)
+    np.testing.assert_array_equal(agent.predict(np.ones(1, "float32")), [1.0, 1.0])

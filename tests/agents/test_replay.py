@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from kgdists import returns
+from kgdists.agents import SAC
 from kgdists.agents.replay import Replay
 
 GAMMA = 0.9
@@ -191,3 +192,18 @@ def test_a_replay_of_other_environments_is_rearranged(old, new, added):
     check_windows(replay, 4)
     replay.add(*chain(4, new, np.full(new, 1000)))
     check_windows(replay, 4)
+
+
+def test_an_interrupt_before_steps_are_written_leaves_no_rows_that_were_never_there(eagerly, monkeypatch):
+    agent = SAC("Pendulum-v1", num_envs=2, hidden_units=(4,), epoch_steps=16, learning_starts=8, batch_size=8, seed=0)
+
+    def interrupt(*inputs, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(agent, "_compiled_turn", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            agent.learn(64)
+    agent.learn(16)
+    rows = agent.replay.rows.numpy()[: agent.replay.size * 2]
+    assert rows.any(axis=1).all()

@@ -5,11 +5,15 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import warnings
 
+import keras
 import numpy as np
 import pytest
 
+import kgdists as kg
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, Checkpoints, checkpoint
+from kgdists.agents.files import RunWarning
 from tests.agents.helpers import Bandit, Noise, saved_run, small, weights
 
 TINY = {"num_envs": 2, "hidden_units": (4,), "seed": 0}
@@ -240,16 +244,33 @@ def test_a_save_passes_over_what_is_not_a_file_of_its_own(run, put):
     kept = contents(run)
     for agent.steps in (64, 80):
         agent.save(run)
-    assert PPO.load(run).steps == 80 and {"64.zip", "80.zip"} <= {x.name for x in (run / "checkpoints").iterdir()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RunWarning)  # of a folder that would be the newest one
+        assert PPO.load(run).steps == 80
+    assert {"64.zip", "80.zip"} <= {x.name for x in (run / "checkpoints").iterdir()}
     gone = {file.relative_to(run / "checkpoints").parts[0] for file in kept.keys() - contents(run).keys()}
     assert gone <= {"16.zip", "32.zip", "partial-z"}
 
 
-@pytest.mark.exhaustive
-def test_a_folder_where_a_checkpoint_belongs_is_one_line(run):
+def test_a_folder_where_a_checkpoint_belongs_makes_way_and_is_named(run):
     agent = PPO.load(run)
     agent.steps = 48
     (run / "checkpoints" / "48.zip").mkdir()
-    with pytest.raises(OSError, match="48.zip"):
+    (run / "checkpoints" / "48.zip" / "mine").write_text("mine")
+    with pytest.warns(RunWarning, match="it is a folder. Received: .*48.zip. Going on from 32.zip"):
+        assert PPO.load(run).steps == 32
+    with pytest.warns(RunWarning, match="A folder stood in the place of .*48.zip; it is folder-"):
         agent.save(run)
-    assert PPO.load(run).steps == 32
+    (moved,) = (run / "checkpoints").glob("folder-*-48.zip")
+    assert PPO.load(run).steps == 48 and (moved / "mine").read_text() == "mine"
+
+
+def test_a_model_that_could_not_be_read_again_is_refused_before_it_is_trained(tmp_path):
+    trunk = keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: 2.0 * x, name="double")])
+    agent = small(Bandit, policy=kg.Policy(trunk, kg.layers.CategoricalHead(4)))
+    with pytest.raises(ValueError, match="`policy` must have no Lambda layers.* Received: double"):
+        agent.learn(16, [Checkpoints(agent, tmp_path / "run")])
+    with pytest.raises(ValueError, match="no Lambda layers"):
+        agent.save(tmp_path / "run")
+    assert agent.steps == 0 and not (tmp_path / "run").exists()
+    agent.learn(16)  # where it is not saved it may have any

@@ -50,11 +50,41 @@ def recurrent():
     return trunk, keras.Sequential([keras.Input((2,)), trunk, layers.Dense(1)])
 
 
+@keras.saving.register_keras_serializable("tests")
+class Held(layers.Layer):
+    """Has its weights in a list, a dict, and a list within a dict."""
+
+    def build(self, shape):
+        def weight(name):
+            return self.add_weight((shape[-1], 4), "glorot_uniform", name=name)
+
+        self.listed, self.named = [weight("a"), weight("b")], {"c": weight("c"), "more": [weight("d")]}
+
+    def call(self, x):
+        weights = (*self.listed, self.named["c"], *self.named["more"])
+        return sum(keras.ops.matmul(x, weight) for weight in weights)
+
+
+def held_in_lists():
+    shared, x = Held(), keras.Input((2,))
+    return keras.Model(x, shared(x)), keras.Model(x, layers.Dense(1)(shared(x)))
+
+
 def nothing_shared():
     return (keras.Sequential([keras.Input((2,)), layers.Dense(n, "tanh")]) for n in (4, 1))
 
 
-TOPOLOGIES = [nested, one_layer, functional, two_inputs, normalized, part_of_values, recurrent, nothing_shared]
+TOPOLOGIES = [
+    nested,
+    one_layer,
+    functional,
+    two_inputs,
+    normalized,
+    part_of_values,
+    recurrent,
+    held_in_lists,
+    nothing_shared,
+]
 AGENTS = {
     PPO: {"n_steps": 8, "batch_size": 8, "n_epochs": 2},
     A2C: {"n_steps": 8, "epoch_steps": 16, "learning_rate": 0.01},
@@ -87,6 +117,16 @@ def test_a_shared_trunk_takes_one_step_and_stays_shared_in_a_file(cls, topology,
     x = np.float32([[0.3, -2.0]])
     np.testing.assert_array_equal(loaded.value(x), agent.value(x))
     np.testing.assert_array_equal(loaded.policy(x).logits, agent.policy(x).logits)
+
+
+@eager
+def test_weights_in_lists_and_dicts_are_shared_again_where_a_layer_reads_them(tmp_path):
+    agent = made(PPO, held_in_lists)
+    agent.save(tmp_path)
+    loaded = PPO.load(tmp_path, Noise)
+    one, other = (next(x for x in m._flatten_layers() if type(x) is Held) for m in (loaded.policy, loaded.value))
+    assert one.listed[0] is other.listed[0] is other.trainable_variables[0]
+    assert one.named["c"] is other.named["c"] and one.named["more"][0] is other.named["more"][0]
 
 
 @pytest.mark.few(2)

@@ -1,5 +1,6 @@
 """What a command makes of files and numbers that nobody expects: one line, and nothing is lost."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -52,7 +53,7 @@ def changed(run, /, **facts):
 WRONG = {
     "versions": ([], [["numpy", "2"]], "2.4", 3, True, {"numpy": 2}, {"numpy": None}),
     "threads": (-1, 0, 10**6, 1.5, "1", True, [1], 10**400),
-    "total_steps": (-1, 0, 1.5, "32", True, [32], {}),
+    "total_steps": (-1, 0, 1.5, "32", True, [32], {}, 10**400),
     "evaluate_every": (0, -1, 1.5, "a", True),
     "run": (3, [], {}, True),
 }
@@ -85,6 +86,11 @@ EVALUATIONS = {
     "bytes": "\x00\xff",
     "NaN": '{"returns": [NaN], "lengths": [3]}',
     "a number without end": '{"returns": [' + "1" * 5000 + '], "lengths": [3]}',
+    "returns in a text": '{"returns": "123", "lengths": [1, 1, 1]}',
+    "returns of texts": '{"returns": ["1", "2"], "lengths": [1, 1]}',
+    "lengths that lack": '{"returns": [1.0, 2.0], "lengths": [1]}',
+    "more cut than played": '{"returns": [1.0], "lengths": [3], "cut": 3}',
+    "a return of 1e308": '{"returns": [1e308, -1e308], "lengths": [3, 3]}',
 }
 
 
@@ -98,11 +104,8 @@ def test_a_damaged_evaluation_is_one_line(run, capsys, text):
 @pytest.mark.parametrize("text", EVALUATIONS.values(), ids=EVALUATIONS)
 def test_a_run_whose_evaluation_is_damaged_gets_another(run, text):
     (run / "evaluation.json").write_text(text)
-    tf.config.run_functions_eagerly(False)  # a hundred episodes in one environment are many steps
-    try:
+    with simple_evaluation():
         assert kgdists("resume", run) == 0
-    finally:
-        tf.config.run_functions_eagerly(True)
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert len(evaluation["returns"]) == 100 or evaluation["steps"] == 32
 
@@ -292,3 +295,76 @@ def test_trainings_that_start_at_once_get_a_folder_each_or_one_line(tmp_path, ou
 
 def test_a_run_of_ours_is_still_plotted(tmp_path):
     assert kgdists("plot", written(tmp_path / "run")) == 0
+
+
+# Folders where files belong, and the other way round
+
+MISPLACED = {
+    "metrics.csv": ("metrics.csv lacks whole rows", "metrics-damaged.csv"),
+    "learning_curve.png": ("The learning curve is not drawn", None),
+    "tensorboard": ("TensorBoard's logs are left out", None),
+    "checkpoints/48.zip": ("A folder stood in the place of", None),
+}
+
+
+@pytest.mark.few(2)
+@pytest.mark.parametrize("name", MISPLACED)
+def test_what_stands_in_the_place_of_a_file_ends_no_training(run, capsys, name):
+    text, other = MISPLACED[name]
+    shutil.rmtree(run / "tensorboard", ignore_errors=True)
+    (run / name).unlink(missing_ok=True)
+    if name == "tensorboard":
+        (run / name).write_text("mine")
+    else:
+        (run / name).mkdir()
+        (run / name / "mine").write_text("mine")
+    with simple_evaluation():
+        assert kgdists("resume", run, "--steps", 48) == 0
+    said = capsys.readouterr()
+    assert text in said.err and "over 100 episodes after 48 steps" in said.out and "Traceback" not in said.err
+    assert PPO.load(run).steps == 48
+    assert other is None or (run / other / "mine").read_text() == "mine"
+
+
+def test_an_evaluation_that_cannot_be_written_is_still_said(run, capsys):
+    (run / "evaluation.json").unlink()
+    (run / "evaluation.json").mkdir()
+    with simple_evaluation():
+        assert kgdists("resume", run, "--steps", 48) == 2
+    said = capsys.readouterr()
+    assert "over 100 episodes after 48 steps" in said.out and "evaluation.json" in said.err
+
+
+@contextlib.contextmanager
+def simple_evaluation():
+    tf.config.run_functions_eagerly(False)  # a hundred episodes in one environment are many steps
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((".foo:CartPole-v1",), "must have its full name"),
+        (("CartPole-v1", "--steps", "1" + "0" * 400), "`total_steps` must be an int from 1 to 1e+15"),
+        (("CartPole-v1", "--steps", 10**15 + 1), "`total_steps` must be an int from 1 to 1e+15"),
+        (("CartPole-v1", "--agent", "sac", "--buffer-size", 10**13), ""),
+        (("CartPole-v1", "--hidden-units", 3_000_000, 3_000_000), ""),
+    ],
+)
+def test_what_no_machine_can_do_is_one_line(tmp_path, capsys, arguments, text):
+    assert_one_line(capsys, kgdists("train", *arguments, "--out", tmp_path / "run"), text)
+
+
+def test_a_schedule_that_is_none_is_a_damaged_configuration(run, capsys):
+    config = json.loads((run / "config.json").read_text())
+    schedule = {"module": "keras.optimizers.schedules", "class_name": "PolynomialDecay", "registered_name": None}
+    schedule["config"] = {"initial_learning_rate": "a", "decay_steps": 4}
+    changed(run, config=config["config"] | {"learning_rate": schedule})
+    for file in ("checkpoints", "policy.keras", "metrics.csv", "evaluation.json"):
+        shutil.rmtree(run / file) if (run / file).is_dir() else (run / file).unlink()
+    assert kgdists("resume", run) == 2
+    warning, error = capsys.readouterr().err.splitlines()
+    assert "Other versions" in warning and "damaged" in error and "config.json" in error
