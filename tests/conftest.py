@@ -32,7 +32,7 @@ def pytest_collection_finish():
     """Keep what is imported and collected by now out of garbage collections, which took a twelfth of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(10_000, 10, 10)
 
 
 @pytest.fixture(autouse=True)
