@@ -131,7 +131,7 @@ def tell(pid, run, draw, said):
     status, wrong = ended(pid), []
     if status not in (0, 130, -number):  # the last two before training began, or after it
         wrong.append(f"status {status} after {number!r}")
-    if rows(run) and newest(run) != int(rows(run)[-1]["steps"]):
+    if rows(run) and newest(run) != float(rows(run)[-1]["steps"]):
         wrong.append(f"the newest checkpoint is {newest(run)} of {rows(run)[-1]['steps']} steps")
     return wrong
 
