@@ -227,8 +227,8 @@ def _array(space, x, path):
 
 def is_finite(x):
     """Whether all of a float array is finite as float32."""
-    # The method `all` takes twice as long for a few numbers.
-    return np.logical_and.reduce(_finite(x), axis=None)
+    # The method `all` takes four times as long for a few numbers.
+    return b"\0" not in _finite(x).tobytes()
 
 
 def _finite(x):
