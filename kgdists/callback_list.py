@@ -32,7 +32,8 @@ class CallbackList(keras.callbacks.CallbackList):
     def training(self):
         """Call `on_train_begin` and, of all callbacks that have begun, `on_train_end`, whatever is raised.
 
-        As in Keras, these get the logs of the last epoch, but None where an error has ended the training.
+        As in Keras, these get the logs of the last epoch, but None where an error has ended the training. Those that
+        have `ends_last` come last, since the others may take long to end.
         """
         begun, logs = [], None
         self._on_begin()
@@ -44,7 +45,7 @@ class CallbackList(keras.callbacks.CallbackList):
             logs = self._logs
         finally:
             try:
-                _end(begun, logs)
+                _end(sorted(begun, key=lambda callback: getattr(callback, "ends_last", False)), logs)
             finally:
                 self._on_end()
 

@@ -145,7 +145,7 @@ def fill(pid, run, draw, said):
     status = ended(pid)
     filler.unlink()
     lines = [line for line in said() if "error:" in line]
-    fine = status == 0 or (status == 2 and len(lines) == 1 and "No space left" in lines[0])
+    fine = status == 0 or (status in (1, 2) and len(lines) == 1 and "No space left" in lines[0])
     return [] if fine and "Traceback" not in "".join(said()) else [f"status {status}: {' '.join(said()[-3:])}"]
 
 

@@ -87,6 +87,7 @@ class StopOnSignal(keras.callbacks.Callback):
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    ends_last = True  # a signal must not end the process while others save
 
     def __init__(self, say=print):
         super().__init__()

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import dataclasses
+import errno
 import json
 import sys
 import time
@@ -19,6 +20,8 @@ from kgdists.agents.files import RunWarning, aside, locked
 from kgdists.checked_env import WrongReturnError
 
 __all__ = ["add_save_every", "alone", "evaluated_steps", "go_on", "set_threads"]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
 
 
 def add_save_every(parser):
@@ -85,12 +88,13 @@ def go_on(agent, run, total_steps, save_every, evaluate_every=None):
         print(f"\naborted; `kgdists resume {run}` goes on from {agent.checkpoint}", file=sys.stderr)
         return 130
     except Exception as error:
-        if not isinstance(error, WrongReturnError):  # which says all there is to say
+        is_full = isinstance(error, OSError) and error.errno in NO_ROOM
+        if not (is_full or isinstance(error, WrongReturnError)):  # which say all there is to say
             traceback.print_exc()
         reason = f"{type(error).__name__} after {agent.steps} steps: {' '.join(str(error).split())}"
         print(f"kgdists: error: {reason}; `kgdists resume {run}` goes on from {agent.checkpoint}", file=sys.stderr)
         return 1
-    if stop.is_stopped:
+    if stop.is_stopped and agent.steps < total_steps:
         print(f"stopped after {agent.steps} of {total_steps} steps; `kgdists resume {run}` goes on")
     if agent.steps:
         _plot(run)  # before the evaluation, which may take long

@@ -251,3 +251,21 @@ def test_a_training_whose_process_group_is_told_to_end_is_saved(vectorization, i
             return
         time.sleep(0.1)
     pytest.fail("processes were left behind")
+
+
+class Told(keras.callbacks.Callback):
+    """The process is told to end while a training ends."""
+
+    def on_train_end(self, logs=None):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), 0)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_signal_while_a_training_ends_keeps_nothing_from_being_saved(tmp_path, is_first):
+    agent, said = small(Bandit), []
+    stop, before = StopOnSignal(said.append), signal.getsignal(signal.SIGTERM)
+    others = [Told(), Checkpoints(agent, tmp_path, every_seconds=1e9)]
+    agent.learn(16, [stop, *others] if is_first else [*others, stop])
+    assert saved(tmp_path) == [16] and stop.is_stopped and said
+    assert signal.getsignal(signal.SIGTERM) is before
