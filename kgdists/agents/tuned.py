@@ -252,30 +252,30 @@ def default_agent(env):
 def tuned_config(env, agent, config, total_steps=None, **settings):
     """The settings of an agent for an environment.
 
-        Parameters
-        ----------
-        env : str
-            An id; one that is not in `TUNED` with this agent gets the defaults of its config.
-        agent : str
-            The agent's name, `"ppo"` for instance.
-        config : callable
-            The agent's config dataclass, or a function that makes one: settings -> config.
-        total_steps : None or int
-            Instead of the known number of steps; decays are stretched to it.
-        **settings
-            Fields of the config that differ from the known ones; a setting given here does not decay.
+    Parameters
+    ----------
+    env : str
+        An id; one that is not in `TUNED` with this agent gets the defaults of its config.
+    agent : str
+        The agent's name, `"ppo"` for instance.
+    config : callable
+        The agent's config dataclass, or a function that makes one: settings -> config.
+    total_steps : None or int
+        Instead of the known number of steps; decays are stretched to it.
+    **settings
+        Fields of the config that differ from the known ones; a setting given here does not decay.
 
-        Returns
-        -------
-        total_steps : int
-        config : dataclass
+    Returns
+    -------
+    total_steps : int
+    config : dataclass
 
-        Examples
-        --------
-        >>> from kgdists.agents import PPOConfig
-        >>> total_steps, config = tuned_config("Pendulum-v1", "ppo", PPOConfig, 50_000, learning_rate=3e-4)
-        >>> total_steps, config.gamma, config.learning_rate
-        (50000, 0.95, 0.0003)
+    Examples
+    --------
+    >>> from kgdists.agents import PPOConfig
+    >>> total_steps, config = tuned_config("Pendulum-v1", "ppo", PPOConfig, 50_000, learning_rate=3e-4)
+    >>> total_steps, config.gamma, config.learning_rate
+    (50000, 0.95, 0.0003)
     """
     known = TUNED.get(env, {}).get(agent) or DEFAULT.get(agent, DEFAULT_OF_SEARCHES)
     total_steps = known.total_steps if total_steps is None else total_steps
