@@ -137,6 +137,7 @@ def test_a_damaged_checkpoint_is_one_line_of_warning(run, uninterrupted, capsys)
     assert sorted(file.name for file in (run / "checkpoints").iterdir()) == ["48.zip", "64.zip"]
 
 
+@pytest.mark.exhaustive
 def test_other_versions_are_told(run, capsys):
     config = json.loads((run / "config.json").read_text())
     config["versions"]["numpy"] = "1.0"

@@ -50,6 +50,7 @@ def test_estimates_are_those_of_quadrature(name, quantity):
         np.testing.assert_allclose(error, want, rtol=0.1)
 
 
+@pytest.mark.exhaustive
 def test_streamed_estimates_are_those_of_quadrature():
     n, expected = 50_000, PAIRS["2d-tutorial-to-standard"]["expected"]
     p, q = pair_of("2d-tutorial-to-standard", dtype="float32")
