@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from gymnasium.spaces import Dict
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
@@ -48,8 +49,13 @@ def check_step(envs, returned, where=None):
         given, flags[i] = flags[i], _of_each(envs, f"`{name}`", "bools", flags[i])
         if not ((flags[i] == 0) | (flags[i] == 1)).all():
             raise WrongReturnError(f"{name_of(envs)}: `{name}` must be bools. Received: {in_short(given)}")
+    terminated, truncated = (x.astype(bool) for x in flags)
+    if envs.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
+        # What ended episodes end with stands among the observations, and nobody reads it.
+        goes_on = ~(terminated | truncated)
+        where = goes_on if where is None else where & goes_on
     infos = infos if isinstance(infos, Mapping) else {}
-    return check_observations(envs, observations, where), rewards, *(x.astype(bool) for x in flags), infos
+    return check_observations(envs, observations, where), rewards, terminated, truncated, infos
 
 
 def check_observations(envs, observations, where=None):

@@ -6,17 +6,20 @@ import fractions
 import types
 
 import gymnasium
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+import kgdists as kg
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, ActionMask, Checkpoints, make_envs
 from kgdists.agents.async_envs import AsyncEnvs
 from kgdists.agents.rollout import Rollouts, evaluate
 from kgdists.checked_env import CheckedEnv, WrongReturnError
 from kgdists.evolution.episodes import Episodes
+from kgdists.evolution.gym import PolicySearch
 from tests.agents.helpers import Noise, small
 
 UNBOUNDED = Box(-np.inf, np.inf, (2,), "float32")
@@ -452,6 +455,24 @@ def test_what_a_vector_env_of_one_s_own_must_not_return_is_one_line(change, text
 def test_what_the_reset_of_a_vector_env_must_not_return_is_one_line(change):
     with pytest.raises(WrongReturnError, match="Odd: `reset` must return a tuple"):
         rollout(Odd(change_reset=change))
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_a_search_may_end_episodes_with_nan_where_environments_reset_a_step_later(eagerly, mode):
+    class Ends(Program):
+        metadata = {"autoreset_mode": mode}
+
+        def step(self, actions):
+            observations, rewards, terminated, truncated, infos = super().step(actions)
+            return np.full_like(observations, NAN), rewards + 1.0, ~terminated, truncated, infos
+
+    policy = kg.Policy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), kg.layers.CategoricalHead(2))
+    search = PolicySearch(policy, Ends(), "snes", popsize=2, stdev_init=0.5, seed=0)
+    if mode == AutoresetMode.NEXT_STEP:
+        assert search.learn(1).history["return"] == [1.0]
+    else:  # these are what the next episodes start with
+        with pytest.raises(WrongReturnError, match="must be finite"):
+            search.learn(1)
 
 
 def test_flags_of_integers_end_the_episodes_of_a_search(eagerly):

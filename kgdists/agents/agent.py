@@ -159,11 +159,9 @@ class Agent:
 
     def _check_models(self):
         """Raise unless the agent's own networks are such that it can train them."""
-        drawn = np.random.default_rng(0).uniform(1.0, 2.0, split_mask(self._example)[0].shape).astype("float32")
         for name in self.MODELS:
             check_trainable(name, getattr(self, name), self._inputs(name, self._example))
-            example = self._example | {"observation": drawn} if isinstance(self._example, dict) else drawn
-            check_places(getattr(self, name), self._inputs(name, example), drawn)
+            check_places(getattr(self, name), self._example, functools.partial(self._inputs, name))
 
     def _check_frozen(self):
         """Raise if layers were frozen, or set free, after the agent was made."""

@@ -21,7 +21,6 @@ from kgdists.evolution.searcher import as_callbacks
 from kgdists.evolution.snes import SNES
 from kgdists.evolution.xnes import XNES
 from kgdists.layers.running_normalization import check_places, running_normalizations
-from kgdists.policy import split_mask
 from kgdists.spaces import check_fits
 
 __all__ = ["SEARCHERS", "PolicySearch"]
@@ -121,9 +120,7 @@ class PolicySearch:
         policy.optimizer = getattr(policy, "optimizer", None)  # where Keras' callbacks look for it
         _check_free(policy)
         self._normalizations = running_normalizations(policy.trunk)
-        example = self._episodes.example()
-        drawn = np.random.default_rng(0).uniform(1.0, 2.0, split_mask(example)[0].shape).astype("float32")
-        check_places(policy, example | {"observation": drawn} if isinstance(example, dict) else drawn, drawn)
+        check_places(policy, self._episodes.example())
         make = SEARCHERS[searcher] if isinstance(searcher, str) else searcher
         self.searcher = make(
             None,

@@ -1,6 +1,7 @@
 """Layer: normalise observations by statistics gathered while an agent trains."""
 
 import keras
+import numpy as np
 from keras import ops
 
 __all__ = ["RunningNormalization", "check_places", "running_normalizations"]
@@ -74,17 +75,21 @@ def running_normalizations(*layers):
     return list(found.values())
 
 
-def check_places(model, inputs, observations):
+def check_places(model, example, inputs=lambda example: example):
     """Raise unless each layer that keeps statistics of observations is given them as they are.
 
     Parameters
     ----------
     model : keras.Model
-    inputs : (nested) arrays
-        What the model takes.
-    observations : array, shape [B, *shape]
-        Those in it, which no layer makes the same ones of.
+    example : array, shape [1, *shape], or dict with it as `"observation"`
+        Of what is observed.
+    inputs : callable
+        Such an example -> what the model takes.
     """
+    like = example["observation"] if isinstance(example, dict) else example
+    # Integers of both signs: half precision holds them, and no layer leaves them as they are by chance.
+    drawn = np.random.default_rng(0).integers(-100, 101, like.shape).astype("float32")
+    example = example | {"observation": drawn} if isinstance(example, dict) else drawn
     for layer in running_normalizations(model):
         given = []
 
@@ -94,10 +99,10 @@ def check_places(model, inputs, observations):
 
         object.__setattr__(layer, "call", call)
         try:
-            model(inputs)
+            model(inputs(example))
         finally:
             object.__delattr__(layer, "call")
-        if not all(x.size == observations.size and (x.ravel() == observations.ravel()).all() for x in given):
+        if not all(x.size == drawn.size and (x.ravel() == drawn.ravel()).all() for x in given):
             raise ValueError(
                 "RunningNormalization keeps statistics of observations: it must come first, or after layers that only "
                 f"reshape. Put LayerNormalization where others come before. Received: {layer.name}, whose inputs have "
