@@ -118,9 +118,7 @@ class PolicySearch:
         check_fits(policy(self._episodes.example()), self._episodes.envs.single_action_space)
         self._members = Members(policy)
         policy.optimizer = getattr(policy, "optimizer", None)  # where Keras' callbacks look for it
-        _check_free(policy)
         self._normalizations = running_normalizations(policy.trunk)
-        check_places(policy, self._episodes.example())
         make = SEARCHERS[searcher] if isinstance(searcher, str) else searcher
         self.searcher = make(
             None,
@@ -165,12 +163,17 @@ class PolicySearch:
         ------
         FloatingPointError
             If the center or the standard deviation stops being finite; the search stays as it was before.
+        ValueError
+            If weights of the policy have constraints or regularizers, or statistics that are not of observations.
         """
         _check_count("total_steps", total_steps)
         last_step = self.steps + total_steps
         return self._search(lambda generations: self.steps < last_step, callbacks, last_step=last_step)
 
     def _search(self, goes_on, callbacks, last_epoch=None, last_step=math.inf):
+        if not self.steps:  # a search that was loaded goes on as it did
+            _check_free(self.policy)
+            check_places(self.policy, self._episodes.example())
         history = keras.callbacks.History()
         callbacks = [*as_callbacks(callbacks), history]
         callbacks = CallbackList(callbacks, self.policy, last_epoch, self.steps, last_step)

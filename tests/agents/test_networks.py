@@ -196,7 +196,7 @@ def test_statistics_of_anything_but_observations_are_refused_in_one_line(cls, be
 def test_a_search_refuses_statistics_of_anything_but_observations():
     policy = kg.Policy(network(layers.Dense(4), RunningNormalization(name="mine"), width=3), CategoricalHead(2))
     with pytest.raises(ValueError, match="must come first, .* Received: mine"):
-        ES(Noise, policy=policy, popsize=2, searcher="snes", stdev_init=0.5)
+        ES(Noise, policy=policy, popsize=2, searcher="snes", stdev_init=0.5).learn(1)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_search_refuses_statistics_of_anything_but_observations():
 def test_a_search_refuses_weights_that_are_not_free(options, name):
     policy = kg.Policy(network(width=3, **options), CategoricalHead(2))
     with pytest.raises(ValueError, match=f"the policy must have no {name} of weights. Received: one of "):
-        ES(Noise, policy=policy, popsize=2, searcher="snes", stdev_init=0.5)
+        ES(Noise, policy=policy, popsize=2, searcher="snes", stdev_init=0.5).learn(1)
 
 
 class Noisy(layers.Layer):
