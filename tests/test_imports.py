@@ -110,6 +110,7 @@ ROWS = [
     {"evolution.episodes", "evolution.members"},
     {"evolution.gym"},
     {"agents.files", "agents.settings", "agents.sharing", "agents.streams"},
+    {"agents.loadable"},
     {"agents.acting", "agents.checkpoint", "agents.diagnostics", "agents.masks", "agents.meanings", "agents.networks"},
     {"agents.checkpoints", "agents.episode_record", "agents.schedules"},
     {"agents.distributed", "agents.reward_scaling", "agents.sync_envs", "agents.time_major"},

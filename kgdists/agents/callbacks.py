@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 from gymnasium.vector import VectorEnv
 
+from kgdists.agents import loadable
 from kgdists.agents.acting import player
 from kgdists.agents.envs import make_envs
 from kgdists.agents.files import RunWarning, aside, damage
@@ -203,6 +204,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         self.best_return, self.best_steps, self.evaluations = None, None, []
 
     def on_train_begin(self, logs=None):
+        loadable.check_model("policy", self.model)
         self._envs = make_envs(self.env, min(self.episodes, 100))
         self._steps = self.params["first_step"]
         if self._steps == 0:

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
+from kgdists.agents import loadable
 from kgdists.agents.files import (
     DamageError,
     RunWarning,
@@ -60,11 +61,14 @@ class Ownership:
         A random name of the run.
     saves : set of str
         Random names of the checkpoints that the agent wrote, or was loaded from or in view of.
+    is_loadable : bool
+        Whether it was found that what the agent saves can be read again.
     """
 
     def __init__(self):
         self.run = secrets.token_hex(8)
         self.saves = set()
+        self.is_loadable = False
 
 
 def save(agent, path, overwrite=False):
@@ -79,7 +83,7 @@ def save(agent, path, overwrite=False):
     path = Path(path)
     folder = path / "checkpoints"
     check_own(agent, path, overwrite)
-    check_loadable(agent)
+    loadable.check_agent(agent)
     arrays = _sound_arrays(agent)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
@@ -105,18 +109,6 @@ def save(agent, path, overwrite=False):
         for other in names.keys() - {file, *earlier[:1]}:
             other.unlink(missing_ok=True)
     return file
-
-
-def check_loadable(agent):
-    """Raise if one of the agent's models could not be read again, in Keras' safe mode."""
-    for name in agent.MODELS:
-        bad = [x.name for x in getattr(agent, name)._flatten_layers() if isinstance(x, keras.layers.Lambda)]
-        if bad:
-            raise ValueError(
-                f"A model that is saved must be read again without running code in it: `{name}` must have no Lambda "
-                "layers. Write a layer of your own, with `keras.saving.register_keras_serializable`. "
-                f"Received: {', '.join(bad)}"
-            )
 
 
 def _make_way(file):

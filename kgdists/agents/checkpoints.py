@@ -6,7 +6,7 @@ import time
 
 import keras
 
-from kgdists.agents import checkpoint
+from kgdists.agents import checkpoint, loadable
 
 __all__ = ["Checkpoints", "StopOnSignal"]
 
@@ -51,7 +51,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         replicas = getattr(self.agent, "replicas", None)
         if replicas is None or replicas.is_chief:  # which alone writes
-            checkpoint.check_loadable(self.agent)
+            loadable.check_agent(self.agent)
             checkpoint.check_own(self.agent, self.path, self.overwrite)
         self._saved = self.agent.steps if self.agent.checkpoint else None
         self._due = time.monotonic() + self.every_seconds

@@ -24,6 +24,7 @@ __all__ = [
     "load_model",
     "locked",
     "not_finite",
+    "reason",
 ]
 
 
@@ -48,15 +49,26 @@ def damage(file):
     except (DamageError, RunWarning):  # the second where warnings are errors
         raise
     except Exception as error:
-        raise damaged(file, _reason(error)) from error
+        found = reason(error)
+        unknown = found.partition("Could not locate ")[2]
+        if unknown:
+            raise DamageError(
+                "Classes and functions of your own must be known where a run is read: import the module that registers "
+                f"them first. Received: {file}, with {unknown}"
+            ) from error
+        raise damaged(file, found) from error
 
 
-def _reason(error):
+def reason(error):
+    """Why a file cannot be read, or Keras cannot make an object: the innermost cause, in one line."""
     if isinstance(error, zipfile.BadZipFile):
         return "a checksum differs" if "CRC" in str(error) else "it is no whole zip archive"
     if isinstance(error, KeyError) and " " not in str(error):
         return f"it lacks {error}"
-    return " ".join(str(error).split())[:200].strip("'\" .") or type(error).__name__
+    before, _, inner = str(error).rpartition("Exception encountered:")
+    what = before.partition(", <class ")[0] if " cannot be loaded, " in before else ""
+    text = " ".join(f"{what} {inner}".split()).partition(". Make sure custom")[0].partition("Full object config:")[0]
+    return text[:200].strip().removesuffix(".") or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from kgdists.agents.settings import (
     ACTIVATIONS,
     VECTORIZATIONS,
     check,
+    check_schedule,
     check_training,
     is_count,
     is_number,
@@ -81,6 +82,7 @@ class PPOConfig:
             "a number > 0, inf included, or a LearningRateSchedule",
             lambda x: isinstance(x, LearningRateSchedule) or is_positive(x) or x == math.inf,
         )
+        check_schedule(self, "clip_range")
         for name in ("clip_range_value", "max_grad_norm", "target_kl", "adaptive_kl"):
             check(self, name, "None or a finite number > 0", lambda x: x is None or is_positive(x))
         check(self, "box_family", f"one of {', '.join(BOX_FAMILIES)}", lambda x: x in tuple(BOX_FAMILIES))

@@ -1,6 +1,7 @@
 """Settings of agents: fields of a dataclass with a line of help and a rule."""
 
 import dataclasses
+import math
 import sys
 
 from keras.optimizers.schedules import LearningRateSchedule
@@ -11,6 +12,7 @@ __all__ = [
     "VECTORIZATIONS",
     "check",
     "check_networks",
+    "check_schedule",
     "check_training",
     "is_count",
     "is_number",
@@ -60,6 +62,25 @@ def check_training(config):
         "a finite number > 0 or a LearningRateSchedule",
         lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
     )
+    check_schedule(config, "learning_rate")
+
+
+def check_schedule(config, name):
+    """Raise if a setting is a schedule whose values, at its start or long after its end, are not such numbers."""
+    schedule = getattr(config, name)
+    for step in (0, 10**9) if isinstance(schedule, LearningRateSchedule) else ():
+        try:
+            value = float(schedule(step))
+        except Exception as error:  # there is no end of what schedules of one's own raise
+            raise ValueError(
+                f"`{name}` must be a schedule of numbers. Received: {type(schedule).__name__}, "
+                f"which raised {type(error).__name__} for step {step}"
+            ) from error
+        if not value >= 0.0 or step == 0 and value == math.inf:  # what grows slowly may grow for ever
+            raise ValueError(
+                f"`{name}` must be a schedule of finite numbers >= 0. "
+                f"Received: {type(schedule).__name__}, with {value} for step {step}"
+            )
 
 
 def is_count(x):

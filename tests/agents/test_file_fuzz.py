@@ -1,6 +1,10 @@
-"""Runs whose files were changed at random: a good checkpoint, or one line; and nothing of the run is lost."""
+"""Runs whose files were changed at random: a good checkpoint, or one line; and nothing of the run is lost.
+
+KGDISTS_FUZZ=500 pytest -n auto -m exhaustive tests/agents/test_file_fuzz.py
+"""
 
 import json
+import os
 import shutil
 import warnings
 import zipfile
@@ -13,7 +17,7 @@ from kgdists.agents.files import RunWarning
 from tests.agents.helpers import small, weights
 from tests.cli.helpers import kgdists
 
-SEEDS = 500
+SEEDS = int(os.environ.get("KGDISTS_FUZZ", "60"))
 FILES = (
     "checkpoints/16.zip",
     "checkpoints/32.zip",

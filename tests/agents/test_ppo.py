@@ -1125,7 +1125,7 @@ def test_a_run_goes_on_with_another_number_of_environments(tmp_path, cls, num_en
     def several(num_envs):
         return SyncVectorEnv([Noise] * num_envs, autoreset_mode=AutoresetMode.SAME_STEP)
 
-    config = {"batch_size": 16, "n_steps": 8} if cls is PPO else {}
+    config = {PPO: {"batch_size": 16, "n_steps": 8}, kg.agents.A2C: {"epoch_steps": 16}}.get(cls, {"episodes": 2})
     if cls is not kg.agents.REINFORCE:
         config |= {"normalize_rewards": True, "normalize_observations": True}
     agent = cls(several(2), hidden_units=(8,), seed=0, **config)

@@ -7,7 +7,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras.optimizers.schedules import CosineDecay, ExponentialDecay, PiecewiseConstantDecay, PolynomialDecay
+from keras.optimizers.schedules import (
+    CosineDecay,
+    ExponentialDecay,
+    LearningRateSchedule,
+    PiecewiseConstantDecay,
+    PolynomialDecay,
+)
 
 import kgdists as kg
 from kgdists.agents.files import RunWarning
@@ -66,8 +72,8 @@ def test_a_finished_training_that_goes_on_learns_and_says_by_which_schedule(tmp_
         agent.save(tmp_path)
         agent = type(agent).load(tmp_path, Noise)
     before = weights(agent)
-    with pytest.warns(RunWarning, match=f"stretched to {agent.steps + 160} steps: `learning_rate` from 0.00"):
-        agent.learn(160)
+    with pytest.warns(RunWarning, match=f"stretched to {agent.steps + 64} steps: `learning_rate` from 0.00"):
+        agent.learn(64)
     assert not np.array_equal(weights(agent), before)
     agent.save(tmp_path / "second")
     again = type(agent).load(tmp_path / "second", Noise)
@@ -136,6 +142,29 @@ def test_a_learning_rate_that_is_none_is_refused(tmp_path, rate):
     small(Bandit).save(tmp_path)
     with pytest.raises(ValueError, match="`learning_rate` must be a finite number > 0 or a LearningRateSchedule"):
         kg.agents.PPO.load(tmp_path, Bandit, learning_rate=rate)
+
+
+class Broken(LearningRateSchedule):
+    def __call__(self, step):
+        raise KeyError("no such step")
+
+
+WRONG = {
+    "a text": (PolynomialDecay("0.001", 100), "raised"),
+    "what ends below 0": (PolynomialDecay(0.001, 100, -0.001), "with -0.001"),
+    "what starts below 0": (ExponentialDecay(-0.001, 100, 0.5), "with -0.001"),
+    "NaN": (CosineDecay(float("nan"), 100), "with nan"),
+    "inf": (ExponentialDecay(float("inf"), 100, 0.5), "with inf"),
+    "one's own that raises": (Broken(), "Broken, which raised"),
+    "rates without one at the end": (PiecewiseConstantDecay([1, 2], [0.1, 0.2, None]), "raised"),
+}
+
+
+@pytest.mark.parametrize(("schedule", "what"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("setting", ["learning_rate", "clip_range"])
+def test_a_schedule_of_no_numbers_is_refused_where_it_is_given(setting, schedule, what):
+    with pytest.raises(ValueError, match=f"`{setting}` must be a schedule of .*numbers.* Received: .*{what}"):
+        kg.agents.PPOConfig(**{setting: schedule})
 
 
 @pytest.mark.exhaustive
