@@ -245,12 +245,18 @@ class Agent:
         max_steps = step_limit(self.envs, max_steps, max(self.rollouts.recent_lengths, default=0))
         seed = stream(seed, "evaluation")
         if self.env is self.envs or records_episodes(self.envs):
-            # An environment may be one of a kind: a robot, a licence.
-            self.rollouts.lend(self._seed_of_environments())
-            return evaluate(self.envs, act, episodes, seed, max_steps)
+            return evaluate(self.lend(), act, episodes, seed, max_steps)
         num_envs = min(episodes, 100) if isinstance(episodes, int) and episodes > 0 else 1
         with contextlib.closing(make_envs(self.env, num_envs)) as envs:
             return evaluate(envs, act, episodes, seed, max_steps)
+
+    def lend(self):
+        """The environments of the training, for others to play in until it goes on, with its own episodes again.
+
+        There may be no more of them: a robot, a licence.
+        """
+        self.rollouts.lend(self._seed_of_environments())
+        return self.envs
 
     def predict(self, observations, deterministic=True):
         """Actions for the environment.

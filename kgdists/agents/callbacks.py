@@ -158,9 +158,10 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
 
     Parameters
     ----------
-    env : str, callable or gymnasium.vector.VectorEnv
+    env : str, callable, gymnasium.vector.VectorEnv or agent
         To play in: an id, a function that makes one environment, or a vector environment with same-step autoreset that
-        is not the one trained on.
+        is not the one trained on. With an agent it is what that was made with; a single environment, of which there
+        may be only one, or a vector environment is lent by the training between two updates.
     path : str or path
         Ending in `.keras`. Each time there is a better policy, a whole file takes the place of the last one; beside it
         a `.json` holds its steps and return, and those of all evaluations.
@@ -205,7 +206,11 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         loadable.check_model("policy", self.model)
-        self._envs = make_envs(self.env, min(self.episodes, 100))
+        env = self.env.env if hasattr(self.env, "learn") else self.env
+        envs = getattr(self.env, "envs", None) if env is not self.env else None
+        self._lends = envs is not None and (envs is env or envs.num_envs == 1)
+        self._envs = envs if self._lends else make_envs(env, min(self.episodes, 100))
+        self._is_own = not self._lends and not isinstance(env, VectorEnv)
         self._steps = self.params["first_step"]
         if self._steps == 0:
             self.best_return, self.best_steps, self.evaluations = None, None, []
@@ -237,7 +242,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
                 self.evaluations.append([self._steps, self._evaluate().mean])
                 self._keep(*self.evaluations[-1])
         finally:
-            if not isinstance(self.env, VectorEnv):
+            if self._is_own:
                 self._envs.close()
 
     @property
@@ -255,4 +260,6 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
             file.write_text(json.dumps(record) + "\n")
 
     def _evaluate(self):
+        if self._lends:
+            self.env.lend()
         return evaluate(self._envs, self._player(), self.episodes, self.seed)

@@ -125,7 +125,7 @@ def _tensorboard(folder):
 def _evaluations(agent, run, every_steps):
     if every_steps is None:
         return []
-    return [EvaluateAndKeepBest(agent.env, run / "best.keras", every_steps=every_steps)]
+    return [EvaluateAndKeepBest(agent, run / "best.keras", every_steps=every_steps)]
 
 
 def evaluated_steps(run):

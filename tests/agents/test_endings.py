@@ -12,7 +12,7 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import kgdists as kg
-from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, EvaluateAndKeepBest, evaluate, make_envs
+from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, EpisodeRecord, EvaluateAndKeepBest, evaluate, make_envs
 from kgdists.agents.files import RunWarning
 from kgdists.agents.native_envs import native_envs
 from kgdists.agents.recording import record
@@ -264,6 +264,27 @@ def test_an_environment_that_exists_once_trains_is_evaluated_and_trains_on(name,
     agent.learn(8)
     agent.envs.close()
     assert not Licence.is_taken
+
+
+@eager
+@pytest.mark.parametrize("given", ["a function", *exhaustive("a vector environment", "reinforce")])
+def test_an_environment_that_exists_once_is_lent_to_the_evaluations_of_a_callback(given, licence, tmp_path):
+    both = []
+    for is_evaluated in (False, True):
+        if given == "reinforce":
+            agent = ALONE["reinforce"]()
+        elif given == "a function":
+            agent = ALONE["ppo"]()
+        else:
+            envs = SyncVectorEnv([lambda: EpisodeRecord(Licence())], autoreset_mode=AutoresetMode.SAME_STEP)
+            agent = small(envs, batch_size=8)
+        keeping = EvaluateAndKeepBest(agent, tmp_path / "best.keras", episodes=3, every_steps=None)
+        agent.learn(24, [keeping] if is_evaluated else [])
+        assert not is_evaluated or (len(keeping.evaluations) >= 2 and keeping.evaluations[-1][0] == agent.steps)
+        agent.learn(8)
+        agent.envs.close()
+        both.append(weights(agent))
+    np.testing.assert_array_equal(*both)
 
 
 @eager
