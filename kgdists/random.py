@@ -318,6 +318,10 @@ def _checked(seed):
     if seed is None or _is_generator(seed) or tuple(getattr(seed, "shape", ())) == (2,):
         return seed
     if _is_int(seed):
+        if not -(2**63) <= seed < 2**63:
+            raise ValueError(
+                f"An int `seed` must be from -2**63 to 2**63 - 1: take the remainder by 2**62. Received: seed={seed!r}"
+            )
         return int(seed)
     raise ValueError(
         f"`seed` must be None, an int, a keras.random.SeedGenerator or a key of shape [2]. Received: seed={seed!r}"

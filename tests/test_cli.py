@@ -129,7 +129,6 @@ def test_the_run_is_an_agent_that_can_be_loaded(trained):
 
 
 @pytest.mark.exhaustive
-@eager
 def test_pendulum_trains(tmp_path, capsys):
     assert kgdists("train", "Pendulum-v1", "--steps", 32, *TINY, "--out", tmp_path / "run") == 0
     assert re.match(r"Pendulum-v1: return -\d+\.\d \+- \d+\.\d over 100", capsys.readouterr().out.splitlines()[-1])
@@ -164,7 +163,6 @@ def test_the_same_seed_trains_the_same_policy(tmp_path, bandit):
 
 
 @pytest.mark.exhaustive
-@eager
 def test_every_setting_of_the_agent_is_an_option(tmp_path):
     settings = {
         "learning_rate": 0.01,

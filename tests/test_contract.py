@@ -1046,8 +1046,7 @@ def test_gradients_reach_variables_inside_a_tape(make, variable):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-@each_variable
+@pytest.mark.parametrize(("jit_compile", "variable"), [(False, VARIABLES["keras"]), (True, VARIABLES["tensorflow"])])
 def test_a_traced_function_reads_variables_anew_and_gradients_reach_them(make, variable, jit_compile):
     p, q, x = pair(make)
     construct, variables = with_variables(p, variable)

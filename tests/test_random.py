@@ -365,3 +365,15 @@ def test_beta_variates_of_rows_are_those_of_the_seed_and_of_the_distribution():
     np.testing.assert_allclose(x, [draw(tf.zeros(2000), 3)] * 3, rtol=1e-5)
     (x,) = rows_of(draw, 3, 2000)
     assert scipy.stats.kstest(x.ravel(), scipy.stats.beta(a, b).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("seed", [2**63, 2**70, 10**40, -(2**63) - 1])
+def test_a_seed_beyond_64_bits_is_one_line(seed):
+    with pytest.raises(ValueError, match=r"An int `seed` must be from -2\*\*63 to 2\*\*63 - 1") as error:
+        kg.NormalDist([0.0], [0.0]).sample(seed=seed)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("seed", [2**63 - 1, -(2**63), np.uint64(3), np.int8(3)])
+def test_every_seed_of_64_bits_draws(seed):
+    assert np.isfinite(kg.NormalDist([0.0], [0.0]).sample(seed=seed)).all()

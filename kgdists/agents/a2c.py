@@ -13,6 +13,7 @@ from kgdists.agents.agent import Agent
 from kgdists.agents.networks import check_values, penalty, value_network
 from kgdists.agents.proximity import divergence
 from kgdists.agents.reward_scaling import RewardScaling
+from kgdists.agents.rollout import as_rollout
 from kgdists.agents.sharing import trainable
 from kgdists.agents.time_major import as_float32, flat, values_of
 from kgdists.layers.running_normalization import running_normalizations
@@ -96,8 +97,14 @@ class A2C(Agent):
         Returns
         -------
         dict of name -> float, the losses and diagnostics averaged over the gradient steps.
+
+        Raises
+        ------
+        ValueError
+            For arrays that are not of T steps of the agent's `num_envs` environments.
         """
         rollout = observations, actions, rewards, next_observations, terminated, truncated
+        rollout = as_rollout(self._example, self.config.num_envs, None, *rollout)
         return self._updated(self._compiled_update, rollout)
 
     def _updated(self, compiled, rollout, *others):

@@ -204,8 +204,11 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         self.deterministic, self.seed = deterministic, seed
         self.best_return, self.best_steps, self.evaluations = None, None, []
 
-    def on_train_begin(self, logs=None):
+    def check(self):
+        """Raise, before the training, if the policy could not be saved."""
         loadable.check_model("policy", self.model)
+
+    def on_train_begin(self, logs=None):
         env = self.env.env if hasattr(self.env, "learn") else self.env
         envs = getattr(self.env, "envs", None) if env is not self.env else None
         self._lends = envs is not None and (envs is env or envs.num_envs == 1)

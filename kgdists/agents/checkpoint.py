@@ -47,7 +47,7 @@ __all__ = [
 
 FORMAT = 1
 IDENTITY = ("agent", "env", "config")
-PLANNED = ("learning_rate", "clip_range")  # settings that a run may change on its way
+CHANGES = ("learning_rate", "clip_range", "num_envs", "batch_size")  # settings that a run may change on its way
 PACKAGES = ("kgdists", "keras", "tensorflow", "numpy", "gymnasium")
 MAX_THREADS = 1024  # of far more TensorFlow hangs or aborts
 
@@ -94,7 +94,8 @@ def save(agent, path, overwrite=False):
         wanted = identity(agent)
         with contextlib.suppress(ValueError):
             known = read_config(path)
-            wanted = known | wanted if _is_same_run(known, wanted) else wanted
+            if _is_same_run(known, wanted):
+                wanted = known | wanted | {"env": wanted["env"] or known["env"]}
         write_config(path, wanted)
         file, name = folder / f"{agent.steps}.zip", secrets.token_hex(8)
         _make_way(file)
@@ -236,7 +237,7 @@ def _load(cls, file, env, run, options):
         raise damaged(file, "it is the checkpoint of another run")
     if run is not None and header["steps"] != int(file.stem):
         raise damaged(file, f"it was written after {header['steps']} steps")
-    env = env or header["env"]
+    env = env or header["env"] or (run or {}).get("env")
     if env is None:
         raise ValueError("`env` must be given for an agent that was not made with an environment's id. Received: None")
     with damage(file):
@@ -245,7 +246,7 @@ def _load(cls, file, env, run, options):
     if unknown:
         raise damaged(file, f"it has unknown settings, {', '.join(sorted(unknown))}")
     config = cls.Config(**settings)
-    if hasattr(config, "num_envs"):
+    if hasattr(config, "vectorization"):  # its arrays are of so many environments
         arrays["num_envs"] = np.asarray(config.num_envs)
     if hasattr(config, "for_envs"):
         config = config.for_envs(getattr(env, "num_envs", config.num_envs))  # a vector environment has its own
@@ -358,13 +359,17 @@ def identity(agent):
 
 
 def _is_same_run(earlier, later):
-    """Whether two identities are; the later one may have settings that did not exist before."""
-    if any(earlier[name] != later[name] for name in ("agent", "env")):
-        return False
+    """Whether two identities are; the later one may have settings that did not exist before.
+
+    Of one run, known by its name, some parts may also have been played in an environment that has no id.
+    """
     runs = earlier.get("run"), later.get("run")
-    if None not in runs and runs[0] != runs[1]:
+    is_known = None not in runs
+    if is_known and runs[0] != runs[1] or earlier["agent"] != later["agent"]:
         return False
-    changed = PLANNED if None not in runs else ()
+    if earlier["env"] != later["env"] and not (is_known and None in (earlier["env"], later["env"])):
+        return False
+    changed = CHANGES if is_known else ()
     before, after = ({name: x for name, x in y["config"].items() if name not in changed} for y in (earlier, later))
     return after == {**after, **before}
 

@@ -48,11 +48,14 @@ class Checkpoints(keras.callbacks.Callback):
             raise ValueError(f"`every_seconds` must be a number >= 0. Received: every_seconds={every_seconds!r}")
         self.agent, self.path, self.every_seconds, self.overwrite = agent, path, every_seconds, overwrite
 
-    def on_train_begin(self, logs=None):
+    def check(self):
+        """Raise, before the training, if the agent could not be saved."""
         replicas = getattr(self.agent, "replicas", None)
         if replicas is None or replicas.is_chief:  # which alone writes
             loadable.check_agent(self.agent)
             checkpoint.check_own(self.agent, self.path, self.overwrite)
+
+    def on_train_begin(self, logs=None):
         self._saved = self.agent.steps if self.agent.checkpoint else None
         self._due = time.monotonic() + self.every_seconds
 

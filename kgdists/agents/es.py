@@ -16,6 +16,7 @@ SETTINGS = (
     "searcher",
     "popsize",
     "episodes",
+    "num_envs",
     "max_steps",
     "num_interactions",
     "popsize_max",
@@ -52,6 +53,11 @@ class ES(PolicySearch):
     def __init__(self, env, *, policy=None, **config):
         self.config = ESConfig(**config)
         envs = make_envs(env, 1)
+        if envs is env and self.config.num_envs not in (None, env.num_envs):
+            raise ValueError(
+                "`num_envs` must be that of the vector environment, or None. "
+                f"Received: num_envs={self.config.num_envs}, environments {env.num_envs}"
+            )
         if envs is not env:
             envs.close()  # before others are made: an environment may be one of a kind
         is_masked = not isinstance(envs.single_observation_space, Box) and envs is not env

@@ -16,6 +16,9 @@ class ESConfig:
     searcher: str = setting("pgpe", "pgpe, snes, cem, xnes or cmaes")
     popsize: int = setting(100, "solutions of a generation, or at a time with `num_interactions`")
     episodes: int = setting(1, "episodes of each solution, whose fitness is their mean return")
+    num_envs: int | None = setting(
+        None, "environments that play side by side; by default one for each episode of a population"
+    )
     max_steps: int | None = setting(
         None,
         "steps after which an episode is cut off; by default 10,000, or the limit of the environment if that is more",
@@ -45,7 +48,7 @@ class ESConfig:
         check(self, "searcher", f"one of {', '.join(SEARCHERS)}", lambda x: x in tuple(SEARCHERS))
         for name in ("popsize", "episodes"):
             check(self, name, "an int >= 1", is_count)
-        for name in ("max_steps", "num_interactions", "popsize_max"):
+        for name in ("num_envs", "max_steps", "num_interactions", "popsize_max"):
             check(self, name, "None or an int >= 1", lambda x: x is None or is_count(x))
         check(self, "stdev_init", "a finite number > 0", is_positive)
         for name in ("center_learning_rate", "stdev_learning_rate"):

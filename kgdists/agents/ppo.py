@@ -16,6 +16,7 @@ from kgdists.agents.networks import check_values, penalty, value_network
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.proximity import adapted, divergence
 from kgdists.agents.reward_scaling import RewardScaling
+from kgdists.agents.rollout import as_rollout
 from kgdists.agents.sharing import trainable
 from kgdists.agents.time_major import as_float32, flat, values_of
 from kgdists.layers.running_normalization import running_normalizations
@@ -94,17 +95,9 @@ class PPO(Agent):
             For arrays of another T or N than the agent's `n_steps` and `num_envs`.
         """
         rollout = observations, actions, rewards, next_observations, terminated, truncated
-        wanted = self.config.n_steps, self.config.num_envs
-        shapes = {x.shape[:2] for x in tree.flatten(rollout)}
-        if shapes != {wanted}:
-            raise ValueError(
-                f"`update` needs a rollout of `n_steps` steps of `num_envs` environments, arrays [{wanted[0]}, "
-                f"{wanted[1]}, ...]. Received: {', '.join(map(str, sorted(shapes)))}"
-            )
+        rollout = as_rollout(self._example, self.config.num_envs, self.config.n_steps, *rollout)
         self.replicas.agree(self.policy, self.value, self.optimizer)
-        return self._compiled_update(
-            observations, actions, rewards.astype("float32"), next_observations, terminated, truncated
-        )
+        return self._compiled_update(*rollout)
 
     def _update(self, observations, actions, rewards, next_observations, terminated, truncated):
         config = self.config

@@ -13,6 +13,7 @@ from kgdists.agents.acting import CompiledUpdate
 from kgdists.agents.agent import Agent
 from kgdists.agents.networks import check_values, penalty, value_network
 from kgdists.agents.reinforce_config import REINFORCEConfig
+from kgdists.agents.rollout import as_rollout
 from kgdists.agents.sharing import trainable
 from kgdists.agents.time_major import as_float32, flat, values_of
 from kgdists.agents.whole_episodes import collect_episodes, padded
@@ -111,16 +112,16 @@ class REINFORCE(Agent):
         Returns
         -------
         dict of name -> float, the losses and diagnostics.
+
+        Raises
+        ------
+        ValueError
+            For arrays that are not of T steps of the agent's `num_envs` environments, or where no step is wanted.
         """
-        experience = (
-            observations,
-            actions,
-            rewards.astype("float32"),
-            next_observations,
-            terminated,
-            truncated,
-            is_wanted,
-        )
+        experience = observations, actions, rewards, next_observations, terminated, truncated, is_wanted
+        experience = as_rollout(self._example, self.config.num_envs, None, *experience)
+        if not experience[-1].any():
+            raise ValueError("`is_wanted` must be true of a step. Received: steps of which none is wanted")
         return self._compiled_update(*padded(experience, self.config.n_steps))
 
     def _update(self, observations, actions, rewards, next_observations, terminated, truncated, is_wanted):

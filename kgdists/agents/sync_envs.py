@@ -13,7 +13,17 @@ class SyncEnvs(SyncVectorEnv):
     """
 
     def __init__(self, makers, copy=True):
-        super().__init__(makers, copy=copy, autoreset_mode=AutoresetMode.SAME_STEP)
+        made = []
+        try:
+            super().__init__(
+                [lambda make=make: made.append(make()) or made[-1] for make in makers],
+                copy=copy,
+                autoreset_mode=AutoresetMode.SAME_STEP,
+            )
+        except BaseException:  # one cannot be made: the others may hold a robot or a licence
+            for env in made:
+                env.close()
+            raise
         self.spec = self.envs[0].spec
 
     def _add_info(self, vector_infos, env_info, env_num):

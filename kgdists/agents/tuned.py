@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from keras.optimizers.schedules import PolynomialDecay
 
+from kgdists.agents.schedules import gradient_steps
 from kgdists.agents.settings import MAX_STEPS
 from kgdists.checked_env import in_short
 
@@ -285,19 +286,8 @@ def tuned_config(env, agent, config, total_steps=None, **settings):
         )
     made = config(**{**known.settings, **settings})
     decayed = {
-        name: PolynomialDecay(getattr(made, name), _gradient_steps(made, total_steps), 0.0)
+        name: PolynomialDecay(getattr(made, name), gradient_steps(made, total_steps), 0.0)
         for name in known.decay
         if name not in settings
     }
     return total_steps, dataclasses.replace(made, **decayed)
-
-
-def _gradient_steps(config, total_steps):
-    """How many gradient steps are taken in so many environment steps."""
-    per_update = config.n_steps * config.num_envs
-    per_epoch = -(-getattr(config, "epoch_steps", per_update) // per_update)
-    updates = -(-total_steps // (per_epoch * per_update)) * per_epoch  # an epoch is never left half done
-    if hasattr(config, "learning_starts"):
-        before = -(-max(1, min(config.learning_starts, config.buffer_size)) // per_update) - 1
-        return max(1, updates - before) * (config.gradient_steps or per_update)
-    return updates * config.n_epochs * (per_update // getattr(config, "batch_size", per_update))

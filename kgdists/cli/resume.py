@@ -75,7 +75,7 @@ def _extend(agent, run, before, total_steps):
     if total_steps < max(1, agent.steps):
         raise ValueError(f"`--steps` must be at least the {agent.steps} that are taken. Received: {total_steps}")
     if total_steps != before:
-        for name, value in schedules.stretch(agent, total_steps / before).items():
+        for name, value in schedules.stretch(agent, schedules.stretched(agent.config, before, total_steps)).items():
             print(f"{name} is stretched from {before} to {total_steps} steps, and goes on from {value:.3g}")
         agent.save(run)
         checkpoint.write_config(run, checkpoint.read_config(run) | {"total_steps": total_steps})

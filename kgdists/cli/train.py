@@ -84,16 +84,18 @@ def _new_folder(folder, name):
     Of several processes that ask for it at once one alone gets it.
     """
     if folder is None:
-        return next(filter(_is_claimed, (Path("runs") / f"{name}-{number}" for number in itertools.count(1))))
-    if (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))) or not _is_claimed(folder):
+        folder = next(filter(_is_made, (Path("runs") / f"{name}-{number}" for number in itertools.count(1))))
+        (folder / "checkpoints").mkdir()
+        return folder
+    if (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))) or not _is_made(folder / "checkpoints"):
         raise ValueError(f"`--out` must be a new or empty folder. Received: {folder}")
     return folder
 
 
-def _is_claimed(folder):
-    """Whether this process made the run folder."""
+def _is_made(folder):
+    """Whether this process made the folder."""
     try:
-        (folder / "checkpoints").mkdir(parents=True)
+        folder.mkdir(parents=True)
     except FileExistsError:
         return False
     return True

@@ -174,7 +174,8 @@ def _log_weights(p):
 
 
 def _log_softmax(x, axis):
-    return x - ops.logsumexp(x, axis=axis, keepdims=True)
+    shifted = x - ops.stop_gradient(ops.max(x, axis=axis, keepdims=True))
+    return shifted - ops.logsumexp(shifted, axis=axis, keepdims=True)
 
 
 def _pairs(p, q):

@@ -1,5 +1,7 @@
 """Draws and log-densities of whatever has them: distributions, targets, functions."""
 
+import numbers
+
 import keras
 import numpy as np
 from keras import ops
@@ -176,5 +178,5 @@ def _mixture_draws(p, num_samples, seed):
 def check_count(least=1, **counts):
     """Raise unless each is an int of at least `least`."""
     for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < least:
+        if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count < least:
             raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={count!r}")

@@ -248,6 +248,8 @@ def _rates(popsize, length, separable, active, given, ratios, c_m):
         c_c = rate("c_c", (4.0 + mass / length) / (length + 4.0 + 2.0 * mass / length))
         c_1 = rate("c_1", min(1.0, popsize / 6.0) * 2.0 / ((length + 1.3) ** 2 + mass))
         c_mu = rate("c_mu", 2.0 * (mass + 1.0 / mass - 1.75) / ((length + 2.0) ** 2 + mass))
+    if given["c_mu"] is not None and c_1 + c_mu > 1.0 + 1e-12:
+        raise ValueError(f"`c_1` and `c_mu` must sum to at most 1. Received: c_1={c_1:g}, c_mu={c_mu:g}")
     c_mu = min(c_mu, 1.0 - c_1)
     # So that T stays positive definite.
     bounds = (1.0 + c_1 / c_mu, 1.0 + 2.0 * worse_mass / (mass + 2.0), (1.0 - c_1 - c_mu) / (length * c_mu))

@@ -189,7 +189,13 @@ class _Separate:
 
     def __init__(self, env, num_envs):
         self.num_envs = num_envs
-        self.envs = [_single_env(env, i) for i in range(num_envs)]
+        self.envs = []
+        try:
+            for i in range(num_envs):
+                self.envs.append(_single_env(env, i))
+        except BaseException:  # one cannot be made: the others may hold a robot or a licence
+            self.close()
+            raise
         self.spec = self.envs[0].spec
         self.single_observation_space = self.envs[0].observation_space
         self.single_action_space = self.envs[0].action_space

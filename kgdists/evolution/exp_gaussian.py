@@ -69,11 +69,21 @@ class ExpGaussian(SearchDistribution):
 
     def to_global_coordinates(self, local_coordinates):
         """Solutions `mu + A z` of coordinates z, shape [B..., N, D]."""
-        return self._from_noise(as_tensor(local_coordinates, self.dtype))
+        return self._from_noise(self._coordinates("local_coordinates", local_coordinates))
 
     def to_local_coordinates(self, global_coordinates):
         """The coordinates `A_inv (x - mu)` of solutions x, shape [B..., N, D]."""
-        return self._to_noise(as_tensor(global_coordinates, self.dtype))
+        return self._to_noise(self._coordinates("global_coordinates", global_coordinates))
+
+    def _coordinates(self, name, x):
+        """`x` as a tensor, if it is finite and of shape [B..., N, D]."""
+        x = as_tensor(x, self.dtype)
+        if x.shape.rank is not None and (x.shape.rank < 2 or x.shape[-1] != self.solution_length):
+            raise ValueError(
+                f"`{name}` must have shape [B..., N, D], D = {self.solution_length}. Received: shape {tuple(x.shape)}"
+            )
+        shapes.check_finite(**{name: x})
+        return x
 
     def _from_noise(self, z):
         return self.mu[..., None, :] + tf.matmul(z, self.sigma, transpose_b=True)

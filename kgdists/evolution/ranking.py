@@ -45,6 +45,11 @@ def rank(fitnesses, method=None, higher_is_better=True, *, ranking_method=None):
     >>> rank([3.0, 1.0, 3.0, 2.0, 0.0], "centered").numpy()
     array([ 0.375, -0.25 ,  0.375,  0.   , -0.5  ], dtype=float32)
     """
+    if method is not None and ranking_method is not None:
+        raise ValueError(
+            "`method` and `ranking_method` are two names of one argument: give one of them. "
+            f"Received: method={method!r}, ranking_method={ranking_method!r}"
+        )
     method = ranking_method if method is None else method
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: method={method!r}")

@@ -54,12 +54,15 @@ class SearchDistribution:
 
     def __init__(self, parameters, *, solution_length=None, dtype=None, device=None):
         self._check_names(parameters)
+        absent = [name for name in self.MANDATORY_PARAMETERS if parameters[name] is None]
+        if absent:
+            raise ValueError(f"The parameters {_list(absent)} must have values. Received: None")
         first = "mu" if "mu" in self.TENSORS else self.TENSORS[0]
         dtype = _dtype(parameters[first]) if dtype is None else tf.as_dtype(dtype)
         if dtype not in (tf.float32, tf.float64):
             raise ValueError(f"`dtype` must be float32 or float64. Received: dtype={dtype.name}")
         fields = dict.fromkeys(self.OPTIONAL_PARAMETERS) | dict(parameters)
-        with tf.device(device):
+        with tf.device(_device(device)):
             for name in self.TENSORS:
                 if fields[name] is not None:
                     fields[name] = tf.identity(as_tensor(fields[name], dtype))
@@ -451,7 +454,7 @@ def as_tensor(x, dtype):
     # Of plain numbers TensorFlow's `cast` makes float32 first.
     try:
         return tf.cast(np.asarray(x, "float64") if isinstance(x, list | tuple | float | int) else x, dtype)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, tf.errors.UnimplementedError) as error:
         raise ValueError(f"Parameters, samples and gradients must be tensors of numbers. Received: {x!r}") from error
 
 
@@ -459,6 +462,13 @@ def _dtype(mu):
     dtype = getattr(mu, "dtype", None)
     dtype = None if dtype is None else tf.as_dtype(dtype)
     return dtype if dtype is not None and dtype.is_floating else tf.as_dtype(keras.config.floatx())
+
+
+def _device(name):
+    try:
+        return name if name is None else tf.DeviceSpec.from_string(name).to_string()
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"`device` must be as TensorFlow's, 'CPU:0' or 'GPU:0'. Received: device={name!r}") from error
 
 
 def _list(names):

@@ -172,12 +172,16 @@ class Searcher:
             raise ValueError(f"`objective_sense` must be one of {tuple(BETTER)}. Received: {objective_sense!r}")
         check_count(1, solution_length=solution_length, popsize=popsize)
         check_count(0, restarts=0 if restarts is None else restarts, patience=0 if patience is None else patience)
+        dtype = dtype.name if isinstance(dtype, tf.DType) else dtype
         if dtype not in ("float32", "float64"):
             raise ValueError(f"`dtype` must be 'float32' or 'float64'. Received: dtype={dtype!r}")
         if ranking_method not in METHODS:
             raise ValueError(
                 f"`ranking_method` must be one of {', '.join(METHODS)}. Received: ranking_method={ranking_method!r}"
             )
+        for name, flag in (("double_popsize", double_popsize), ("track", track)):
+            if not isinstance(flag, (bool, np.bool_)):
+                raise ValueError(f"`{name}` must be a bool. Received: {name}={flag!r}")
         self.objective = None if objective is None else Objective(objective, evaluation, map)
         self.objective_sense = objective_sense
         self.solution_length = int(solution_length)
@@ -193,7 +197,7 @@ class Searcher:
             self.stdev_max = self.bounds.stdev_max
         self.center_init, self.stdev_init = self._begin(center_init, stdev_init, radius_init)
         self._check_limits()
-        if not isinstance(tol_stdev, numbers.Real) or not tol_stdev >= 0.0:
+        if not isinstance(tol_stdev, numbers.Real) or isinstance(tol_stdev, bool) or not tol_stdev >= 0.0:
             raise ValueError(f"`tol_stdev` must be a number >= 0. Received: tol_stdev={tol_stdev!r}")
         self.restarts = restarts
         self.double_popsize = double_popsize
@@ -223,10 +227,11 @@ class Searcher:
                 f"`center_init` and `stdev_init` or `radius_init` must have shape [D] or [B..., D], D = {length}. "
                 f"Received: shapes {center.shape} and {stdev.shape}"
             )
-        if not (np.isfinite(center).all() and np.isfinite(stdev).all() and (stdev > 0.0).all()):
+        largest = float(np.finfo(self.dtype).max)
+        if not ((np.abs(center) <= largest).all() and (stdev <= largest).all() and (stdev > 0.0).all()):
             raise ValueError(
-                "`center_init` must be finite, and `stdev_init` or `radius_init` finite and > 0. "
-                f"Received: {center} and {stdev}"
+                "`center_init` must be finite in `dtype`, and `stdev_init` or `radius_init` finite and > 0. "
+                f"Received: {center} and {stdev}, dtype={self.dtype!r}"
             )
         center, stdev = np.broadcast_to(center, shape), np.broadcast_to(stdev, shape)
         given, resolution = center, spacing(center, self.dtype)

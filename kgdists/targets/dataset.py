@@ -100,6 +100,8 @@ class Dataset:
         dtype = _float_dtype(dtype)
         if "samples" in self.included:
             self._target.check_holds(dtype, "`dtype`")
+        if "scores" in self.included:
+            self._target.check_holds_scores(dtype, "`dtype`")
 
         def batch(index):
             samples = self._target.draw_rows(

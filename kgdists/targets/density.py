@@ -117,7 +117,7 @@ def _joint(component, points):
     if factor is None:
         factors = [component["inverse_stds"]] if many else component["inverse_stds"]
         z = [step * factors[d] for d, step in enumerate(steps)]
-        pulls = [u * factors[d] for d, u in enumerate(z)]
+        pulls = [_kept(u, factors[d]) * factors[d] for d, u in enumerate(z)]
     elif many:
         z = [triangular.solve(factor, steps[0])]
         pulls = [triangular.solve_transposed(factor, z[0])]
@@ -126,6 +126,17 @@ def _joint(component, points):
         pulls = _solve_transposed(factor, z)
     square = sum(u * u for u in z)
     return component["offsets"] - 0.5 * (ops.sum(square, axis=-1) if many else square), pulls
+
+
+def _kept(u, factor):
+    """`u`, also where XLA would multiply its two equal factors first, and their square is no float."""
+    if tf.is_tensor(factor):
+        return u
+    with np.errstate(over="ignore", under="ignore"):
+        square = np.square(factor)
+    if np.all(np.isfinite(square) & (square >= np.finfo(square.dtype).tiny)):
+        return u
+    return ops.where(ops.isnan(u), 0.0 * u, u)
 
 
 def _solve(tril, steps):

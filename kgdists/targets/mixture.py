@@ -173,6 +173,16 @@ class Mixture:
             f"subtract the offset. Received: {received} at mean {means[k, i]:g} and deviation {spreads[k, i]:g}"
         )
 
+    def check_holds_scores(self, dtype, name):
+        """Raise unless a float dtype can hold the scores of draws, which are as large as deviations are small."""
+        info, spreads = np.finfo("float32" if dtype == "bfloat16" else dtype), self._spreads[np.isfinite(self.logits)]
+        largest, usual = FARTHEST / float(spreads.min()), 1.0 / float(self._stds[np.isfinite(self.logits)].max())
+        if largest > float(info.max) or usual < float(info.tiny):
+            raise ValueError(
+                f"{name} must hold the scores of draws: give a wider dtype, or scale the target. "
+                f"Received: {dtype}, scores of some {largest if largest > float(info.max) else usual:.2g}"
+            )
+
     def _rows(self, seed, stream, start, num_rows):
         bits = procedural.procedural_bits(seed, stream, start, num_rows, 1 + self.dim)
         component = procedural.choice_of_bits(bits[:, 0], self._thresholds)
@@ -239,8 +249,8 @@ def _score(params, x):
 
 
 def _log_softmax(logits):
-    peak = logits.max()
-    return logits - (peak + np.log(np.sum(np.exp(logits - peak))))
+    shifted = logits - logits.max()
+    return shifted - np.log(np.sum(np.exp(shifted)))
 
 
 def _is_number(x):

@@ -266,6 +266,31 @@ def test_an_environment_that_exists_once_trains_is_evaluated_and_trains_on(name,
     assert not Licence.is_taken
 
 
+@pytest.mark.parametrize("make", ["ppo", "es", "envs"])
+def test_environments_are_closed_where_one_of_them_cannot_be_made(make, licence):
+    makers = {
+        "ppo": lambda: PPO(Licence, num_envs=2),
+        "es": lambda: ES(Licence, popsize=4),
+        "envs": lambda: make_envs(Licence, 3, "sync"),
+    }
+    with pytest.raises(RuntimeError, match="the licence is taken"):
+        makers[make]()
+    assert not Licence.is_taken
+
+
+@eager
+def test_a_search_in_an_environment_that_exists_once(licence, tmp_path):
+    agent = ES(Licence, searcher="snes", popsize=4, num_envs=1, hidden_units=(4,), seed=0)
+    agent.learn(8, [kg.agents.Checkpoints(agent, tmp_path / "run")])
+    assert len(agent.evaluate(3).returns) == 3
+    Licence.is_taken = False
+    loaded = ES.load(tmp_path / "run", Licence)
+    assert loaded.config.num_envs == 1 and loaded.steps == agent.steps
+    loaded.learn(8)
+    with pytest.raises(ValueError, match="`num_envs` must be that of the vector environment, or None"):
+        ES(make_envs(Noise, 2), num_envs=3)
+
+
 @eager
 @pytest.mark.parametrize("given", ["a function", *exhaustive("a vector environment", "reinforce")])
 def test_an_environment_that_exists_once_is_lent_to_the_evaluations_of_a_callback(given, licence, tmp_path):

@@ -139,7 +139,7 @@ class Fuzzed(gymnasium.Env):
 @st.composite
 def environments(draw):
     """What makes a `Fuzzed`, most of them without a fault."""
-    has_fault = draw(st.sampled_from([False] * 6 + [True]))
+    has_fault = draw(st.sampled_from([False] * 12 + [True]))
     fault, reset = None, None
     if has_fault:
         fault = draw(st.sampled_from(FAULTS))
@@ -151,8 +151,8 @@ def environments(draw):
         draw(st.sampled_from(REWARDS)),
         draw(st.sampled_from([1, 2, 2, 3, 5, 7, 20, 40])),
         draw(st.sampled_from(["terminated", "truncated", "both"])),
-        draw(st.sampled_from([False] * 6 + [True])),
-        draw(st.sampled_from([True] * 8 + [False])),
+        draw(st.sampled_from([False] * 14 + [True])),
+        draw(st.sampled_from([True] * 14 + [False])),
         fault,
         reset,
     ]

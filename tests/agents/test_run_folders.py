@@ -7,14 +7,18 @@ import sys
 import textwrap
 import warnings
 
+import gymnasium
 import keras
 import numpy as np
 import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import kgdists as kg
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, Checkpoints, checkpoint
 from kgdists.agents.files import RunWarning
+from kgdists.cli.train import _new_folder
 from tests.agents.helpers import Bandit, Noise, saved_run, small, weights
+from tests.marks import exhaustive
 
 TINY = {"num_envs": 2, "hidden_units": (4,), "seed": 0}
 
@@ -274,3 +278,57 @@ def test_a_model_that_could_not_be_read_again_is_refused_before_it_is_trained(tm
         agent.save(tmp_path / "run")
     assert agent.steps == 0 and not (tmp_path / "run").exists()
     agent.learn(16)  # where it is not saved it may have any
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "log.csv"])
+def test_another_run_is_refused_before_any_callback_changes_its_files(tmp_path, name):
+    def callbacks(agent):
+        return [
+            keras.callbacks.CSVLogger(tmp_path / "run" / name),
+            kg.agents.EvaluateAndKeepBest(Bandit, tmp_path / "run" / "best.keras", episodes=2),
+            Checkpoints(agent, tmp_path / "run"),
+        ]
+
+    (tmp_path / "run").mkdir()
+    first, second = small(Bandit), small(Bandit, seed=1)
+    first.learn(16, callbacks(first))
+    before = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
+    with pytest.raises(ValueError, match="A run folder belongs to one run"):
+        second.learn(16, callbacks(second))
+    assert {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize("left", ["policy.keras", "config.json", "notes.txt", None])
+def test_a_run_without_its_checkpoints_is_not_trained_over(tmp_path, monkeypatch, left):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "CartPole-v1-ppo-seed0-1"
+    folder.mkdir(parents=True)
+    if left is not None:
+        (folder / left).write_text("mine")
+    made = _new_folder(None, "CartPole-v1-ppo-seed0")
+    assert made.name == "CartPole-v1-ppo-seed0-2" and [x.name for x in made.iterdir()] == ["checkpoints"]
+    assert [x.name for x in folder.iterdir()] == ([] if left is None else [left])
+
+
+@pytest.mark.parametrize("env", ["a function", *exhaustive("a vector environment")])
+def test_a_run_of_an_id_goes_on_with_an_environment_of_ones_own(tmp_path, env):
+    agent, run = small("CartPole-v1"), tmp_path / "run"
+    checkpoint.write_config(run, checkpoint.identity(agent) | {"total_steps": 64, "threads": 1})
+    agent.learn(16, [Checkpoints(agent, run)])
+    own = {
+        "a function": lambda: gymnasium.make("CartPole-v1"),
+        "a vector environment": SyncVectorEnv(
+            [lambda: gymnasium.make("CartPole-v1")] * 3, autoreset_mode=AutoresetMode.SAME_STEP
+        ),
+    }[env]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RunWarning)
+        agent = kg.agents.PPO.load(run, own)
+        agent.learn(16, [Checkpoints(agent, run)])
+        config = checkpoint.read_config(run)
+        assert config["env"] == "CartPole-v1" and config["total_steps"] == 64
+        again = kg.agents.PPO.load(run)
+    assert again.env == "CartPole-v1" and again.steps == agent.steps
+    (run / "checkpoints" / f"{agent.steps}.zip").write_bytes(b"")
+    with pytest.warns(RunWarning, match="Going on from 16.zip"):
+        assert kg.agents.PPO.load(run).steps == 16

@@ -17,7 +17,7 @@ from keras.optimizers.schedules import (
 
 import kgdists as kg
 from kgdists.agents.files import RunWarning
-from kgdists.agents.schedules import Moved, stretch
+from kgdists.agents.schedules import Moved, gradient_steps, stretch, stretched
 from tests.agents.helpers import Bandit, Noise, small, weights
 from tests.cli.helpers import assert_one_line, kgdists
 from tests.marks import exhaustive
@@ -202,3 +202,33 @@ def test_a_finished_run_goes_on_to_more_steps(tmp_path, capsys):
     assert capsys.readouterr().out == f"{run} is finished, after 64 steps\n"
     for steps, message in ((32, "at least the 64 that are taken"), (0, "at least 1"), (-5, "at least 1")):
         assert_one_line(capsys, kgdists("resume", run, "--steps", steps), f"`--steps` must be {message}")
+
+
+@pytest.mark.few(1)
+@pytest.mark.parametrize("name", ["ppo", "a2c", "sac"])
+@pytest.mark.parametrize("steps", [10, 17, 50])
+def test_a_schedule_is_stretched_to_the_steps_that_are_taken(name, steps):
+    agent = made(name, learning_rate=PolynomialDecay(0.01, 2, 0.0))
+    agent.learn(48)
+    planned = 48 + -(-steps // 16) * 16
+    with pytest.warns(RunWarning, match=f"stretched to {planned} steps"):
+        agent.learn(steps)
+    assert agent.steps == planned
+    taken = int(agent.optimizer.iterations), gradient_steps(agent.config, 48)
+    assert taken[0] == gradient_steps(agent.config, planned)
+    assert agent.config.learning_rate.factor == pytest.approx(taken[0] / taken[1])
+
+
+@pytest.mark.parametrize(("steps", "total"), [(20, 48), (48, 20), (33, 320)])
+@pytest.mark.parametrize("name", ["ppo", *exhaustive("a2c", "sac")])
+def test_a_run_that_is_planned_for_other_steps_learns_to_its_end(tmp_path, name, steps, total):
+    config = made(name).config
+    ratio = stretched(config, steps, total)
+    old, new = gradient_steps(config, steps), gradient_steps(config, total)
+    moved = Moved(PolynomialDecay(0.01, old, 0.0), factor=ratio)
+    assert float(moved(new)) < 1e-7 < float(moved(new - 1))
+
+
+def test_the_steps_of_whole_episodes_are_planned_by_their_number():
+    assert gradient_steps(kg.agents.REINFORCEConfig(), 100) is None
+    assert stretched(kg.agents.REINFORCEConfig(), 100, 250) == 2.5

@@ -373,3 +373,15 @@ def test_what_cannot_be_drawn_from_says_so():
         divergences.kl_divergence(lambda x: x, p)
     with pytest.raises(TypeError, match="A density must have .* Received: float"):
         divergences.kl_divergence(p, 1.0)
+
+
+@pytest.mark.parametrize("count", [np.int64(100), np.uint8(100), np.array(100)[()]])
+def test_a_number_of_samples_may_be_numpys(count):
+    dist = kg.NormalDist([0.3], [0.1])
+    np.testing.assert_array_equal(kg.divergences.entropy(dist, count, 0)[0], kg.divergences.entropy(dist, 100, 0)[0])
+
+
+@pytest.mark.parametrize("count", [True, 0, 1.5, 100.0, "100", None, np.array([100])])
+def test_what_is_no_number_of_samples_is_one_line(count):
+    with pytest.raises(ValueError, match="`num_samples` must be an int >= 1. Received: num_samples="):
+        kg.divergences.entropy(kg.NormalDist([0.3], [0.1]), count, 0)

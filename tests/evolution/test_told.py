@@ -653,3 +653,91 @@ def test_values_have_their_name_of_old():
     for bad in ({}, {"x": x, "value": x}):
         with pytest.raises(ValueError, match="One of `x` and `value`"):
             relaxed.log_prob(**bad)
+
+
+# What is no argument
+
+
+def quadratic(x):
+    return tf.reduce_sum(x * x, axis=-1)
+
+
+PLAIN = {"objective_sense": "min", "solution_length": 3, "popsize": 10, "stdev_init": 1.0}
+WRONG = {
+    "a center beyond the dtype": (SNES, {"center_init": 1e39}, "`center_init` must be finite in `dtype`"),
+    "a deviation beyond the dtype": (SNES, {"stdev_init": 1e39}, "`stdev_init` or `radius_init` finite"),
+    "a flag in words": (SNES, {"double_popsize": "no"}, "`double_popsize` must be a bool"),
+    "a flag as a number": (PGPE, {"double_popsize": 1}, "`double_popsize` must be a bool"),
+    "a track in words": (CEM, {"track": "x", "parenthood_ratio": 0.5}, "`track` must be a bool"),
+    "a tolerance that is a bool": (SNES, {"tol_stdev": True}, "`tol_stdev` must be a number >= 0"),
+    "a tolerance that is NaN": (SNES, {"tol_stdev": math.nan}, "`tol_stdev` must be a number >= 0"),
+    "rates that sum above 1": (CMAES, {"c_1": 0.9, "c_mu": 0.9}, "`c_1` and `c_mu` must sum to at most 1"),
+    "a half dtype": (SNES, {"dtype": tf.float16}, "`dtype` must be 'float32' or 'float64'"),
+    "a seed of 64 bits": (XNES, {"seed": 2**63}, "An int `seed` must be from -2.* Received: seed=9223372036854775808"),
+}
+
+
+@pytest.mark.parametrize(("cls", "options", "rule"), WRONG.values(), ids=WRONG)
+def test_a_wrong_option_of_a_search_is_one_line(cls, options, rule):
+    with pytest.raises(ValueError, match=rule) as error:
+        cls(quadratic, **PLAIN | options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_dtype_may_be_tensorflows():
+    assert SNES(quadratic, **PLAIN, dtype=tf.float64).init().distribution.mu.dtype == tf.float64
+
+
+@pytest.mark.parametrize("method", ["to_local_coordinates", "to_global_coordinates"])
+@pytest.mark.parametrize(
+    ("x", "rule"),
+    [
+        (np.ones((3, 1)), r"must have shape \[B..., N, D\], D = 2. Received: shape \(3, 1\)"),
+        (np.ones((3, 3)), r"must have shape .* Received: shape \(3, 3\)"),
+        (np.ones(2), r"must have shape .* Received: shape \(2,\)"),
+        (1.0, r"must have shape .* Received: shape \(\)"),
+        ([[np.nan, 1.0]], r"must be finite. Received: nan at index \[0, 0\]"),
+        ("a", "must be tensors of numbers. Received: 'a'"),
+        ([["a", "b"]], "must be tensors of numbers"),
+        (None, "must be tensors of numbers"),
+    ],
+    ids=str,
+)
+def test_coordinates_of_another_shape_are_one_line(method, x, rule):
+    dist = ExpGaussian({"mu": np.zeros(2), "sigma": np.eye(2)})
+    with pytest.raises(ValueError, match=rule):
+        getattr(dist, method)(x)
+
+
+def test_coordinates_there_and_back():
+    dist = ExpGaussian({"mu": np.array([1.0, -2.0]), "sigma": np.array([[2.0, 0.0], [1.0, 0.5]])})
+    x = np.random.default_rng(0).normal(size=(2, 5, 2))
+    np.testing.assert_allclose(dist.to_global_coordinates(dist.to_local_coordinates(x)), x, rtol=1e-12)
+    np.testing.assert_allclose(dist.to_local_coordinates(x), (x - [1.0, -2.0]) @ np.linalg.inv(dist.sigma).T)
+
+
+def test_a_parameter_of_ones_own_class_that_is_none_is_one_line():
+    class Uniform(SearchDistribution):
+        MANDATORY_PARAMETERS = {"low", "high"}
+
+        def _from_noise(self, z):
+            return self.low + z
+
+    with pytest.raises(ValueError, match="The parameters 'low' must have values. Received: None"):
+        Uniform({"low": None, "high": [1.0]})
+    with pytest.raises(ValueError, match="The parameters 'mu', 'sigma' must have values"):
+        ExpGaussian({"mu": None, "sigma": None})
+
+
+def test_two_names_of_one_argument_are_not_both_given():
+    np.testing.assert_array_equal(rank([1.0, 2.0], "centered"), rank([1.0, 2.0], ranking_method="centered"))
+    with pytest.raises(ValueError, match="two names of one argument"):
+        rank([1.0, 2.0], "centered", True, ranking_method="nes")
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "cuda", 3, b"CPU:0", "gpu zero"])
+def test_a_device_that_tensorflow_does_not_know_is_one_line(device):
+    dist = ExpGaussian({"mu": [0.0], "sigma": [[1.0]]})
+    with pytest.raises(ValueError, match="`device` must be as TensorFlow's, 'CPU:0' or 'GPU:0'. Received: device="):
+        dist.to(device)
+    assert dist.to("CPU:0").mu.device.endswith("CPU:0") and dist.to("/cpu:0").mu.device.endswith("CPU:0")

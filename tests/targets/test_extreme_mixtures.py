@@ -235,3 +235,35 @@ def test_a_stream_of_any_float_dtype(dtype):
     tolerance = {"bfloat16": 0.2, "float16": 0.02}.get(name, 1e-5)
     np.testing.assert_allclose(tf.cast(batch["samples"], "float64"), GMM40.get_samples(4), atol=tolerance)
     np.testing.assert_allclose(tf.cast(batch["log_probs"], "float64"), GMM40.get_log_probs(4), atol=tolerance)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8, -1e8, 1e16, 1e30, -1e30])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_offset_of_all_logits_changes_nothing(offset, dtype):
+    means, stds = np.array([[0.0], [1.0]], dtype), np.ones((2, 1), dtype)
+    target = DiagonalGaussianMixture(means, stds, np.full(2, offset, dtype))
+    np.testing.assert_allclose(target.weights, [0.5, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(target.log_weights, -np.log([2.0, 2.0]), rtol=1e-6)
+    np.testing.assert_allclose(target.log_prob(np.array([[0.3]])), -1.0589468, rtol=1e-6)
+
+
+@pytest.mark.parametrize("std", [1e-299, 1e-200, 1e-160, 1e-150, 1.0, 1e150, 1e160, 1e200, 1e299])
+@pytest.mark.parametrize("as_input", [np.asarray, tf.constant], ids=["array", "tensor"])
+def test_the_score_of_every_deviation_is_right(std, as_input):
+    target = DiagonalGaussianMixture(np.zeros((1, 2)), np.array([[std, 1.0]]), np.zeros(1))
+    x = as_input(np.array([[std, 2.0], [-2.0 * std, 0.0]]))
+    scores = target.score(x), target.log_prob_and_score(x)[1]
+    for score in scores:
+        np.testing.assert_allclose(np.asarray(score) * [std, 1.0], [[-1.0, -2.0], [2.0, 0.0]], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("std", "dtype"), [(1e-6, "float16"), (1e-39, "float32"), (1e-39, "bfloat16"), (1e39, "float32"), (1e5, "float16")]
+)
+def test_scores_that_a_dtype_cannot_hold_are_one_line(std, dtype):
+    target = DiagonalGaussianMixture(np.zeros((1, 1)), np.full((1, 1), std), np.zeros(1))
+    dataset = target.load_dataset("train", 8, include_samples=False, include_scores=True)
+    with pytest.raises(ValueError, match=f"`dtype` must hold the scores of draws: .* Received: {dtype}"):
+        dataset.as_tf_dataset(4, dtype=dtype)
+    scores = next(iter(dataset.as_tf_dataset(8, dtype="float64")))["scores"].numpy() * std
+    assert np.isfinite(scores).all() and 0.2 < np.abs(scores).max() < 9.0
