@@ -18,19 +18,28 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "docs" / "results" / "test_run.json"
 PARTS = {"quick": "not exhaustive", "exhaustive": "exhaustive"}
+COUNTS = ("tests", "failures", "errors", "skipped")
 
 
-def run(marker):
-    """Run the tests that a marker expression picks, and return their counts and their time."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-n", "auto", "-m", marker, f"--junitxml={report}"]
-        began = time.monotonic()
-        subprocess.run(command, cwd=ROOT, check=False)
-        seconds = time.monotonic() - began
-        (suite,) = ElementTree.parse(report).getroot()
-    counts = {name: int(suite.get(name)) for name in ("tests", "failures", "errors", "skipped")}
-    return counts | {"minutes": round(seconds / 60, 1)}
+def pieces(part):
+    """What is run by processes of its own: programs that XLA has compiled stay in the memory of a process."""
+    tests = sorted(path for path in (ROOT / "tests").iterdir() if path.name.startswith("test_") or path.is_dir())
+    files = [path for path in tests if path.is_file()]
+    folders = [path for path in tests if path.is_dir() and any(path.rglob("test_*.py")) and path.name != "benchmarks"]
+    return [[]] if part == "quick" else [*([folder] for folder in folders), files, [ROOT / "kgdists"]]
+
+
+def run(part):
+    """Run the tests of a part, and return their counts and their time."""
+    total, began = dict.fromkeys(COUNTS, 0), time.monotonic()
+    for paths in pieces(part):
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.xml"
+            command = [sys.executable, "-m", "pytest", "-n", "auto", "-m", PARTS[part], f"--junitxml={report}", *paths]
+            subprocess.run(command, cwd=ROOT, check=False)
+            (suite,) = ElementTree.parse(report).getroot()
+        total = {name: total[name] + int(suite.get(name)) for name in COUNTS}
+    return total | {"minutes": round((time.monotonic() - began) / 60, 1)}
 
 
 def main():
@@ -42,7 +51,7 @@ def main():
         **{package: version(package) for package in ("tensorflow", "keras", "numpy", "gymnasium")},
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
-    record |= {part: run(marker) for part, marker in PARTS.items()}
+    record |= {part: run(part) for part in PARTS}
     RECORD.write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record, indent=2))
     return any(record[part][name] for part in PARTS for name in ("failures", "errors"))
