@@ -32,15 +32,14 @@ class CallbackList(keras.callbacks.CallbackList):
     def training(self):
         """Call `on_train_begin` and, of all callbacks that have begun, `on_train_end`, whatever is raised.
 
-        Callbacks that have a method `check` may raise in it before any of them begins.
-
         As in Keras, these get the logs of the last epoch, but None where an error has ended the training. Those that
-        have `ends_last` come last, since the others may take long to end.
+        have `ends_last` come last, since the others may take long to end. Callbacks that have a method
+        `check_training` may raise in it before any of them begins.
         """
         begun, logs = [], None
         for callback in self.callbacks:  # before any of them changes a file
-            if hasattr(callback, "check"):
-                callback.check()
+            if hasattr(callback, "check_training"):
+                callback.check_training()
         self._on_begin()
         try:
             for callback in self.callbacks:

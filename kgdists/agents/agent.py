@@ -243,7 +243,6 @@ class Agent:
         """
         act = self._decide[bool(deterministic)]
         max_steps = step_limit(self.envs, max_steps, max(self.rollouts.recent_lengths, default=0))
-        seed = stream(seed, "evaluation")
         if self.env is self.envs or records_episodes(self.envs):
             return evaluate(self.lend(), act, episodes, seed, max_steps)
         num_envs = min(episodes, 100) if isinstance(episodes, int) and episodes > 0 else 1

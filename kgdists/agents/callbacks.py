@@ -204,7 +204,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         self.deterministic, self.seed = deterministic, seed
         self.best_return, self.best_steps, self.evaluations = None, None, []
 
-    def check(self):
+    def check_training(self):
         """Raise, before the training, if the policy could not be saved."""
         loadable.check_model("policy", self.model)
 

@@ -48,7 +48,7 @@ class Checkpoints(keras.callbacks.Callback):
             raise ValueError(f"`every_seconds` must be a number >= 0. Received: every_seconds={every_seconds!r}")
         self.agent, self.path, self.every_seconds, self.overwrite = agent, path, every_seconds, overwrite
 
-    def check(self):
+    def check_training(self):
         """Raise, before the training, if the agent could not be saved."""
         replicas = getattr(self.agent, "replicas", None)
         if replicas is None or replicas.is_chief:  # which alone writes

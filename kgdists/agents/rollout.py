@@ -9,6 +9,7 @@ from keras import tree
 
 from kgdists.agents import episode_record
 from kgdists.agents.files import RunWarning
+from kgdists.agents.streams import stream
 from kgdists.checked_vector_env import check_observations, check_reset, check_step, final_observation
 from kgdists.evaluation import Evaluation, step_limit
 from kgdists.spaces import decode_action
@@ -262,6 +263,7 @@ def evaluate(envs, act, episodes, seed=None, max_steps=None):
         As for `Rollouts.collect`.
     episodes : int, >= 1
     seed : None or int, >= 0
+        Of the environments: episodes that no training with this seed, nor an evaluation with another, starts with.
     max_steps : None or int, >= 1
         Steps after which an episode is cut off and counted as `cut`; see `step_limit`. An environment whose episode
         was cut off waits until the others have played theirs, and all start anew.
@@ -274,6 +276,7 @@ def evaluate(envs, act, episodes, seed=None, max_steps=None):
         raise ValueError(f"`episodes` must be an int >= 1. Received: episodes={episodes!r}")
     if seed is not None and (not isinstance(seed, int) or seed < 0):
         raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+    seed = stream(seed, "evaluation")
     num_envs, space, max_steps = envs.num_envs, envs.single_action_space, step_limit(envs, max_steps)
     is_checked = envs.metadata.get("is_checked")
     left = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)

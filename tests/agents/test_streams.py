@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box
 
-from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC
+from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, EvaluateAndKeepBest, evaluate, make_envs
 from kgdists.agents.streams import stream
-from tests.agents.helpers import Bandit, Noise
+from tests.agents.helpers import Bandit, Noise, small
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 PURPOSES = ("actions", "updates", "environments", "evaluation", "policy", "value", "values", "head", "critic")
@@ -86,6 +86,19 @@ def test_trainings_and_evaluations_of_neighbouring_seeds_start_from_other_episod
         found += [starts_of(lambda agent=agent, seed=seed: agent.evaluate(20, seed=seed))]
     for one, other in itertools.combinations(found, 2):
         assert not one & other
+
+
+def test_evaluations_of_neighbouring_seeds_share_no_episodes(tmp_path):
+    envs, agent = make_envs(Starts, 4), small(Starts, num_envs=1, batch_size=8)
+
+    def kept(seed):
+        agent.learn(8, [EvaluateAndKeepBest(Starts, tmp_path / "best.keras", episodes=4, seed=seed)])
+
+    found = [starts_of(lambda seed=seed: evaluate(envs, lambda x: np.zeros(len(x), int), 4, seed)) for seed in (0, 1)]
+    starts_of(lambda: agent.learn(8))
+    found += [starts_of(lambda seed=seed: kept(seed)) for seed in (0, 1)]
+    assert min(map(len, found)) >= 4
+    assert not found[0] & found[1] and not found[2] & found[3]
 
 
 @pytest.mark.exhaustive
