@@ -233,7 +233,7 @@ def load(cls, path, env=None, **options):
 def _load(cls, file, env, run, options):
     """Read a checkpoint, of the run whose config is given; the agent is made with the options."""
     header, models, arrays = _read(cls, file)
-    if run is not None and not _is_same_run(header, run):
+    if run is not None and not (_is_same_run(header, run) and (run["env"] or not header["env"])):
         raise damaged(file, "it is the checkpoint of another run")
     if run is not None and header["steps"] != int(file.stem):
         raise damaged(file, f"it was written after {header['steps']} steps")

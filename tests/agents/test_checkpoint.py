@@ -6,7 +6,6 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from keras.optimizers.schedules import PolynomialDecay
@@ -82,9 +81,7 @@ def test_what_is_loaded_is_the_same_to_the_last_bit(trained):
 
 
 @pytest.mark.parametrize("seed", [0, *exhaustive(None)])
-@pytest.mark.parametrize("is_compiled", [False, *exhaustive(True)])
-def test_training_that_goes_on_ends_where_an_uninterrupted_one_does(tmp_path, eagerly, seed, is_compiled):
-    tf.config.run_functions_eagerly(not is_compiled)
+def test_training_that_goes_on_ends_where_an_uninterrupted_one_does(tmp_path, seed):
     agent = small(Walk, **OPTIONS, seed=seed)
     agent.learn(16)
     agent.save(tmp_path / "first")

@@ -66,6 +66,7 @@ WRONG = {
 }
 
 
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.parametrize("make", WRONG.values(), ids=WRONG)
 def test_what_is_no_rollout_is_one_line(name, make):
@@ -87,6 +88,6 @@ def test_experience_of_which_nothing_is_wanted_is_one_line():
     np.testing.assert_array_equal(weights(agent), before)
 
 
-@pytest.mark.parametrize("t", [1, 5, 20])
+@pytest.mark.parametrize("t", [1, *exhaustive(5, 20)])
 def test_a2c_takes_a_rollout_of_any_length(t):
     assert np.isfinite([*AGENTS["a2c"](normalize_rewards=True).update(**rollout("a2c", t=t)).values()]).all()

@@ -237,6 +237,7 @@ def test_a_stream_of_any_float_dtype(dtype):
     np.testing.assert_allclose(tf.cast(batch["log_probs"], "float64"), GMM40.get_log_probs(4), atol=tolerance)
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("offset", [0.0, 1e8, -1e8, 1e16, 1e30, -1e30])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_an_offset_of_all_logits_changes_nothing(offset, dtype):
@@ -247,6 +248,7 @@ def test_an_offset_of_all_logits_changes_nothing(offset, dtype):
     np.testing.assert_allclose(target.log_prob(np.array([[0.3]])), -1.0589468, rtol=1e-6)
 
 
+@pytest.mark.few(4)
 @pytest.mark.parametrize("std", [1e-299, 1e-200, 1e-160, 1e-150, 1.0, 1e150, 1e160, 1e200, 1e299])
 @pytest.mark.parametrize("as_input", [np.asarray, tf.constant], ids=["array", "tensor"])
 def test_the_score_of_every_deviation_is_right(std, as_input):
@@ -257,6 +259,7 @@ def test_the_score_of_every_deviation_is_right(std, as_input):
         np.testing.assert_allclose(np.asarray(score) * [std, 1.0], [[-1.0, -2.0], [2.0, 0.0]], rtol=1e-12)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("std", "dtype"), [(1e-6, "float16"), (1e-39, "float32"), (1e-39, "bfloat16"), (1e39, "float32"), (1e5, "float16")]
 )
