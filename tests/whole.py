@@ -1,6 +1,6 @@
 """Run all tests, the exhaustive ones too, and write down how the run went.
 
-python -m tests.whole
+python -m tests.whole [quick | exhaustive]
 """
 
 import datetime
@@ -42,20 +42,26 @@ def run(part):
     return total | {"minutes": round((time.monotonic() - began) / 60, 1)}
 
 
-def main():
+def circumstances():
+    """Of what, and with what, the tests are run."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
-    record = {
+    return {
         "commit": commit.stdout.strip(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "python": platform.python_version(),
         **{package: version(package) for package in ("tensorflow", "keras", "numpy", "gymnasium")},
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
-    record |= {part: run(part) for part in PARTS}
-    RECORD.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def main(parts):
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    for part in parts or PARTS:
+        record[part] = circumstances() | run(part)
+        RECORD.write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record, indent=2))
-    return any(record[part][name] for part in PARTS for name in ("failures", "errors"))
+    return any(record[part][name] for part in parts or PARTS for name in ("failures", "errors"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
