@@ -56,6 +56,7 @@ class Checkpoints(keras.callbacks.Callback):
             checkpoint.check_own(self.agent, self.path, self.overwrite)
 
     def on_train_begin(self, logs=None):
+        self.check_training()
         self._saved = self.agent.steps if self.agent.checkpoint else None
         self._due = time.monotonic() + self.every_seconds
 
