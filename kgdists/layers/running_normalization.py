@@ -1,5 +1,7 @@
 """Layer: normalise observations by statistics gathered while an agent trains."""
 
+import itertools
+
 import keras
 import numpy as np
 from keras import ops
@@ -86,25 +88,30 @@ def check_places(model, example, inputs=lambda example: example):
     inputs : callable
         Such an example -> what the model takes.
     """
-    like = example["observation"] if isinstance(example, dict) else example
-    # Integers of both signs: half precision holds them, and no layer leaves them as they are by chance.
-    drawn = np.random.default_rng(0).integers(-100, 101, like.shape).astype("float32")
-    example = example | {"observation": drawn} if isinstance(example, dict) else drawn
-    for layer in running_normalizations(model):
-        given = []
+    is_masked = isinstance(example, dict)
+    like = example["observation"] if is_masked else example
+    # Integers, each of both signs: half precision holds them, and no layer leaves them as they are by chance.
+    drawn = np.random.default_rng(0).integers(1, 101, like.shape).astype("float32")
+    for layer, x in itertools.product(running_normalizations(model), (drawn, -drawn)):
+        _check_place(layer, x, lambda x: model(inputs(example | {"observation": x} if is_masked else x)))
 
-        def call(x, given=given, call=layer.call):
-            given.append(ops.convert_to_numpy(x))
-            return call(x)
 
-        object.__setattr__(layer, "call", call)
-        try:
-            model(inputs(example))
-        finally:
-            object.__delattr__(layer, "call")
-        if not all(x.size == drawn.size and (x.ravel() == drawn.ravel()).all() for x in given):
-            raise ValueError(
-                "RunningNormalization keeps statistics of observations: it must come first, or after layers that only "
-                f"reshape. Put LayerNormalization where others come before. Received: {layer.name}, whose inputs have "
-                f"shape {given[0].shape}"
-            )
+def _check_place(layer, x, run):
+    """Raise unless a layer is given an observation as it is, in the model that is run with it."""
+    given, call = [], layer.call
+
+    def noted(inputs):
+        given.append(ops.convert_to_numpy(inputs))
+        return call(inputs)
+
+    object.__setattr__(layer, "call", noted)
+    try:
+        run(x)
+    finally:
+        object.__delattr__(layer, "call")
+    if not all(found.size == x.size and (found.ravel() == x.ravel()).all() for found in given):
+        raise ValueError(
+            "RunningNormalization keeps statistics of observations: it must come first, or after layers that only "
+            f"reshape. Put LayerNormalization where others come before. Received: {layer.name}, whose inputs have "
+            f"shape {given[0].shape}"
+        )
