@@ -170,7 +170,8 @@ def test_statistics_are_kept_at_any_depth(cls):
     agent = made(cls, network(layers.Reshape((2, 1)), layers.Flatten(), Inside(), width=3))
     agent.learn(16)
     (layer,) = agent.normalizations
-    assert layer.count == agent.steps and np.any(layer.mean)
+    # Steps behind the last episodes are taken, but nothing is learned from them.
+    assert (0 < layer.count < agent.steps if cls is REINFORCE else layer.count == agent.steps) and np.any(layer.mean)
 
 
 @pytest.mark.few(2)
