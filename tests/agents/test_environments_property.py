@@ -232,7 +232,7 @@ def outcomes(count, folder):
         ):
             name = "ppo"
         says, ending = verdict(make), "trained, evaluated, resumed"
-        with at_most(120), tempfile.TemporaryDirectory(dir=folder) as run:
+        with at_most(600), tempfile.TemporaryDirectory(dir=folder) as run:
             try:
                 live(make, name, run)
             except WrongReturnError as error:
