@@ -121,7 +121,7 @@ def test_a_worker_takes_its_part_of_the_steps(env):
     keys = agent._keys(np.arange(8))
     whole = agent.rollouts.collect(Acting(agent._act, keys))
     worker = worker_of(agent, slice(1, 3))
-    worker.restore(ray_rollouts._part_of({}, slice(1, 3)), 1)
+    worker.restore(ray_rollouts._part_of({}, slice(1, 3)), agent._seed_of_environments() + 1)
     weights = [np.asarray(variable.value) for variable in agent.policy.variables]
     part, observations, arrays, messages = worker.collect(weights, keys)
     for x, y in zip(tree.flatten(whole), tree.flatten(part), strict=True):
