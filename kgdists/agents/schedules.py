@@ -74,8 +74,8 @@ def stretched(config, before, total_steps):
     return gradient_steps(config, total_steps) / planned if planned else total_steps / before
 
 
-def stretch(agent, factor):
-    """Let an agent's schedules take `factor` times as long.
+def stretch(agent, factor, **factors):
+    """Let an agent's schedules take `factor` times as long, or as `factors` have it by their names.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def stretch(agent, factor):
     for name, x in _scheduled(agent.config).items():
         old = x if isinstance(x, Moved) else Moved(x)
         # What lies behind is stretched too: a decay goes on from where the longer one would be.
-        moved[name] = Moved(old.schedule, old.start, old.factor * factor)
+        moved[name] = Moved(old.schedule, old.start, old.factor * factors.get(name, factor))
     if moved:
         _replace(agent, moved)
     return {name: float(x(int(agent.optimizer.iterations))) for name, x in moved.items()}
@@ -103,16 +103,34 @@ def go_on(agent, total_steps):
     else:
         ahead = steps * total_steps / agent.steps
     middle = int(steps + 0.5 * ahead)
-    ended = [name for name, x in _scheduled(agent.config).items() if abs(float(x(middle))) < 1e-12]
+    ended = {name: x for name, x in _scheduled(agent.config).items() if _is_over(x, middle)}
     if not ended:
         return
-    values = stretch(agent, 1.0 + ahead / steps)
+    # They may have ended long before, and are to end with the last of the steps that are ahead.
+    starts = {name: getattr(x, "start", 0) for name, x in ended.items()}
+    factors = {
+        name: (steps + ahead - starts[name]) / max(1, _end(x, steps) - starts[name]) for name, x in ended.items()
+    }
+    values = stretch(agent, 1.0 + ahead / steps, **factors)
     values = ", ".join(f"`{name}` from {x:.3g}" for name, x in values.items())
     warnings.warn(
         f"Schedules at whose end nothing is learned are stretched to {agent.steps + total_steps} steps: {values}",
         RunWarning,
         stacklevel=3,
     )
+
+
+def _is_over(schedule, step):
+    return abs(float(schedule(step))) < 1e-12
+
+
+def _end(schedule, last):
+    """The step at which a schedule that is over at step `last` has come to its end, by bisection."""
+    first = getattr(schedule, "start", 0)
+    while last - first > 1:
+        middle = (first + last) // 2
+        first, last = (first, middle) if _is_over(schedule, middle) else (middle, last)
+    return last
 
 
 def set_learning_rate(agent, learning_rate):

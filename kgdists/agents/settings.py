@@ -63,6 +63,8 @@ def check_training(config):
         lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
     )
     check_schedule(config, "learning_rate")
+    if isinstance(config.learning_rate, int):  # which Keras' optimizers refuse
+        object.__setattr__(config, "learning_rate", float(config.learning_rate))
 
 
 def check_schedule(config, name):

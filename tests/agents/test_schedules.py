@@ -200,7 +200,7 @@ def test_a_finished_run_goes_on_to_more_steps(tmp_path, capsys):
     assert float(agent.optimizer.learning_rate) == pytest.approx(0.0, abs=1e-8)
     assert kgdists("resume", run) == 0
     assert capsys.readouterr().out == f"{run} is finished, after 64 steps\n"
-    for steps, message in ((32, "at least the 64 that are taken"), (0, "at least 1"), (-5, "at least 1")):
+    for steps, message in ((32, "at least the 64 that are taken"), (0, "from 1 to"), (-5, "from 1 to")):
         assert_one_line(capsys, kgdists("resume", run, "--steps", steps), f"`--steps` must be {message}")
 
 
@@ -214,9 +214,21 @@ def test_a_schedule_is_stretched_to_the_steps_that_are_taken(name, steps):
     with pytest.warns(RunWarning, match=f"stretched to {planned} steps"):
         agent.learn(steps)
     assert agent.steps == planned
-    taken = int(agent.optimizer.iterations), gradient_steps(agent.config, 48)
-    assert taken[0] == gradient_steps(agent.config, planned)
-    assert agent.config.learning_rate.factor == pytest.approx(taken[0] / taken[1])
+    taken, rate = int(agent.optimizer.iterations), agent.config.learning_rate
+    assert taken == gradient_steps(agent.config, planned)
+    assert float(rate(taken)) < 1e-7 < float(rate(taken - 1))
+
+
+def test_a_schedule_that_ended_long_ago_is_stretched_to_the_end_too():
+    agent = small(Bandit, learning_rate=PolynomialDecay(0.01, 1, 0.0))
+    agent.learn(160)
+    before = weights(agent)
+    with pytest.warns(RunWarning, match="stretched to 176 steps: `learning_rate` from 0.00"):
+        agent.learn(16)
+    assert not np.array_equal(weights(agent), before)
+    with pytest.warns(RunWarning, match="stretched to 336 steps"):
+        agent.learn(160)
+    assert float(agent.config.learning_rate(int(agent.optimizer.iterations) - 1)) > 1e-7
 
 
 @pytest.mark.parametrize(("steps", "total"), [(20, 48), (48, 20), (33, 320)])
