@@ -1,6 +1,11 @@
-"""Run all tests, the exhaustive ones too, and write down how the run went.
+"""Run all tests, the exhaustive ones too, piece by piece, and write down how each piece went.
 
-python -m tests.whole [quick | exhaustive]
+    python -m tests.whole
+    python -m tests.whole quick agents
+
+The pieces are the quick tests, and of the exhaustive ones those of each folder, those beside the folders ("rest"), and
+the examples in docstrings ("kgdists"). Each has processes of its own, since what XLA has compiled stays in the memory
+of a process. What docs/results/test_run.json has of other pieces stays.
 """
 
 import datetime
@@ -17,50 +22,45 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "docs" / "results" / "test_run.json"
-PARTS = {"quick": "not exhaustive", "exhaustive": "exhaustive"}
 COUNTS = ("tests", "failures", "errors", "skipped")
 
 
-def pieces(part):
-    """What is run by processes of its own: programs that XLA has compiled stay in the memory of a process."""
-    tests = sorted(path for path in (ROOT / "tests").iterdir() if path.name.startswith("test_") or path.is_dir())
-    files = [path for path in tests if path.is_file()]
-    folders = [path for path in tests if path.is_dir() and any(path.rglob("test_*.py")) and path.name != "benchmarks"]
-    return [[]] if part == "quick" else [*([folder] for folder in folders), files, [ROOT / "kgdists"]]
+def pieces():
+    """Name -> arguments of pytest."""
+    tests = sorted((ROOT / "tests").iterdir())
+    folders = [path for path in tests if any(path.glob("test_*.py"))]
+    arguments = {folder.name: [folder] for folder in folders}
+    arguments |= {"rest": [path for path in tests if path.name.startswith("test_")], "kgdists": [ROOT / "kgdists"]}
+    return {"quick": ["-m", "not exhaustive"]} | {name: ["-m", "exhaustive", *x] for name, x in arguments.items()}
 
 
-def run(part):
-    """Run the tests of a part, and return their counts and their time."""
-    total, began = dict.fromkeys(COUNTS, 0), time.monotonic()
-    for paths in pieces(part):
-        with tempfile.TemporaryDirectory() as folder:
-            report = Path(folder) / "report.xml"
-            command = [sys.executable, "-m", "pytest", "-n", "auto", "-m", PARTS[part], f"--junitxml={report}", *paths]
-            subprocess.run(command, cwd=ROOT, check=False)
-            (suite,) = ElementTree.parse(report).getroot()
-        total = {name: total[name] + int(suite.get(name)) for name in COUNTS}
-    return total | {"minutes": round((time.monotonic() - began) / 60, 1)}
-
-
-def circumstances():
-    """Of what, and with what, the tests are run."""
+def run(arguments):
+    """Run tests, and return of what, with what, how many and how long."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-n", "auto", f"--junitxml={report}", *arguments]
+        subprocess.run(command, cwd=ROOT, check=False)
+        (suite,) = ElementTree.parse(report).getroot()
     return {
         "commit": commit.stdout.strip(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "python": platform.python_version(),
         **{package: version(package) for package in ("tensorflow", "keras", "numpy", "gymnasium")},
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        **{name: int(suite.get(name)) for name in COUNTS},
+        "minutes": round((time.monotonic() - began) / 60, 1),
     }
 
 
-def main(parts):
+def main(names):
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    for part in parts or PARTS:
-        record[part] = circumstances() | run(part)
-        RECORD.write_text(json.dumps(record, indent=2) + "\n")
-    print(json.dumps(record, indent=2))
-    return any(record[part][name] for part in parts or PARTS for name in ("failures", "errors"))
+    wanted = {name: x for name, x in pieces().items() if name in (names or pieces())}
+    for name, arguments in wanted.items():
+        record[name] = run(arguments)
+        RECORD.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in record.items()) + "\n}\n")
+    return any(record[name][count] for name in wanted for count in ("failures", "errors"))
 
 
 if __name__ == "__main__":
