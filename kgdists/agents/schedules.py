@@ -106,10 +106,10 @@ def go_on(agent, total_steps):
     ended = {name: x for name, x in _scheduled(agent.config).items() if _is_over(x, middle)}
     if not ended:
         return
-    # They may have ended long before, and are to end with the last of the steps that are ahead.
+    # They may have ended long before, or end soon, and are to end with the last of the steps that are ahead.
     starts = {name: getattr(x, "start", 0) for name, x in ended.items()}
     factors = {
-        name: (steps + ahead - starts[name]) / max(1, _end(x, steps) - starts[name]) for name, x in ended.items()
+        name: (steps + ahead - starts[name]) / max(1, _end(x, middle) - starts[name]) for name, x in ended.items()
     }
     values = stretch(agent, 1.0 + ahead / steps, **factors)
     values = ", ".join(f"`{name}` from {x:.3g}" for name, x in values.items())
