@@ -123,6 +123,7 @@ def test_the_compiled_update_is_the_eager_one():
 
 
 @eager
+@pytest.mark.exhaustive
 def test_an_epoch_is_as_many_rollouts_as_make_its_steps():
     agent = small(epoch_steps=40)
     history = agent.learn(49).history

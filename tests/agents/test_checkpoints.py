@@ -11,6 +11,7 @@ import pytest
 
 from kgdists.agents import ES, PPO, Checkpoints, StopOnSignal
 from tests.agents.helpers import Bandit, Broken, Noise, small, weights
+from tests.marks import exhaustive
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -261,7 +262,7 @@ class Told(keras.callbacks.Callback):
         os.kill(os.getpid(), 0)
 
 
-@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_first", [True, *exhaustive(False)])
 def test_a_signal_while_a_training_ends_keeps_nothing_from_being_saved(tmp_path, is_first):
     agent, said = small(Bandit), []
     stop, before = StopOnSignal(said.append), signal.getsignal(signal.SIGTERM)

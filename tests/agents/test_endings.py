@@ -292,7 +292,8 @@ def test_a_search_in_an_environment_that_exists_once(licence, tmp_path):
 
 
 @eager
-@pytest.mark.parametrize("given", ["a function", *exhaustive("a vector environment", "reinforce")])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("given", ["a function", "a vector environment", "reinforce"])
 def test_an_environment_that_exists_once_is_lent_to_the_evaluations_of_a_callback(given, licence, tmp_path):
     both = []
     for is_evaluated in (False, True):

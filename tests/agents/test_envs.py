@@ -495,6 +495,7 @@ SCRIPT = """
     """
 
 
+@pytest.mark.exhaustive
 def test_an_interrupted_step_of_processes_is_followed_by_new_episodes(monkeypatch, eagerly):
     agent = PPO("CartPole-v1", num_envs=2, n_steps=8, batch_size=16, n_epochs=1, vectorization="async", seed=0)
     agent.learn(16)

@@ -239,7 +239,7 @@ GENERATORS = {
 }
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("generator", GENERATORS.values(), ids=GENERATORS)
 def test_a_generator_of_another_kind_ends_no_training(generator, tmp_path, eagerly):
     class Old(Noise):

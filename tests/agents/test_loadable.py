@@ -91,7 +91,7 @@ WRONG = {
 }
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.filterwarnings("ignore:.*includes a `lambda`")
 @pytest.mark.parametrize(("make", "what"), WRONG.values(), ids=WRONG)
 def test_a_network_that_could_not_be_read_again_is_refused_before_it_is_trained(tmp_path, make, what):
@@ -128,6 +128,7 @@ def test_a_schedule_that_could_not_be_read_again_is_refused_before_anything_is_t
     assert agent.steps == 0 and not (tmp_path / "run").exists()
 
 
+@pytest.mark.exhaustive
 def test_looking_at_a_model_changes_no_numbers(tmp_path):
     def trained(*callbacks):
         random.seed(0)

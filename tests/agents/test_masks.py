@@ -163,7 +163,7 @@ BAD = {
 }
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("where", ["info", "observation"])
 @pytest.mark.parametrize("mask", BAD.values(), ids=BAD)
 def test_a_mask_that_is_none_names_the_environment_and_loses_nothing(mask, where, tmp_path, eagerly):

@@ -255,7 +255,7 @@ class Spare(layers.Layer):
         return x
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore:Gradients do not exist for variables:UserWarning")  # Keras says so
 @pytest.mark.parametrize("cls", AGENTS)
 def test_a_weight_that_nothing_depends_on_stays_as_it_is(cls):

@@ -119,6 +119,7 @@ def test_one_episode_of_one_step_moves_the_policy(config):
 
 
 @eager
+@pytest.mark.exhaustive
 def test_the_baseline_learns_the_returns():
     agent = with_sgd(small(**PLAIN, vf_coef=0.5), 1e-3)
     losses_ = agent.learn(1000).history["value_loss"]

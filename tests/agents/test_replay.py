@@ -194,6 +194,7 @@ def test_a_replay_of_other_environments_is_rearranged(old, new, added):
     check_windows(replay, 4)
 
 
+@pytest.mark.exhaustive
 def test_an_interrupt_before_steps_are_written_leaves_no_rows_that_were_never_there(eagerly, monkeypatch):
     agent = SAC("Pendulum-v1", num_envs=2, hidden_units=(4,), epoch_steps=16, learning_starts=8, batch_size=8, seed=0)
 

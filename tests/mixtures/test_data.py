@@ -376,6 +376,7 @@ def test_the_place_without_a_finite_density_is_named(density, estimator):
         mixtures.fit(density, 1, **options)
 
 
+@pytest.mark.exhaustive
 def test_a_reverse_fit_to_a_density_with_a_hole_names_the_hole():
     def exponential(x):
         return tf.where(x[..., 0] > 0, -x[..., 0], float("-inf"))
@@ -453,6 +454,7 @@ def test_no_more_iterations_are_done_than_asked_for_and_each_has_its_loss(iterat
     assert fitted.loss <= losses[-1].min() + 1e-9
 
 
+@pytest.mark.exhaustive
 def test_a_start_without_one_of_its_components_is_fitted():
     start = kg.GaussianMixtureDist([0.0, -np.inf], [[-3.0], [3.0]], [[0.0], [0.0]])
     x = RNG(0).normal(size=(200, 1))
