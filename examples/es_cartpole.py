@@ -6,7 +6,7 @@ import gymnasium
 import keras
 
 import kgdists as kg
-from kgdists.evolution.gym import PolicySearch
+from kgdists.evolution import PolicySearch
 
 SETTINGS = {
     "pgpe": {"stdev_init": 0.3, "center_learning_rate": 0.2},

@@ -9,8 +9,7 @@ import time
 import gymnasium
 import numpy as np
 
-from kgdists.evolution import PGPE
-from kgdists.evolution.ray_map import RaySearch
+from kgdists.evolution import PGPE, RaySearch
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--workers", type=int, help="processes: one for each core if not given; 0 does without Ray")

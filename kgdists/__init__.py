@@ -3,8 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from kgdists import distributions, divergences, layers, losses, returns, testing
-from kgdists.distribution import Distribution
+from kgdists import distributions, divergences, layers, losses, random, returns, testing
+from kgdists.core.moved import find_moved_modules
 from kgdists.distributions import (
     BernoulliDist,
     BetaDist,
@@ -21,10 +21,11 @@ from kgdists.distributions import (
     SquashedNormalDist,
     StateDependentNormalDist,
 )
+from kgdists.distributions.distribution import Distribution
 from kgdists.policy import Policy
 
 if TYPE_CHECKING:
-    from kgdists import agents, evolution, mixtures, plotting, spaces, targets
+    from kgdists import agents, envs, evolution, mixtures, plotting, runs, spaces, targets
     from kgdists.spaces import decode_action, encode_action, head_for
 
 __version__ = "0.1.0"
@@ -51,22 +52,27 @@ __all__ = [
     "distributions",
     "divergences",
     "encode_action",
+    "envs",
     "evolution",
     "head_for",
     "layers",
     "losses",
     "mixtures",
     "plotting",
+    "random",
     "returns",
+    "runs",
     "spaces",
     "targets",
     "testing",
 ]
 
+find_moved_modules()
+
 
 def __getattr__(name):
     # What needs Gymnasium or Matplotlib is imported at first use (PEP 562): `import kgdists` costs no more than Keras.
-    if name in ("agents", "evolution", "mixtures", "plotting", "spaces", "targets"):
+    if name in ("agents", "envs", "evolution", "mixtures", "plotting", "runs", "spaces", "targets"):
         return importlib.import_module(f"kgdists.{name}")
     if name in ("decode_action", "encode_action", "head_for"):
         return getattr(importlib.import_module("kgdists.spaces"), name)

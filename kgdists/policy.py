@@ -5,7 +5,7 @@ from collections import namedtuple
 import keras
 from keras import ops
 
-from kgdists import numerics
+from kgdists.numerics import special
 
 __all__ = ["Policy", "split_mask"]
 
@@ -94,7 +94,7 @@ class Policy(keras.Model):
         loss = -y_pred.log_proba(y)
         if sample_weight is not None:
             loss = loss * ops.reshape(ops.cast(sample_weight, loss.dtype), ops.shape(loss))
-        total = ops.reshape(sum(self.losses, numerics.mean(loss)), (1,))
+        total = ops.reshape(sum(self.losses, special.mean(loss)), (1,))
         return _ReplicaLoss("replica_loss", dtype=total.dtype)(total, total)
 
     def predict(self, x, *args, **kwargs):

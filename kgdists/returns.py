@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from kgdists.shapes import check_same, dtype_of
+from kgdists.core.shapes import check_same, dtype_of
 
 __all__ = ["discounted", "gae", "lambda_returns", "n_step", "vtrace"]
 

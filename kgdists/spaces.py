@@ -12,6 +12,7 @@ import gymnasium
 import keras
 import numpy as np
 
+from kgdists.core.shapes import dtype_of
 from kgdists.layers import (
     BernoulliHead,
     BetaHead,
@@ -25,7 +26,6 @@ from kgdists.layers import (
     SquashedNormalHead,
 )
 from kgdists.random import split
-from kgdists.shapes import dtype_of
 
 __all__ = ["BOX_FAMILIES", "check_fits", "decode_action", "encode_action", "encode_mask", "head_for"]
 

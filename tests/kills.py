@@ -157,8 +157,11 @@ WAYS = {"kill": kill, "signal": tell, "disk": fill}
 
 
 def left(pid):
-    """Whether a process of the group of a process that ended is still there 10 seconds later."""
-    for _ in range(1000):
+    """Whether a process of the group of a process that ended is still there a minute later.
+
+    By then a process that was only starting has come to look for its owner.
+    """
+    for _ in range(6000):
         try:
             os.killpg(pid, 0)
         except ProcessLookupError:

@@ -6,7 +6,7 @@ import pytest
 
 __all__ = ["exhaustive", "quick", "waiting"]
 
-TRAINS = ("kgdists/agents/", "kgdists/evolution/")  # whose examples train
+TRAINS = ("kgdists/agents/", "kgdists/envs/", "kgdists/evolution/", "kgdists/runs/")  # whose examples train
 
 
 def exhaustive(*values):

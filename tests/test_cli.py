@@ -16,9 +16,10 @@ import tensorflow as tf
 from gymnasium.spaces import Text
 
 import kgdists as kg
-from kgdists.agents import ES, PPO, ESConfig, PPOConfig, checkpoint
+from kgdists.agents import ES, PPO, ESConfig, PPOConfig
 from kgdists.agents.tuned import TUNED
 from kgdists.cli import main
+from kgdists.runs import checkpoint
 from tests.agents.helpers import Bandit, Broken, Counter
 
 TINY = ["--num-envs", "2", "--n-steps", "16", "--batch-size", "16", "--n-epochs", "1", "--hidden-units", "8"]

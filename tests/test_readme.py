@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kgdists.agents.meanings import MEANINGS
+from kgdists.runs.metric_guide import MEANINGS
 
 ROOT = Path(__file__).parent.parent
 

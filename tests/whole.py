@@ -28,7 +28,7 @@ COUNTS = ("tests", "failures", "errors", "skipped")
 def pieces():
     """Name -> arguments of pytest."""
     tests = sorted((ROOT / "tests").iterdir())
-    folders = [path for path in tests if any(path.glob("test_*.py"))]
+    folders = [path for path in tests if any(path.rglob("test_*.py"))]
     arguments = {folder.name: [folder] for folder in folders}
     arguments |= {"rest": [path for path in tests if path.name.startswith("test_")], "kgdists": [ROOT / "kgdists"]}
     return {"quick": ["-m", "not exhaustive"]} | {name: ["-m", "exhaustive", *x] for name, x in arguments.items()}

@@ -1,22 +1,28 @@
 """Agents: policies that learn on Gymnasium environments."""
 
+import importlib
+from typing import TYPE_CHECKING
+
 from kgdists.agents.a2c import A2C
 from kgdists.agents.a2c_config import A2CConfig
-from kgdists.agents.callbacks import EvaluateAndKeepBest
-from kgdists.agents.checkpoints import Checkpoints, StopOnSignal
-from kgdists.agents.envs import make_envs
-from kgdists.agents.episode_record import EpisodeRecord
 from kgdists.agents.es import ES
 from kgdists.agents.es_config import ESConfig
-from kgdists.agents.masks import ActionMask
-from kgdists.agents.native_envs import SameStep
 from kgdists.agents.ppo import PPO
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.reinforce import REINFORCE
 from kgdists.agents.reinforce_config import REINFORCEConfig
-from kgdists.agents.rollout import Evaluation, evaluate
-from kgdists.agents.sac import SAC
-from kgdists.agents.sac_config import SACConfig
+from kgdists.agents.sac.sac import SAC
+from kgdists.agents.sac.sac_config import SACConfig
+from kgdists.envs.action_mask import ActionMask
+from kgdists.envs.episode_record import EpisodeRecord
+from kgdists.envs.evaluation import Evaluation
+from kgdists.envs.make import make_envs
+from kgdists.envs.play import evaluate
+from kgdists.envs.same_step import SameStep
+from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, StopOnSignal
+
+if TYPE_CHECKING:
+    from kgdists.agents.ray_rollouts import RayRollouts
 
 __all__ = [
     "A2C",
@@ -33,9 +39,16 @@ __all__ = [
     "Evaluation",
     "PPOConfig",
     "REINFORCEConfig",
+    "RayRollouts",
     "SACConfig",
     "SameStep",
     "StopOnSignal",
     "evaluate",
     "make_envs",
 ]
+
+
+def __getattr__(name):
+    if name == "RayRollouts":  # which imports Ray
+        return importlib.import_module("kgdists.agents.ray_rollouts").RayRollouts
+    raise AttributeError(f"module 'kgdists.agents' has no attribute {name!r}")

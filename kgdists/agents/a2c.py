@@ -8,14 +8,14 @@ from keras import ops, tree
 from kgdists import losses
 from kgdists.agents import diagnostics
 from kgdists.agents.a2c_config import A2CConfig
-from kgdists.agents.acting import Acting, CompiledUpdate
+from kgdists.agents.acting import Acting
 from kgdists.agents.agent import Agent
-from kgdists.agents.networks import check_values, penalty, value_network
-from kgdists.agents.proximity import divergence
+from kgdists.agents.kl_penalty import divergence
+from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
 from kgdists.agents.reward_scaling import RewardScaling
-from kgdists.agents.rollout import as_rollout
-from kgdists.agents.sharing import trainable
-from kgdists.agents.time_major import as_float32, flat, values_of
+from kgdists.core.compiled import CompiledUpdate
+from kgdists.core.sharing import trainable
+from kgdists.envs.rollout import as_rollout
 from kgdists.layers.running_normalization import running_normalizations
 from kgdists.policy import split_mask
 from kgdists.returns import gae, vtrace

@@ -1,34 +1,17 @@
-"""Compiled functions that are called once for each step of the environments: as little as possible around them."""
+"""Acting in rollouts: compiled functions that are called once for each step of the environments."""
 
 import functools
-import itertools
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from kgdists.distributions import (
-    CategoricalDist,
-    CompositeDist,
-    MultiCategoricalDist,
-    RelaxedOneHotCategorical,
-)
+from kgdists.core import backend
+from kgdists.envs.player import NotANumber, are_numbers
 
-__all__ = ["Acting", "Actor", "Compiled", "CompiledUpdate", "NotANumber", "batched", "decider", "player"]
+__all__ = ["Acting", "Actor"]
 
-CHOICES = CategoricalDist, MultiCategoricalDist, RelaxedOneHotCategorical
 FEW_STEPS = 8  # by which freezing the weights that act costs more than reading them each time
-
-
-class NotANumber(FloatingPointError):
-    """The policy's distribution has NaN among its parameters or actions."""
-
-    def __init__(self):
-        super().__init__(
-            "A policy must act by numbers: take an earlier checkpoint, or train anew with a smaller learning rate. "
-            "Received: a distribution whose parameters are not finite"
-        )
 
 
 class Actor:
@@ -53,7 +36,7 @@ class Actor:
         with keras.StatelessScope(state_mapping=list(zip(self.policy.variables, weights, strict=True))):
             pi = self.policy(observations)
             actions = pi.sample_action(seed=key)
-            return actions, _are_numbers(pi, actions)
+            return actions, are_numbers(pi, actions)
 
     def _compiled(self, function, *more):
         return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*self._inputs, *more)
@@ -61,7 +44,7 @@ class Actor:
     @functools.cached_property
     def _read_and_act(self):
         def act(observations, key):
-            return self._sample_action(observations, key, *map(_read, self.policy.variables))
+            return self._sample_action(observations, key, *map(backend.read, self.policy.variables))
 
         return self._compiled(act)
 
@@ -80,38 +63,17 @@ class Actor:
 
     def frozen(self, weights=None):
         """The same function with given weights, or those of this moment, whatever becomes of them."""
-        act, weights = self._act, weights or list(map(_read, self.policy.variables))
+        act, weights = self._act, weights or list(map(backend.read, self.policy.variables))
         return lambda observations, key: _called(act, observations, key, *weights)
 
 
 def _called(act, observations, *others):
-    flat = map(_tensor, tree.flatten(observations) if isinstance(observations, dict) else (observations,))
-    *actions, is_sound = [x.numpy() for x in _run(act, *flat, *others)]
+    flat = tree.flatten(observations) if isinstance(observations, dict) else [observations]
+    *actions, is_sound = [x.numpy() for x in backend.run(act, [*flat, *others], observations, *others)]
     if not is_sound:
         raise NotANumber
     like, _ = act.structured_outputs
     return tree.pack_sequence_as(like, actions) if tree.is_nested(like) else actions[0]
-
-
-def _are_numbers(pi, actions):
-    """Whether no parameter of a distribution, and none of its actions, is NaN, and all choices are made: a scalar."""
-    floats = [x for x in tree.flatten((pi, actions)) if tf.as_dtype(x.dtype).is_floating]
-    wrong = [tf.reduce_any(tf.math.is_nan(x)) for x in floats]
-    # Logits that are infinite allow no choice, which is then -1; so may be a number that others draw.
-    chosen = [x for part, x in zip(_parts(pi), tree.flatten(actions), strict=False) if isinstance(part, CHOICES)]
-    return ~tf.reduce_any(wrong + [tf.reduce_any(x == -1) for x in chosen])
-
-
-def _parts(pi):
-    """The distributions that a composite one consists of, in the order of the leaves of its actions."""
-    match pi:
-        case CompositeDist():
-            return _parts(pi.dists)
-        case dict():
-            return [part for name in sorted(pi) for part in _parts(pi[name])]
-        case tuple() | list():
-            return [part for branch in pi for part in _parts(branch)]
-    return [pi]
 
 
 class Acting:
@@ -144,149 +106,3 @@ class Acting:
         if not is_sound:
             raise NotANumber
         return actions
-
-
-class Compiled:
-    """A compiled function of (nested) arrays to (nested) tensors.
-
-    Parameters
-    ----------
-    function : callable
-        Compiled anew for each structure and shape of its arguments, and each value of those by keyword.
-    jit_compile : bool
-        Whether by XLA as a whole.
-    """
-
-    def __init__(self, function, jit_compile=True):
-        self._arguments = function, jit_compile
-        self.forget()
-
-    def forget(self):
-        """Compile anew from now on: what is constant in the function has changed."""
-        function, jit_compile = self._arguments
-        self._function = tf.function(function, jit_compile=jit_compile, autograph=False)
-        self._compiled = {}
-
-    @property
-    def num_traces(self):
-        """How often the function was compiled."""
-        return len(self._compiled)
-
-    def __call__(self, *arguments, **settings):
-        if tf.config.functions_run_eagerly():
-            return self._function(*arguments, **settings)
-        arrays = tf.nest.flatten(arguments)
-        key = *settings.items(), *((x.shape, x.dtype) for x in arrays)
-        if key not in self._compiled:
-            self._compiled[key] = self._function.get_concrete_function(*arguments, **settings)
-        compiled = self._compiled[key]
-        results = _run(compiled, *map(_tensor, arrays))
-        return tree.pack_sequence_as(compiled.structured_outputs, results)
-
-
-class CompiledUpdate(Compiled):
-    """The same of a function to a dict of (nested) tensors, of which scalars come back as floats."""
-
-    def __call__(self, *arguments, **settings):
-        return _with_floats(super().__call__(*arguments, **settings))
-
-
-def _with_floats(results):
-    return {name: x if tree.is_nested(x) or x.shape.rank else x.numpy().item() for name, x in results.items()}
-
-
-def _run(function, *tensors):
-    # A structured call checks its arguments, which takes as long as a small network; `call_flat` does not, but enters
-    # contexts that are for traced functions and tapes: a fifth of the time of acting.
-    flat = function.inference_fn
-    return flat._bound_context.call_function(flat.name, [*tensors, *function.captured_inputs], len(function.outputs))
-
-
-def _tensor(array):
-    """The array as a tensor, in the same memory where that is aligned; `tf.constant` runs an operation that copies."""
-    return tf.__internal__.EagerTensor(array, None, None)
-
-
-def _read(variable):
-    value = variable.value
-    if hasattr(value, "values"):  # one on each of several devices
-        return tf.convert_to_tensor(value)
-    return tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)  # as that does, in a third of its time
-
-
-def batched(observations, example):
-    """Observations behind a batch axis like those of `example`, and whether they had none."""
-    shape = tree.map_structure(lambda x: x.shape[1:], example)
-    try:
-        arrays = tree.map_structure_up_to(example, lambda like, x: np.asarray(x, like.dtype), example, observations)
-    except (TypeError, ValueError):
-        arrays = None
-    if tree.map_structure(np.shape, arrays) == shape:
-        return tree.map_structure(lambda x: x[None], arrays), True
-    if arrays is None or tree.map_structure(lambda x: x.shape[1:], arrays) != shape:
-        received = tree.map_structure(np.shape, observations if arrays is None else arrays)
-        raise ValueError(f"`observations` must have shape {shape}, behind a batch axis or not. Received: {received}")
-    return arrays, False
-
-
-def decider(policy, deterministic=True, example=None):
-    """A compiled function of observations [B, *shape], and of a key for draws if any, to actions [B, ...].
-
-    Parameters
-    ----------
-    policy : kgdists.Policy
-    deterministic : bool
-        Take the most probable action, or draw one.
-    example : None or (nested) arrays, shape [1, *shape]
-        Like the observations, for one program for batches of all sizes; by default XLA makes a faster one for each.
-
-    Returns
-    -------
-    callable, which raises `NotANumber` rather than return actions that are none.
-    """
-
-    def act(observations, key=None):
-        pi = policy(observations)
-        actions = pi.mode_action() if deterministic else pi.sample_action(seed=key)
-        return actions, _are_numbers(pi, actions)
-
-    if example is None:
-        compiled = Compiled(act)
-    else:
-        like = tree.map_structure(lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype), example)
-        compiled = tf.function(act, input_signature=[like], autograph=False)
-
-    def decide(observations, *key):
-        actions, is_sound = compiled(observations, *key)
-        if not is_sound:
-            raise NotANumber
-        return actions
-
-    return decide
-
-
-def player(policy, deterministic=True, seed=0):
-    """What plays episodes outside the training, and leaves the policy's generators as they are.
-
-    Parameters
-    ----------
-    policy : kgdists.Policy
-    deterministic : bool
-        Take the most probable action, or draw one.
-    seed : int, >= 0
-        Of the draws.
-
-    Returns
-    -------
-    callable
-        Without arguments, which each time gives a function of observations [B, *shape] to actions [B, ...], whose draws
-        are the same each time.
-    """
-
-    decide = decider(policy, deterministic)
-
-    def start():
-        count = itertools.count()
-        return lambda observations: decide(observations, np.array([seed, next(count)]))
-
-    return start

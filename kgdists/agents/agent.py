@@ -12,20 +12,23 @@ import tensorflow as tf
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
-from kgdists.agents import checkpoint, schedules
-from kgdists.agents.acting import Acting, Actor, NotANumber, batched, decider
-from kgdists.agents.distributed import Replicas
-from kgdists.agents.envs import make_envs
-from kgdists.agents.episode_record import records_episodes
-from kgdists.agents.files import RunWarning
+from kgdists.agents import schedules
+from kgdists.agents.acting import Acting, Actor
 from kgdists.agents.networks import check_trainable, policy_network
-from kgdists.agents.rollout import Rollouts, copied, evaluate
-from kgdists.agents.sharing import places, trainable
-from kgdists.agents.streams import stream
-from kgdists.callback_list import CallbackList
-from kgdists.evaluation import step_limit
+from kgdists.agents.replicas import Replicas
+from kgdists.core.callback_list import CallbackList
+from kgdists.core.files import RunWarning
+from kgdists.core.sharing import places, trainable
+from kgdists.envs.episode_record import records_episodes
+from kgdists.envs.evaluation import step_limit
+from kgdists.envs.make import make_envs
+from kgdists.envs.play import evaluate
+from kgdists.envs.player import NotANumber, batched, decider
+from kgdists.envs.rollout import Rollouts, copied
 from kgdists.layers.running_normalization import check_places
 from kgdists.policy import split_mask
+from kgdists.random.seeds import stream
+from kgdists.runs import checkpoint
 from kgdists.spaces import check_fits, decode_action
 
 __all__ = ["Agent"]

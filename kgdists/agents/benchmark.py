@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kgdists.agents.checkpoint import read_config
-from kgdists.agents.files import aside
-from kgdists.agents.runs import read_evaluation, read_run, read_versions
 from kgdists.agents.tuned import TUNED, default_agent
-from kgdists.plotting.metrics import read_metrics
+from kgdists.core.files import atomic_write
+from kgdists.runs.checkpoint import read_config
+from kgdists.runs.folder import read_evaluation, read_run, read_versions
+from kgdists.runs.metrics import read_metrics
 
 __all__ = ["Job", "bootstrap_interval", "interquartile_mean", "main", "read_results", "run_jobs", "table"]
 
@@ -96,7 +96,7 @@ class Job:
             "settings": run.config,
             "versions": read_versions(self.folder),
         }
-        with aside(self.file) as partial:
+        with atomic_write(self.file) as partial:
             partial.write_text(json.dumps(result) + "\n")
         return result
 

@@ -4,11 +4,11 @@ import functools
 
 from gymnasium.spaces import Box
 
-from kgdists.agents import checkpoint
-from kgdists.agents.envs import make_env, make_envs
 from kgdists.agents.es_config import ESConfig
 from kgdists.agents.networks import policy_network
-from kgdists.evolution.gym import PolicySearch
+from kgdists.envs.make import make_env, make_envs
+from kgdists.evolution.policy_search.search import PolicySearch
+from kgdists.runs import checkpoint
 
 __all__ = ["ES"]
 

@@ -2,8 +2,16 @@
 
 import dataclasses
 
-from kgdists.agents.settings import ACTIVATIONS, check, check_networks, is_count, is_number, is_positive, setting
-from kgdists.evolution.gym import SEARCHERS
+from kgdists.agents.settings import (
+    ACTIVATIONS,
+    check,
+    check_networks,
+    is_count,
+    is_number,
+    is_positive,
+    setting,
+)
+from kgdists.evolution.policy_search.search import SEARCHERS
 from kgdists.spaces import BOX_FAMILIES
 
 __all__ = ["ESConfig"]

@@ -8,9 +8,9 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 from keras import ops, tree
 
-from kgdists.agents.streams import stream
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
 from kgdists.policy import Policy, split_mask
+from kgdists.random.seeds import stream
 from kgdists.spaces import head_for
 
 __all__ = [
@@ -160,3 +160,18 @@ def _leaves(layer):
     """The layers that a layer consists of, itself if of none."""
     parts = getattr(layer, "layers", ())
     return [leaf for part in parts for leaf in _leaves(part)] if parts else [layer]
+
+
+def as_float32(x):
+    """A tensor of losses' dtype, also where the networks compute in another."""
+    return ops.cast(x, "float32")
+
+
+def flat(x):
+    """[T, N, ...] -> [T N, ...]."""
+    return ops.reshape(x, (-1, *x.shape[2:]))
+
+
+def values_of(model, observations):
+    """A model's values [B] of observations [B, ...], which may hold action masks."""
+    return as_float32(ops.squeeze(model(split_mask(observations)[0]), axis=-1))

@@ -10,15 +10,14 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists import losses, random
 from kgdists.agents import diagnostics
-from kgdists.agents.acting import CompiledUpdate
 from kgdists.agents.agent import Agent
-from kgdists.agents.networks import check_values, penalty, value_network
+from kgdists.agents.kl_penalty import adapted, divergence
+from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
 from kgdists.agents.ppo_config import PPOConfig
-from kgdists.agents.proximity import adapted, divergence
 from kgdists.agents.reward_scaling import RewardScaling
-from kgdists.agents.rollout import as_rollout
-from kgdists.agents.sharing import trainable
-from kgdists.agents.time_major import as_float32, flat, values_of
+from kgdists.core.compiled import CompiledUpdate
+from kgdists.core.sharing import trainable
+from kgdists.envs.rollout import as_rollout
 from kgdists.layers.running_normalization import running_normalizations
 from kgdists.policy import split_mask
 from kgdists.returns import gae, vtrace

@@ -7,7 +7,6 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.agents.settings import (
     ACTIVATIONS,
-    VECTORIZATIONS,
     check,
     check_schedule,
     check_training,
@@ -16,6 +15,7 @@ from kgdists.agents.settings import (
     is_positive,
     setting,
 )
+from kgdists.envs.make import VECTORIZATIONS
 from kgdists.spaces import BOX_FAMILIES
 
 __all__ = ["PPOConfig"]

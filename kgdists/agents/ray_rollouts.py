@@ -17,12 +17,12 @@ from keras import tree
 
 from kgdists.agents.a2c import A2C
 from kgdists.agents.acting import Actor
-from kgdists.agents.envs import make_env
-from kgdists.agents.episode_record import records_episodes
-from kgdists.agents.files import RunWarning
 from kgdists.agents.ppo import PPO
-from kgdists.agents.rollout import Rollouts, copied
-from kgdists.agents.sync_envs import SyncEnvs
+from kgdists.core.files import RunWarning
+from kgdists.envs.episode_record import records_episodes
+from kgdists.envs.make import make_env
+from kgdists.envs.rollout import Rollouts, copied
+from kgdists.envs.sync_envs import SyncEnvs
 
 HAS_RAY = importlib.util.find_spec("ray") is not None  # an extra, without which there is one process
 if HAS_RAY:

@@ -9,14 +9,12 @@ from keras import ops, tree
 
 from kgdists import losses
 from kgdists.agents import diagnostics
-from kgdists.agents.acting import CompiledUpdate
 from kgdists.agents.agent import Agent
-from kgdists.agents.networks import check_values, penalty, value_network
+from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
 from kgdists.agents.reinforce_config import REINFORCEConfig
-from kgdists.agents.rollout import as_rollout
-from kgdists.agents.sharing import trainable
-from kgdists.agents.time_major import as_float32, flat, values_of
-from kgdists.agents.whole_episodes import collect_episodes, padded
+from kgdists.core.compiled import CompiledUpdate
+from kgdists.core.sharing import trainable
+from kgdists.envs.rollout import as_rollout, collect_episodes, padded
 from kgdists.layers.running_normalization import running_normalizations
 from kgdists.policy import split_mask
 from kgdists.returns import discounted

@@ -6,7 +6,6 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.agents.settings import (
     ACTIVATIONS,
-    VECTORIZATIONS,
     check,
     check_training,
     is_count,
@@ -14,6 +13,7 @@ from kgdists.agents.settings import (
     is_positive,
     setting,
 )
+from kgdists.envs.make import VECTORIZATIONS
 from kgdists.spaces import BOX_FAMILIES
 
 __all__ = ["REINFORCEConfig"]

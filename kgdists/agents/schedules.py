@@ -7,8 +7,8 @@ import keras
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule, PolynomialDecay
 
-from kgdists.agents.acting import CompiledUpdate
-from kgdists.agents.files import RunWarning
+from kgdists.core.compiled import CompiledUpdate
+from kgdists.core.files import RunWarning
 
 __all__ = ["Moved", "go_on", "gradient_steps", "set_learning_rate", "stretch", "stretched"]
 

@@ -6,10 +6,10 @@ import sys
 
 from keras.optimizers.schedules import LearningRateSchedule
 
+from kgdists.envs.make import VECTORIZATIONS
+
 __all__ = [
     "ACTIVATIONS",
-    "MAX_STEPS",
-    "VECTORIZATIONS",
     "check",
     "check_networks",
     "check_schedule",
@@ -20,9 +20,7 @@ __all__ = [
     "setting",
 ]
 
-MAX_STEPS = 10**15  # of a training, which a float counts and no machine takes
 ACTIVATIONS = ("tanh", "relu", "elu", "silu", "gelu")
-VECTORIZATIONS = ("auto", "sync", "async", "native")  # of `make_envs`
 
 
 def setting(default, help_text):

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from keras.optimizers.schedules import PolynomialDecay
 
 from kgdists.agents.schedules import gradient_steps
-from kgdists.agents.settings import MAX_STEPS
-from kgdists.checked_env import in_short
+from kgdists.envs.checked_env import in_short
+from kgdists.runs.checkpoint import MAX_STEPS
 
 __all__ = ["TUNED", "Tuned", "default_agent", "tuned_config"]
 

@@ -1,5 +1,5 @@
 """The command line, one file a command."""
 
-from kgdists.cli.entry import main
+from kgdists.cli.main import main
 
 __all__ = ["main"]

@@ -5,9 +5,10 @@ import functools
 import sys
 from collections.abc import Callable
 
-from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, ESConfig, checkpoint
+from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, ESConfig
 from kgdists.agents.tuned import tuned_config
-from kgdists.evolution.gym import SEARCHERS
+from kgdists.evolution.policy_search.search import SEARCHERS
+from kgdists.runs import checkpoint
 
 __all__ = ["AGENTS", "agent_of", "name_module"]
 

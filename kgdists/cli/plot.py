@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from kgdists import plotting
-from kgdists.agents.runs import experiments, names_of, read_run
+from kgdists.runs.folder import experiments, names_of, read_run
 
 __all__ = ["add_to", "plot"]
 

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from kgdists.agents.checkpoint import read_config
-from kgdists.agents.recording import record as record_film
-from kgdists.agents.runs import read_policy
 from kgdists.cli.agents import name_module
+from kgdists.runs.checkpoint import read_config
+from kgdists.runs.folder import read_policy
+from kgdists.runs.recording import record as record_film
 
 __all__ = ["add_to", "record"]
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from kgdists.agents.files import aside
-from kgdists.agents.report import report as report_on
+from kgdists.core.files import atomic_write
+from kgdists.runs.reporting import report as report_on
 
 __all__ = ["add_to", "report"]
 
@@ -27,7 +27,7 @@ def report(options):
     if out.is_dir() or not out.parent.is_dir():
         raise ValueError(f"`--out` must be a file in a folder that exists. Received: {out}")
     page = report_on(options.runs)
-    with aside(out) as file:
+    with atomic_write(out) as file:
         file.write_text(page, encoding="utf-8")
     print(out)
     return 0

@@ -3,13 +3,14 @@
 import warnings
 from pathlib import Path
 
-from kgdists.agents import checkpoint, schedules
-from kgdists.agents.callbacks import mend_metrics
-from kgdists.agents.files import RunWarning, damage
-from kgdists.agents.settings import MAX_STEPS
-from kgdists.checked_env import in_short
+from kgdists.agents import schedules
 from kgdists.cli.agents import agent_of
-from kgdists.cli.running import add_save_every, alone, evaluated_steps, go_on, set_threads
+from kgdists.cli.training import add_save_every, alone, evaluated_steps, go_on, set_threads
+from kgdists.core.files import RunWarning, reading
+from kgdists.envs.checked_env import in_short
+from kgdists.runs import checkpoint
+from kgdists.runs.checkpoint import MAX_STEPS
+from kgdists.runs.metrics import mend_metrics
 
 __all__ = ["add_to", "resume"]
 
@@ -53,7 +54,7 @@ def _resume(cls, config, options):
     elif any((run / name).exists() for name in ("policy.keras", "metrics.csv", "evaluation.json")):
         raise ValueError(f"A run goes on from a checkpoint, and this one has none left. Received: {run}")
     else:  # it was interrupted before there was one
-        with damage(run / "config.json"):
+        with reading(run / "config.json"):
             settings = checkpoint.config_from_json(config["config"])
         agent = cls(config["env"], **settings)
         agent.save(run)

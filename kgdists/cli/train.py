@@ -4,11 +4,11 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-from kgdists.agents import checkpoint
 from kgdists.agents.tuned import default_agent
 from kgdists.cli.agents import AGENTS
-from kgdists.cli.running import add_save_every, alone, go_on, set_threads
-from kgdists.cli.settings import add_settings, given_settings
+from kgdists.cli.options import add_settings, given_settings
+from kgdists.cli.training import add_save_every, alone, go_on, set_threads
+from kgdists.runs import checkpoint
 
 __all__ = ["add_to", "train"]
 

@@ -5,8 +5,9 @@ from numbers import Real
 import numpy as np
 from keras import ops
 
-from kgdists import numerics, shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.core import backend, shapes
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.numerics import special
 from kgdists.random import uniform
 
 __all__ = ["BernoulliDist"]
@@ -199,18 +200,18 @@ def _divergence(p, q):
     # For smaller d it is log(1 + y) - proba d of y = proba (exp(d) - 1); near 0, where that cancels, it is
     # log(1 + y) - y + proba (exp(d) - 1 - d), with log(1 + y) = 2 (w + w^3 / 3 + w^5 / 5 ...), w = y / (2 + y).
     size = ops.abs(q - p)
-    d_middle, d_near = ops.where(d < 1.0, d, 0.0), ops.where(size < numerics.SERIES_RADIUS, d, 0.0)
+    d_middle, d_near = ops.where(d < 1.0, d, 0.0), ops.where(size < special.SERIES_RADIUS, d, 0.0)
     y = proba * ops.expm1(d_middle)
     middle = ops.log1p(y) - proba * d_middle
     w = y / (2.0 + y)
-    series = numerics.polynomial(w * w, _ARTANH[: 8 if shapes.dtype_of(p) == "float64" else 3])
-    near = proba * numerics.expm1_minus_series(d_near) - w * (y - 2.0 * w * w * series)
-    nearby = ops.where(size < numerics.SERIES_RADIUS, near, middle)
+    series = special.polynomial(w * w, _ARTANH[: 8 if shapes.dtype_of(p) == "float64" else 3])
+    near = proba * special.expm1_minus_series(d_near) - w * (y - 2.0 * w * w * series)
+    nearby = ops.where(size < special.SERIES_RADIUS, near, middle)
     return ops.maximum(ops.where(q - p < 1.0, nearby, far), 0.0)
 
 
 # Written by hand, the gradients take a fraction of the time that those of all the branches do.
-@numerics.with_gradient
+@backend.with_gradient
 def _kl(p, q):
     def gradient(upstream):
         p_, q_, sign = _rarer(p, q)
@@ -239,7 +240,7 @@ def _masked(logits, mask):
             "`mask` must have the shape of `logits`: nothing is broadcast. "
             f"Received: mask of shape {tuple(mask.shape)}, logits of shape {tuple(logits.shape)}"
         )
-    values = numerics.concrete(mask)
+    values = backend.concrete(mask)
     if values is not None and not np.isin(values, (0, 1, 2)).all():
         raise ValueError(f"`mask` must be of 0, 1 and 2 (both allowed). Received: values {np.unique(values)}")
     logits = ops.where(ops.equal(mask, 2), logits, float("nan"))
@@ -247,7 +248,7 @@ def _masked(logits, mask):
 
 
 def _check_unit(x):
-    values = numerics.concrete(x)
+    values = backend.concrete(x)
     if values is not None and ((values < 0) | (values > 1)).any():
         wrong = values[(values < 0) | (values > 1)].flat[0]
         raise ValueError(f"`x` must be of zeros and ones, or lie between. Received: {wrong}")

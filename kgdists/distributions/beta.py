@@ -5,8 +5,10 @@ import math
 import numpy as np
 from keras import ops
 
-from kgdists import bounds, numerics, shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.core import backend, shapes
+from kgdists.distributions.box import box_of, canonical, piecewise, smallest
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.numerics import special
 from kgdists.random import log_gamma
 
 __all__ = ["BetaDist"]
@@ -63,7 +65,7 @@ class BetaDist(Distribution):
         shapes.check_vector(alpha=alpha, beta=beta)
         shapes.check_same(alpha=alpha, beta=beta)
         shapes.check_positive(alpha=alpha, beta=beta)
-        low, high = bounds.canonical(low, high, alpha.shape[-1])
+        low, high = canonical(low, high, alpha.shape[-1])
         if not np.isfinite(low).all() or not np.isfinite(high).all():
             raise ValueError(f"`low` and `high` must be finite. Received: low={low}, high={high}")
         self._set(alpha=alpha, beta=beta, low=low, high=high, name=name, random_seed=random_seed)
@@ -124,9 +126,7 @@ class BetaDist(Distribution):
         """
         total, width = self.alpha + self.beta, 2.0 * self._box.half
         variance = (self.alpha / total * width) * (self.beta / total * width) / (total + 1.0)
-        return bounds.piecewise(
-            (self._box.both, lambda: variance), (self._box.constant, lambda: ops.zeros_like(variance))
-        )
+        return piecewise((self._box.both, lambda: variance), (self._box.constant, lambda: ops.zeros_like(variance)))
 
     @in_full_precision
     def log_proba(self, x):
@@ -185,7 +185,7 @@ class BetaDist(Distribution):
 
     @property
     def _box(self):
-        return bounds.box(self.low, self.high, self.dtype)
+        return box_of(self.low, self.high, self.dtype)
 
     def _scale(self, t, u):
         """From t in (0, 1), and u = 1 - t, to the box."""
@@ -227,31 +227,31 @@ class BetaDist(Distribution):
 def _log_shares(a, b):
     """log p and log q."""
     small, large = ops.minimum(a, b), ops.maximum(a, b)
-    log_ratio = ops.log(ops.maximum(small / large, bounds.smallest(shapes.dtype_of(a))))
+    log_ratio = ops.log(ops.maximum(small / large, smallest(shapes.dtype_of(a))))
     log_large = -ops.log1p(small / large)
     is_a = a < b
     return ops.where(is_a, log_ratio, 0.0) + log_large, ops.where(is_a, 0.0, log_ratio) + log_large
 
 
-@numerics.with_gradient
+@backend.with_gradient
 def _rest(a, b):
     """G."""
 
     def gradient(upstream):
-        return -upstream * numerics.digamma_gap(a, b), -upstream * numerics.digamma_gap(b, a)
+        return -upstream * special.digamma_gap(a, b), -upstream * special.digamma_gap(b, a)
 
     small, large = ops.minimum(a, b), ops.maximum(a, b)
     half_log = 0.5 * (ops.log1p(small / large) - ops.log(small) + LOG_2PI)
-    return half_log + numerics.stirling_remainder(a, b), gradient
+    return half_log + special.stirling_remainder(a, b), gradient
 
 
 def _mean_logs(a, b):
     """The means of log t and of log(1 - t): the gradient of F."""
     log_p, log_q = _log_shares(a, b)
-    return log_p - numerics.digamma_gap(a, b), log_q - numerics.digamma_gap(b, a)
+    return log_p - special.digamma_gap(a, b), log_q - special.digamma_gap(b, a)
 
 
-@numerics.with_gradient
+@backend.with_gradient
 def _log_odds(a, b, log_p, log_q, t, u, log_t, log_u):
     """`a log(t / p) + b log(u / q)`, <= 0, of t and u = 1 - t; all logarithms are given, and where t is they count."""
     value, to_a, to_b = _log_odds_and_ratios(a, b, log_p, log_q, t, u, log_t, log_u)
@@ -271,9 +271,9 @@ def _log_odds_and_ratios(a, b, log_p, log_q, t, u, log_t, log_u):
     excess = t * b - u * a
 
     def term(a, relative, excess, log_ratio):
-        near = ops.abs(relative) < numerics.SERIES_RADIUS
+        near = ops.abs(relative) < special.SERIES_RADIUS
         relative = ops.where(near, relative, 0.0)
-        series = numerics.log1p_minus(relative)
+        series = special.log1p_minus(relative)
         return ops.where(near, a * series, a * log_ratio - excess), ops.where(near, series + relative, log_ratio)
 
     term_a, ratio_a = term(a, excess / a, excess, log_t - log_p)
@@ -281,27 +281,27 @@ def _log_odds_and_ratios(a, b, log_p, log_q, t, u, log_t, log_u):
     return term_a + term_b, ratio_a, ratio_b
 
 
-@numerics.with_gradient
+@backend.with_gradient
 def _entropy(a, b):
     """log B(a, b) minus (a - 1) times the mean of log t and (b - 1) times that of log(1 - t)."""
 
     def gradient(upstream):
         total = a + b
-        common = (total - 2.0) * numerics.trigamma_minus(total) - 2.0 / total
-        return tuple(upstream * (common - (x - 1.0) * numerics.trigamma_minus(x) + 1.0 / x) for x in (a, b))
+        common = (total - 2.0) * special.trigamma_minus(total) - 2.0 / total
+        return tuple(upstream * (common - (x - 1.0) * special.trigamma_minus(x) + 1.0 / x) for x in (a, b))
 
     log_p, log_q = _log_shares(a, b)
-    gaps = (a - 1.0) * numerics.digamma_gap(a, b) + (b - 1.0) * numerics.digamma_gap(b, a)
+    gaps = (a - 1.0) * special.digamma_gap(a, b) + (b - 1.0) * special.digamma_gap(b, a)
     return _rest(a, b) + log_p + log_q + gaps, gradient
 
 
 def _cross_entropy(a, b, c, d):
     """The same with c and d in front, of p = (a, b) and q = (c, d)."""
-    gaps = (c - 1.0) * numerics.digamma_gap(a, b) + (d - 1.0) * numerics.digamma_gap(b, a)
+    gaps = (c - 1.0) * special.digamma_gap(a, b) + (d - 1.0) * special.digamma_gap(b, a)
     return _rest(c, d) - _at_mean(a, b, c, d) + gaps
 
 
-@numerics.with_gradient
+@backend.with_gradient
 def _at_mean(a, b, c, d):
     """The logarithm of `t^(c - 1) (1 - t)^(d - 1)` at the mean t of (a, b), without what is huge of log B(c, d)."""
     total = a + b
@@ -320,7 +320,7 @@ def _divergence(a, b, c, d):
     """`F(q) - F(p) - F'(p) (q - p)` of p = (a, b) and q = (c, d), dimension by dimension."""
     to_c, to_d, total = c - a, d - b, a + b
     log_odds, _, _ = _log_odds_and_ratios(c, d, *_log_shares(c, d), a / total, b / total, *_log_shares(a, b))
-    gaps = to_c * numerics.digamma_gap(a, b) + to_d * numerics.digamma_gap(b, a)
+    gaps = to_c * special.digamma_gap(a, b) + to_d * special.digamma_gap(b, a)
     far = _rest(c, d) - _rest(a, b) - log_odds + gaps
     # Nearby the difference cancels: there the remainder of Taylor's formula, an integral of second derivatives.
     near = (ops.abs(to_c) < 0.3 * a) & (ops.abs(to_d) < 0.3 * b)
@@ -328,21 +328,21 @@ def _divergence(a, b, c, d):
     return ops.maximum(ops.where(near, remainder, far), 0.0)
 
 
-@numerics.with_gradient
+@backend.with_gradient
 def _kl(a, b, c, d):
     # Of the formula itself: without the rounding, and the time, of the gradient of its two forms.
     def gradient(upstream):
         to_c, to_d, total = c - a, d - b, a + b
         across = to_c * (b / total) - to_d * (a / total)
-        of_total = numerics.trigamma_minus(total)
+        of_total = special.trigamma_minus(total)
         to_p = (
-            of_total * to_d - numerics.trigamma_gap(a, b) * to_c - across / a,
-            of_total * to_c - numerics.trigamma_gap(b, a) * to_d + across / b,
+            of_total * to_d - special.trigamma_gap(a, b) * to_c - across / a,
+            of_total * to_c - special.trigamma_gap(b, a) * to_d + across / b,
         )
         _, ratio_c, ratio_d = _log_odds_and_ratios(c, d, *_log_shares(c, d), a / total, b / total, *_log_shares(a, b))
         to_q = (
-            numerics.digamma_gap(a, b) - numerics.digamma_gap(c, d) - ratio_c,
-            numerics.digamma_gap(b, a) - numerics.digamma_gap(d, c) - ratio_d,
+            special.digamma_gap(a, b) - special.digamma_gap(c, d) - ratio_c,
+            special.digamma_gap(b, a) - special.digamma_gap(d, c) - ratio_d,
         )
         return tuple(upstream * x for x in (*to_p, *to_q))
 
@@ -359,7 +359,7 @@ def _remainder(a, b, to_c, to_d):
         # The parts 1 / x of the trigamma functions in one square.
         across = to_c * (y / total) - to_d * (x / total)
         second = across * across * (total / x) / y
-        excess = numerics.trigamma_minus(x) * to_c * to_c + numerics.trigamma_minus(y) * to_d * to_d
-        second = second + excess - numerics.trigamma_minus(total) * step * step
+        excess = special.trigamma_minus(x) * to_c * to_c + special.trigamma_minus(y) * to_d * to_d
+        second = second + excess - special.trigamma_minus(total) * step * step
         integral = integral + 0.5 * float(weight) * (1.0 - s) * second
     return integral

@@ -5,10 +5,11 @@ from numbers import Real
 import numpy as np
 from keras import ops
 
-from kgdists import numerics, shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
-from kgdists.distributions import choices
+from kgdists.core import backend, shapes
+from kgdists.distributions import one_hot
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCategorical
+from kgdists.numerics import special
 
 __all__ = ["CategoricalDist"]
 
@@ -56,7 +57,7 @@ class CategoricalDist(Distribution):
         shapes.check_vector(logits=logits)
         if mask is not None:
             logits = ops.where(_as_mask(mask, logits), logits, -INF)
-        choices.check_logits(logits)
+        one_hot.check_logits(logits)
         if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, Real) or not 0 < boltzmann_tau < INF:
             raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
         self._set(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
@@ -70,14 +71,14 @@ class CategoricalDist(Distribution):
     @in_full_precision
     def log_probs(self):
         """Log-probabilities of all choices, shape [B..., n]; `-inf` where ruled out."""
-        y, total = choices.shifted(self.logits)
+        y, total = one_hot.shifted(self.logits)
         return y - ops.log(total)
 
     @property
     @in_full_precision
     def probs(self):
         """Probabilities of all choices, shape [B..., n]."""
-        y, total = choices.shifted(self.logits)
+        y, total = one_hot.shifted(self.logits)
         return ops.exp(y) / total
 
     def relaxed(self, temperature=None):
@@ -103,10 +104,10 @@ class CategoricalDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n]; rows sum to one.
         """
-        scores = choices.gumbel_scores(
-            choices.shifted(self.logits)[0], self._draw_shape(sample_shape), self._seed(seed)
+        scores = one_hot.gumbel_scores(
+            one_hot.shifted(self.logits)[0], self._draw_shape(sample_shape), self._seed(seed)
         )
-        return choices.gumbel_softmax(scores / self.boltzmann_tau, hard)
+        return one_hot.gumbel_softmax(scores / self.boltzmann_tau, hard)
 
     @draws
     @in_full_precision
@@ -115,7 +116,7 @@ class CategoricalDist(Distribution):
 
         In a graph a row that is NaN or allows nothing gives -1, which no environment takes.
         """
-        return choices.draw(self.logits, self._seed(seed))
+        return one_hot.draw(self.logits, self._seed(seed))
 
     def mode(self):
         """The most probable choice as a one-hot vector, shape [B..., n]; the first of equals."""
@@ -123,7 +124,7 @@ class CategoricalDist(Distribution):
 
     def mode_action(self):
         """The most probable label: int32 tensor, shape [B...]; the first of equals."""
-        return choices.argmax(self.logits)
+        return one_hot.argmax(self.logits)
 
     def mean(self):
         """Mean of the one-hot vector: `probs`, shape [B..., n]."""
@@ -159,16 +160,16 @@ class CategoricalDist(Distribution):
             # 0 * log 0 = 0, guarded before the product so that gradients are finite too.
             x, log_probs = self._near_one_hot(x), self.log_probs
             return ops.sum(x * ops.where(ops.equal(x, 0) & ops.equal(log_probs, -INF), 0.0, log_probs), axis=-1)
-        labels, inside = choices.as_labels(x, self.batch_shape, self.num_categories)
-        y, total = choices.shifted(self.logits)
-        log_proba = choices.take(y, labels) - ops.log(ops.squeeze(total, axis=-1))
+        labels, inside = one_hot.as_labels(x, self.batch_shape, self.num_categories)
+        y, total = one_hot.shifted(self.logits)
+        log_proba = one_hot.take(y, labels) - ops.log(ops.squeeze(total, axis=-1))
         return ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
 
     @in_full_precision
     def entropy(self):
         r"""Entropy :math:`-\sum_i p_i \log p_i`, shape [B...]."""
         # Of y = logits - max and t = sum exp(y) it is log t - sum y exp(y) / t: two parts >= 0, nothing cancels.
-        y, total = choices.shifted(self.logits)
+        y, total = one_hot.shifted(self.logits)
         part = ops.sum(ops.exp(y) * ops.maximum(y, LOWEST), axis=-1)
         total = ops.squeeze(total, axis=-1)
         return ops.log(total) - part / total
@@ -193,7 +194,7 @@ class CategoricalDist(Distribution):
                 f"axes; labels must be integers. Received: x of shape {tuple(x.shape)} and dtype {shapes.dtype_of(x)}"
             )
         x = ops.cast(x, self.dtype)
-        choices.check_one_hot(x)
+        one_hot.check_one_hot(x)
         return x
 
 
@@ -202,25 +203,25 @@ def _divergence(p, q):
     # With d = log q - log p it is sum p (exp(d) - 1 - d), every term >= 0, because the p and the q sum to one.
     # Nearly equal logits are subtracted from each other first, which is exact. An offset between the two is taken off
     # before, each side by its own maximum, or it would take the digits of the other side with it.
-    shift = ops.stop_gradient(numerics.max_last(q) - numerics.max_last(p))
+    shift = ops.stop_gradient(special.max_last(q) - special.max_last(p))
     apart = ops.abs(shift) > 1.0
     difference = q - p
-    (p, p_total), (q, q_total) = choices.shifted(p), choices.shifted(q)
+    (p, p_total), (q, q_total) = one_hot.shifted(p), one_hot.shifted(q)
     difference = ops.where(apart, q - p, difference)
     p, q = ops.exp(p) / p_total, ops.exp(q) / q_total
     gone = ops.equal(p, 0)
     d = ops.where(gone, 0.0, difference - (ops.log(q_total) - ops.log(p_total) + ops.where(apart, 0.0, shift)))
-    near = (ops.abs(d) < numerics.SERIES_RADIUS) & ~gone
+    near = (ops.abs(d) < special.SERIES_RADIUS) & ~gone
     d_near = ops.where(near, d, 0.0)
     # p = 0 leaves q. Beyond the series p exp(d) is q, and is far enough from p (1 + d) for plain subtraction.
-    total = ops.sum(ops.where(near, p * numerics.expm1_minus_series(d_near), q - p - p * d), axis=-1)
+    total = ops.sum(ops.where(near, p * special.expm1_minus_series(d_near), q - p - p * d), axis=-1)
     total = ops.where(total < 0, 0.0, total)  # where q has underflowed and p has only just not
     to_p = -p * (d + ops.expand_dims(total, axis=-1))
     return total, to_p, ops.where(near, p * ops.expm1(d_near), q - p)
 
 
 # Written by hand, the gradients take a fraction of the time that those of all the branches do.
-@numerics.with_gradient
+@backend.with_gradient
 def _kl(p, q):
     def gradient(upstream):
         _, to_p, to_q = _divergence(p, q)
@@ -245,7 +246,7 @@ def _as_mask(mask, logits):
             "`mask` must have the shape of `logits`: nothing is broadcast. "
             f"Received: mask of shape {tuple(mask.shape)}, logits of shape {tuple(logits.shape)}"
         )
-    values = numerics.concrete(mask)
+    values = backend.concrete(mask)
     if values is not None and not np.isin(values, (0, 1)).all():
         raise ValueError(f"`mask` must be of bools, or of integers 0 and 1. Received: values {np.unique(values)}")
     return ops.cast(mask, "bool")

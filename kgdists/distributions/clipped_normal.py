@@ -5,8 +5,10 @@ import math
 import numpy as np
 from keras import ops
 
-from kgdists import bounds, numerics, shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.core import shapes
+from kgdists.distributions.box import box_of, canonical
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.numerics import special
 from kgdists.random import normal
 
 __all__ = ["ClippedNormalDist"]
@@ -60,7 +62,7 @@ class ClippedNormalDist(Distribution):
         shapes.check_vector(mu=mu, logvar=logvar)
         shapes.check_same(mu=mu, logvar=logvar)
         shapes.check_finite(mu=mu, logvar=logvar)
-        low, high = bounds.canonical(low, high, mu.shape[-1])
+        low, high = canonical(low, high, mu.shape[-1])
         self._set(mu=mu, logvar=logvar, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
@@ -140,7 +142,7 @@ class ClippedNormalDist(Distribution):
         x = self._variate(x)
         box = self._box
         inside = box.inside(x)
-        z = numerics.standardized(x - self.mu, self.logvar)
+        z = special.standardized(x - self.mu, self.logvar)
         at_low, at_high = box.at_bounds(x, dtype)
         log_low, log_high = self._log_tails()
         terms = ops.where(at_low, log_low, ops.where(at_high, log_high, -0.5 * (LOG_2PI + self.logvar + z * z)))
@@ -161,7 +163,7 @@ class ClippedNormalDist(Distribution):
         low, high = self._tails()
         log_low, log_high = other._log_tails()
         scale = ops.exp(0.5 * (self.logvar - other.logvar))
-        shift = numerics.standardized(self.mu - other.mu, other.logvar)
+        shift = special.standardized(self.mu - other.mu, other.logvar)
         zeroth, first, second = self._truncated_moments()
         square = scale * scale * second + 2.0 * scale * shift * first + shift * shift * zeroth
         terms = 0.5 * (zeroth * (LOG_2PI + other.logvar) + square) - _product(low, log_low) - _product(high, log_high)
@@ -177,9 +179,9 @@ class ClippedNormalDist(Distribution):
         self._check_other(other)
         dlv = self.logvar - other.logvar
         growth = ops.expm1(0.5 * dlv)  # scale - 1
-        shift = numerics.standardized(self.mu - other.mu, other.logvar)
+        shift = special.standardized(self.mu - other.mu, other.logvar)
         zeroth, _, _ = self._truncated_moments()
-        terms = 0.5 * zeroth * (numerics.expm1_minus(dlv) + shift * shift)
+        terms = 0.5 * zeroth * (special.expm1_minus(dlv) + shift * shift)
         box = self._box
         # Each bound takes part by itself, mirrored where it is the upper one.
         for sign, mask, z in ((1.0, box.has_low, self._z(box.low)), (-1.0, box.has_high, -self._z(box.high))):
@@ -189,7 +191,7 @@ class ClippedNormalDist(Distribution):
 
     @property
     def _box(self):
-        return bounds.box(self.low, self.high, self.dtype)
+        return box_of(self.low, self.high, self.dtype)
 
     def _clip(self, x):
         box = self._box
@@ -202,14 +204,14 @@ class ClippedNormalDist(Distribution):
     def _z(self, x):
         # Clipped where its square would overflow: all of the mass is on one side.
         most = FAR[self.dtype]
-        return ops.maximum(ops.minimum(numerics.standardized(-self.mu + x, self.logvar), most), -most)
+        return ops.maximum(ops.minimum(special.standardized(-self.mu + x, self.logvar), most), -most)
 
     def _log_tails(self):
         """Logarithms of the probabilities of both bounds; something finite where there is none."""
         box = self._box
         z = ops.stack([self._z(box.low), -self._z(box.high)])
         least = np.asarray(-FAR[self.dtype], self.dtype)  # Keras compares a plain number in float32
-        tails = ops.where(z > least, numerics.log_ndtr(z), -INF)
+        tails = ops.where(z > least, special.log_ndtr(z), -INF)
         return tails[0], tails[1]
 
     def _tails(self):
@@ -233,7 +235,7 @@ class ClippedNormalDist(Distribution):
 
     def _width(self):
         """Distance of the bounds in deviations."""
-        return 2.0 * numerics.standardized(ops.zeros_like(self.mu) + self._box.half, self.logvar)
+        return 2.0 * special.standardized(ops.zeros_like(self.mu) + self._box.half, self.logvar)
 
     def _narrow(self):
         """Whether both bounds are so near that nothing is lost by an integral over the box; `logvar` where not."""
@@ -275,7 +277,7 @@ def _ndtr(z):
 def _at_bound(z, growth, shift):
     """The part of a lower bound in the divergence, where it is at `z` for p and at `z + step` for q."""
     step = growth * z + shift
-    log_p, log_q = numerics.log_ndtr(z), numerics.log_ndtr(z + step)
+    log_p, log_q = special.log_ndtr(z), special.log_ndtr(z + step)
     p, q, density = ops.exp(log_p), ops.exp(log_q), _density(z)
     # q - p - density * step cancels for small steps: there the remainder of Taylor's formula, an integral.
     is_small = ops.abs(step) < 0.5
@@ -290,6 +292,6 @@ def _at_bound(z, growth, shift):
     ratio = ops.where(is_near, density * small + remainder, 0.0) / ops.where(is_near, p, 1.0)
     is_near = is_near & (ops.abs(ratio) < 0.5)
     d = ops.where(is_near, ops.log1p(ops.where(is_near, ratio, 0.0)), log_q - log_p)
-    near = p * numerics.expm1_minus(ops.where(is_near, d, 0.0))
+    near = p * special.expm1_minus(ops.where(is_near, d, 0.0))
     atom = ops.where(is_near, near, q - p - p * d)
     return atom + density * growth * (0.5 * growth * z + shift) - remainder

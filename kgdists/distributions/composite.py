@@ -6,8 +6,8 @@ from numbers import Integral
 
 import keras
 
-from kgdists import shapes
-from kgdists.distribution import Distribution, in_full_precision
+from kgdists.core import shapes
+from kgdists.distributions.distribution import Distribution, in_full_precision
 from kgdists.random import split
 
 __all__ = ["CompositeDist", "branches", "map_branches"]

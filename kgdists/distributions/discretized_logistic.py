@@ -5,8 +5,8 @@ from numbers import Integral
 import numpy as np
 from keras import ops
 
-from kgdists import numerics, shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.core import backend, shapes
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.random import uniform
 
 __all__ = ["DiscretizedLogisticDist", "as_ints"]
@@ -172,7 +172,7 @@ class DiscretizedLogisticDist(Distribution):
 
     def _check_inside(self, x, inside):
         shapes.check_not_nan(x=x)
-        values, good = numerics.concrete(x), numerics.concrete(inside)
+        values, good = backend.concrete(x), backend.concrete(inside)
         if values is not None and good is not None and not good.all():
             raise ValueError(
                 f"`x` must be of integers from low={self.low} to high={self.high}. Received: {values[~good].flat[0]}"

@@ -5,9 +5,10 @@ import math
 import numpy as np
 from keras import ops
 
-from kgdists import numerics, shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
-from kgdists.distributions import choices, triangular
+from kgdists.core import shapes
+from kgdists.distributions import one_hot
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.numerics import cholesky, special
 from kgdists.random import normal, split
 
 __all__ = ["GaussianMixtureDist"]
@@ -81,7 +82,7 @@ class GaussianMixtureDist(Distribution):
                 "`logits` and `mu` must have the same dtype. "
                 f"Received: logits of {shapes.dtype_of(logits)}, mu of {shapes.dtype_of(mu)}"
             )
-        choices.check_logits(logits)
+        one_hot.check_logits(logits)
         shapes.check_finite(mu=mu)
         if not (isinstance(gumbel_tau, (int, float)) and not isinstance(gumbel_tau, bool) and 0 < gumbel_tau < INF):
             raise ValueError(f"`gumbel_tau` must be a finite number > 0. Received: gumbel_tau={gumbel_tau!r}")
@@ -91,7 +92,7 @@ class GaussianMixtureDist(Distribution):
             shapes.check_finite(logvar=logvar)
             spread = {"logvar": logvar}
         else:
-            spread = {"scale_tril": triangular.as_scale_tril(scale_tril, mu)}
+            spread = {"scale_tril": cholesky.as_scale_tril(scale_tril, mu)}
         self._set(
             PARAM_NAMES=("logits", "mu", *spread),
             logits=logits,
@@ -143,10 +144,10 @@ class GaussianMixtureDist(Distribution):
         float tensor, shape [*sample_shape, B..., n].
         """
         choice_seed, noise_seed = split(self._seed(seed), 2)
-        scores = choices.gumbel_scores(
+        scores = one_hot.gumbel_scores(
             self.log_weights, self._draw_shape(sample_shape, self.logits.shape[-1:]), choice_seed
         )
-        y = choices.gumbel_softmax(scores / self.gumbel_tau, hard)
+        y = one_hot.gumbel_softmax(scores / self.gumbel_tau, hard)
         noise = normal(self._draw_shape(sample_shape), noise_seed, self.dtype)[..., None, :]
         if "logvar" in self.PARAM_NAMES:
             steps = ops.exp(0.5 * self.logvar) * noise
@@ -188,9 +189,9 @@ class GaussianMixtureDist(Distribution):
         r"""Gradient of the log-density in `x`: :math:`-\sum_k r_k \Sigma_k^{-1} (x - \mu_k)`, shape of `x`."""
         joint, z = self._joint_log_proba(x)
         if "logvar" in self.PARAM_NAMES:
-            pulls = numerics.standardized(z, self.logvar)
+            pulls = special.standardized(z, self.logvar)
         else:
-            pulls = triangular.solve_transposed(self.scale_tril, z)
+            pulls = cholesky.solve_transposed(self.scale_tril, z)
         return -ops.sum(_shares(joint)[..., None] * pulls, axis=-2)
 
     @in_full_precision
@@ -228,7 +229,7 @@ class GaussianMixtureDist(Distribution):
         if "logvar" in self.PARAM_NAMES:
             within = ops.exp(self.logvar)[..., None] * ops.eye(self.event_shape[0], dtype=self.dtype)
         else:
-            within = triangular.covariance(self.scale_tril)
+            within = cholesky.covariance(self.scale_tril)
         weights = ops.exp(self.log_weights)[..., None, None]
         return ops.sum(weights * (within + between[..., :, None] * between[..., None, :]), axis=-3)
 
@@ -236,9 +237,9 @@ class GaussianMixtureDist(Distribution):
         """Logarithms of `w_k N(x; mu_k, Sigma_k)`, shape [..., B..., K], and x in their standard coordinates."""
         steps = self._variate(x)[..., None, :] - self.mu
         if "logvar" in self.PARAM_NAMES:
-            z, half_log_det = numerics.standardized(steps, self.logvar), 0.5 * ops.sum(self.logvar, axis=-1)
+            z, half_log_det = special.standardized(steps, self.logvar), 0.5 * ops.sum(self.logvar, axis=-1)
         else:
-            z, half_log_det = triangular.solve(self.scale_tril, steps), triangular.half_log_det(self.scale_tril)
+            z, half_log_det = cholesky.solve(self.scale_tril, steps), cholesky.half_log_det(self.scale_tril)
         # A component so far that z^2 overflows has density 0. Its z is 0, for gradients that are finite.
         far = ops.abs(z) > FAR[self.dtype]
         z = ops.where(far, 0.0, z)

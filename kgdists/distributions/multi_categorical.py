@@ -5,9 +5,9 @@ from numbers import Integral
 
 from keras import ops
 
-from kgdists import shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.core import shapes
 from kgdists.distributions.categorical import CategoricalDist
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.random import split
 
 __all__ = ["MultiCategoricalDist", "as_nvec"]

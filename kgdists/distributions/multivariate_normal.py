@@ -4,9 +4,9 @@ import math
 
 from keras import ops
 
-from kgdists import numerics, shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
-from kgdists.distributions import triangular
+from kgdists.core import shapes
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.numerics import cholesky, special
 from kgdists.random import normal
 
 __all__ = ["MultivariateNormalDist"]
@@ -49,7 +49,7 @@ class MultivariateNormalDist(Distribution):
         mu = shapes.as_float(mu, "mu")
         shapes.check_vector(mu=mu)
         shapes.check_finite(mu=mu)
-        scale_tril = triangular.as_scale_tril(scale_tril, mu)
+        scale_tril = cholesky.as_scale_tril(scale_tril, mu)
         self._set(mu=mu, scale_tril=scale_tril, name=name, random_seed=random_seed)
 
     @draws
@@ -69,7 +69,7 @@ class MultivariateNormalDist(Distribution):
         float tensor, shape [*sample_shape, B..., n].
         """
         noise = normal(self._draw_shape(sample_shape), self._seed(seed), self.dtype)
-        return self.mu + triangular.multiply(self.scale_tril, noise)
+        return self.mu + cholesky.multiply(self.scale_tril, noise)
 
     def mode(self):
         """The mean, shape [B..., n]."""
@@ -87,7 +87,7 @@ class MultivariateNormalDist(Distribution):
     @in_full_precision
     def covariance(self):
         """The covariance, shape [B..., n, n]."""
-        return triangular.covariance(self.scale_tril)
+        return cholesky.covariance(self.scale_tril)
 
     @in_full_precision
     def log_proba(self, x):
@@ -106,13 +106,13 @@ class MultivariateNormalDist(Distribution):
         ValueError
             On wrong shapes and, where values are at hand, on NaN.
         """
-        z = triangular.solve(self.scale_tril, self._variate(x) - self.mu)
-        return -0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - triangular.half_log_det(self.scale_tril)
+        z = cholesky.solve(self.scale_tril, self._variate(x) - self.mu)
+        return -0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - cholesky.half_log_det(self.scale_tril)
 
     @in_full_precision
     def entropy(self):
         r"""Entropy :math:`\frac n2 (1 + \log 2\pi) + \sum_i \log L_{ii}`, shape [B...]."""
-        return 0.5 * self.event_shape[0] * (1.0 + LOG_2PI) + triangular.half_log_det(self.scale_tril)
+        return 0.5 * self.event_shape[0] * (1.0 + LOG_2PI) + cholesky.half_log_det(self.scale_tril)
 
     @in_full_precision
     def cross_entropy(self, other):
@@ -125,7 +125,7 @@ class MultivariateNormalDist(Distribution):
         n = self.event_shape[0]
         whitened = self._whitened_steps(other) + ops.eye(n, n + 1, dtype=self.dtype)
         squares = n * LOG_2PI + ops.sum(whitened * whitened, axis=(-2, -1))
-        return 0.5 * squares + triangular.half_log_det(other.scale_tril)
+        return 0.5 * squares + cholesky.half_log_det(other.scale_tril)
 
     @in_full_precision
     def kl_divergence(self, other):
@@ -137,12 +137,12 @@ class MultivariateNormalDist(Distribution):
         self._check_other(other)
         # With M = 1 + S, triangular as all of them are, so that its determinant is the product of exp(d): terms >= 0.
         whitened = self._whitened_steps(other)
-        p, q = triangular.diagonal(self.scale_tril), triangular.diagonal(other.scale_tril)
+        p, q = cholesky.diagonal(self.scale_tril), cholesky.diagonal(other.scale_tril)
         relative = (p - q) / q
         near = ops.abs(relative) < 0.5
         d = ops.where(near, ops.log1p(ops.where(near, relative, 0.0)), ops.log(p) - ops.log(q))
         squares = ops.sum(whitened * whitened, axis=(-2, -1))
-        return 0.5 * squares + ops.sum(numerics.expm1_minus(d), axis=-1)
+        return 0.5 * squares + ops.sum(special.expm1_minus(d), axis=-1)
 
     def _whitened_steps(self, other):
         """`L_q^-1 (L_p - L_q)`, in which nearly equal factors keep their digits, with `L_q^-1 (mu_p - mu_q)` behind."""

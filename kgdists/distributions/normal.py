@@ -2,10 +2,12 @@
 
 import math
 
-from kgdists import numerics, shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
-from kgdists.random import normal
 from keras import ops
+
+from kgdists.core import shapes
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.numerics import special
+from kgdists.random import normal
 
 __all__ = ["NormalDist"]
 
@@ -98,7 +100,7 @@ class NormalDist(Distribution):
             On wrong shapes and, where values are at hand, on NaN.
         """
         x = self._variate(x)
-        z = numerics.standardized(x - self.mu, self.logvar)
+        z = special.standardized(x - self.mu, self.logvar)
         return -0.5 * (self.event_shape[0] * LOG_2PI + ops.sum(self.logvar, axis=-1) + ops.sum(z * z, axis=-1))
 
     @in_full_precision
@@ -114,7 +116,7 @@ class NormalDist(Distribution):
         + (\sigma_{p,i}^2 + (\mu_{p,i} - \mu_{q,i})^2) / \sigma_{q,i}^2)`.
         """
         self._check_other(other)
-        z = numerics.standardized(self.mu - other.mu, other.logvar)
+        z = special.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * ops.sum(LOG_2PI + other.logvar + ops.exp(self.logvar - other.logvar) + z * z, axis=-1)
 
     @in_full_precision
@@ -125,5 +127,5 @@ class NormalDist(Distribution):
         :math:`d = \log\sigma_p^2 - \log\sigma_q^2`.
         """
         self._check_other(other)
-        z = numerics.standardized(self.mu - other.mu, other.logvar)
-        return 0.5 * ops.sum(numerics.expm1_minus(self.logvar - other.logvar) + z * z, axis=-1)
+        z = special.standardized(self.mu - other.mu, other.logvar)
+        return 0.5 * ops.sum(special.expm1_minus(self.logvar - other.logvar) + z * z, axis=-1)

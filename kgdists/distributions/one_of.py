@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
-from kgdists import shapes
-from kgdists.distribution import in_full_precision
+from kgdists.core import shapes
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.distributions.composite import CompositeDist, map_branches
+from kgdists.distributions.distribution import in_full_precision
 
 __all__ = ["OneOfDist"]
 

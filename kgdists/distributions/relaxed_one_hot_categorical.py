@@ -5,9 +5,10 @@ import math
 import numpy as np
 from keras import ops
 
-from kgdists import numerics, shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
-from kgdists.distributions import choices
+from kgdists.core import backend, shapes
+from kgdists.distributions import one_hot
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.numerics import special
 
 __all__ = ["RelaxedOneHotCategorical"]
 
@@ -79,7 +80,7 @@ class RelaxedOneHotCategorical(Distribution):
                 f"{tuple(temperature.shape)} for a batch of shape {tuple(logits.shape[:-1])}"
             )
         if validate_args is not False:
-            choices.check_logits(logits)
+            one_hot.check_logits(logits)
             _check_temperature(temperature)
         # Every parameter has the batch shape, so that distributions can be split and joined along it.
         temperature = ops.add(ops.cast(temperature, shapes.dtype_of(logits)), ops.zeros_like(logits[..., 0]))
@@ -120,7 +121,7 @@ class RelaxedOneHotCategorical(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n]; rows sum to one.
         """
-        return choices.gumbel_softmax(self._scores(sample_shape, seed), hard)
+        return one_hot.gumbel_softmax(self._scores(sample_shape, seed), hard)
 
     @draws
     def sample(self, sample_shape=(), seed=None, hard=False):
@@ -136,8 +137,8 @@ class RelaxedOneHotCategorical(Distribution):
     def _scores(self, sample_shape, seed):
         out = ops.equal(self.logits, -INF)
         # Guarded before the division, for a finite gradient of the temperature.
-        logits = ops.where(out, 0.0, self.logits - ops.stop_gradient(numerics.max_last(self.logits)))
-        scores = choices.gumbel_scores(logits, self._draw_shape(sample_shape), self._seed(seed))
+        logits = ops.where(out, 0.0, self.logits - ops.stop_gradient(special.max_last(self.logits)))
+        scores = one_hot.gumbel_scores(logits, self._draw_shape(sample_shape), self._seed(seed))
         return ops.where(out, -INF, scores / self.temperature[..., None])
 
     @draws
@@ -145,17 +146,17 @@ class RelaxedOneHotCategorical(Distribution):
     def sample_and_log_proba(self, sample_shape=(), seed=None):
         """A sample and its log-density, finite at any temperature: it is that of the logarithm of the sample."""
         scores = self._scores(sample_shape, seed)
-        return choices.gumbel_softmax(scores), self.log_proba(log_x=ops.log_softmax(scores, axis=-1))
+        return one_hot.gumbel_softmax(scores), self.log_proba(log_x=ops.log_softmax(scores, axis=-1))
 
     @draws
     @in_full_precision
     def sample_action(self, seed=None):
         """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs`."""
-        return choices.draw(self.logits, self._seed(seed))
+        return one_hot.draw(self.logits, self._seed(seed))
 
     def mode_action(self):
         """The most probable label: int32 tensor, shape [B...]; the first of equals."""
-        return choices.argmax(self.logits)
+        return one_hot.argmax(self.logits)
 
     @in_full_precision
     def log_proba(self, x=None, *, log_x=None):
@@ -191,11 +192,11 @@ class RelaxedOneHotCategorical(Distribution):
         if log_x is None:
             x = shapes.as_numbers(x, "x")
             if "float" not in shapes.dtype_of(x):
-                labels, inside = choices.as_labels(x, self.batch_shape, n)
-                log_proba = choices.take(self.log_probs, labels)
+                labels, inside = one_hot.as_labels(x, self.batch_shape, n)
+                log_proba = one_hot.take(self.log_probs, labels)
                 return ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
             x = self._variate(x)
-            choices.check_one_hot(x)
+            one_hot.check_one_hot(x)
             off_face = out & (x > 0)
             log_y = ops.log(ops.maximum(x, _smallest(self.dtype)))
         else:
@@ -203,7 +204,7 @@ class RelaxedOneHotCategorical(Distribution):
             off_face = out & (log_y > -INF)
         log_y = ops.where(out, 0.0, log_y)
         # A common offset of the logits, which a softmax does not see, would take the digits of log y with it.
-        scores, total = choices.shifted(choices.shifted(self.logits)[0] - self.temperature[..., None] * log_y)
+        scores, total = one_hot.shifted(one_hot.shifted(self.logits)[0] - self.temperature[..., None] * log_y)
         terms = ops.where(off_face, -INF, ops.where(out, 0.0, scores - log_y))
         count = ops.sum(ops.cast(~out, self.dtype), axis=-1)
         log_factorials = ops.convert_to_tensor([math.lgamma(max(k, 1)) for k in range(n + 1)], self.dtype)
@@ -218,7 +219,7 @@ def _smallest(dtype):
 def _logs_of(probs, validate):
     probs = shapes.as_float(probs, "probs")
     shapes.check_vector(probs=probs)
-    values = numerics.concrete(probs)
+    values = backend.concrete(probs)
     if validate and values is not None:
         bad = ~((values >= 0) & (values < INF))
         if bad.any():
@@ -234,7 +235,7 @@ def _logs_of(probs, validate):
 
 
 def _check_temperature(temperature):
-    values = numerics.concrete(temperature)
+    values = backend.concrete(temperature)
     if values is not None and not ((values > 0) & (values < INF)).all():
         index = np.argwhere(~((values > 0) & (values < INF)))[0].tolist()
         raise ValueError(

@@ -2,10 +2,13 @@
 
 import math
 
-from kgdists import bounds, numerics, shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
-from kgdists.random import normal
 from keras import ops
+
+from kgdists.core import shapes
+from kgdists.distributions.box import box_of, canonical, piecewise
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.numerics import special
+from kgdists.random import normal
 
 __all__ = ["SquashedNormalDist"]
 
@@ -65,7 +68,7 @@ class SquashedNormalDist(Distribution):
         shapes.check_vector(mu=mu, logvar=logvar)
         shapes.check_same(mu=mu, logvar=logvar)
         shapes.check_finite(mu=mu, logvar=logvar)
-        low, high = bounds.canonical(low, high, mu.shape[-1])
+        low, high = canonical(low, high, mu.shape[-1])
         self._set(mu=mu, logvar=logvar, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
@@ -121,7 +124,7 @@ class SquashedNormalDist(Distribution):
         box = self._box
         inside = box.inside(x)
         u, log_det = self._invert(x)
-        log_proba = self._log_density(numerics.standardized(u - self.mu, self.logvar), log_det)
+        log_proba = self._log_density(special.standardized(u - self.mu, self.logvar), log_det)
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
     @in_full_precision
@@ -132,12 +135,12 @@ class SquashedNormalDist(Distribution):
         :math:`d = \log\sigma_p^2 - \log\sigma_q^2`.
         """
         self._check_other(other)
-        z = numerics.standardized(self.mu - other.mu, other.logvar)
-        return 0.5 * self._sum(numerics.expm1_minus(self.logvar - other.logvar) + z * z)
+        z = special.standardized(self.mu - other.mu, other.logvar)
+        return 0.5 * self._sum(special.expm1_minus(self.logvar - other.logvar) + z * z)
 
     @property
     def _box(self):
-        return bounds.box(self.low, self.high, self.dtype)
+        return box_of(self.low, self.high, self.dtype)
 
     def _draw(self, sample_shape, seed):
         """A draw of `u`, and the standard noise in it."""
@@ -146,7 +149,7 @@ class SquashedNormalDist(Distribution):
 
     def _squash(self, u):
         box = self._box
-        return bounds.piecewise(
+        return piecewise(
             (
                 box.both,
                 lambda: box.between(
@@ -165,7 +168,7 @@ class SquashedNormalDist(Distribution):
     def _log_det(self, u):
         """The logarithm of the derivative at `u`."""
         box = self._box
-        return bounds.piecewise(
+        return piecewise(
             (box.both, lambda: 2.0 * (LOG_2 - u - ops.softplus(-2.0 * u)) + box.log_half),
             (box.below, lambda: -ops.softplus(-u)),
             (box.above, lambda: -ops.softplus(u)),
@@ -193,7 +196,7 @@ class SquashedNormalDist(Distribution):
             u, log_det = beyond(high)
             return -u, log_det
 
-        return bounds.piecewise(
+        return piecewise(
             (box.both, between),
             (box.below, lambda: beyond(low)),
             (box.above, below_high),

@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from kgdists import shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.core import shapes
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.distributions.normal import NormalDist
 from kgdists.random import normal
 

@@ -1,6 +1,7 @@
 """Entropies and divergences without a closed form: estimates, bounds, and losses of fits."""
 
 from kgdists.divergences.importance import effective_sample_size, elbo, eubo, log_normaliser
+from kgdists.divergences.kl_losses import forward_kl_loss, reverse_kl_loss
 from kgdists.divergences.mixture_bounds import entropy_bounds, kl_divergence_approximation, kl_divergence_bounds
 from kgdists.divergences.monte_carlo import (
     alpha_divergence,
@@ -10,7 +11,6 @@ from kgdists.divergences.monte_carlo import (
     kl_divergence,
     reverse_kl,
 )
-from kgdists.divergences.training import forward_kl_loss, reverse_kl_loss
 
 __all__ = [
     "alpha_divergence",

@@ -2,7 +2,7 @@ r"""Estimates for a density known but for its normaliser :math:`Z = \int \tilde 
 
 from keras import ops
 
-from kgdists import shapes
+from kgdists.core import shapes
 from kgdists.divergences.moments import log_moments, streamed
 from kgdists.divergences.monte_carlo import kl_divergence
 from kgdists.divergences.sampling import (

@@ -5,9 +5,9 @@ import math
 import numpy as np
 from keras import ops
 
-from kgdists import shapes
+from kgdists.core import shapes
 from kgdists.distributions import GaussianMixtureDist, MultivariateNormalDist, NormalDist
-from kgdists.divergences.components import as_mixture, components
+from kgdists.divergences.sampling import as_mixture, components
 
 __all__ = ["entropy_bounds", "kl_divergence_approximation", "kl_divergence_bounds"]
 

@@ -4,8 +4,8 @@ import math
 
 from keras import ops
 
-from kgdists.compiled import compiled
-from kgdists.distribution import Distribution
+from kgdists.core.backend import compiled
+from kgdists.distributions.distribution import Distribution
 from kgdists.divergences.sampling import stream_of
 from kgdists.random import uniform
 

@@ -5,7 +5,7 @@ import math
 from keras import ops
 
 from kgdists import random
-from kgdists.distribution import Distribution
+from kgdists.distributions.distribution import Distribution
 from kgdists.divergences.moments import moments, streamed
 from kgdists.divergences.sampling import (
     NUM_SAMPLES,

@@ -6,16 +6,18 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists import shapes
-from kgdists.distribution import HALF, Distribution
-from kgdists.distributions import GaussianMixtureDist
+from kgdists.core import shapes
+from kgdists.distributions import GaussianMixtureDist, MultivariateNormalDist, NormalDist
+from kgdists.distributions.distribution import HALF, Distribution
 from kgdists.random import normal, split, uniform
 
 __all__ = [
     "NUM_SAMPLES",
     "as_density",
+    "as_mixture",
     "as_sampler",
     "check_count",
+    "components",
     "draws_and_log_density",
     "exact_draws",
     "log_density",
@@ -180,3 +182,18 @@ def check_count(least=1, **counts):
     for name, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count < least:
             raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={count!r}")
+
+
+def as_mixture(p, name):
+    """`p`, which must be a Gaussian mixture or a target of one, in full precision."""
+    p = as_density(p)
+    if not isinstance(p, GaussianMixtureDist):
+        raise TypeError(f"`{name}` must be a GaussianMixtureDist. Received: {type(p).__name__}")
+    return p
+
+
+def components(mixture):
+    """The components of a Gaussian mixture as one distribution of batch shape [B..., K]."""
+    if "logvar" in mixture.PARAM_NAMES:
+        return NormalDist(mixture.mu, mixture.logvar)
+    return MultivariateNormalDist(mixture.mu, mixture.scale_tril)

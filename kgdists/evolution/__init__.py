@@ -1,20 +1,27 @@
 """Evolution strategies: Gaussian search distributions and the searchers on them."""
 
-from kgdists.evolution import noise
-from kgdists.evolution.cem import CEM
-from kgdists.evolution.clip_up import ClipUp
-from kgdists.evolution.cmaes import CMAES
-from kgdists.evolution.exp_gaussian import ExpGaussian
-from kgdists.evolution.exp_separable_gaussian import ExpSeparableGaussian
-from kgdists.evolution.full_gaussian import FullGaussian
-from kgdists.evolution.pgpe import PGPE
+import importlib
+from typing import TYPE_CHECKING
+
+from kgdists.evolution.algorithms.cem import CEM
+from kgdists.evolution.algorithms.cmaes import CMAES
+from kgdists.evolution.algorithms.pgpe import PGPE
+from kgdists.evolution.algorithms.snes import SNES
+from kgdists.evolution.algorithms.xnes import XNES
+from kgdists.evolution.gaussians.exp_gaussian import ExpGaussian
+from kgdists.evolution.gaussians.exp_separable_gaussian import ExpSeparableGaussian
+from kgdists.evolution.gaussians.full_gaussian import FullGaussian
+from kgdists.evolution.gaussians.search_distribution import SearchDistribution
+from kgdists.evolution.gaussians.separable_gaussian import SeparableGaussian
+from kgdists.evolution.gaussians.symmetric_separable_gaussian import SymmetricSeparableGaussian
+from kgdists.evolution.optimizers import ClipUp
 from kgdists.evolution.ranking import rank
-from kgdists.evolution.search_distribution import SearchDistribution
 from kgdists.evolution.searcher import Searcher, State
-from kgdists.evolution.separable_gaussian import SeparableGaussian
-from kgdists.evolution.snes import SNES
-from kgdists.evolution.symmetric_separable_gaussian import SymmetricSeparableGaussian
-from kgdists.evolution.xnes import XNES
+from kgdists.random import hashed_normal as noise
+
+if TYPE_CHECKING:
+    from kgdists.evolution.distributed.ray_search import RaySearch
+    from kgdists.evolution.policy_search.search import PolicySearch
 
 __all__ = [
     "CEM",
@@ -24,6 +31,8 @@ __all__ = [
     "ExpSeparableGaussian",
     "FullGaussian",
     "PGPE",
+    "PolicySearch",
+    "RaySearch",
     "SNES",
     "SearchDistribution",
     "Searcher",
@@ -34,3 +43,12 @@ __all__ = [
     "noise",
     "rank",
 ]
+
+# What needs Gymnasium or Ray is imported at first use.
+LATER = {"PolicySearch": "policy_search.search", "RaySearch": "distributed.ray_search"}
+
+
+def __getattr__(name):
+    if name in LATER:
+        return getattr(importlib.import_module(f"kgdists.evolution.{LATER[name]}"), name)
+    raise AttributeError(f"module 'kgdists.evolution' has no attribute {name!r}")

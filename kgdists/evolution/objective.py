@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from kgdists import numerics
+from kgdists.core import backend
 from kgdists.evolution.ranking import as_fitnesses
 
 __all__ = ["EVALUATIONS", "Objective", "uncompiled"]
@@ -59,7 +59,7 @@ class Objective:
             return as_fitnesses(fitnesses)
         values = solutions.numpy()
         if self.evaluation == "numpy":
-            fitnesses = np.asarray(numerics.unmasked(self.function(values)))
+            fitnesses = np.asarray(backend.unmasked(self.function(values)))
             _check(fitnesses.shape, fitnesses.dtype.name, values.shape[:-1])
         else:
             rows = list(values.reshape(-1, values.shape[-1]))
@@ -109,7 +109,7 @@ def _reason(error):
 
 
 def _number(fitness):
-    array = np.asarray(numerics.unmasked(fitness))
+    array = np.asarray(backend.unmasked(fitness))
     if array.size != 1 or array.dtype.kind not in "fiu":
         raise ValueError(f"An objective of one solution must return a number. Received: {fitness!r}")
     return array.item()

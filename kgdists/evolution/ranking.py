@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgdists import numerics, shapes
+from kgdists.core import backend, shapes
 
 __all__ = ["METHODS", "as_fitnesses", "rank", "share", "utilities"]
 
@@ -71,7 +71,7 @@ def as_fitnesses(x):
     ----------
     x : tensor, array or (nested) sequence of numbers
     """
-    if not tf.is_tensor(numerics.unmasked(x)):
+    if not tf.is_tensor(backend.unmasked(x)):
         try:
             x = np.asarray(x)
         except (TypeError, ValueError):
@@ -85,7 +85,7 @@ def as_fitnesses(x):
         return tf.constant(x, tf.float64)
     if not kind.startswith(("int", "uint")):
         raise ValueError(f"Fitnesses must be real numbers. Received: dtype {kind}")
-    values = numerics.concrete(x)
+    values = backend.concrete(x)
     if not kind.endswith("64") or (values is not None and abs(values.astype("float64")).max(initial=0.0) <= EXACT):
         return tf.cast(x, tf.float64)
     if kind == "uint64" and values is not None and (values > np.uint64(2**63 - 1)).any():

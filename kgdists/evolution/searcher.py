@@ -11,12 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgdists import numerics, random
-from kgdists.callback_list import CallbackList
-from kgdists.evolution import loop, noise, run_file
-from kgdists.evolution.bounds import Bounds, spacing
+from kgdists import random
+from kgdists.core import backend
+from kgdists.core.callback_list import CallbackList
+from kgdists.evolution import generations, search_file
+from kgdists.evolution.bounded_space import Bounds, spacing
 from kgdists.evolution.objective import Objective
 from kgdists.evolution.ranking import METHODS
+from kgdists.random import hashed_normal
 
 __all__ = ["Best", "Searcher", "State", "as_callbacks", "check_count", "check_number", "checked"]
 
@@ -119,11 +121,11 @@ class Searcher:
         Whether the search has converged and will not be started again.
     """
 
-    engine: Callable[..., Any] = loop.Generations  # runs the generations; another one spreads them over machines
+    engine: Callable[..., Any] = generations.Generations  # runs the generations; another one spreads them over machines
 
     def __new__(cls, *args, **kwargs):
         searcher = super().__new__(cls)
-        searcher._arguments = run_file.arguments(cls.__init__, args, kwargs)
+        searcher._arguments = search_file.arguments(cls.__init__, args, kwargs)
         return searcher
 
     def __getstate__(self):
@@ -290,7 +292,7 @@ class Searcher:
         first_row : int or integer scalar tensor
             Any rows can be had on their own: they are those of the whole population.
         """
-        key = noise.generation_key(state.seed, state.generation)
+        key = hashed_normal.generation_key(state.seed, state.generation)
         return state.distribution.sample_rows(key, first_row, self.popsize if num_solutions is None else num_solutions)
 
     def tell(self, state, samples, fitnesses):
@@ -334,12 +336,12 @@ class Searcher:
 
     def _drawn(self, state, count):
         """The standard normal numbers of the first `count` rows of the population."""
-        return state.distribution.noise_rows(noise.generation_key(state.seed, state.generation), 0, count)
+        return state.distribution.noise_rows(hashed_normal.generation_key(state.seed, state.generation), 0, count)
 
     def _told(self, state, samples, fitnesses):
         """What `tell` is given as tensors; raises unless they fit."""
         samples, fitnesses = state.distribution.population(samples, fitnesses)
-        values = numerics.concrete(fitnesses)
+        values = backend.concrete(fitnesses)
         if values is not None and np.isnan(values).all(axis=-1).any():
             raise ValueError("Some solution must have a fitness that is not NaN. Received: only NaN")
         return samples, fitnesses
@@ -401,7 +403,7 @@ class Searcher:
             "best_solution": best.solution,
             "best_fitness": best.fitness,
             "center": self.center,
-            "stdev": loop.stdev(self.state.distribution).numpy()[()],
+            "stdev": generations.stdev(self.state.distribution).numpy()[()],
             "generation": len(history["best"]),
             "popsize": self.popsize,
             "num_restarts": self.num_restarts,
@@ -480,7 +482,7 @@ class Searcher:
             "seed": self.seed.numpy().tolist(),
             "fitness_dtype": self._current().best_fitness.dtype.name,
         }
-        run_file.write(path, type(self).__name__, self._settings(), self._current(), self.history, facts)
+        search_file.write(path, type(self).__name__, self._settings(), self._current(), self.history, facts)
 
     def load(self, path):
         """Go on with the search that `save` wrote to the file `path`, by a searcher of the same arguments.
@@ -491,11 +493,11 @@ class Searcher:
         def start(facts):
             self._resize(facts["popsize"])
             # Files of version 0.1 have fitnesses of the dtype of the search.
-            return loop.begin(self.init(), facts.get("fitness_dtype"))
+            return generations.begin(self.init(), facts.get("fitness_dtype"))
 
         popsize = self.popsize
         try:
-            found = run_file.read(path, type(self).__name__, self._settings(), start)
+            found = search_file.read(path, type(self).__name__, self._settings(), start)
         except ValueError:
             self._resize(popsize)
             raise
@@ -506,7 +508,7 @@ class Searcher:
 
     def _current(self):
         if self._progress is None:
-            self._progress = loop.begin(self.init())
+            self._progress = generations.begin(self.init())
         return self._progress
 
     def _advance(self, number):
@@ -547,7 +549,7 @@ class Searcher:
         center = self.center_init + self.stdev_init * tf.constant(rng.normal(size=self.center_init.shape), self.dtype)
         state = state._replace(distribution=state.distribution.modified_copy(mu=center))
         found = {"best": self._progress.best, "best_fitness": self._progress.best_fitness}
-        self._progress = loop.begin(state, found["best_fitness"].dtype)._replace(**found)
+        self._progress = generations.begin(state, found["best_fitness"].dtype)._replace(**found)
 
     def _resize(self, popsize):
         """Make all anew that depends on the size of the population, and keep where the search stands."""
@@ -559,8 +561,8 @@ class Searcher:
             self.__dict__.update(kept)
 
     def _settings(self):
-        arguments = run_file.defaults(Searcher.__init__) | self._arguments
-        return {name: run_file.plain(value) for name, value in arguments.items() if name not in NOT_SAVED}
+        arguments = search_file.defaults(Searcher.__init__) | self._arguments
+        return {name: search_file.plain(value) for name, value in arguments.items() if name not in NOT_SAVED}
 
     def _summary(self, rows):
         """Of a batch of searches the best fitness, and the means."""
@@ -571,7 +573,7 @@ class Searcher:
 def checked(state):
     """A state that has been moved by samples; raises where they were too far away for its numbers."""
     for x in tf.nest.flatten(state.distribution):
-        values = numerics.concrete(x)
+        values = backend.concrete(x)
         if values is not None and not np.isfinite(values).all():
             raise ValueError(
                 "Samples must be so near to the search distribution that its parameters stay finite. Received: samples "
@@ -590,7 +592,7 @@ def _unpacked(x):
 
 
 def _numbers(name, x):
-    x = numerics.unmasked(x)
+    x = backend.unmasked(x)
     try:
         return np.asarray(x, "float64")
     except (TypeError, ValueError) as error:

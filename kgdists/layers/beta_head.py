@@ -4,8 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists import bounds, numerics
 from kgdists.distributions import BetaDist
+from kgdists.distributions.box import canonical
+from kgdists.numerics import special
 
 __all__ = ["BetaHead"]
 
@@ -60,7 +61,7 @@ class BetaHead(keras.layers.Layer):
                 f"max_concentration={max_concentration}"
             )
         self.num_dims = num_dims
-        self.low, self.high = bounds.canonical(low, high, num_dims)
+        self.low, self.high = canonical(low, high, num_dims)
         if not np.isfinite(self.low).all() or not np.isfinite(self.high).all():
             raise ValueError(f"`low` and `high` must be finite. Received: low={low}, high={high}")
         self.initial_concentration = initial_concentration
@@ -69,7 +70,7 @@ class BetaHead(keras.layers.Layer):
         self.kernel_gain = kernel_gain
         self.random_seed = random_seed
         self.seed_generator = keras.random.SeedGenerator(random_seed)
-        start = numerics.soft_clip_inverse(initial_concentration, min_concentration, max_concentration).item()
+        start = special.soft_clip_inverse(initial_concentration, min_concentration, max_concentration).item()
         self.dense = keras.layers.Dense(
             2 * num_dims,
             kernel_initializer=keras.initializers.Orthogonal(kernel_gain, seed=random_seed),
@@ -82,7 +83,7 @@ class BetaHead(keras.layers.Layer):
         self.dense.build(features_shape)
 
     def call(self, features):
-        concentrations = numerics.soft_clip(self.dense(features), self.min_concentration, self.max_concentration)
+        concentrations = special.soft_clip(self.dense(features), self.min_concentration, self.max_concentration)
         alpha, beta = ops.split(concentrations, 2, axis=-1)
         return BetaDist(alpha, beta, self.low, self.high, random_seed=self.seed_generator)
 

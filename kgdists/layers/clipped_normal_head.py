@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from kgdists import bounds
 from kgdists.distributions import ClippedNormalDist
+from kgdists.distributions.box import box_of, canonical
 from kgdists.layers.normal_head import NormalHead
 
 __all__ = ["ClippedNormalHead"]
@@ -32,8 +32,8 @@ class ClippedNormalHead(NormalHead):
     """
 
     def __init__(self, num_dims, low=-1.0, high=1.0, **options):
-        low, high = bounds.canonical(low, high, num_dims)
-        box = bounds.box(low, high, "float64")
+        low, high = canonical(low, high, num_dims)
+        box = box_of(low, high, "float64")
         open_center = np.where(box.constant, box.low, box.low + box.high + box.below * 1.0 - box.above * 1.0)
         center = np.where(box.both, box.center, open_center).tolist()
         super().__init__(num_dims, **options | {"center": center, "scale": np.asarray(box.half).tolist()})

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists import shapes
-from kgdists.distributions import GaussianMixtureDist, triangular
+from kgdists.core import shapes
+from kgdists.distributions import GaussianMixtureDist
 from kgdists.layers.normal_head import NormalHead
+from kgdists.numerics import cholesky
 
 __all__ = ["GaussianMixtureHead"]
 
@@ -112,7 +113,7 @@ class GaussianMixtureHead(keras.layers.Layer):
         if self.covariance == "full":
             unit = ops.eye(self.num_dims, dtype=mu.dtype)
             if self.lower is not None:
-                unit = unit + triangular.strictly_lower(self._per_component(self.lower(features)), self.num_dims)
+                unit = unit + cholesky.strictly_lower(self._per_component(self.lower(features)), self.num_dims)
             spread = {"scale_tril": ops.exp(0.5 * logvar)[..., None] * unit}
         return GaussianMixtureDist(
             self.logits(features), mu, **spread, gumbel_tau=self.gumbel_tau, random_seed=self.seed_generator

@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
-from kgdists.distributions import MultivariateNormalDist, triangular
+from kgdists.distributions import MultivariateNormalDist
 from kgdists.layers.normal_head import NormalHead
+from kgdists.numerics import cholesky
 from kgdists.random import split
 
 __all__ = ["MultivariateNormalHead"]
@@ -57,6 +58,6 @@ class MultivariateNormalHead(NormalHead):
         unit = ops.eye(self.num_dims, dtype=mu.dtype)
         if self.num_lower:
             entries = self.lower(features) if self.state_dependent else self.lower_weight
-            unit = unit + triangular.strictly_lower(entries, self.num_dims)
+            unit = unit + cholesky.strictly_lower(entries, self.num_dims)
         scale_tril = ops.exp(0.5 * logvar)[..., None] * unit
         return MultivariateNormalDist(mu, scale_tril, random_seed=self.seed_generator)

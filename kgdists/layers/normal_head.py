@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists import numerics
 from kgdists.distributions import NormalDist
+from kgdists.numerics import special
 from kgdists.random import split
 
 __all__ = ["NormalHead"]
@@ -85,7 +85,7 @@ class NormalHead(keras.layers.Layer):
             name="mu",
         )
         self.logvar_bounds = (2.0 * np.log(min_stddev).item(), 2.0 * np.log(max_stddev).item())
-        start = numerics.soft_clip_inverse(2.0 * np.log(initial_stddev), *self.logvar_bounds).item()
+        start = special.soft_clip_inverse(2.0 * np.log(initial_stddev), *self.logvar_bounds).item()
         self.initial_logvar = keras.initializers.Constant(start)
         if state_dependent:
             self.logvar = keras.layers.Dense(
@@ -111,7 +111,7 @@ class NormalHead(keras.layers.Layer):
         mu = self.mu(features)
         raw = self.logvar(features) if self.state_dependent else self.logvar_weight + ops.zeros_like(mu)
         center, scale = (ops.convert_to_tensor(x, mu.dtype) for x in (self.center, self.scale))
-        logvar = 2.0 * ops.log(scale) + numerics.soft_clip(raw, *self.logvar_bounds)
+        logvar = 2.0 * ops.log(scale) + special.soft_clip(raw, *self.logvar_bounds)
         return center + scale * mu, logvar
 
     def get_config(self):

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgdists.core.backend import layers_of
+
 __all__ = ["RunningNormalization", "check_places", "running_normalizations"]
 
 
@@ -72,7 +74,7 @@ class RunningNormalization(keras.layers.Layer):
 
 def running_normalizations(*layers):
     """All layers, at any depth, that keep statistics of observations; one for each of the statistics."""
-    parts = [part for layer in layers for part in layer._flatten_layers()]
+    parts = [part for layer in layers for part in layers_of(layer)]
     found = {id(part.mean): part for part in parts if hasattr(part, "update_moments")}
     return list(found.values())
 

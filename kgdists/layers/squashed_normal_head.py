@@ -2,8 +2,8 @@
 
 import keras
 
-from kgdists import bounds
 from kgdists.distributions import SquashedNormalDist
+from kgdists.distributions.box import canonical
 from kgdists.layers.normal_head import NormalHead
 
 __all__ = ["SquashedNormalHead"]
@@ -32,7 +32,7 @@ class SquashedNormalHead(NormalHead):
 
     def __init__(self, num_dims, low=-1.0, high=1.0, **options):
         super().__init__(num_dims, **options)
-        self.low, self.high = bounds.canonical(low, high, num_dims)
+        self.low, self.high = canonical(low, high, num_dims)
 
     def call(self, features):
         mu, logvar = self.mu_and_logvar(features)

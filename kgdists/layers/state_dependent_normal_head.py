@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from kgdists import numerics
 from kgdists.distributions import StateDependentNormalDist
 from kgdists.layers.normal_head import NormalHead
+from kgdists.numerics import special
 
 __all__ = ["StateDependentNormalHead"]
 
@@ -50,7 +50,7 @@ class StateDependentNormalHead(NormalHead):
     def call(self, features):
         mu = self.mu(features)
         center, scale = (ops.convert_to_tensor(x, mu.dtype) for x in (self.center, self.scale))
-        logvar = numerics.soft_clip(self.logvar_weight, *self.logvar_bounds)
+        logvar = special.soft_clip(self.logvar_weight, *self.logvar_bounds)
         stddev = scale * ops.exp(0.5 * logvar) / features.shape[-1] ** 0.5
         exploring = features if self.train_through_features else ops.stop_gradient(features)
         loadings = ops.cast(exploring, mu.dtype)[..., None] * stddev

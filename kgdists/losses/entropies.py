@@ -1,6 +1,6 @@
 """The loss that rewards exploration."""
 
-from kgdists import numerics
+from kgdists.numerics import special
 
 __all__ = ["entropy_bonus"]
 
@@ -16,4 +16,4 @@ def entropy_bonus(entropy):
     -------
     float scalar, 0 for a batch of no rows.
     """
-    return -numerics.mean(entropy)
+    return -special.mean(entropy)

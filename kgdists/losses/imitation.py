@@ -2,7 +2,7 @@
 
 from keras import ops, tree
 
-from kgdists import numerics
+from kgdists.numerics import special
 
 __all__ = ["cross_entropy"]
 
@@ -43,4 +43,4 @@ def cross_entropy(pi, behaviour):
     >>> abs(float(kg.losses.cross_entropy(fair, behaviour=fair)) - math.log(2.0)) < 1e-6
     True
     """
-    return numerics.mean(tree.map_structure(ops.stop_gradient, behaviour).cross_entropy(pi))
+    return special.mean(tree.map_structure(ops.stop_gradient, behaviour).cross_entropy(pi))

@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from kgdists import numerics
-from kgdists.shapes import check_same, check_scalar
+from kgdists.core.shapes import check_same, check_scalar
+from kgdists.numerics import special
 
 __all__ = ["policy_gradient", "vtrace_policy_gradient"]
 
@@ -34,7 +34,7 @@ def policy_gradient(log_proba, advantages):
     1.0
     """
     check_same(log_proba=log_proba, advantages=advantages)
-    return -numerics.mean(ops.stop_gradient(advantages) * log_proba)
+    return -special.mean(ops.stop_gradient(advantages) * log_proba)
 
 
 def vtrace_policy_gradient(log_proba, old_log_proba, advantages, clip_ratio=1.0):

@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from kgdists import numerics
-from kgdists.shapes import check_same, check_scalar
+from kgdists.core.shapes import check_same, check_scalar
+from kgdists.numerics import special
 
 __all__ = ["ppo_clip", "ppo_kl_penalty"]
 
@@ -38,7 +38,7 @@ def ppo_clip(log_proba, old_log_proba, advantages, clip_range=0.2):
     # Unless the advantage is negative a ratio this large is clipped anyway; an infinite one has a gradient of 0 * inf.
     ratio = ops.exp(ops.where(advantages < 0, log_ratio, ops.minimum(log_ratio, 10.0)))
     clipped = ops.clip(ratio, 1.0 - clip_range, 1.0 + clip_range)
-    return -numerics.mean(ops.minimum(ratio * advantages, clipped * advantages))
+    return -special.mean(ops.minimum(ratio * advantages, clipped * advantages))
 
 
 def ppo_kl_penalty(log_proba, old_log_proba, advantages, kl, kl_coef):
@@ -70,4 +70,4 @@ def ppo_kl_penalty(log_proba, old_log_proba, advantages, kl, kl_coef):
     check_same(log_proba=log_proba, old_log_proba=old_log_proba, advantages=advantages, kl=kl)
     check_scalar(kl_coef=kl_coef)
     ratio = ops.exp(log_proba - ops.stop_gradient(old_log_proba))
-    return kl_coef * numerics.mean(kl) - numerics.mean(ratio * ops.stop_gradient(advantages))
+    return kl_coef * special.mean(kl) - special.mean(ratio * ops.stop_gradient(advantages))

@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from kgdists import numerics
-from kgdists.shapes import check_same, check_scalar, dtype_of
+from kgdists.core.shapes import check_same, check_scalar, dtype_of
+from kgdists.numerics import special
 
 __all__ = ["sac_actor", "sac_actor_discrete", "sac_critic", "sac_temperature"]
 
@@ -32,7 +32,7 @@ def sac_critic(values_1, values_2, targets):
     """
     check_same(values_1=values_1, values_2=values_2, targets=targets)
     targets = ops.stop_gradient(targets)
-    return 0.5 * (numerics.mean(ops.square(values_1 - targets)) + numerics.mean(ops.square(values_2 - targets)))
+    return 0.5 * (special.mean(ops.square(values_1 - targets)) + special.mean(ops.square(values_2 - targets)))
 
 
 def sac_actor(log_proba, values, alpha):
@@ -60,7 +60,7 @@ def sac_actor(log_proba, values, alpha):
     """
     check_same(log_proba=log_proba, values=values)
     check_scalar(alpha=alpha)
-    return numerics.mean(_constant(alpha, log_proba) * log_proba - values)
+    return special.mean(_constant(alpha, log_proba) * log_proba - values)
 
 
 def sac_actor_discrete(log_probs, values, alpha):
@@ -93,7 +93,7 @@ def sac_actor_discrete(log_probs, values, alpha):
     log_probs = ops.where(is_possible, log_probs, 0.0)
     probs = ops.where(is_possible, ops.exp(log_probs), 0.0)
     costs = _constant(alpha, log_probs) * log_probs - ops.where(is_possible, ops.stop_gradient(values), 0.0)
-    return numerics.mean(ops.sum(probs * costs, axis=-1))
+    return special.mean(ops.sum(probs * costs, axis=-1))
 
 
 def sac_temperature(log_alpha, entropy, target_entropy):
@@ -120,7 +120,7 @@ def sac_temperature(log_alpha, entropy, target_entropy):
         If `log_alpha` or `target_entropy` is not a scalar.
     """
     check_scalar(log_alpha=log_alpha, target_entropy=target_entropy)
-    return log_alpha * numerics.mean(ops.stop_gradient(entropy) - target_entropy)
+    return log_alpha * special.mean(ops.stop_gradient(entropy) - target_entropy)
 
 
 def _constant(x, like):

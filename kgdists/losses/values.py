@@ -2,8 +2,8 @@
 
 from keras import ops
 
-from kgdists import numerics
-from kgdists.shapes import check_same, check_scalar
+from kgdists.core.shapes import check_same, check_scalar
+from kgdists.numerics import special
 
 __all__ = ["value"]
 
@@ -41,9 +41,9 @@ def value(values, returns, old_values=None, clip_range=None):
     returns = ops.stop_gradient(returns)
     error = ops.square(values - returns)
     if clip_range is None:
-        return numerics.mean(error)
+        return special.mean(error)
     check_same(values=values, old_values=old_values)
     check_scalar(clip_range=clip_range)
     old_values = ops.stop_gradient(old_values)
     clipped = old_values + ops.clip(values - old_values, -clip_range, clip_range)
-    return numerics.mean(ops.maximum(error, ops.square(clipped - returns)))
+    return special.mean(ops.maximum(error, ops.square(clipped - returns)))

@@ -7,14 +7,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kgdists import numerics
-from kgdists.distribution import Distribution
+from kgdists.core import backend
 from kgdists.distributions import GaussianMixtureDist
-from kgdists.mixtures import initial as starts
-from kgdists.mixtures.descent import ForwardLoss, ReverseLoss, descend
-from kgdists.mixtures.expectation_maximisation import maximise, negative_log_likelihood
-from kgdists.mixtures.parameters import place, replace
-from kgdists.mixtures.sources import source, subset
+from kgdists.distributions.distribution import Distribution
+from kgdists.mixtures import initialization
+from kgdists.mixtures.expectation_maximization import maximise, negative_log_likelihood
+from kgdists.mixtures.gradient_descent import ForwardLoss, ReverseLoss, descend
+from kgdists.mixtures.parameterizations import place, replace
+from kgdists.mixtures.samples import source, subset
 from kgdists.mixtures.widths import floor_of, warn_of_collapse
 
 __all__ = ["Fit", "fit"]
@@ -228,9 +228,9 @@ def fit(
         start, before = _start(few, few_heft, num_components, restarts, rng, covariance, floor, limit)
     elif isinstance(initial, str):
         options = initial_spread, initial_stddev, covariance
-        start = starts.at_random(num_components, num_dims, restarts, rng, *options)
+        start = initialization.at_random(num_components, num_dims, restarts, rng, *options)
     else:
-        start = starts.given(initial, num_components, num_dims, restarts, center, scale, covariance)
+        start = initialization.given(initial, num_components, num_dims, restarts, center, scale, covariance)
     bar = keras.utils.Progbar(iterations, stateful_metrics=["loss"], verbose=verbose, unit_name="iteration")
 
     def on_progress(done, losses):
@@ -310,7 +310,7 @@ def _start(x, weights, num_components, restarts, rng, covariance, floor, toleran
     products = x.size * (x.shape[1] if covariance == "full" else 1)
     candidates = CANDIDATES if products * num_components * restarts <= SMALL else 1
     options = weights, num_components, candidates * restarts, rng, covariance, floor
-    start, nothing = starts.clusters(x, *options), np.empty((0, restarts))
+    start, nothing = initialization.clusters(x, *options), np.empty((0, restarts))
     if candidates == 1:
         return start, nothing
     limit = COARSE_RISE if tolerance is None else tolerance
@@ -425,7 +425,7 @@ def _check_counts(**options):
 
 def _check_numbers(**options):
     for name, value in options.items():
-        numerics.unmasked(value)
+        backend.unmasked(value)
         try:
             np.asarray(value, "float64")
         except (TypeError, ValueError) as error:

@@ -4,8 +4,8 @@ import numpy as np
 from keras import ops
 from matplotlib.figure import Figure
 
-from kgdists.distribution import Distribution
 from kgdists.distributions import GaussianMixtureDist
+from kgdists.distributions.distribution import Distribution
 from kgdists.divergences.sampling import exact_draws, log_density
 
 __all__ = ["components", "density", "divergence_grid", "samples"]

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from kgdists import shapes
-from kgdists.distributions import triangular
+from kgdists.core import shapes
+from kgdists.numerics import cholesky
 
 __all__ = ["log_prob", "log_prob_and_score", "responsibilities"]
 
@@ -119,8 +119,8 @@ def _joint(component, points):
         z = [step * factors[d] for d, step in enumerate(steps)]
         pulls = [_kept(u, factors[d]) * factors[d] for d, u in enumerate(z)]
     elif many:
-        z = [triangular.solve(factor, steps[0])]
-        pulls = [triangular.solve_transposed(factor, z[0])]
+        z = [cholesky.solve(factor, steps[0])]
+        pulls = [cholesky.solve_transposed(factor, z[0])]
     else:
         z = _solve(factor, steps)
         pulls = _solve_transposed(factor, z)

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from kgdists import shapes
+from kgdists.core import shapes
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.targets.mixture import Mixture, as_array, check_logits, to_24_bits
 

@@ -7,7 +7,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from kgdists import procedural, random, shapes
+from kgdists import random
+from kgdists.core import shapes
+from kgdists.random import procedural
 from kgdists.targets import density
 from kgdists.targets.dataset import Dataset, check_int
 from kgdists.targets.rows import ByRows, in_blocks

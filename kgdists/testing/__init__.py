@@ -4,12 +4,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists import shapes
-from kgdists.distribution import Distribution
+from kgdists.core import shapes
+from kgdists.distributions.distribution import Distribution
 from kgdists.testing.closed_forms import check_closed_forms, check_moments
 from kgdists.testing.declaration import check_shapes
 from kgdists.testing.gradients import check_gradients
-from kgdists.testing.normalisation import check_normalisation
+from kgdists.testing.normalization import check_normalisation
 from kgdists.testing.sampler import check_frequencies, check_paths, check_scores, check_seeds
 from kgdists.testing.saving import check_config, check_model, check_tree
 from kgdists.testing.values import is_float, repeated

@@ -1,6 +1,6 @@
 """Shapes and dtypes are those of the class's declaration."""
 
-from kgdists import shapes
+from kgdists.core import shapes
 from kgdists.testing.requirements import closed_form, require_same
 from kgdists.testing.values import behind, flat, shape_of
 

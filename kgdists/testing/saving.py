@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists import shapes
+from kgdists.core import shapes
 from kgdists.testing.requirements import require_close, require_same
 from kgdists.testing.values import as_array, equal, flat, repeated
 

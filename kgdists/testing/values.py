@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists import shapes
+from kgdists.core import shapes
 
 __all__ = [
     "as_array",

@@ -5,7 +5,9 @@ import tensorflow as tf
 from keras import tree
 
 import kgdists as kg
-from kgdists.agents.acting import Acting, Actor, CompiledUpdate, NotANumber, decider, player
+from kgdists.agents.acting import Acting, Actor
+from kgdists.core.compiled import CompiledUpdate
+from kgdists.envs.player import NotANumber, decider, player
 from tests.marks import exhaustive
 
 OBSERVATIONS, KEY = np.ones((3, 2), "float32"), tf.constant([5, 7], "int64")

@@ -8,7 +8,8 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete
 
 import kgdists as kg
-from kgdists.agents import ES, ESConfig, checkpoint
+from kgdists.agents import ES, ESConfig
+from kgdists.runs import checkpoint
 from tests.agents.helpers import Bandit, Counter, Noise, Trap
 
 pytestmark = pytest.mark.usefixtures("eagerly")

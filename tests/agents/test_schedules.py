@@ -16,8 +16,8 @@ from keras.optimizers.schedules import (
 )
 
 import kgdists as kg
-from kgdists.agents.files import RunWarning
 from kgdists.agents.schedules import Moved, gradient_steps, stretch, stretched
+from kgdists.core.files import RunWarning
 from tests.agents.helpers import Bandit, Noise, small, weights
 from tests.cli.helpers import assert_one_line, kgdists
 from tests.marks import exhaustive

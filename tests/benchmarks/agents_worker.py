@@ -84,6 +84,7 @@ def train_kgdists(task, options, clock):
 
     tf.config.threading.set_intra_op_parallelism_threads(1)  # as the command line does
     import keras
+
     from kgdists import agents
 
     settings = task.settings if task.own is None else task.own

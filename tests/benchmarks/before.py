@@ -36,6 +36,7 @@ def _training(agent, steps):
 
 def snes():
     import keras
+
     import kgdists as kg
 
     def rastrigin(x):
@@ -50,8 +51,9 @@ def snes():
 
 def categorical():
     import keras
-    import kgdists as kg
     import tensorflow as tf
+
+    import kgdists as kg
 
     rng = np.random.default_rng(0)
     logits, others = (tf.constant(rng.normal(size=(65_536, 18)), "float32") for _ in range(2))

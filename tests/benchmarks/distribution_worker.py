@@ -206,9 +206,10 @@ class TensorFlow:
     VERSIONS = ["tensorflow", "keras", "tensorflow-probability"]
 
     def __init__(self):
-        import kgdists
         import tensorflow as tf
         import tensorflow_probability as tfp
+
+        import kgdists
 
         self.tf, self.kgdists = tf, kgdists
         tanh = functools.partial(tfp.distributions.TransformedDistribution, bijector=tfp.bijectors.Tanh())

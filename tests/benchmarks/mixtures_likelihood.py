@@ -32,8 +32,9 @@ def main():
         command = [chosen.peers, __file__, "--peer", file, "--covariance", chosen.covariance]
         subprocess.run(command, check=True)
         version, found = pickle.loads(file.read_bytes())
-    import kgdists as kg
     import tensorflow as tf
+
+    import kgdists as kg
 
     print(f"kgdists {kg.__version__}, TensorFlow {tf.__version__}, NumPy {np.__version__}, scikit-learn {version}\n")
     print("| data | rows | K | kgdists | scikit-learn | seeds at or below |\n| --- | --- | --- | --- | --- | --- |")

@@ -49,8 +49,9 @@ class KGDists:
     VERSIONS = ("kgdists", "tensorflow", "tensorflow-probability")
 
     def __init__(self):
-        import kgdists as kg
         import tensorflow as tf
+
+        import kgdists as kg
 
         self.kg, self.tf = kg, tf
         factors = np.linalg.cholesky(COVARIANCES).astype("float32")

@@ -15,7 +15,7 @@ import tensorflow as tf
 from ray.cluster_utils import Cluster
 
 from kgdists.evolution import SNES
-from kgdists.evolution.ray_map import RaySearch
+from kgdists.evolution.distributed.ray_search import RaySearch
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--length", type=int, default=1_000_000)

@@ -33,6 +33,7 @@ def train_kgdists(settings, decayed, options, starts):
     tf.config.threading.set_intra_op_parallelism_threads(1)
     import keras
     from keras.optimizers.schedules import PolynomialDecay
+
     from kgdists.agents import PPO
 
     per_update = NUM_ENVS * settings["n_steps"]

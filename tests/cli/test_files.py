@@ -14,11 +14,11 @@ import pytest
 import tensorflow as tf
 
 from kgdists.agents import PPO
-from kgdists.agents.files import DamageError, RunWarning, load_model
+from kgdists.core.files import DamagedFileError, RunWarning, load_model
 from tests.agents.helpers import saved_run, small
-from tests.agents.test_checkpoint import replaced
 from tests.cli.helpers import assert_one_line, kgdists, written
 from tests.marks import exhaustive
+from tests.runs.test_checkpoint import replaced
 
 TINY = ["--num-envs", 1, "--n-steps", 8, "--batch-size", 8, "--n-epochs", 1, "--hidden-units", 4]
 
@@ -234,11 +234,11 @@ def test_statistics_and_weights_that_are_not_finite_are_passed_over_and_never_sa
         agent.save(tmp_path)
     assert not agent.is_sound and [x.name for x in (tmp_path / "checkpoints").iterdir()] == ["0.zip"]
     with monkeypatch.context() as before:  # as those that were written before this was checked
-        before.setattr("kgdists.agents.checkpoint._unsound", lambda models, arrays: [])
+        before.setattr("kgdists.runs.checkpoint._unsound", lambda models, arrays: [])
         agent.save(tmp_path)
     with pytest.warns(RunWarning, match="not finite, in .*Received: .*16.zip. Going on from 0.zip"):
         assert PPO.load(tmp_path).steps == 0
-    with pytest.raises(DamageError, match="not finite"):
+    with pytest.raises(DamagedFileError, match="not finite"):
         PPO.load(tmp_path / "checkpoints" / "16.zip")
 
 

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from tests.agents.test_recording import Blind, Screen, frames
 from tests.cli.helpers import assert_one_line, kgdists, policy, registered, written
+from tests.runs.test_recording import Blind, Screen, frames
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 

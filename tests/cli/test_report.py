@@ -1,6 +1,6 @@
 import pytest
 
-from kgdists.agents.report import report
+from kgdists.runs.reporting import report
 from tests.cli.helpers import assert_one_line, kgdists, written
 
 

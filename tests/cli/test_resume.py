@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kgdists.agents import PPO
-from kgdists.cli.running import alone
+from kgdists.cli.training import alone
 from tests.agents.helpers import Broken, Noise
 from tests.cli.helpers import assert_one_line, kgdists, registered
 from tests.kills import differences, results

@@ -17,7 +17,7 @@ from kgdists.evolution import (
     SymmetricSeparableGaussian,
     noise,
 )
-from kgdists.evolution.exp_gaussian import exponentials
+from kgdists.evolution.gaussians.exp_gaussian import exponentials
 
 RNG = np.random.default_rng
 KEY = random.key(3)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgdists.evolution import ExpSeparableGaussian, Searcher, SeparableGaussian, State, loop
+from kgdists.evolution import ExpSeparableGaussian, Searcher, SeparableGaussian, State, generations
 
 TARGET = np.array([1.0, -2.0, 0.5])
 COMPILED = {}
@@ -24,9 +24,11 @@ def sphere_of_arrays(x):
 def compiled_once(searcher, objective, start):
     """What the searchers of these tests share, which are alike but for what they have been through."""
     if not objective.is_compiled:
-        return loop.Generations(searcher, objective, start)
+        return generations.Generations(searcher, objective, start)
     arguments = [(name, x) for name, x in searcher._arguments.items() if name not in ("seed", "popsize")]
-    return COMPILED.setdefault(repr([*arguments, searcher.popsize]), loop.Generations(searcher, objective, start))
+    return COMPILED.setdefault(
+        repr([*arguments, searcher.popsize]), generations.Generations(searcher, objective, start)
+    )
 
 
 class NaturalSearch(Searcher):
@@ -75,7 +77,7 @@ def assert_same(one, other):
 @pytest.fixture
 def uncompiled(monkeypatch):
     """Searches with an objective of arrays run eagerly, because a few generations take less time than compiling."""
-    monkeypatch.setattr(loop, "compiled", lambda function, *specs: function)
+    monkeypatch.setattr(generations, "compiled", lambda function, *specs: function)
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ from kgdists.evolution import (
     SearchDistribution,
     Searcher,
     SymmetricSeparableGaussian,
-    loop,
+    generations,
     rank,
 )
-from kgdists.evolution.bounds import Bounds
+from kgdists.evolution.bounded_space import Bounds
 
 KINDS = {
     "snes": (SNES, {"popsize": 8}),
@@ -67,7 +67,7 @@ def assert_close(one, other, tolerance=1e-9):
 
 @pytest.fixture
 def uncompiled(monkeypatch):
-    monkeypatch.setattr(loop, "compiled", lambda function, *specs: function)
+    monkeypatch.setattr(generations, "compiled", lambda function, *specs: function)
 
 
 # Samples.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import kgdists as kg
 from kgdists import mixtures
-from kgdists.mixtures.descent import _descent
+from kgdists.mixtures.gradient_descent import _descent
 
 RNG = np.random.default_rng
 PAIR = RNG(0).normal([[-3.0], [3.0]], 0.5, size=(2, 100)).reshape(-1, 1)

@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from kgdists import distributions, shapes
-from kgdists.distribution import HALF, Distribution
+from kgdists import distributions
+from kgdists.core import shapes
+from kgdists.distributions.distribution import HALF, Distribution
 from kgdists.interop.tfp.tfp_dist import TFPDist
 
 __all__ = ["to_tfp"]

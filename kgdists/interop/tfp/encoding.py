@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from kgdists import numerics, shapes
+from kgdists.core import backend, shapes
 from kgdists.interop.tfp.classes import SPACES, class_of, event_ndims, name_of
 
 __all__ = ["as_tuples", "decode", "encode", "names_of_leaves", "new_leaf", "rename"]
@@ -85,7 +85,7 @@ def _arguments(tfp_object):
         elif value is default or (is_plain and value == default):
             continue
         elif isinstance(tfp_object, tfb.Bijector) and hasattr(value, "dtype"):
-            integers = numerics.concrete(value)  # such as a permutation
+            integers = backend.concrete(value)  # such as a permutation
             value = value if integers is None or integers.dtype.kind not in "iu" else integers.tolist()
         arguments[key] = value
     return arguments

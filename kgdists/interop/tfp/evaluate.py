@@ -4,8 +4,8 @@ import functools
 
 import keras
 
-from kgdists import shapes
-from kgdists.distribution import Distribution
+from kgdists.core import shapes
+from kgdists.distributions.distribution import Distribution
 
 __all__ = ["Evaluate", "evaluates"]
 

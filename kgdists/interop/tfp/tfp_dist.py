@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from kgdists import numerics, shapes
-from kgdists.distribution import Distribution, draws, in_full_precision
+from kgdists.core import backend, shapes
+from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.interop.tfp.classes import class_of, event_ndims, name_of
 from kgdists.interop.tfp.encoding import as_tuples, decode, encode, names_of_leaves, new_leaf, rename
 from kgdists.interop.tfp.evaluate import evaluates
@@ -196,8 +196,8 @@ class TFPDist(Distribution):
             return dist.log_prob(keras.tree.map_structure(tf.identity, x))
         x = self._variate(x)
         variate = tf.identity(tf.cast(x, dist.dtype))
-        values = numerics.concrete(x)
-        if values is not None and (values != numerics.concrete(variate)).any():
+        values = backend.concrete(x)
+        if values is not None and (values != backend.concrete(variate)).any():
             raise ValueError(f"`x` must be whole numbers, as draws are. Received: x={values}")
         return dist.log_prob(variate)
 

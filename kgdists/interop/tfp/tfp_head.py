@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from kgdists.distribution import HALF
+from kgdists.distributions.distribution import HALF
 from kgdists.interop.tfp.classes import class_of, event_ndims
 from kgdists.interop.tfp.tfp_dist import TFPDist
 

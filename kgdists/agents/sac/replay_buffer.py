@@ -1,0 +1,170 @@
+"""Replay of experience: a ring of constant memory, sampled inside compiled functions."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+__all__ = ["Replay"]
+
+
+class Replay:
+    """The latest steps of vector environments, the oldest overwritten first.
+
+    A step is one row of float32 numbers in a variable of fixed shape, which is written in place, and is never copied.
+
+    Parameters
+    ----------
+    example : nested arrays, shape [1, ...]
+        Observations and actions of one environment, a pair; of any dtypes whose values float32 holds exactly.
+    capacity : int, >= 1
+        Steps that are kept, of all environments together, rounded up to the same number of each.
+    num_envs : int, >= 1
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kgdists.agents.sac.replay_buffer import Replay
+    >>> replay = Replay((np.zeros((1, 3)), np.zeros((1, 2))), capacity=10, num_envs=2)
+    >>> x, a, r, no = np.ones((7, 2, 3)), np.ones((7, 2, 2)), np.ones((7, 2)), np.zeros((7, 2), bool)
+    >>> replay.add(x, a, r, x, no, no)
+    >>> replay.size, replay.position
+    (5, 2)
+    """
+
+    def __init__(self, example, capacity, num_envs):
+        observation, action = example
+        number, flag = np.zeros(1, "float32"), np.zeros(1, bool)
+        self._like = (observation, action, number, observation, flag, flag)
+        self._widths = [math.prod(x.shape[1:]) for x in tree.flatten(self._like)]
+        self.num_envs = num_envs
+        self.capacity = -(-capacity // num_envs)
+        self.size = 0
+        self.position = 0
+        # The row of step t of environment i is `t * num_envs + i`.
+        self.rows = tf.Variable(tf.zeros((self.capacity * num_envs, sum(self._widths))), trainable=False)
+
+    def add(self, *experience):
+        """Take over steps, at most `capacity` of them, the oldest ones left out.
+
+        Parameters
+        ----------
+        *experience : nested arrays, shape [T, N, ...]
+            observations, actions, rewards, next observations, terminated, truncated, as `Rollouts.collect` returns
+            them.
+        """
+        self.write(*self.place(*experience))
+
+    def place(self, *experience):
+        """Count steps as added: the index [M] and the rows [M, W] that are yet to `write`; parameters as for `add`."""
+        leaves = tree.flatten(experience)
+        steps = len(leaves[0])
+        kept = min(steps, self.capacity)
+        columns = [x[steps - kept :].reshape(-1, width) for x, width in zip(leaves, self._widths, strict=True)]
+        rows = np.concatenate(columns, axis=1, dtype="float32", casting="unsafe")
+        at = (self.position + np.arange(steps - kept, steps)) % self.capacity
+        index = (at[:, None] * self.num_envs + np.arange(self.num_envs)).ravel()
+        self.position = (self.position + steps) % self.capacity
+        self.size = min(self.size + steps, self.capacity)
+        return index, rows
+
+    def write(self, index, rows):
+        """Write rows in place; also for traced functions."""
+        tf.raw_ops.ResourceScatterUpdate(resource=self.rows.handle, indices=index, updates=rows)
+
+    def cut(self, observations=None):
+        """Count the latest step of environments as truncated, where what is added next does not follow it.
+
+        Parameters
+        ----------
+        observations : None or (nested) arrays, shape [N, ...]
+            What they observe now: an environment whose latest step led there goes on. None of them does by default.
+        """
+        if not self.size:
+            return
+        index = (self.position - 1) % self.capacity * self.num_envs + np.arange(self.num_envs)
+        rows = tf.gather(self.rows, index).numpy()
+        if observations is not None:
+            _, led_to, _ = np.split(rows, np.cumsum(self._widths)[[-3 - len(tree.flatten(observations)), -3]], axis=1)
+            now = [np.asarray(x, "float32").reshape(self.num_envs, -1) for x in tree.flatten(observations)]
+            has_gap = np.any(led_to != np.concatenate(now, axis=1), axis=1)
+            index, rows = index[has_gap], rows[has_gap]
+        if len(index):
+            rows[:, -1] = 1.0
+            self.write(index, rows)
+
+    def sample(self, key, batch_size, size, position, n_steps, gamma):
+        r"""Experience of `n_steps` steps each, from steps drawn uniformly; for traced functions.
+
+        It ends earlier where the episode ends and where the experience does, at the latest step: the reward is
+        :math:`\sum_{i<m} \gamma^i r_{t+i}`, the next observation is the one after the last of its m steps, and so are
+        `terminated` and `truncated`.
+
+        Parameters
+        ----------
+        key : integer tensor, shape [2]
+            The steps are a pure function of it.
+        batch_size : int, >= 1
+            B.
+        size, position : integer scalar tensors
+            The present ones, since a traced function sees those of the time of its tracing.
+        n_steps : int, >= 1
+        gamma : float
+            Discount factor.
+
+        Returns
+        -------
+        tuple, shape [B, ...]
+            observations, actions, rewards, next observations, terminated, truncated as they were added, and the
+            discounts :math:`\gamma^m` of what follows.
+        """
+        bits = tf.random.stateless_uniform((batch_size,), key, None, None, "uint32", alg="philox")
+        num_envs, latest = tf.constant(self.num_envs, "int32"), tf.cast(position, "int32") - 1
+        latest = tf.where(latest < 0, self.capacity - 1, latest)
+        index = tf.cast(bits % tf.cast(size * tf.cast(num_envs, size.dtype), "uint32"), "int32")
+        first = last = self._read(index)
+        observations, actions, rewards, *_ = first
+        discounts = tf.fill(tf.shape(rewards), tf.constant(gamma, "float32"))
+        goes_on = tf.ones_like(rewards, bool)
+        for _ in range(n_steps - 1):
+            goes_on &= ~last[4] & ~last[5] & (index // num_envs != latest)
+            index = tf.where(goes_on, (index + num_envs) % (self.capacity * num_envs), index)
+            last = self._read(index)
+            rewards += tf.where(goes_on, discounts * last[2], 0.0)
+            discounts = tf.where(goes_on, discounts * gamma, discounts)
+        return observations, actions, rewards, *last[3:], discounts
+
+    def _read(self, index):
+        columns = tf.split(tf.gather(self.rows, index), self._widths, axis=1)
+        leaves = [
+            tf.cast(tf.reshape(x, (-1, *like.shape[1:])), like.dtype)
+            for x, like in zip(columns, tree.flatten(self._like), strict=True)
+        ]
+        return tree.pack_sequence_as(self._like, leaves)
+
+    def arrays(self):
+        """Name -> array of what is in it, without the rows that were never written."""
+        return {
+            "rows": self.rows[: self.size * self.num_envs].numpy(),
+            "position": np.asarray(self.position),
+        }
+
+    def restore(self, arrays, num_envs=None):
+        """Hold what another replay of this form gave by `arrays`.
+
+        Of another number of environments, `num_envs`, the steps of each stay in their order, in pieces of one length,
+        at whose ends they count as truncated. Fewer than there are environments here do not fit, and are left out.
+        """
+        rows, position = arrays["rows"], int(arrays["position"])
+        if num_envs not in (None, self.num_envs):
+            total, width = rows.shape
+            rows = np.roll(rows.reshape(total // num_envs, num_envs, width), -position, axis=0)  # the oldest first
+            rows[-1:, :, -1] = 1.0
+            steps = min(total // self.num_envs, self.capacity)
+            rows = rows.swapaxes(0, 1).reshape(total, width)[total - steps * self.num_envs :]
+            rows = rows.reshape(self.num_envs, steps, width).swapaxes(0, 1).copy()
+            rows[-1:, :, -1] = 1.0
+            rows, position = rows.reshape(steps * self.num_envs, width), steps % self.capacity
+        self.size, self.position = len(rows) // self.num_envs, position
+        self.write(np.arange(len(rows)), rows)

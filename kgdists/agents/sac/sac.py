@@ -1,0 +1,248 @@
+"""Soft actor-critic (Haarnoja et al. 2018b), for boxes of floats and for choices (Christodoulou 2019)."""
+
+import math
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+from gymnasium.spaces import Box
+from keras import ops, tree
+
+from kgdists import losses, random
+from kgdists.agents import diagnostics
+from kgdists.agents.acting import Acting
+from kgdists.agents.agent import Agent
+from kgdists.agents.networks import penalty
+from kgdists.agents.sac.adam import Adam
+from kgdists.agents.sac.critics import twin_critic
+from kgdists.agents.sac.replay_buffer import Replay
+from kgdists.agents.sac.sac_config import SACConfig
+from kgdists.agents.sac.soft_values import soft_values
+from kgdists.agents.settings import (
+    is_count,
+)
+from kgdists.core.compiled import CompiledUpdate
+from kgdists.core.files import RunWarning
+from kgdists.core.sharing import trainable
+from kgdists.layers.running_normalization import running_normalizations
+from kgdists.policy import split_mask
+
+__all__ = ["SAC"]
+
+
+class SAC(Agent):
+    """An agent that learns twin critics from replayed experience, and a policy that follows them and keeps its entropy.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment with same-step autoreset. Its actions are
+        a Box of floats or a Discrete.
+    policy : None or kgdists.Policy
+        Observations -> distribution over actions; None makes dense layers and the head for the action space. For a Box
+        it must be reparameterised: a normal, squashed or not, or a beta distribution.
+    critic : None or keras.Model
+        A list of observations [B, *shape], without action masks, and actions [B, n] -> values [B, 2, 1], those of two
+        critics. Actions are in units of half the width of a Box, so that finite bounds are -1 and 1; relaxed choices
+        are one-hot. For a Discrete and its exact expectation: observations -> values [B, 2, n] of all choices. None
+        makes dense layers.
+    **config
+        Fields of `SACConfig`.
+
+    Examples
+    --------
+    >>> import kgdists as kg
+    >>> agent = kg.agents.SAC("Pendulum-v1", hidden_units=(16,), epoch_steps=64, learning_starts=32, seed=0)
+    >>> history = agent.learn(128)
+    >>> history.history["steps"]
+    [64.0, 128.0]
+    """
+
+    name = "sac"
+    Config = SACConfig
+    MODELS = ("policy", "critic")
+    METRICS = ("critic_loss", "policy_loss", "entropy", "value", "ent_coef")
+
+    def __init__(self, env, *, policy=None, critic=None, **config):
+        super().__init__(env, policy=policy, **config)
+        config = self.config
+        self.values = soft_values(self.envs.single_action_space, config)
+        self.critic = critic or twin_critic(self.envs, config, self.values.num_inputs, self.values.num_outputs)
+        pi = self.policy(self._example)
+        if isinstance(self.envs.single_action_space, Box) and not pi.REPARAMETERIZED:
+            raise ValueError(f"`policy` must be reparameterised to act in a Box. Received: {type(pi).__name__}")
+        actions = pi.sample_action(seed=0).numpy()
+        self.replay = Replay((self._example, actions), config.buffer_size, config.num_envs)
+        self._check_critic(actions)
+        self.target = [tf.Variable(x, trainable=False) for x in self.critic.trainable_variables]
+        self.log_alpha = keras.Variable(math.log(config.initial_ent_coef), name="log_alpha")
+        temperature = [self.log_alpha] if config.ent_coef is None else []
+        self.variables = trainable(self.policy, self.critic) + temperature
+        self.optimizer = Adam(config.learning_rate)
+        self.optimizer.build(self.variables)
+        self.optimizers = {"optimizer": self.optimizer}
+        self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
+        self.normalizations = running_normalizations(self.policy.trunk, self.critic)
+        self._compiled_update, self._compiled_turn = (
+            CompiledUpdate(function, config.jit_compile) for function in (self._update, self._turn)
+        )
+        self._compiled_normalize = tf.function(self._normalize, jit_compile=True, autograph=False)
+
+    def _inputs(self, name, example):
+        inputs = super()._inputs(name, example)
+        width = self.values.num_inputs
+        return [inputs, np.zeros((1, width), "float32")] if name == "critic" and width else inputs
+
+    def _check_critic(self, actions):
+        observations = tree.map_structure(ops.convert_to_tensor, self._example)
+        shape = tuple(self.values.taken(self.critic, observations, ops.convert_to_tensor(actions)).shape)
+        if shape != (1, 2):
+            raise ValueError(f"`critic` must return values [B, 2, {self.values.num_outputs}]. Received: {shape}")
+
+    @property
+    def steps_per_epoch(self):
+        """Steps of all environments together in one epoch: whole updates."""
+        return -(-self.config.epoch_steps // self._steps_per_update) * self._steps_per_update
+
+    @property
+    def _steps_per_update(self):
+        return self.config.n_steps * self.config.num_envs
+
+    def _train(self):
+        config, n_steps = self.config, self.config.n_steps
+        steps = np.arange(self.steps_per_epoch // config.num_envs + 1) + self.steps // config.num_envs
+        keys = self._keys(steps - steps % config.noise_repeat)
+        tensors = iter(tf.unstack(keys))
+        start, count = min(config.learning_starts, config.buffer_size), config.gradient_steps or self._steps_per_update
+        updates, actions, started = [], [], {}
+        self.replay.cut(None if self.rollouts.starts_anew else self.rollouts.observations)
+        for i in range(0, len(keys) - 1, n_steps):
+            experience = self.rollouts.collect(Acting(self._act, keys[i : i + n_steps], tensors, **started))
+            actions.append(experience[1])
+            if self.normalizations:
+                self._compiled_normalize(split_mask(experience[0])[0])
+            index, rows = self.replay.place(*experience)
+            if self.replay.size * config.num_envs < start:
+                self.replay.write(index, rows)
+                continue
+            try:
+                metrics = self._compiled_turn(
+                    self._now(), index, rows, self.rollouts.observations, keys[i + n_steps], count=count
+                )
+            except BaseException:  # an interrupt, too: what is counted must be there
+                self.replay.write(index, rows)
+                raise
+            started = metrics.pop("started")
+            updates.append(metrics)
+        self._has_learned = bool(updates)
+        saturation = diagnostics.saturation(self.envs.single_action_space, np.concatenate(actions))
+        return {
+            **{name: float(np.mean([x[name] for x in updates])) if updates else math.nan for name in self.METRICS},
+            **{name: float(x) for name, x in saturation.items()},
+            "gradient_norm": diagnostics.adam_gradient_norm(self.optimizer) if updates else math.nan,
+        }
+
+    def update(self, gradient_steps=1):
+        """Improve policy and critics on what is kept for replay, by batches drawn from it.
+
+        Parameters
+        ----------
+        gradient_steps : int, >= 1
+            All of them are one call of one program, which is compiled for each number of them.
+
+        Returns
+        -------
+        dict of name -> float, the losses and diagnostics averaged over the gradient steps.
+
+        Raises
+        ------
+        ValueError
+            For another number of gradient steps, or if nothing is kept for replay yet.
+        """
+        if not is_count(gradient_steps):
+            raise ValueError(f"`gradient_steps` must be an int >= 1. Received: gradient_steps={gradient_steps!r}")
+        if not self.replay.size:
+            raise ValueError("`update` needs steps to replay. Received: an agent that has taken none")
+        return self._compiled_update(self._now(), count=gradient_steps)
+
+    def _now(self):
+        # One argument, because each costs time.
+        return np.array([self.seed, self.replay.size, self.replay.position])
+
+    def _turn(self, now, index, rows, observations, key, count):
+        """Write what was placed for replay, improve, and start the next rollout: one call for what would be three."""
+        self.replay.write(index, rows)
+        metrics = self._update(now, count)
+        # Without its weights: as long as they were in use, the next step would have to move a copy of them.
+        return metrics | {"started": {"first": self._act.start(observations, key)["first"]}}
+
+    def _update(self, now, count):
+        seed, size, position = tf.unstack(now)
+
+        def step(i, totals):
+            key = tf.stack([seed, tf.cast(self.optimizer.iterations, "int64")])
+            return i + 1, totals + self._gradient_step(key, size, position)
+
+        start = (0, tf.zeros(len(self.METRICS)))
+        # A loop, even if it ends after one step, costs a twentieth of the step.
+        _, totals = step(*start) if count == 1 else tf.while_loop(lambda i, _: i < count, step, start)
+        return dict(zip(self.METRICS, tf.unstack(totals / count), strict=True))
+
+    def _gradient_step(self, key, size, position):
+        config, values = self.config, self.values
+        for_batch, for_target, for_policy = random.split(key, 3)
+        observations, actions, rewards, next_observations, terminated, _, discounts = self.replay.sample(
+            for_batch, config.batch_size, size, position, config.n_step_returns, config.gamma
+        )
+        alpha = ops.exp(self.log_alpha) if config.ent_coef is None else tf.constant(config.ent_coef, "float32")
+        following = values.soft_value(
+            self.policy(next_observations), self._frozen(self.target), next_observations, alpha, for_target
+        )
+        targets = rewards + tf.where(terminated, 0.0, discounts * following)
+        with tf.GradientTape() as tape:
+            taken = values.taken(self.critic, observations, actions)
+            critic_loss = losses.sac_critic(taken[:, 0], taken[:, 1], targets)
+            critic = self._frozen([tf.stop_gradient(x) for x in self.critic.trainable_variables])
+            policy_loss, entropy = values.policy_loss(
+                self.policy(observations), critic, observations, alpha, for_policy
+            )
+            loss = critic_loss + policy_loss + penalty(self.variables)
+            if config.ent_coef is None:
+                target_entropy = values.target_entropy(observations, config.target_entropy)
+                loss += losses.sac_temperature(self.log_alpha, entropy, target_entropy)
+        self.optimizer.apply(tape.gradient(loss, self.variables), self.variables)
+        for target, weight in zip(self.target, self.critic.trainable_variables, strict=True):
+            target.assign_add(config.tau * (weight - target))
+        return tf.stack([critic_loss, policy_loss, ops.mean(entropy), ops.mean(taken), alpha])
+
+    def _frozen(self, weights):
+        """The critics with other weights, as a function of their inputs."""
+        others = self.critic.non_trainable_variables
+        return lambda inputs: self.critic.stateless_call(weights, others, inputs)[0]
+
+    def _normalize(self, observations):
+        for layer in self.normalizations:
+            layer.update(observations)
+
+    def _check_finite(self, metrics):
+        if self._has_learned:
+            super()._check_finite(metrics)
+
+    def arrays(self):
+        """Name -> array of all that training changes and the models' files do not hold."""
+        replay = self.replay.arrays() if self.config.save_replay else {}
+        return super().arrays() | {f"replay_{name}": x for name, x in replay.items()}
+
+    def restore(self, arrays):
+        """Go on from the arrays of an agent whose models this one has."""
+        super().restore(arrays)
+        if "replay_rows" in arrays:
+            replay = {name: arrays[f"replay_{name}"] for name in ("rows", "position")}
+            self.replay.restore(replay, int(arrays.get("num_envs", self.config.num_envs)))
+        elif self.steps:
+            warnings.warn("The replay was not saved (`save_replay`): training goes on with an empty one", RunWarning, 2)
+
+    def _state(self):
+        targets = {f"target_{i}": variable for i, variable in enumerate(self.target)}
+        return super()._state() | targets | {"log_alpha": self.log_alpha}

@@ -1,0 +1,138 @@
+"""What starting a run and going on with one have in common."""
+
+import argparse
+import contextlib
+import dataclasses
+import errno
+import json
+import sys
+import time
+import traceback
+import warnings
+
+import keras
+import tensorflow as tf
+
+from kgdists import plotting
+from kgdists.core.files import RunWarning, atomic_write, locked
+from kgdists.envs.checked_env import WrongReturnError
+from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, ProgressBar, StopOnSignal
+from kgdists.runs.metrics import MetricsFile
+
+__all__ = ["add_save_every", "alone", "evaluated_steps", "go_on", "set_threads"]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
+
+
+def add_save_every(parser):
+    """Add the option of how often a run is saved."""
+    parser.add_argument(
+        "--save-every",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="time between two checkpoints, 0: after each update; default: %(default)g",
+    )
+
+
+def _seconds(text):
+    seconds = float(text)
+    if not seconds >= 0.0:
+        raise argparse.ArgumentTypeError(f"must be a number >= 0. Received: {text}")
+    return seconds
+
+
+def set_threads(threads):
+    """Set how many threads an operation of TensorFlow has."""
+    # A thread handing over to another costs more than a small network does.
+    with contextlib.suppress(RuntimeError):  # TensorFlow runs already, within a process of the caller's
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+@contextlib.contextmanager
+def alone(run):
+    """Keep other processes from training in a run folder; the end of this one, even a sudden one, lets them."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(run, waits=False))
+        except BlockingIOError as error:
+            raise ValueError(
+                f"A run is trained by one process at a time, and another is at it. Received: {run}"
+            ) from error
+        yield
+
+
+def go_on(agent, run, total_steps, save_every, evaluate_every=None):
+    """Train until the agent has taken so many steps, evaluate it, plot, and say so.
+
+    Returns
+    -------
+    int, the exit status.
+    """
+    start, left = time.perf_counter(), total_steps - agent.steps
+    stop = StopOnSignal(lambda text: print(f"\n{text}"))
+    callbacks = [
+        stop,
+        ProgressBar(max(1, left)),
+        *_evaluations(agent, run, evaluate_every),
+        MetricsFile(run / "metrics.csv", append=True),
+        *_tensorboard(run / "tensorboard"),
+        Checkpoints(agent, run, save_every),
+    ]
+    try:
+        if left > 0:
+            agent.learn(left, callbacks)
+    except FloatingPointError:
+        raise
+    except KeyboardInterrupt:
+        print(f"\naborted; `kgdists resume {run}` goes on from {agent.checkpoint}", file=sys.stderr)
+        return 130
+    except Exception as error:
+        is_full = isinstance(error, OSError) and error.errno in NO_ROOM
+        if not (is_full or isinstance(error, WrongReturnError)):  # which say all there is to say
+            traceback.print_exc()
+        reason = f"{type(error).__name__} after {agent.steps} steps: {' '.join(str(error).split())}"
+        print(f"kgdists: error: {reason}; `kgdists resume {run}` goes on from {agent.checkpoint}", file=sys.stderr)
+        return 1
+    if stop.is_stopped and agent.steps < total_steps:
+        print(f"stopped after {agent.steps} of {total_steps} steps; `kgdists resume {run}` goes on")
+    if agent.steps:
+        _plot(run)  # before the evaluation, which may take long
+    evaluation = agent.evaluate(100, seed=agent.config.seed)
+    seconds = time.perf_counter() - start
+    print(f"{agent.env}: {evaluation} after {agent.steps} steps, {seconds:.1f} s; saved in {run}")
+    with atomic_write(run / "evaluation.json") as file:
+        file.write_text(json.dumps(dataclasses.asdict(evaluation) | {"steps": agent.steps}) + "\n")
+    return 0
+
+
+def _plot(run):
+    """Draw the learning curve, which is a by-product of the training."""
+    try:
+        with atomic_write(run / "learning_curve.png") as file:
+            plotting.learning_curve([run]).savefig(file, dpi=120)
+    except (OSError, ValueError) as error:
+        warnings.warn(f"The learning curve is not drawn: {error}", RunWarning, stacklevel=2)
+
+
+def _tensorboard(folder):
+    if folder.exists() and not folder.is_dir():
+        warnings.warn(f"TensorBoard's logs are left out: {folder} is no folder", RunWarning, stacklevel=2)
+        return []
+    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
+
+
+def _evaluations(agent, run, every_steps):
+    if every_steps is None:
+        return []
+    return [EvaluateAndKeepBest(agent, run / "best.keras", every_steps=every_steps)]
+
+
+def evaluated_steps(run):
+    """The steps after which the run was last evaluated and plotted, None if it was not."""
+    file = run / "evaluation.json"
+    if not file.is_file() or not (run / "learning_curve.png").is_file():
+        return None
+    with contextlib.suppress(Exception):  # of a damaged one too there will be another
+        return int(json.loads(file.read_text())["steps"])
+    return None

@@ -1,0 +1,1 @@
+"""The ground floor: backends, shapes, checks, files."""

@@ -1,0 +1,230 @@
+"""What depends on the backend, and all that is private to TensorFlow and Keras, with a public way beside it."""
+
+import contextlib
+import functools
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+__all__ = [
+    "adam_step",
+    "all_finite",
+    "compiled",
+    "concrete",
+    "gather",
+    "is_tracing",
+    "is_variable",
+    "layers_of",
+    "map_rows",
+    "outside_functions",
+    "read",
+    "run",
+    "unmasked",
+    "value_of",
+    "with_gradient",
+]
+
+USES_PRIVATE_PARTS = True  # False takes the public way everywhere, which is slower
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    def compiled(function):
+        """`function` under XLA, compiled once for each structure and shape of its arguments."""
+        return tf.function(function, jit_compile=True, autograph=False)
+
+    @contextlib.contextmanager
+    def outside_functions():
+        """Run what makes a variable as if no function were being traced."""
+        if not USES_PRIVATE_PARTS:
+            with tf.init_scope():
+                yield
+            return
+        # `tf.init_scope` keeps a traced function's rule that only its first call may make variables. A graph of its
+        # own does not have it.
+        with tf.Graph().as_default(), tf.__internal__.eager_context.eager_mode():
+            yield
+
+    is_tracing = tf.inside_function
+
+    def map_rows():
+        """The row, a scalar tensor, of each `tf.vectorized_map` that is being traced here, the outermost first."""
+        graph = tf.compat.v1.get_default_graph() if is_tracing() else None
+        scopes, rows = graph.get_name_scope().split("/") if graph else (), []
+        # TensorFlow traces the body in a name scope of its own, in which the row comes first.
+        for i, scope in enumerate(scopes, 1):
+            if scope.startswith("loop_body"):
+                with contextlib.suppress(KeyError):
+                    row = graph.get_operation_by_name("/".join([*scopes[:i], "PlaceholderWithDefault"]))
+                    rows.append(row.outputs[0])
+        return rows
+
+    def run(function, flat, *arguments):
+        """The flat results of a concrete function of arrays.
+
+        Parameters
+        ----------
+        function : tf.types.experimental.ConcreteFunction
+        flat : list of arrays or tensors
+            Its arguments one by one.
+        *arguments
+            The same as the function takes them.
+        """
+        if not USES_PRIVATE_PARTS:
+            return tree.flatten(function(*tree.map_structure(tf.convert_to_tensor, arguments)))
+        # A structured call checks its arguments, which takes as long as a small network; `call_flat` does not, but
+        # enters contexts that are for traced functions and tapes: a fifth of the time of acting.
+        inner, tensors = function.inference_fn, map(_tensor, flat)
+        return inner._bound_context.call_function(
+            inner.name, [*tensors, *function.captured_inputs], len(function.outputs)
+        )
+
+    def _tensor(x):
+        # In the same memory where that is aligned; `tf.constant` runs an operation that copies.
+        return tf.__internal__.EagerTensor(x, None, None) if isinstance(x, np.ndarray) else x
+
+    def read(variable):
+        """The present value of a variable, a tensor."""
+        value = variable.value
+        if hasattr(value, "values"):  # one on each of several devices
+            return tf.convert_to_tensor(value)
+        return tf.raw_ops.ReadVariableOp(
+            resource=value.handle, dtype=value.dtype
+        )  # as that does, in a third of its time
+
+    def adam_step(optimizer, gradient, variable, learning_rate):
+        """Move a variable by one step of a `keras.optimizers.Adam`: its dozen operations as one."""
+        if not USES_PRIVATE_PARTS:
+            keras.optimizers.Adam.update_step(optimizer, gradient, variable, learning_rate)
+            return
+        index, step = optimizer._get_variable_index(variable), tf.cast(optimizer.iterations + 1, "float32")
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=optimizer._momentums[index].value.handle,
+            v=optimizer._velocities[index].value.handle,
+            beta1_power=optimizer.beta_1**step,
+            beta2_power=optimizer.beta_2**step,
+            lr=learning_rate,
+            beta1=optimizer.beta_1,
+            beta2=optimizer.beta_2,
+            epsilon=optimizer.epsilon,
+            grad=gradient,
+        )
+
+    _VARIABLES: tuple[type, ...] = (keras.Variable, tf.Variable)
+
+    def _is_concrete(x):
+        return isinstance(x, (np.ndarray, tf.__internal__.EagerTensor))
+
+    def _read(variable):
+        # Keras gives TensorFlow's own variable, which is no value yet; reading it is an operation that tapes record.
+        return tf.convert_to_tensor(variable)
+
+    def _gather(x, index):
+        return tf.gather(x, index, batch_dims=len(index.shape))
+
+else:
+    import jax
+
+    def compiled(function):
+        """`function` itself: JAX compiles its loops."""
+        return function
+
+    @contextlib.contextmanager
+    def outside_functions():
+        """Nothing: JAX makes no variables in what it traces."""
+        yield
+
+    def is_tracing():
+        """False: nothing depends on it on JAX."""
+        return False
+
+    def map_rows():
+        """None: JAX' maps are seen by its own generators."""
+        return []
+
+    _VARIABLES = (keras.Variable,)
+
+    def _is_concrete(x):
+        return isinstance(x, (np.ndarray, jax.Array)) and not isinstance(x, jax.core.Tracer)
+
+    def _read(variable):
+        return variable
+
+    def _gather(x, index):
+        axis = index.ndim
+        index = jax.numpy.expand_dims(index, tuple(range(axis, x.ndim)))
+        return jax.numpy.squeeze(jax.numpy.take_along_axis(x, index, axis), axis)
+
+
+def layers_of(model):
+    """All layers of a model or layer, itself and those at any depth."""
+    if USES_PRIVATE_PARTS:
+        return list(model._flatten_layers())
+    found = [model]
+    for layer in getattr(model, "layers", ()):
+        found += [x for x in layers_of(layer) if not any(x is other for other in found)]
+    return found
+
+
+def concrete(x):
+    """The values of `x` as a NumPy array where they are at hand (eager), else `None`."""
+    if not _is_concrete(x):
+        return None
+    # NumPy cannot read a bfloat16 EagerTensor without axes.
+    return np.asarray(x.numpy() if hasattr(x, "numpy") else x)
+
+
+def is_variable(x):
+    """Whether `x` is a variable, of Keras or of TensorFlow, which may change."""
+    return isinstance(x, _VARIABLES)
+
+
+def value_of(x):
+    """`x`, as a tensor of its present value if it is a variable; gradients reach the variable."""
+    if isinstance(x, keras.Variable):
+        x = x.value
+    return _read(x) if is_variable(x) else unmasked(x)
+
+
+def unmasked(x):
+    """`x`, which must not be an array of which entries are masked: the numbers behind a mask are not meant."""
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise ValueError(
+            "Numbers must not be masked: leave them out, or fill them. Received: an array with masked entries"
+        )
+    return x
+
+
+def all_finite(values):
+    """Whether the sum of a NumPy array is finite, and so all of it is: one pass, several times as fast as `isfinite`.
+
+    Where the sum overflows the answer is False although it might be True.
+    """
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(np.sum(values)))
+
+
+def gather(x, index):
+    """`x[b, index[b]]` for each place `b`, from `x` of shape [B..., n, ...] and `index` of shape [B...]."""
+    if isinstance(x, keras.KerasTensor) or isinstance(index, keras.KerasTensor):
+        axis = len(index.shape)
+        index = ops.expand_dims(index, tuple(range(axis, len(x.shape))))
+        return ops.squeeze(ops.take_along_axis(x, index, axis), axis)
+    return _gather(x, index)  # `ops.take_along_axis` takes thirty times as long eagerly
+
+    return ops.mean(x) if isinstance(x, keras.KerasTensor) else ops.where(ops.equal(ops.size(x), 0), 0.0, ops.mean(x))
+
+
+def with_gradient(function):
+    """`ops.custom_gradient`, also of KerasTensors, which have no gradients."""
+    differentiable = ops.custom_gradient(function)
+
+    @functools.wraps(function)
+    def call(*tensors):
+        if any(isinstance(x, keras.KerasTensor) for x in tensors):
+            return function(*tensors)[0]
+        return differentiable(*tensors)
+
+    return call

@@ -1,0 +1,148 @@
+"""Shape and value rules, and the texts of their errors. An unknown dimension (`None`) agrees with every other."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from kgdists.core import backend
+
+__all__ = [
+    "as_float",
+    "as_numbers",
+    "check_finite",
+    "check_not_nan",
+    "check_positive",
+    "check_same",
+    "check_scalar",
+    "check_vector",
+    "dtype_of",
+    "ends_with",
+    "is_symbolic",
+    "matches",
+    "reshape_last",
+    "sizes",
+]
+
+
+def dtype_of(x):
+    """The name of a tensor's dtype, such as `"float32"`."""
+    return keras.backend.standardize_dtype(x.dtype)
+
+
+def is_symbolic(x):
+    """Whether `x` is a KerasTensor, which has a shape but no values."""
+    return isinstance(x, keras.KerasTensor)
+
+
+def as_float(x, name, dtype=None):
+    """`x` as a tensor of its own float dtype; integers and plain Python numbers become `dtype` or Keras' `floatx()`.
+
+    A variable is read: what is made of it does not change with it.
+    """
+    if not hasattr(x, "dtype"):
+        x = np.asarray(x)
+        if x.dtype.kind not in "fiu":
+            raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {x.dtype}")
+        x = x.astype(dtype or keras.config.floatx())
+    x = x if is_symbolic(x) else ops.convert_to_tensor(backend.value_of(x))
+    if "float" in dtype_of(x):
+        return x
+    if "int" in dtype_of(x):
+        return ops.cast(x, dtype or keras.config.floatx())
+    raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {dtype_of(x)}")
+
+
+def as_numbers(x, name):
+    """`x`, as an array if it is a plain Python value, of floats, integers or bools; a variable is read."""
+    x = backend.value_of(x) if hasattr(x, "dtype") else np.asarray(x)
+    dtype = getattr(x.dtype, "name", x.dtype)
+    if not any(kind in dtype for kind in ("float", "int", "bool")):
+        raise ValueError(f"`{name}` must be of numbers or bools. Received: {name} of dtype {dtype}")
+    return x
+
+
+def sizes(x):
+    """The shape of `x` to reshape others to: tensors where not static, -1 where a KerasTensor does not know it."""
+    return tuple(-1 if n is None else n for n in ops.shape(x))
+
+
+def reshape_last(x, rank, last):
+    """`x` with `last` as the shape of its last `rank` axes, also where a KerasTensor does not know several others."""
+    front = sizes(x)[: len(x.shape) - rank]
+    if not is_symbolic(x) or front.count(-1) < 2 or -1 in last:
+        return ops.reshape(x, (*front, *last))
+    # Keras' reshape would have to be told all axes but one.
+    for _ in range(rank - 1):
+        x = ops.concatenate(ops.unstack(x, axis=-2), axis=-1)
+    return ops.take(x, np.arange(math.prod(last)).reshape(last), axis=-1)
+
+
+def matches(shape, other):
+    """Whether two shapes agree, axis by axis."""
+    return len(shape) == len(other) and all(None in (a, b) or a == b for a, b in zip(shape, other, strict=True))
+
+
+def ends_with(shape, tail):
+    """Whether `shape` is `tail` after any number of leading sample axes."""
+    return len(shape) >= len(tail) and matches(shape[len(shape) - len(tail) :], tail)
+
+
+def check_vector(**tensors):
+    """Raise unless each tensor has a last axis of known size, at least one."""
+    for name, x in tensors.items():
+        if len(x.shape) == 0 or not x.shape[-1]:
+            raise ValueError(f"`{name}` must have shape [B..., n], n >= 1. Received: {name} of shape {tuple(x.shape)}")
+
+
+def check_same(**tensors):
+    """Raise unless all tensors have one shape and one dtype: nothing is broadcast or cast silently."""
+    for name, x in tensors.items():
+        if not hasattr(x, "shape"):
+            raise ValueError(f"`{name}` must be a tensor. Received: {name}={x!r}")
+    (first, a), *rest = tensors.items()
+    for name, b in rest:
+        if not matches(a.shape, b.shape):
+            raise ValueError(
+                f"`{first}` and `{name}` must have the same shape: nothing is broadcast. "
+                f"Received: {first} of shape {tuple(a.shape)}, {name} of shape {tuple(b.shape)}"
+            )
+        if dtype_of(a) != dtype_of(b):
+            raise ValueError(
+                f"`{first}` and `{name}` must have the same dtype. "
+                f"Received: {first} of {dtype_of(a)}, {name} of {dtype_of(b)}"
+            )
+
+
+def check_scalar(**numbers):
+    """Raise unless each is one number or a tensor without axes: nothing is broadcast."""
+    for name, x in numbers.items():
+        if not isinstance(x, (int, float)) and getattr(x, "shape", None) != ():
+            received = f"{name} of shape {tuple(x.shape)}" if hasattr(x, "shape") else f"{name}={x!r}"
+            raise ValueError(
+                f"`{name}` must be a number or a scalar tensor: nothing is broadcast. Received: {received}"
+            )
+
+
+def check_finite(**tensors):
+    """Raise if values are at hand and one of them is NaN or infinite."""
+    _check_values(lambda x: backend.all_finite(x) or np.isfinite(x), "finite", tensors)
+
+
+def check_not_nan(**tensors):
+    """Raise if values are at hand and one of them is NaN."""
+    _check_values(lambda x: backend.all_finite(x) or ~np.isnan(x), "free of NaN", tensors)
+
+
+def check_positive(**tensors):
+    """Raise if values are at hand and one of them is NaN, infinite or not above 0."""
+    _check_values(lambda x: np.isfinite(x) & (x > 0), "finite and > 0", tensors)
+
+
+def _check_values(is_good, rule, tensors):
+    for name, x in tensors.items():
+        values = backend.concrete(x)
+        if values is not None and not np.all(is_good(values)):
+            index = np.argwhere(~is_good(values))[0].tolist()
+            raise ValueError(f"`{name}` must be {rule}. Received: {values[tuple(index)]} at index {index} of {name}")

@@ -1,0 +1,281 @@
+"""`Distribution`: a probability distribution as an immutable value that flows through Keras and TensorFlow."""
+
+import functools
+import inspect
+import numbers
+from collections import OrderedDict
+
+import keras
+from keras import ops
+
+from kgdists.core import pytree, shapes
+from kgdists.distributions.symbolic import Draw
+from kgdists.random import Stream
+
+__all__ = ["Distribution", "draws", "in_full_precision"]
+
+HALF = ("float16", "bfloat16")
+
+
+def in_full_precision(method):
+    """Compute a method of a float16 or bfloat16 distribution in float32 and round its result once."""
+
+    def widen(x):
+        return ops.cast(x, "float32") if hasattr(x, "dtype") and shapes.dtype_of(x) in HALF else x
+
+    @functools.wraps(method)
+    def widened(self, *args, **kwargs):
+        if self.dtype not in HALF:
+            return method(self, *args, **kwargs)
+        for other in (*args, *kwargs.values()):
+            if isinstance(other, Distribution):
+                self._check_other(other)  # while the dtypes still differ
+        this, args, kwargs = keras.tree.map_structure(widen, (self, args, kwargs))
+        result = method(this, *args, **kwargs)
+        return keras.tree.map_structure(
+            lambda x: ops.cast(x, self.dtype) if shapes.dtype_of(x) == "float32" else x, result
+        )
+
+    return widened
+
+
+def draws(method):
+    """Let a drawing method, one with an argument `seed`, run on KerasTensors too: as a layer."""
+    signature = inspect.signature(method)
+
+    @functools.wraps(method)
+    def draw(self, *args, **kwargs):
+        if not any(shapes.is_symbolic(x) for x in self.params.values()):
+            return method(self, *args, **kwargs)
+        _, *arguments = signature.bind(self, *args, **kwargs).arguments.items()
+        arguments = dict(arguments)
+        seed = None
+        if arguments.get("seed") is None or isinstance(arguments["seed"], keras.random.SeedGenerator):
+            seed = arguments.pop("seed", None) or self._stream.child()
+        return Draw(type(self), self._static(), method.__name__, arguments, seed)(dict(self.params))
+
+    return draw
+
+
+class Distribution:
+    """A probability distribution: named parameter tensors and a few static fields, fixed for good.
+
+    A subclass declares its parameters in `PARAM_NAMES` and its other fields in `STATIC_NAMES`, all of them arguments of
+    `__init__` beside an optional `random_seed`, which ends with `self._set(...)`. The first parameter has the batch
+    shape and one more axis. It defines `sample`, `log_proba` and what else has a closed form. It is then a node of
+    `keras.tree` and `tf.nest`: it goes in and out of `tf.function`, loops and `predict`.
+
+    Events are summed over: densities, entropies and divergences are those of the joint distribution, in nats, and have
+    the batch shape.
+
+    Attributes
+    ----------
+    PARAM_NAMES, STATIC_NAMES : tuple of str
+    SUPPORT_NAMES : tuple of str
+        The static fields that two distributions must share to be compared: bounds and the like.
+    REPARAMETERIZED : bool
+        Whether `sample` is an exact draw that moves with the parameters, rather than a relaxed one.
+    """
+
+    PARAM_NAMES: tuple[str, ...] = ()
+    STATIC_NAMES: tuple[str, ...] = ()
+    SUPPORT_NAMES: tuple[str, ...] = ()
+    REPARAMETERIZED = True
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        pytree.register(cls)
+        keras.saving.register_keras_serializable(cls.__module__.partition(".")[0])(cls)
+
+    def _set(self, *, random_seed=None, **fields):
+        self.__dict__.update(fields, _stream=Stream(random_seed))
+
+    def __setattr__(self, field, value):
+        raise AttributeError(f"A {type(self).__name__} is immutable: make a new one. Received: {field} = {value!r}")
+
+    def __delattr__(self, field):
+        raise AttributeError(f"A {type(self).__name__} is immutable: make a new one. Received: del {field}")
+
+    # The pytree. Unflattening skips `__init__`: Keras also unflattens with None, strings and lists as leaves.
+
+    def _flatten(self):
+        leaves = tuple(self.__dict__[name] for name in self.PARAM_NAMES)
+        static = (self.__dict__[name] for name in self.STATIC_NAMES)
+        return leaves, (self.PARAM_NAMES, *static, self._stream), self.PARAM_NAMES
+
+    @classmethod
+    def _unflatten(cls, metadata, leaves):
+        dist = object.__new__(cls)
+        names, *static, stream = metadata
+        if names != cls.PARAM_NAMES:  # a class whose instances differ in their parameters
+            dist.__dict__["PARAM_NAMES"] = names
+        dist.__dict__.update(zip(names, leaves, strict=True), _stream=stream)
+        dist.__dict__.update(zip(cls.STATIC_NAMES, static, strict=True))
+        return dist
+
+    def __tf_flatten__(self):
+        leaves, metadata, _ = self._flatten()
+        return metadata, leaves
+
+    @classmethod
+    def __tf_unflatten__(cls, metadata, leaves):
+        return cls._unflatten(metadata, leaves)
+
+    def __len__(self):
+        # Keras takes the length of nested arguments of a layer.
+        return len(self.PARAM_NAMES)
+
+    # What it is made of.
+
+    @property
+    def params(self):
+        """Ordered dict of parameter name -> tensor."""
+        return OrderedDict((name, self.__dict__[name]) for name in self.PARAM_NAMES)
+
+    @property
+    def random_seed(self):
+        """What the draws come from when no seed is given: None, an int or a layer's `SeedGenerator`."""
+        return self._stream.random_seed
+
+    def _static(self):
+        return {name: self.__dict__[name] for name in self.STATIC_NAMES}
+
+    @classmethod
+    def from_params(cls, params, **static):
+        """Make a distribution of its parameters, a dict of name -> tensor, and of its static fields."""
+        return cls(**params, **static)
+
+    def get_config(self):
+        """The arguments of the constructor as Keras saves them, parameters as arrays."""
+        params = {name: ops.convert_to_numpy(x) for name, x in self.params.items()}
+        config = keras.saving.serialize_keras_object({"params": params, "random_seed": self.random_seed})
+        return config | self._static()
+
+    @classmethod
+    def from_config(cls, config):
+        """Make a distribution of what `get_config` returned."""
+        return cls.from_params(**{name: keras.saving.deserialize_keras_object(x) for name, x in config.items()})
+
+    @property
+    def dtype(self):
+        """Name of the parameters' dtype, which all results have too."""
+        return shapes.dtype_of(self.__dict__[self.PARAM_NAMES[0]])
+
+    @property
+    def batch_shape(self):
+        """Static shape of the batch, a tuple; None where unknown."""
+        return tuple(self.__dict__[self.PARAM_NAMES[0]].shape[:-1])
+
+    @property
+    def event_shape(self):
+        """Static shape of one variate, a tuple."""
+        return tuple(self.__dict__[self.PARAM_NAMES[0]].shape[-1:])
+
+    def __repr__(self):
+        # Leaves of a node that Keras unflattened need not be tensors.
+        params = (
+            f"{name}=<{getattr(x.dtype, 'name', x.dtype)} {x.shape}>" if hasattr(x, "dtype") else f"{name}={x!r}"
+            for name, x in self.params.items()
+        )
+        static = (f"{name}={self.__dict__[name]!r}" for name in self.STATIC_NAMES)
+        return f"{type(self).__name__}({', '.join([*params, *static])})"
+
+    # What follows from the methods of the subclass.
+
+    def log_prob(self, x=None, *, value=None):
+        """The same as `log_proba`, for those who come from torch, lucid or TensorFlow Probability: x is `value` too."""
+        if (x is None) == (value is None):
+            raise ValueError(f"One of `x` and `value` must be given. Received: {'neither' if x is None else 'both'}")
+        return self.log_proba(value if x is None else x)
+
+    @in_full_precision
+    def proba_ratio(self, x, other):
+        """`p(x) / q(x)`, where p is this distribution and q is `other`, of the same type: the importance ratio."""
+        self._check_other(other)
+        return ops.exp(self.log_proba(x) - other.log_proba(x))
+
+    def mode(self):
+        """The most probable variate."""
+        raise NotImplementedError(f"A {type(self).__name__} has no closed form of `mode`")
+
+    def mean(self):
+        """The mean of a variate."""
+        raise NotImplementedError(f"A {type(self).__name__} has no closed form of `mean`: average draws instead")
+
+    def variance(self):
+        """The variance of each dimension of a variate."""
+        raise NotImplementedError(f"A {type(self).__name__} has no closed form of `variance`: use that of draws")
+
+    def entropy(self):
+        """Entropy, shape [B...]."""
+        raise NotImplementedError(self._estimated("entropy"))
+
+    def cross_entropy(self, other):
+        """Cross-entropy to `other`, shape [B...]."""
+        raise NotImplementedError(self._estimated("cross_entropy"))
+
+    def kl_divergence(self, other):
+        """Kullback-Leibler divergence to `other`, shape [B...], >= 0."""
+        raise NotImplementedError(self._estimated("kl_divergence"))
+
+    def _estimated(self, name):
+        return f"A {type(self).__name__} has no closed form of `{name}`: estimate it by `kgdists.divergences.{name}`"
+
+    @draws
+    def sample_and_log_proba(self, sample_shape=(), seed=None):
+        """A variate and its log-probability; arguments as for `sample`."""
+        x = self.sample(sample_shape, seed)
+        return x, self.log_proba(x)
+
+    @draws
+    def sample_action(self, seed=None):
+        """An exact draw, in the form that an environment takes: the variate itself unless a subclass says else."""
+        return self.sample(seed=seed)
+
+    def mode_action(self):
+        """The most probable action, in the form that an environment takes."""
+        return self.mode()
+
+    def _seed(self, seed):
+        return self._stream.generator() if seed is None else seed
+
+    def _variate(self, x):
+        """`x` as a tensor of the parameters' dtype: of the event shape, behind the batch shape and any sample axes."""
+        x = ops.cast(shapes.as_float(x, "x", self.dtype), self.dtype)
+        shape = self.batch_shape + self.event_shape
+        if not shapes.ends_with(x.shape, shape):
+            raise ValueError(
+                f"`x` must have shape {shape} behind any sample axes: nothing is broadcast. "
+                f"Received: x of shape {tuple(x.shape)}"
+            )
+        shapes.check_not_nan(x=x)
+        return x
+
+    def _draw_shape(self, sample_shape, event=None):
+        """Sample, batch and event (or other) shape in one; dimensions that are not static are tensors."""
+        sizes = tuple(sample_shape) if hasattr(sample_shape, "__iter__") else (sample_shape,)
+        if not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) and n >= 0 for n in sizes):
+            raise ValueError(f"`sample_shape` must be an int or a tuple of ints >= 0. Received: {sample_shape!r}")
+        batch = ops.shape(self.__dict__[self.PARAM_NAMES[0]])[:-1]
+        return (*map(int, sizes), *batch, *(self.event_shape if event is None else event))
+
+    def _check_other(self, other):
+        """Raise unless `other` is of the same type, event shape and dtype, and of the same batch shape or of none."""
+        if type(other) is not type(self):
+            raise TypeError(
+                f"`other` must be of the same type, {type(self).__name__}. Received: {type(other).__name__}"
+            )
+        same_batch = shapes.matches(self.batch_shape, other.batch_shape)
+        one_is_single = () in (self.batch_shape, other.batch_shape)
+        if self.event_shape != other.event_shape or not (same_batch or one_is_single):
+            raise ValueError(
+                "`other` must have the same event shape and the same batch shape, or one of the two no batch. "
+                f"Received: self of batch {self.batch_shape} and event {self.event_shape}, "
+                f"other of batch {other.batch_shape} and event {other.event_shape}"
+            )
+        if self.dtype != other.dtype:
+            raise ValueError(f"`other` must have the same dtype. Received: {self.dtype} and {other.dtype}")
+        for name in self.SUPPORT_NAMES:
+            own, its = self.__dict__[name], other.__dict__[name]
+            if own != its:
+                raise ValueError(f"`other` must have the same `{name}`. Received: {own} and {its}")

@@ -1,0 +1,144 @@
+"""What the distributions of choices share: Gumbel-softmax draws, labels and their checks."""
+
+import numpy as np
+from keras import ops
+
+from kgdists.core import backend, shapes
+from kgdists.numerics import special
+from kgdists.random import gumbel, uniform
+
+__all__ = [
+    "argmax",
+    "as_labels",
+    "check_logits",
+    "check_one_hot",
+    "draw",
+    "gumbel_scores",
+    "gumbel_softmax",
+    "shifted",
+    "take",
+]
+
+INF = float("inf")
+
+
+def shifted(logits):
+    """`y = logits - max`, and the sum of `exp(y)`. Written out, as fewer and cheaper passes than `ops.log_softmax`."""
+    y = logits - ops.stop_gradient(special.max_last(logits))
+    return y, ops.sum(ops.exp(y), axis=-1, keepdims=True)
+
+
+def gumbel_scores(log_probs, shape, seed):
+    """`log_probs + g`, g Gumbel noise of `shape`: their argmax is distributed by the probabilities.
+
+    A constant may be missing in `log_probs`: neither the argmax nor a softmax knows of it.
+    """
+    return log_probs + ops.cast(gumbel(shape, seed), shapes.dtype_of(log_probs))
+
+
+def gumbel_softmax(scores, hard=False):
+    """Draws of their scores; if `hard` exactly one-hot, with the gradient of the soft ones (straight-through)."""
+    y, total = shifted(scores)
+    soft = ops.exp(y) / total
+    if not hard:
+        return soft
+    one_hot = ops.one_hot(ops.argmax(scores, axis=-1), soft.shape[-1], dtype=shapes.dtype_of(soft))
+    # In this order the forward value is one-hot to the last bit.
+    return one_hot + (soft - ops.stop_gradient(soft))
+
+
+def draw(logits, seed):
+    """Labels of shape [B...] drawn by the distribution function, inverted at a uniform number; -1 as for `argmax`.
+
+    In two stages, of about sqrt(n) each: the block of the label, then the label in its block. Gumbel noise would take
+    n uniform numbers in place of two.
+    """
+    *batch, n = shapes.sizes(logits)
+    width = min((d for d in range(1, n + 1) if n % d == 0), key=lambda d: d + n // d)
+    p = ops.exp(logits - special.max_last(logits))
+    blocks = ops.reshape(p, (*batch, n // width, width))
+    totals = ops.cumsum(ops.sum(blocks, axis=-1), axis=-1)
+    u = ops.cast(uniform((2, *batch, 1), seed), shapes.dtype_of(logits))
+    block = _first_above(u[0], totals)
+    inside = ops.cumsum(backend.gather(blocks, block), axis=-1)
+    label = block * width + _first_above(u[1], inside)
+    return ops.where(totals[..., -1] > 0, label, -1)
+
+
+def _first_above(u, cumulative):
+    # What has probability 0 does not raise the sum, and u < 1: so it is never drawn, nor is nothing.
+    return ops.argmax(cumulative > u * cumulative[..., -1:], axis=-1)
+
+
+def argmax(scores):
+    """Labels of the largest scores, the first of equals; -1 for a row that is NaN or allows nothing."""
+    # XLA's maximum overlooks NaN.
+    is_proper = ops.isfinite(special.max_last(scores)[..., 0]) & ~ops.isnan(ops.sum(scores, axis=-1))
+    return ops.where(is_proper, ops.argmax(scores, axis=-1), -1)
+
+
+def take(x, labels):
+    """The entries of `x`, shape [B..., n], at the labels, which may have sample axes in front."""
+    if len(labels.shape) >= len(x.shape):
+        x = x + ops.zeros_like(ops.expand_dims(labels, -1), shapes.dtype_of(x))
+    return _take(x, labels)
+
+
+@backend.with_gradient
+def _take(x, labels):
+    def gradient(upstream):  # a product: faster than a gather's scatter
+        return ops.expand_dims(upstream, -1) * ops.one_hot(labels, x.shape[-1], dtype=shapes.dtype_of(x)), None
+
+    return backend.gather(x, labels), gradient
+
+
+def as_labels(x, batch, n):
+    """Integers `x` of shape [..., B...] or [..., B..., 1] as labels of shape [..., B...], and whether each is in range.
+
+    Labels that are not become 0; where values are at hand they are an error.
+    """
+    dtype = shapes.dtype_of(x)
+    if shapes.matches(x.shape, (*batch, 1)) or (
+        shapes.ends_with(x.shape, (*batch, 1)) and not shapes.ends_with(x.shape, batch)
+    ):
+        x = ops.squeeze(x, axis=-1)
+    elif not shapes.ends_with(x.shape, batch):
+        raise ValueError(
+            f"`x` of integer labels must have shape {batch} or {(*batch, 1)} behind any sample axes; one-hot "
+            f"vectors must be floats. Received: x of shape {tuple(x.shape)} and dtype {dtype}"
+        )
+    values = backend.concrete(x)
+    if values is not None and ((values < 0) | (values >= n)).any():
+        wrong = values[(values < 0) | (values >= n)].flat[0]
+        raise ValueError(f"`x` of labels must lie in 0 ... {n - 1}. Received: label {wrong}")
+    x = x if dtype in ("int64", "uint32", "uint64") else ops.cast(x, "int32")  # a uint8 cannot be compared with 256
+    inside = (x >= 0) & (x < n)
+    return ops.cast(ops.where(inside, x, 0), "int32"), inside
+
+
+def check_logits(logits):
+    """Raise if values are at hand and one is NaN or `+inf`, or a row allows nothing."""
+    values = backend.concrete(logits)
+    if values is None or backend.all_finite(values):
+        return
+    if np.isnan(values).any() or (values == INF).any():
+        index = np.argwhere(np.isnan(values) | (values == INF))[0].tolist()
+        raise ValueError(
+            f"`logits` must be finite or -inf. Received: {values[tuple(index)]} at index {index} of logits"
+        )
+    nothing = (values == -INF).all(axis=-1)
+    if nothing.any():
+        row = np.argwhere(nothing)[0].tolist()
+        raise ValueError(f"`logits` and `mask` must allow a choice in every row. Received: none allowed in row {row}")
+
+
+def check_one_hot(x):
+    """Raise if values are at hand and are NaN, negative or do not sum to one."""
+    shapes.check_not_nan(x=x)
+    values = backend.concrete(x)
+    # A hundredth is what n half-precision entries may be off.
+    if values is not None and ((values < 0).any() or (abs(values.astype("float64").sum(axis=-1) - 1) > 0.01).any()):
+        raise ValueError(
+            "`x` of floats must be (near) one-hot: entries >= 0, rows that sum to one. "
+            f"Received: entries from {values.min()} to {values.max()}, first row sum {values.sum(axis=-1).flat[0]}"
+        )

@@ -1,0 +1,128 @@
+"""What plays by a policy: compiled functions of observations to actions that are numbers."""
+
+import itertools
+
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from kgdists.core.compiled import Compiled
+from kgdists.distributions import (
+    CategoricalDist,
+    CompositeDist,
+    MultiCategoricalDist,
+    RelaxedOneHotCategorical,
+)
+
+__all__ = ["NotANumber", "are_numbers", "batched", "decider", "player"]
+
+CHOICES = CategoricalDist, MultiCategoricalDist, RelaxedOneHotCategorical
+
+
+class NotANumber(FloatingPointError):
+    """The policy's distribution has NaN among its parameters or actions."""
+
+    def __init__(self):
+        super().__init__(
+            "A policy must act by numbers: take an earlier checkpoint, or train anew with a smaller learning rate. "
+            "Received: a distribution whose parameters are not finite"
+        )
+
+
+def are_numbers(pi, actions):
+    """Whether no parameter of a distribution, and none of its actions, is NaN, and all choices are made: a scalar."""
+    floats = [x for x in tree.flatten((pi, actions)) if tf.as_dtype(x.dtype).is_floating]
+    wrong = [tf.reduce_any(tf.math.is_nan(x)) for x in floats]
+    # Logits that are infinite allow no choice, which is then -1; so may be a number that others draw.
+    chosen = [x for part, x in zip(_parts(pi), tree.flatten(actions), strict=False) if isinstance(part, CHOICES)]
+    return ~tf.reduce_any(wrong + [tf.reduce_any(x == -1) for x in chosen])
+
+
+def _parts(pi):
+    """The distributions that a composite one consists of, in the order of the leaves of its actions."""
+    match pi:
+        case CompositeDist():
+            return _parts(pi.dists)
+        case dict():
+            return [part for name in sorted(pi) for part in _parts(pi[name])]
+        case tuple() | list():
+            return [part for branch in pi for part in _parts(branch)]
+    return [pi]
+
+
+def batched(observations, example):
+    """Observations behind a batch axis like those of `example`, and whether they had none."""
+    shape = tree.map_structure(lambda x: x.shape[1:], example)
+    try:
+        arrays = tree.map_structure_up_to(example, lambda like, x: np.asarray(x, like.dtype), example, observations)
+    except (TypeError, ValueError):
+        arrays = None
+    if tree.map_structure(np.shape, arrays) == shape:
+        return tree.map_structure(lambda x: x[None], arrays), True
+    if arrays is None or tree.map_structure(lambda x: x.shape[1:], arrays) != shape:
+        received = tree.map_structure(np.shape, observations if arrays is None else arrays)
+        raise ValueError(f"`observations` must have shape {shape}, behind a batch axis or not. Received: {received}")
+    return arrays, False
+
+
+def decider(policy, deterministic=True, example=None):
+    """A compiled function of observations [B, *shape], and of a key for draws if any, to actions [B, ...].
+
+    Parameters
+    ----------
+    policy : kgdists.Policy
+    deterministic : bool
+        Take the most probable action, or draw one.
+    example : None or (nested) arrays, shape [1, *shape]
+        Like the observations, for one program for batches of all sizes; by default XLA makes a faster one for each.
+
+    Returns
+    -------
+    callable, which raises `NotANumber` rather than return actions that are none.
+    """
+
+    def act(observations, key=None):
+        pi = policy(observations)
+        actions = pi.mode_action() if deterministic else pi.sample_action(seed=key)
+        return actions, are_numbers(pi, actions)
+
+    if example is None:
+        compiled = Compiled(act)
+    else:
+        like = tree.map_structure(lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype), example)
+        compiled = tf.function(act, input_signature=[like], autograph=False)
+
+    def decide(observations, *key):
+        actions, is_sound = compiled(observations, *key)
+        if not is_sound:
+            raise NotANumber
+        return actions
+
+    return decide
+
+
+def player(policy, deterministic=True, seed=0):
+    """What plays episodes outside the training, and leaves the policy's generators as they are.
+
+    Parameters
+    ----------
+    policy : kgdists.Policy
+    deterministic : bool
+        Take the most probable action, or draw one.
+    seed : int, >= 0
+        Of the draws.
+
+    Returns
+    -------
+    callable
+        Without arguments, which each time gives a function of observations [B, *shape] to actions [B, ...], whose draws
+        are the same each time.
+    """
+
+    decide = decider(policy, deterministic)
+
+    def start():
+        count = itertools.count()
+        return lambda observations: decide(observations, np.array([seed, next(count)]))
+
+    return start

@@ -1,0 +1,320 @@
+"""Experience: rollouts of a fixed length, and of whole episodes."""
+
+import warnings
+from collections import deque
+
+import numpy as np
+from gymnasium.vector.utils import create_empty_array
+from keras import tree
+
+from kgdists.core.files import RunWarning
+from kgdists.envs import episode_record
+from kgdists.envs.checked_vector_env import check_observations, check_reset, check_step, final_observation
+from kgdists.envs.evaluation import step_limit
+from kgdists.spaces import decode_action
+
+__all__ = ["Rollouts", "as_rollout", "collect_episodes", "copied", "padded"]
+
+
+class Rollouts:
+    """Fixed-length pieces of the experience of vector environments, one after the other.
+
+    Parameters
+    ----------
+    envs : gymnasium.vector.VectorEnv
+        As `make_envs` returns them.
+    n_steps : int
+        Length T of a rollout.
+    seed : None or int
+        Of the environments' first reset.
+    """
+
+    def __init__(self, envs, n_steps, seed=None):
+        self.envs = envs
+        self.n_steps = n_steps
+        self.seed = seed
+        self._lent, self._repeats = None, True
+        self.observations = None
+        self.recent_returns = deque(maxlen=100)
+        self.recent_lengths = deque(maxlen=100)
+        self._is_whole = True
+
+    @property
+    def starts_anew(self):
+        """Whether the next rollout starts new episodes: the first one, and any after one that was broken off.
+
+        What was being stepped then may have moved on, or not: no step would lead from the last observation to the next.
+        """
+        return self.observations is None or not self._is_whole
+
+    def reset(self):
+        """Start new episodes in all environments."""
+        self._take_back()
+        returned = self.envs.reset(seed=self.seed)
+        self.seed = None
+        self.observations = copied(returned[0] if self._is_checked else check_reset(self.envs, returned))
+        self._returns = np.zeros(self.envs.num_envs)
+        self._lengths = np.zeros(self.envs.num_envs, int)
+
+    @property
+    def observations(self):
+        """Those that the next actions are for, [N, *shape]; None if the next step starts new episodes."""
+        self._take_back()
+        return self._observations
+
+    @observations.setter
+    def observations(self, observations):
+        self._observations = observations
+
+    def lend(self, seed=None):
+        """Let others play in the environments; the episodes being played are brought about again when they go on.
+
+        Parameters
+        ----------
+        seed : None or int
+            Of new episodes, where environments do not repeat theirs.
+        """
+        if self._lent is None:
+            self._lent = self.arrays(), seed
+
+    def _take_back(self):
+        if self._lent is None:
+            return
+        (arrays, seed), self._lent = self._lent, None
+        if "starts" in arrays:
+            self.restore(arrays, seed)
+            if not self._repeats:  # no step follows those that were taken
+                self.observations = None
+        else:
+            self.observations, self.seed = None, seed if self.seed is None else self.seed
+
+    @property
+    def _is_checked(self):
+        return self.envs.metadata.get("is_checked")
+
+    def collect(self, act):
+        """Step the environments T times.
+
+        Parameters
+        ----------
+        act : callable
+            Observations [N, *shape], with masks dicts as `ActionMask` makes them, -> actions of the policy's
+            distribution: an array or tensor of shape [N, ...], or nested ones.
+
+        Returns
+        -------
+        tuple of arrays, shape [T, N, ...], or dicts and tuples of them
+            observations, actions, rewards, next observations (final ones at the end of an episode), terminated,
+            truncated.
+        """
+        if self.starts_anew:
+            self.reset()
+        space, rows, is_checked = self.envs.single_action_space, [], self._is_checked
+        self._is_whole = False
+        for _ in range(self.n_steps):
+            actions = act(self._observations)
+            returned = self.envs.step(decode_action(space, actions))
+            returned = returned if is_checked else check_step(self.envs, returned)
+            observations, rewards, terminated, truncated, info = returned
+            observations = next_observations = copied(observations)
+            ended = terminated | truncated
+            if ended.any():
+                next_observations = self._with_final(observations, terminated, ended, info)
+            self._count(rewards, ended)
+            rows.append(
+                (self._observations, actions, rewards.copy(), next_observations, terminated.copy(), truncated.copy())
+            )
+            self._observations = observations
+        self._is_whole = True
+        return tuple(map(_stacked, zip(*rows, strict=True)))
+
+    def _with_final(self, observations, terminated, ended, info):
+        observations = tree.map_structure(np.copy, observations)
+        is_checked = self._is_checked
+        for i in np.flatnonzero(ended):
+            finals = tree.flatten(info["final_obs"][i]) if is_checked else final_observation(self.envs, info, i)
+            for x, final in zip(tree.flatten(observations), finals, strict=True):
+                x[i] = final
+            if terminated[i] and not is_checked:  # no value follows it
+                for x in tree.flatten(observations):
+                    np.nan_to_num(x[i : i + 1], copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        return observations if is_checked else check_observations(self.envs, observations)
+
+    def _count(self, rewards, ended):
+        self._returns += rewards
+        self._lengths += 1
+        if ended.any():
+            self.recent_returns.extend(self._returns[ended].tolist())
+            self.recent_lengths.extend(self._lengths[ended].tolist())
+            self._returns[ended] = 0.0
+            self._lengths[ended] = 0
+
+    def arrays(self):
+        """Name -> array of what the next rollout follows from, with environments that record their episodes."""
+        if self._lent is not None:
+            return self._lent[0]
+        arrays = {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}
+        if self.observations is None or not self._is_whole or not episode_record.records_episodes(self.envs):
+            return arrays
+        arrays |= {"returns": self._returns, "lengths": self._lengths}
+        arrays |= {f"observations_{i}": x for i, x in enumerate(tree.flatten(self.observations))}
+        return arrays | episode_record.arrays_of(self.envs)
+
+    def restore(self, arrays, seed):
+        """Go on where other rollouts gave these arrays, with the episodes that were being played, if they are known.
+
+        Parameters
+        ----------
+        arrays : dict of str to array
+        seed : None or int
+            Of new episodes, where there have to be some.
+        """
+        for name in ("recent_returns", "recent_lengths"):
+            setattr(self, name, deque(arrays[name].tolist(), maxlen=100))
+        self.seed, self.observations, self._lent = seed, None, None
+        if "starts" not in arrays:
+            return
+        like = copied(create_empty_array(self.envs.single_observation_space, self.envs.num_envs))
+        leaves = [arrays[f"observations_{i}"] for i in range(len(tree.flatten(like)))]
+        observations, returns = tree.pack_sequence_as(like, leaves), arrays["returns"]
+        if not episode_record.records_episodes(self.envs):
+            warnings.warn(
+                "The environments do not record their episodes: new ones are started", RunWarning, stacklevel=2
+            )
+            return
+        self.observations, is_same = episode_record.replay(self.envs, arrays, observations, returns, seed)
+        self.seed, self._repeats = None, bool(is_same.all())
+        self._returns = np.where(is_same, returns, 0.0)
+        self._lengths = np.where(is_same, arrays["lengths"], 0)
+        new = np.flatnonzero(~is_same).tolist()
+        if new:
+            warnings.warn(
+                f"Environments {new} do not repeat their episodes: new ones are started", RunWarning, stacklevel=2
+            )
+
+
+def _stacked(steps):
+    if isinstance(steps[0], np.ndarray):  # in a fraction of the time
+        return np.concatenate(steps).reshape(len(steps), *steps[0].shape)
+    return tree.map_structure(lambda *x: np.stack(x), *steps)
+
+
+def as_rollout(example, num_envs, n_steps, observations, actions, rewards, next_observations, *flags):
+    """A rollout as `Rollouts.collect` returns it, of arrays, tensors or lists.
+
+    Parameters
+    ----------
+    example : (nested) arrays, shape [1, *shape]
+        Like the observations.
+    num_envs : int
+    n_steps : None or int
+        The steps there must be; None is any number of them.
+
+    Raises
+    ------
+    ValueError
+        If it is not of T steps of N environments, or not of such observations.
+    """
+    observations, actions, next_observations = (
+        tree.map_structure(np.asarray, np.asarray(x) if isinstance(x, list) else x)
+        for x in (observations, actions, next_observations)
+    )
+    rewards, flags = np.asarray(rewards, "float32"), [np.asarray(x, bool) for x in flags]
+    rollout = observations, actions, rewards, next_observations, *flags
+    shapes = {x.shape[:2] for x in tree.flatten(rollout)}
+    if len(shapes) > 1 or any(x.ndim != 2 for x in (rewards, *flags)) or rewards.shape[1:] != (num_envs,):
+        is_rollout = False
+    else:
+        is_rollout = len(rewards) == n_steps if n_steps else len(rewards) > 0
+    if not is_rollout:
+        steps = f"`n_steps` = {n_steps}" if n_steps else "T"
+        raise ValueError(
+            f"`update` needs a rollout of {steps} steps of `num_envs` environments, arrays "
+            f"[{n_steps or 'T'}, {num_envs}, ...]. Received: {', '.join(map(str, sorted(shapes)))}"
+        )
+    wanted = [x.shape[1:] for x in tree.flatten(example)]
+    for name, x in (("observations", observations), ("next_observations", next_observations)):
+        found = [leaf.shape[2:] for leaf in tree.flatten(x)]
+        if found != wanted:
+            raise ValueError(
+                f"`{name}` must be of shape [T, N, ...] with ... as the policy's inputs, "
+                f"{', '.join(map(str, wanted))}. Received: {', '.join(map(str, found))}"
+            )
+    return rollout
+
+
+def copied(observations):
+    """Observations as float32; copies, because the arrays may be used again."""
+    if not isinstance(observations, dict):
+        return observations.astype("float32")
+    mask = tree.map_structure(np.copy, observations["action_mask"])
+    return {"observation": observations["observation"].astype("float32"), "action_mask": mask}
+
+
+def collect_episodes(rollouts, act, episodes, max_steps=None):
+    """Play new episodes to their end.
+
+    How many in which environment is settled before, so that short ones are not favoured. The environments go on
+    together until the last episode ends; what those play that are done before is no part of it. Where an episode does
+    not end it is cut off, counts as truncated and is the last one of its environment, which a warning says.
+
+    Parameters
+    ----------
+    rollouts : Rollouts
+        Asked for its `n_steps` at a time. Its recent returns and lengths become those of the episodes wanted.
+    act : callable
+        As for `Rollouts.collect`.
+    episodes : int, >= 1
+    max_steps : None or int, >= 1
+        Steps after which an episode is cut off; see `step_limit`.
+
+    Returns
+    -------
+    experience : tuple of arrays, shape [T, N, ...], or dicts and tuples of them
+        As `Rollouts.collect` returns them.
+    is_wanted : bool array, shape [T, N]
+        Which steps belong to the episodes wanted.
+    """
+    num_envs = rollouts.envs.num_envs
+    wanted = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
+    recent = rollouts.recent_returns.copy(), rollouts.recent_lengths.copy()
+    rollouts.reset()
+    limit, pieces = step_limit(rollouts.envs, max_steps), []
+    ended, lengths, cut = np.zeros(num_envs, int), np.zeros(num_envs, int), np.zeros(num_envs, bool)
+    while (ended < wanted).any():
+        pieces.append(rollouts.collect(act))
+        _, _, _, _, terminated, truncated = pieces[-1]
+        for at_t, truncated_at_t in zip(terminated, truncated, strict=True):
+            lengths += 1
+            too_long = (lengths >= limit) & ~at_t & ~truncated_at_t & (ended < wanted)
+            truncated_at_t |= too_long
+            ends = at_t | truncated_at_t
+            ended += ends
+            lengths[ends] = 0
+            wanted, cut = np.where(too_long, ended, wanted), cut | too_long
+    if cut.any():
+        warnings.warn(
+            f"{np.count_nonzero(cut)} of {wanted.sum()} episodes were cut off after {limit} steps, where the "
+            "environment does not end them; `max_steps` sets another limit",
+            RunWarning,
+            stacklevel=2,
+        )
+    experience = tuple(
+        tree.map_structure(lambda *x: np.concatenate(x), *column) for column in zip(*pieces, strict=True)
+    )
+    _, _, rewards, _, terminated, truncated = experience
+    ends = terminated | truncated
+    before = np.cumsum(ends, axis=0) - ends  # episodes ended before the step
+    is_wanted = before < wanted
+    for values, x in zip(recent, (rewards, np.ones_like(rewards)), strict=True):
+        for i in range(num_envs):
+            values.extend(np.sum(x[before[:, i] == k, i]).item() for k in range(wanted[i]))
+    rollouts.recent_returns, rollouts.recent_lengths = recent
+    return experience, is_wanted
+
+
+def padded(arrays, length):
+    """(Nested) arrays [T, ...] with zeros behind, as long as the next power of two times `length`."""
+    steps = len(tree.flatten(arrays)[0])
+    more = length * 2 ** max(0, int(np.ceil(np.log2(steps / length)))) - steps
+    return tree.map_structure(lambda x: np.pad(x, [(0, more)] + [(0, 0)] * (x.ndim - 1)), arrays)

@@ -1,0 +1,1 @@
+"""The searchers, an algorithm a file."""

@@ -1,0 +1,1 @@
+"""Searches of which several processes share the work, to the same bits."""

@@ -1,0 +1,277 @@
+"""Whole episodes of all members of a population, played side by side."""
+
+import contextlib
+import dataclasses
+
+import gymnasium
+import numpy as np
+import tensorflow as tf
+from gymnasium.spaces import Box, Dict
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space, create_empty_array, iterate
+from keras import tree
+
+from kgdists.envs.checked_env import checked
+from kgdists.envs.checked_vector_env import check_reset, check_step
+from kgdists.envs.evaluation import step_limit
+from kgdists.spaces import decode_action, encode_mask
+
+__all__ = ["Episodes", "Moments", "Played"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Moments:
+    """How many observations there were, their mean and variance: float64 arrays of an observation's shape."""
+
+    count: int
+    mean: np.ndarray
+    variance: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Played:
+    """Undiscounted returns and lengths of the episodes, arrays [N, E], and the moments of what was observed.
+
+    `cut` of the episodes were cut off at the limit of steps.
+    """
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    moments: Moments | None
+    cut: int = 0
+
+
+class Episodes:
+    """Environments in which the members of a population each play whole episodes, none of them left out.
+
+    All environments start together; one whose episode has ended waits, masked, until the last has. An id with a vector
+    environment of its own is stepped as that, other environments one by one, the ended ones no more.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment that resets those that end by itself.
+    num_envs : int, >= 1
+        Of a vector environment that is given, its own number counts.
+    max_steps : None or int, >= 1
+        Steps after which an episode is cut off; see `kgdists.envs.evaluation.step_limit`.
+    """
+
+    def __init__(self, env, num_envs, max_steps=None):
+        step_limit(env, max_steps)  # before there is anything to close
+        self._is_given = isinstance(env, VectorEnv)
+        self.envs = _vector_env(env, num_envs)
+        self._is_checked = isinstance(self.envs, _Separate)
+        space = self.envs.single_observation_space
+        if not isinstance(space, Box) and not _observes_mask(space, self.envs.single_action_space):
+            raise ValueError(
+                f"Environments must observe a Box, or a dict as `kgdists.agents.ActionMask` makes it. Received: {space}"
+            )
+        self.num_envs = self.envs.num_envs
+        self.max_steps = step_limit(self.envs, max_steps)
+
+    def example(self):
+        """One observation of ones, behind a batch axis."""
+        return _float32(create_empty_array(self.envs.single_observation_space, 1, np.ones))
+
+    def play(
+        self, members, rows, episodes, seed, *, sample_actions=False, with_moments=False, total=None, max_steps=None
+    ):
+        """Let each member play so many episodes.
+
+        Parameters
+        ----------
+        members : Members
+        rows : array, shape [N, D]
+            Their weights.
+        episodes : int
+            Of each member, E; a divisor of `num_envs`.
+        seed : sequence of int, >= 0
+            Of the environments and the actions: a seed, and further numbers for streams of their own.
+        sample_actions : bool
+            Draw actions instead of taking the most probable ones.
+        with_moments : bool
+            Also take the moments of the observations.
+        total : None or int
+            Play only so many episodes in all, the first ones in the order of members and episodes.
+        max_steps : None or int
+            The limit of these episodes, None that of all.
+
+        Returns
+        -------
+        Played
+        """
+        if self.num_envs % episodes:
+            raise ValueError(
+                "The number of environments must be a multiple of the episodes of a member. "
+                f"Received: {self.num_envs} environments, episodes={episodes}"
+            )
+        rows = np.asarray(rows, "float32")
+        size = self.num_envs // episodes
+        returns, lengths = np.zeros((len(rows), episodes)), np.zeros((len(rows), episodes), int)
+        sums = _Sums() if with_moments else None
+        total, cut = len(rows) * episodes if total is None else total, 0
+        for first in range(0, len(rows), size):
+            block = slice(first, first + size)
+            count = min(total - first * episodes, self.num_envs)
+            returns[block], lengths[block], num_cut = self._wave(
+                members, rows[block], episodes, (*seed, first), sample_actions, sums, count, max_steps or self.max_steps
+            )
+            cut += num_cut
+        return Played(returns, lengths, sums.moments() if with_moments else None, cut)
+
+    def _wave(self, members, rows, episodes, seed, sample_actions, sums, count, max_steps):
+        size, num_rows = self.num_envs // episodes, len(rows)
+        active = np.arange(self.num_envs) < min(count, num_rows * episodes)
+        rows = np.concatenate([rows, np.repeat(rows[-1:], size - num_rows, axis=0)])  # one compiled program for all
+        first, *path = seed  # which, as a spawn key, tells paths apart that differ by zeros at their ends
+        env_seed, noise_seed = np.random.SeedSequence(first, spawn_key=path).generate_state(2).tolist()
+        returned = self.envs.reset(seed=env_seed % 2**31)
+        observations = returned[0] if self._is_checked else check_reset(self.envs, returned, active)
+        returns, lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
+        lanes = (size, episodes)
+        act, weights, cut = None, tf.constant(rows), 0
+        while active.any():
+            observations = _float32(observations)
+            if sums is not None:
+                sums.add(observations, active)
+            inputs = tree.map_structure(lambda x: x.reshape(*lanes, *x.shape[1:]), observations)
+            act = act or members.actor(rows, inputs, sample_actions)
+            key = np.array([noise_seed, lengths.max()], "int64")
+            actions = act(weights, tree.map_structure(tf.constant, inputs), tf.constant(key))
+            actions = tree.map_structure(lambda x: x.numpy().reshape(-1, *x.shape[2:]), actions)
+            actions = decode_action(self.envs.single_action_space, actions)
+            returned = self._step(actions, active)
+            if not self._is_checked:
+                returned = check_step(self.envs, returned, active)
+            observations, rewards, terminated, truncated, _ = returned
+            returns[active] += rewards[active]
+            lengths[active] += 1
+            active = active & ~(terminated | truncated)
+            is_cut = active & (lengths >= max_steps)
+            cut += int(np.count_nonzero(is_cut))
+            active &= ~is_cut
+        return returns.reshape(lanes)[:num_rows], lengths.reshape(lanes)[:num_rows], cut
+
+    def _step(self, actions, active):
+        return self.envs.step(actions, active) if isinstance(self.envs, _Separate) else self.envs.step(actions)
+
+    def close(self):
+        """Close the environments, unless they were given."""
+        if not self._is_given:
+            self.envs.close()
+
+
+class _Sums:
+    """Sums of observations and of their squares, about a point near them."""
+
+    def __init__(self):
+        self.count = 0
+
+    def add(self, observations, active):
+        x = observations["observation"] if isinstance(observations, dict) else observations
+        x = x[active].astype("float64")
+        if not self.count:
+            self.point = x.mean(axis=0)
+            self.sum, self.squares = np.zeros_like(self.point), np.zeros_like(self.point)
+        x -= self.point
+        self.count += len(x)
+        self.sum += x.sum(axis=0)
+        self.squares += np.square(x).sum(axis=0)
+
+    def moments(self):
+        mean = self.sum / self.count
+        return Moments(self.count, self.point + mean, np.maximum(self.squares / self.count - mean**2, 0.0))
+
+
+class _Separate:
+    """Environments that are stepped one by one, and only while they are active."""
+
+    def __init__(self, env, num_envs):
+        self.num_envs = num_envs
+        self.envs = []
+        try:
+            for i in range(num_envs):
+                self.envs.append(_single_env(env, i))
+        except BaseException:  # one cannot be made: the others may hold a robot or a licence
+            self.close()
+            raise
+        self.spec = self.envs[0].spec
+        self.single_observation_space = self.envs[0].observation_space
+        self.single_action_space = self.envs[0].action_space
+        self._actions = batch_space(self.single_action_space, num_envs)
+        self._observations = create_empty_array(self.single_observation_space, num_envs, np.zeros)
+
+    def reset(self, seed):
+        for i, env in enumerate(self.envs):
+            self._keep(i, env.reset(seed=(seed + i) % 2**31)[0])
+        return self._observations, {}
+
+    def step(self, actions, active):
+        rewards = np.zeros(self.num_envs)
+        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        for i, action in enumerate(iterate(self._actions, actions)):
+            if active[i]:
+                observation, rewards[i], terminated[i], truncated[i], _ = self.envs[i].step(action)
+                self._keep(i, observation)
+        return self._observations, rewards, terminated, truncated, {}
+
+    def _keep(self, i, observation):
+        for all_of_them, x in zip(tree.flatten(self._observations), tree.flatten(observation), strict=True):
+            all_of_them[i] = x
+
+    def close(self):
+        for env in self.envs:
+            env.close()
+
+
+def _vector_env(env, num_envs):
+    if isinstance(env, VectorEnv):
+        mode = env.metadata.get("autoreset_mode")
+        if mode not in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
+            raise ValueError(f"A VectorEnv must reset environments whose episode has ended. Received: {mode}")
+        return env
+    if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
+        raise ValueError(
+            f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}"
+        )
+    if not isinstance(num_envs, int) or num_envs < 1:
+        raise ValueError(f"`num_envs` must be an int >= 1. Received: num_envs={num_envs!r}")
+    return _native(env, num_envs) or _Separate(env, num_envs)
+
+
+def _native(env, num_envs):
+    """The vector environment that an id has of its own, None if it has none."""
+    if not isinstance(env, str):
+        return None
+    with contextlib.closing(gymnasium.make(env)) as single:
+        space = single.observation_space
+        if single.spec.vector_entry_point is None or single.spec.additional_wrappers or not isinstance(space, Box):
+            return None
+    return gymnasium.make_vec(env, num_envs, vectorization_mode="vector_entry_point")
+
+
+def _single_env(env, i):
+    single = checked(gymnasium.make(env, disable_env_checker=True) if isinstance(env, str) else env(), i)
+    space = single.observation_space
+    if isinstance(space, Dict) and "action_mask" in space.keys():
+        return single
+    return single if isinstance(space, Box) else gymnasium.wrappers.FlattenObservation(single)
+
+
+def _observes_mask(space, action_space):
+    if not isinstance(space, Dict) or space.keys() != {"observation", "action_mask"}:
+        return False
+
+    def form(mask):
+        return tree.map_structure(lambda x: (x.shape, str(x.dtype)), mask)
+
+    mask = create_empty_array(space["action_mask"], 1, np.zeros)
+    unbatched = tree.map_structure(lambda x: x[0], mask)
+    return isinstance(space["observation"], Box) and form(unbatched) == form(encode_mask(action_space, None))
+
+
+def _float32(observations):
+    if not isinstance(observations, dict):
+        return observations.astype("float32")
+    return observations | {"observation": observations["observation"].astype("float32")}

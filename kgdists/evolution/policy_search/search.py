@@ -1,0 +1,343 @@
+"""Search for the weights of a policy on a Gymnasium environment."""
+
+import math
+import time
+import warnings
+from collections import deque
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kgdists.core.callback_list import CallbackList
+from kgdists.envs.evaluation import Evaluation, step_limit
+from kgdists.evolution import generations
+from kgdists.evolution.algorithms.cem import CEM
+from kgdists.evolution.algorithms.cmaes import CMAES
+from kgdists.evolution.algorithms.pgpe import PGPE
+from kgdists.evolution.algorithms.snes import SNES
+from kgdists.evolution.algorithms.xnes import XNES
+from kgdists.evolution.policy_search.episodes import Episodes
+from kgdists.evolution.policy_search.members import Members
+from kgdists.evolution.searcher import as_callbacks
+from kgdists.layers.running_normalization import check_places, running_normalizations
+from kgdists.spaces import check_fits
+
+__all__ = ["SEARCHERS", "PolicySearch"]
+
+SEARCHERS = {"pgpe": PGPE, "snes": SNES, "cem": CEM, "xnes": XNES, "cmaes": CMAES}
+
+
+class PolicySearch:
+    """A search for the weights of a policy whose episodes have the highest return.
+
+    The weights of each member of a population are a vector; the whole population acts in one compiled call, and its
+    environments are stepped together. Layers of the trunk that normalise what is observed, and have a method
+    `update_moments` such as `kgdists.layers.RunningNormalization`, get the statistics of all members' observations
+    between two generations: within one, all act on the same.
+
+    After each generation the policy has the weights of the center.
+
+    Parameters
+    ----------
+    policy : kgdists.Policy
+        Its trainable weights are where the search starts.
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment that resets by itself.
+    searcher : str or class
+        One of `"pgpe"`, `"snes"`, `"cem"`, `"xnes"` and `"cmaes"`, or a subclass of `Searcher`.
+    popsize : int
+        Solutions of a generation or, with `num_interactions`, so many at a time.
+    episodes : int, >= 1
+        Of each solution, whose fitness is their mean return.
+    max_steps : None or int, >= 1
+        Steps after which an episode is cut off. None: 10,000, but no less than the limit of the environment.
+    num_interactions : None or int
+        More solutions are drawn until the steps of a generation are so many: short episodes make large populations. The
+        update is compiled anew for each size of a population, a multiple of `popsize`.
+    popsize_max : None or int
+        The most solutions of a generation then.
+    sample_actions : bool
+        Draw actions instead of taking the most probable ones.
+    num_envs : None or int
+        Environments stepped together, a multiple of `episodes`; None is as many as a population has episodes.
+    seed : None or int, >= 0
+        Of the populations, the environments and the actions.
+    **options
+        Further arguments of the searcher, such as `stdev_init`.
+
+    Examples
+    --------
+    >>> import gymnasium, keras, kgdists as kg
+    >>> from kgdists.evolution import PolicySearch
+    >>> trunk = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, "tanh")])
+    >>> policy = kg.Policy(trunk, kg.layers.CategoricalHead(2))
+    >>> search = PolicySearch(policy, "CartPole-v1", "snes", popsize=10, stdev_init=0.5, seed=0)
+    >>> history = search.run(2)
+    >>> search.evaluate(episodes=10, seed=0)
+    Evaluation(returns=..., lengths=...)
+    """
+
+    def __init__(
+        self,
+        policy,
+        env,
+        searcher="pgpe",
+        *,
+        popsize=100,
+        episodes=1,
+        max_steps=None,
+        num_interactions=None,
+        popsize_max=None,
+        sample_actions=False,
+        num_envs=None,
+        seed=None,
+        **options,
+    ):
+        for name, number in (("popsize", popsize), ("episodes", episodes)):
+            _check_count(name, number)
+        for name, number in (("num_interactions", num_interactions), ("popsize_max", popsize_max)):
+            if number is not None:
+                _check_count(name, number)
+        if num_interactions is None and popsize_max is not None:
+            raise ValueError(f"`popsize_max` goes with `num_interactions`. Received: popsize_max={popsize_max} alone")
+        if popsize_max is not None and popsize_max < popsize:
+            raise ValueError(
+                f"`popsize_max` must be at least `popsize`. Received: popsize_max={popsize_max}, popsize={popsize}"
+            )
+        if seed is not None and (not isinstance(seed, int) or seed < 0):
+            raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+        if isinstance(searcher, str) and searcher not in SEARCHERS:
+            raise ValueError(f"`searcher` must be one of {', '.join(SEARCHERS)}. Received: searcher={searcher!r}")
+        self.env = env
+        self.policy = policy
+        self.popsize, self.popsize_max, self.num_interactions = popsize, popsize_max, num_interactions
+        self.num_episodes, self.sample_actions = episodes, sample_actions
+        self.seed = np.random.default_rng(seed).integers(2**31).item() if seed is None else seed
+        self._episodes = Episodes(env, popsize * episodes if num_envs is None else num_envs, max_steps)
+        check_fits(policy(self._episodes.example()), self._episodes.envs.single_action_space)
+        self._members = Members(policy)
+        policy.optimizer = getattr(policy, "optimizer", None)  # where Keras' callbacks look for it
+        self._normalizations = running_normalizations(policy.trunk)
+        make = SEARCHERS[searcher] if isinstance(searcher, str) else searcher
+        self.searcher = make(
+            None,
+            objective_sense="max",
+            solution_length=self._members.length,
+            popsize=popsize,
+            center_init=self._members.weights(),
+            seed=self.seed,
+            **options,
+        )
+        self.state = self.searcher.init()
+        self.steps = 0
+        self.is_sound = True  # not so in the middle of a change
+        self._has_said_cut = max_steps is not None
+        self.recent_returns, self.recent_lengths = deque(maxlen=100), deque(maxlen=100)
+        self._compiled_ask = tf.function(self._ask, jit_compile=True, autograph=False)
+        self._compiled_tell = tf.function(self._tell, jit_compile=True, autograph=False)
+
+    def run(self, num_generations, callbacks=None):
+        """Search for a number of generations; see `learn`."""
+        _check_count("num_generations", num_generations)
+        last_epoch = int(self.state.generation) + num_generations
+        return self._search(lambda generations: generations < last_epoch, callbacks, last_epoch=last_epoch)
+
+    def learn(self, total_steps, callbacks=None):
+        """Search until so many environment steps are taken, rounded up to whole generations.
+
+        Parameters
+        ----------
+        total_steps : int, >= 1
+            Steps of all environments together, on top of those already taken.
+        callbacks : None or list of keras.callbacks.Callback
+            An epoch is one generation; `callback.model` is the policy.
+
+        Returns
+        -------
+        keras.callbacks.History
+            One entry per generation of `return` and `length` (means of the last 100 episodes), `steps`, the number of
+            solutions `popsize`, their best and mean fitness, and the `stdev` of the weights (root mean square).
+
+        Raises
+        ------
+        FloatingPointError
+            If the center or the standard deviation stops being finite; the search stays as it was before.
+        ValueError
+            If weights of the policy have constraints or regularizers, or statistics that are not of observations.
+        """
+        _check_count("total_steps", total_steps)
+        last_step = self.steps + total_steps
+        return self._search(lambda generations: self.steps < last_step, callbacks, last_step=last_step)
+
+    def _search(self, goes_on, callbacks, last_epoch=None, last_step=math.inf):
+        if not self.steps:  # a search that was loaded goes on as it did
+            _check_free(self.policy)
+            check_places(self.policy, self._episodes.example())
+        history = keras.callbacks.History()
+        callbacks = [*as_callbacks(callbacks), history]
+        callbacks = CallbackList(callbacks, self.policy, last_epoch, self.steps, last_step)
+        self.policy.stop_training = False
+        generation = int(self.state.generation)
+        with callbacks.training():
+            while goes_on(generation) and not self.policy.stop_training:
+                callbacks.on_epoch_begin(generation)
+                callbacks.on_epoch_end(generation, self.step())
+                generation += 1
+        return history
+
+    def step(self):
+        """One generation: play the episodes of a population, and move the center to the better solutions.
+
+        Returns
+        -------
+        dict of name -> number, as in the history of `learn`.
+        """
+        start = time.perf_counter()
+        samples, played = self._population()  # an environment's error leaves the search as it is
+        fitnesses = np.concatenate([block.returns.mean(axis=1) for block in played])
+        lengths = np.concatenate([block.lengths for block in played])
+        state, center, stdev = self._compiled_tell(self.state, samples, tf.constant(fitnesses))
+        if not (np.isfinite(center).all() and np.isfinite(stdev)):
+            raise FloatingPointError(f"The search diverged after {self.steps} steps: its center or stdev is not finite")
+        self.is_sound = False
+        self.state = state
+        self._members.assign(center)
+        for layer in self._normalizations:
+            for block in played:
+                layer.update_moments(**vars(block.moments))
+        self.steps += int(lengths.sum())
+        cut = sum(block.cut for block in played)
+        if cut and not self._has_said_cut:
+            self._has_said_cut = True
+            warnings.warn(
+                f"{cut} of {lengths.size} episodes were cut off after {lengths.max()} steps, where the environment "
+                "does not end them; `max_steps` sets another limit",
+                UserWarning,
+                stacklevel=3,
+            )
+        for block in played:
+            self.recent_returns.extend(block.returns.ravel().tolist())
+            self.recent_lengths.extend(block.lengths.ravel().tolist())
+        self.is_sound = True
+        return {
+            "steps": self.steps,
+            "return": float(np.mean(self.recent_returns)),
+            "length": float(np.mean(self.recent_lengths)),
+            "popsize": len(fitnesses),
+            "best_fitness": float(np.nanmax(fitnesses)),
+            "mean_fitness": float(np.nanmean(fitnesses)),
+            "stdev": float(stdev),
+            "steps_per_second": int(lengths.sum()) / (time.perf_counter() - start),
+        }
+
+    def _population(self):
+        """The samples of this generation, and the episodes of each block of them."""
+        generation, played, blocks, interactions = int(self.state.generation), [], [], 0
+        while True:
+            first = self.popsize * len(blocks)
+            samples, rows = self._compiled_ask(self.state, tf.constant(first, "int64"))
+            blocks.append(samples)
+            played.append(
+                self._episodes.play(
+                    self._members,
+                    rows,
+                    self.num_episodes,
+                    (self.seed, generation, first),
+                    sample_actions=self.sample_actions,
+                    with_moments=bool(self._normalizations),
+                )
+            )
+            interactions += played[-1].lengths.sum()
+            if self.num_interactions is None or interactions >= self.num_interactions:
+                break
+            if self.popsize_max is not None and first + 2 * self.popsize > self.popsize_max:
+                break
+        return tf.concat(blocks, axis=0), played
+
+    def _ask(self, state, first_row):
+        samples = self.searcher.ask(state, self.popsize, first_row)
+        return samples, self.searcher.decode(samples)
+
+    def _tell(self, state, samples, fitnesses):
+        state = self.searcher._tell_asked(state, samples, fitnesses)
+        return state, self.searcher.decode(state.distribution.mu), generations.stdev(state.distribution)
+
+    def evaluate(self, episodes=100, deterministic=True, seed=None, max_steps=None):
+        """Play whole episodes with the center's weights, without searching, in the environments of the search.
+
+        Parameters
+        ----------
+        episodes : int, >= 1
+        deterministic : bool
+            Take the most probable action, or draw one.
+        seed : None or int, >= 0
+            Of the environments and the drawn actions.
+        max_steps : None or int, >= 1
+            Steps after which an episode is cut off, and counted as such. None: 10,000, but no less than the limit of
+            the environment, nor than twice the longest of the last 100 episodes.
+
+        Returns
+        -------
+        Evaluation, with `mean`, `std`, `returns`, `lengths` and `cut`.
+        """
+        _check_count("episodes", episodes)
+        if seed is not None and (not isinstance(seed, int) or seed < 0):
+            raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+        max_steps = step_limit(self._episodes.envs, max_steps, max(self.recent_lengths, default=0))
+        seed = np.random.default_rng().integers(2**31).item() if seed is None else seed
+        # Each environment plays the same number, so that short episodes are not favoured.
+        num_envs = self._episodes.num_envs
+        rows = np.tile(self._members.weights(), (-(-episodes // num_envs), 1))
+        played = self._episodes.play(
+            self._members,
+            rows,
+            num_envs,
+            (seed,),
+            sample_actions=not deterministic,
+            total=episodes,
+            max_steps=max_steps,
+        )
+        returns, lengths = (x.ravel()[:episodes].tolist() for x in (played.returns, played.lengths))
+        return Evaluation(tuple(returns), tuple(lengths), played.cut)
+
+    def arrays(self):
+        """All that a search remembers beside its policy, a dict of arrays."""
+        leaves = tf.nest.flatten(self.state)
+        return {f"state_{i}": np.array(x) for i, x in enumerate(leaves)} | {
+            "steps": np.array(self.steps),
+            "search_seed": np.array(self.seed),
+            "recent_returns": np.array(self.recent_returns),
+            "recent_lengths": np.array(self.recent_lengths),
+        }
+
+    def restore(self, arrays):
+        """Go on from the arrays of a search of the same arguments, whose policy this one has."""
+        leaves = tf.nest.flatten(self.state)
+        for i, x in enumerate(leaves):
+            if np.shape(arrays[f"state_{i}"]) != tuple(x.shape):
+                raise ValueError(
+                    f"A search goes on from a state of its own shapes, {tuple(x.shape)}. "
+                    f"Received: {np.shape(arrays[f'state_{i}'])}"
+                )
+        leaves = [tf.constant(arrays[f"state_{i}"], x.dtype) for i, x in enumerate(leaves)]
+        self.state = tf.nest.pack_sequence_as(self.state, leaves)
+        self.steps, self.seed = int(arrays["steps"]), int(arrays["search_seed"])
+        self.recent_returns = deque(arrays["recent_returns"].tolist(), maxlen=100)
+        self.recent_lengths = deque(arrays["recent_lengths"].tolist(), maxlen=100)
+
+
+def _check_count(name, number):
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={number!r}")
+
+
+def _check_free(policy):
+    """Raise if weights are not free to be anything: a search draws them, and follows no gradient."""
+    for name in ("constraint", "regularizer"):
+        bad = [x.path for x in policy.trainable_variables if getattr(x, name, None) is not None]
+        if bad:
+            raise ValueError(
+                f"A search draws weights freely: the policy must have no {name} of weights. Received: one of "
+                f"{', '.join(bad)}"
+            )

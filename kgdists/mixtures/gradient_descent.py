@@ -1,0 +1,191 @@
+"""Gradient descent on the parameters of several mixtures at once, in compiled blocks of iterations."""
+
+import dataclasses
+import functools
+import json
+import threading
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from kgdists.divergences import forward_kl_loss, reverse_kl_loss
+from kgdists.divergences.sampling import log_density
+from kgdists.mixtures.parameterizations import mixture, parameters, values
+
+__all__ = ["ForwardLoss", "ReverseLoss", "descend"]
+
+BLOCK_SIZE = 500  # iterations between two looks at the progress bar
+
+
+@dataclasses.dataclass(frozen=True)
+class ForwardLoss:
+    """The mean negative log-likelihood of samples x [N, n], one for each restart of the mixture q."""
+
+    def __call__(self, q, x, key):
+        return forward_kl_loss(q, ops.broadcast_to(x[:, None], (x.shape[0], *q.batch_shape, x.shape[1])))
+
+
+@dataclasses.dataclass(frozen=True)
+class ReverseLoss:
+    """The reverse divergence of each restart of the mixture q, whose x is `(y - center) / scale` of the target's y."""
+
+    target: object = dataclasses.field(compare=False)  # some targets have no hash
+    identity: int
+    num_samples: int
+    estimator: str
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def __call__(self, q, x, key):
+        return reverse_kl_loss(q, self.log_prob, self.num_samples, key, self.estimator)
+
+    def log_prob(self, x):
+        """The target's log-density of `center + scale x`, in units of x."""
+        center, scale = np.array(self.center, "float32"), np.array(self.scale, "float32")
+        return log_density(self.target, center + scale * x, x[..., 0]) + float(np.log(scale).sum())
+
+
+def descend(loss, draw, start, form, optimizer, iterations, floor, rng, on_progress, judge):
+    """Minimise a loss.
+
+    Parameters
+    ----------
+    loss : ForwardLoss or ReverseLoss
+    draw : None or callable
+        `count -> samples [count, N, n]` for so many iterations; None for a loss that draws its own.
+    start : tuple of array
+        Log-weights, means and spreads, with a leading axis of restarts.
+    form : str
+        One of `kgdists.mixtures.parameterizations.FORMS`.
+    optimizer : dict
+        Configuration of a Keras optimizer.
+    iterations : int
+    floor : array, shape [n]
+        Of the standard deviations.
+    rng : numpy.random.Generator
+    on_progress : callable
+        Called now and then with the number of iterations done and the last losses.
+    judge : None or callable
+        `(log-weights, means, spreads) -> losses [restarts]` by which the iterates between blocks are compared.
+
+    Returns
+    -------
+    losses : array, shape [iterations, restarts]
+    final : array, shape [restarts]
+        The mean over the last tenth.
+    average : tuple of array
+        The parameters averaged over the last tenth (Polyak and Juditsky 1992), which takes out most of the noise of
+        the samples; those of the start where a restart broke.
+    best : tuple of array
+        The parameters that `judge` found best: of the start, the ends of the blocks and the average.
+    """
+    block_size = min(BLOCK_SIZE, iterations)
+    tensors = [np.asarray(tensor, "float32") for tensor in parameters(form, *start, floor)]
+    optimizer["config"].pop("name", None)  # which counts the optimizers
+    shapes = tuple(tensor.shape for tensor in tensors)
+    # What others define may change from one fit to the next, so that its trace serves only once.
+    lasting = isinstance(loss, ForwardLoss) or type(loss.target).__module__.startswith("kgdists.")
+    make = _descent if lasting else _descent.__wrapped__
+    descent = make(loss, form, json.dumps(optimizer, sort_keys=True), block_size, shapes)
+    tail = iterations - max(1, iterations // 10)
+    losses, best = [], _Best(judge, start)
+    with descent.lock:
+        descent.prepare(tensors, floor)
+        for first in range(0, iterations, block_size):
+            steps = min(block_size, iterations - first)
+            x = tf.zeros((block_size, 0)) if draw is None else tf.constant(draw(block_size), "float32")
+            key = tf.constant(rng.integers(2**31, size=2, dtype="int32"))
+            block_losses = descent.block(x, key, tf.constant(steps), tf.constant(tail - first))
+            losses.append(np.array(block_losses)[:steps])
+            on_progress(first + steps, losses[-1][-1])
+            best.meet(form, [variable.numpy() for variable in descent.variables], floor)
+        average = best.meet(form, [total.numpy() / (iterations - tail) for total in descent.totals], floor)
+    losses = np.concatenate(losses).astype("float64")
+    return losses, losses[tail:].mean(axis=0), average, best.values
+
+
+class _Best:
+    """The parameters of the lowest loss that each restart has met."""
+
+    def __init__(self, judge, start):
+        self.judge, self.start, self.values = judge, start, start
+        self.losses = None if judge is None else judge(*start)
+
+    def meet(self, form, tensors, floor):
+        """Compare other free tensors, and return their values, those of the start where they are not finite."""
+        tensors = [np.asarray(tensor) for tensor in tensors]
+        numbers = [np.where(tensors[0] == -np.inf, 0.0, tensors[0]), *tensors[1:]]  # a component may be taken out
+        sound = np.all([np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in numbers], axis=0)
+        fallback = parameters(form, *self.start, floor)
+        new = values(form, [_where(sound, *pair) for pair in zip(tensors, fallback, strict=True)], floor)
+        if self.judge is not None:
+            losses = self.judge(*new)
+            better = losses < self.losses
+            self.losses = np.where(better, losses, self.losses)
+            self.values = tuple(_where(better, *pair) for pair in zip(new, self.values, strict=True))
+        return new
+
+
+def _where(chosen, these, others):
+    return np.where(chosen.reshape(-1, *(1,) * (these.ndim - 1)), these, others)
+
+
+@functools.lru_cache(maxsize=16)
+def _descent(loss, form, optimizer, block_size, shapes):
+    return _Descent(loss, form, json.loads(optimizer), block_size, shapes)
+
+
+class _Descent:
+    """A compiled block of iterations, and the variables on which it works."""
+
+    def __init__(self, loss, form, optimizer, block_size, shapes):
+        self.loss = loss
+        self.form = form
+        self.floor = keras.Variable(np.zeros(shapes[1][-1:], "float32"), trainable=False)
+        self.block_size = block_size
+        self.lock = threading.Lock()
+        # Not trainable: an open tape does not watch them.
+        self.variables = [keras.Variable(np.zeros(shape, "float32"), trainable=False) for shape in shapes]
+        self.totals = [keras.Variable(np.zeros(shape, "float32"), trainable=False) for shape in shapes]
+        self.optimizer = keras.optimizers.deserialize(optimizer)
+        self.optimizer.build(self.variables)
+        self.fresh = [variable.numpy() for variable in self.optimizer.variables]
+        self.compiled = {}
+
+    def prepare(self, tensors, floor):
+        """Start from these parameters with a fresh optimizer."""
+        self.floor.assign(floor)
+        for variable, value in zip(self.variables + self.optimizer.variables, [*tensors, *self.fresh], strict=True):
+            variable.assign(value)
+        for total in self.totals:
+            total.assign(np.zeros(total.shape, "float32"))
+
+    def block(self, x, *inputs):
+        """The losses of `steps` iterations, the first ones of so many that x has samples for."""
+        if x.shape not in self.compiled:
+            function = tf.function(self._block, jit_compile=True, autograph=False)
+            # Its concrete function, because TensorFlow warns of functions that it traces one after the other.
+            self.compiled[x.shape] = function.get_concrete_function(x, *inputs)
+        with tf.init_scope():  # an open tape does not record the call: the gradient of a compiled loop needs its length
+            return self.compiled[x.shape](x, *inputs)
+
+    def _block(self, x, key, steps, tail):
+        def body(i, losses):
+            tensors = [tf.convert_to_tensor(variable.value) for variable in self.variables]
+            with tf.GradientTape() as tape:
+                tape.watch(tensors)
+                loss = self.loss(
+                    mixture(self.form, tensors, tf.convert_to_tensor(self.floor.value)), x[i], key + tf.stack([0, i])
+                )
+                # The restarts do not meet: the gradient of the sum is that of each.
+                overall = tf.reduce_sum(loss)
+            self.optimizer.apply(tape.gradient(overall, tensors), self.variables)
+            for total, variable in zip(self.totals, self.variables, strict=True):
+                total.assign_add(tf.where(i >= tail, variable.value, 0.0))
+            return i + 1, losses.write(i, loss)
+
+        restarts = self.variables[0].shape[0]
+        losses = tf.TensorArray("float32", self.block_size, element_shape=(restarts,))
+        return tf.while_loop(lambda i, losses: i < steps, body, (0, losses))[1].stack()

@@ -1,0 +1,72 @@
+"""Uniform, Gumbel, normal and gamma noise with explicit seeds, as distributions need it: no infinities, no ends."""
+
+import keras
+from keras import ops
+
+from kgdists.random.streams import checked
+from kgdists.random.streams import key as key_of
+
+__all__ = ["gumbel", "log_gamma", "normal", "permutation", "uniform"]
+
+if keras.backend.backend() == "tensorflow":
+    from kgdists.random import tensorflow_draws
+
+    _uniform, _normal, _log_gamma = tensorflow_draws.uniform, tensorflow_draws.normal, tensorflow_draws.log_gamma
+
+else:
+    import jax
+
+    def _uniform(shape, seed, dtype="float32"):
+        # Multiples of 2^-23 in [0, 1).
+        return keras.random.uniform(shape, dtype=dtype, seed=seed) + 2.0**-24
+
+    def _normal(shape, seed, dtype):
+        return keras.random.normal(shape, dtype=dtype, seed=seed)
+
+    def _log_gamma(concentration, seed):
+        return jax.random.loggamma(ops.cast(key_of(seed), "uint32"), concentration, dtype=concentration.dtype)
+
+
+def uniform(shape, seed=None):
+    """Draw from the open interval (0, 1).
+
+    Parameters
+    ----------
+    shape : tuple of int or scalar tensor
+    seed : None, int or keras.random.SeedGenerator
+
+    Returns
+    -------
+    float32 tensor of `shape`; never 0 and never 1.
+    """
+    return _uniform(tuple(shape), checked(seed))
+
+
+def gumbel(shape, seed=None):
+    """Draw standard Gumbel noise `-log(-log u)`, float32, always finite; arguments as for `uniform`."""
+    return -ops.log(-ops.log(uniform(shape, seed)))
+
+
+def normal(shape, seed=None, dtype="float32"):
+    """Draw standard normal noise in float32 or float64; other arguments as for `uniform`."""
+    return _normal(tuple(shape), checked(seed), dtype)
+
+
+def log_gamma(concentration, seed=None):
+    """Draw the logarithms of gamma variates, differentiable in their concentrations.
+
+    Parameters
+    ----------
+    concentration : float32 or float64 tensor, > 0
+    seed : None, int or keras.random.SeedGenerator
+
+    Returns
+    -------
+    tensor like `concentration`, finite also where the variates themselves underflow.
+    """
+    return _log_gamma(concentration, checked(seed))
+
+
+def permutation(n, seed=None):
+    """Draw a random order of `0 ... n - 1`: int32 tensor, shape [n]; `seed` as for `uniform`."""
+    return ops.argsort(uniform((n,), seed))

@@ -1,0 +1,44 @@
+"""Seeds of what is random in a training: one for each purpose, so that no two of them draw the same numbers."""
+
+import zlib
+
+import numpy as np
+
+__all__ = ["stream"]
+
+
+def stream(seed, purpose, *index):
+    """A seed for one purpose, independent of those of other purposes, other indices and other seeds.
+
+    Seeds that are a little apart, as s and s + 1, are those of other agents, whose networks, actions and environments
+    would be the same ones a place further on.
+
+    Parameters
+    ----------
+    seed : None or int, >= 0
+        Of the agent; None has no streams.
+    purpose : str
+    *index : int, >= 0
+        Of a layer or a process, for instance.
+
+    Returns
+    -------
+    None or int in [0, 2^31).
+
+    Raises
+    ------
+    ValueError
+        If the seed is none.
+
+    Examples
+    --------
+    >>> from kgdists.random.seeds import stream
+    >>> stream(0, "environments") == stream(0, "environments"), stream(0, "environments") == stream(0, "actions")
+    (True, False)
+    """
+    if seed is None:
+        return None
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+    sequence = np.random.SeedSequence(int(seed), spawn_key=(zlib.crc32(purpose.encode()), *index))
+    return int(sequence.generate_state(1)[0]) >> 1

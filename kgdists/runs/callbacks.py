@@ -1,0 +1,270 @@
+"""Keras callbacks for agents."""
+
+import json
+import math
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import keras
+from gymnasium.vector import VectorEnv
+
+from kgdists.core.files import atomic_write, reading
+from kgdists.envs.make import make_envs
+from kgdists.envs.play import evaluate
+from kgdists.envs.player import player
+from kgdists.runs import checkpoint, loadable
+
+__all__ = ["Checkpoints", "EvaluateAndKeepBest", "ProgressBar", "StopOnSignal"]
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """Show the steps, the time left and the return while an agent learns.
+
+    Parameters
+    ----------
+    total_steps : int
+        What is passed to `learn`.
+    """
+
+    def __init__(self, total_steps):
+        super().__init__()
+        interval = 0.2 if sys.stdout.isatty() else 5.0
+        self.bar = keras.utils.Progbar(total_steps, stateful_metrics=["return"], interval=interval, unit_name="step")
+
+    def on_epoch_end(self, epoch, logs=None):
+        steps = min(int(logs["steps"]) - self.params["first_step"], self.bar.target)
+        self.bar.update(steps, [("return", logs["return"])], finalize=steps == self.bar.target)
+
+
+class EvaluateAndKeepBest(keras.callbacks.Callback):
+    """Play episodes with the policy now and then, log their mean return, and keep the policy where it is highest.
+
+    Each evaluation plays the same episodes, in environments of its own. It draws nothing from the generators of the
+    training, which goes as it would without. `evaluation_return` is in the logs of each epoch, as of the last
+    evaluation, for the callbacks that come after this one: early stopping, for instance.
+
+    The first and the last epoch are always evaluated, the latter also where another callback stops the training, but
+    not after a signal or an error. Where training goes on, with an agent that was loaded, so do the
+    evaluations, and the best policy so far stays.
+
+    Parameters
+    ----------
+    env : str, callable, gymnasium.vector.VectorEnv or agent
+        To play in: an id, a function that makes one environment, or a vector environment with same-step autoreset that
+        is not the one trained on. With an agent it is what that was made with; a single environment, of which there
+        may be only one, or a vector environment is lent by the training between two updates.
+    path : str or path
+        Ending in `.keras`. Each time there is a better policy, a whole file takes the place of the last one; beside it
+        a `.json` holds its steps and return, and those of all evaluations.
+    episodes : int, >= 1
+    every_steps : None or int, >= 1
+        Environment steps between two evaluations; None is each epoch.
+    deterministic : bool
+        Take the most probable action, or draw one.
+    seed : int, >= 0
+        Of the environments, and of the actions if these are drawn.
+
+    Attributes
+    ----------
+    best_return : None or float
+        The highest mean return of an evaluation.
+    best_steps : None or int
+        The steps of the training after which the policy reached it.
+    evaluations : list of [int, float]
+        Steps and mean return of all evaluations.
+
+    Examples
+    --------
+    >>> import keras, kgdists as kg
+    >>> keeping = kg.agents.EvaluateAndKeepBest("CartPole-v1", "best.keras", every_steps=5_000)
+    >>> stopping = keras.callbacks.EarlyStopping("evaluation_return", patience=10, mode="max")
+    >>> callbacks = [keeping, stopping]  # of any agent's `learn`, in this order
+    """
+
+    def __init__(self, env, path, *, episodes=20, every_steps=10_000, deterministic=True, seed=1_000_000):
+        super().__init__()
+        for name, number, least in (("episodes", episodes, 1), ("every_steps", every_steps, 1), ("seed", seed, 0)):
+            if (name, number) == ("every_steps", None):
+                continue
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={number!r}")
+        self.path = Path(path)
+        if self.path.suffix != ".keras":
+            raise ValueError(f"`path` must end in .keras. Received: path={str(path)!r}")
+        self.env, self.episodes, self.every_steps = env, episodes, every_steps
+        self.deterministic, self.seed = deterministic, seed
+        self.best_return, self.best_steps, self.evaluations = None, None, []
+
+    def check_training(self):
+        """Raise, before the training, if the policy could not be saved."""
+        loadable.check_model("policy", self.model)
+
+    def on_train_begin(self, logs=None):
+        env = self.env.env if hasattr(self.env, "learn") else self.env
+        envs = getattr(self.env, "envs", None) if env is not self.env else None
+        self._lends = envs is not None and (envs is env or envs.num_envs == 1)
+        self._envs = envs if self._lends else make_envs(env, min(self.episodes, 100))
+        self._is_own = not self._lends and not isinstance(env, VectorEnv)
+        self._steps = self.params["first_step"]
+        if self._steps == 0:
+            self.best_return, self.best_steps, self.evaluations = None, None, []
+        elif self._record.is_file():
+            with reading(self._record):
+                record = json.loads(self._record.read_text())
+                self.best_return, self.best_steps = float(record["return"]), int(record["steps"])
+                # After a crash some may be of steps that are yet to be taken again.
+                self.evaluations = [[int(n), float(x)] for n, x in record["evaluations"] if n <= self._steps]
+        self._player = player(self.model, self.deterministic, self.seed)
+
+    def on_epoch_end(self, epoch, logs=None):
+        steps, every = int(logs["steps"]), self.every_steps or 1
+        is_last = epoch + 1 == self.params["epochs"] or steps >= self.params.get("last_step", math.inf)
+        if not self.evaluations or is_last or steps // every > self._steps // every:
+            self.evaluations.append([steps, self._evaluate().mean])
+            self._keep(*self.evaluations[-1])
+        self._steps = steps
+        logs["evaluation_return"] = self.evaluations[-1][1]
+
+    def on_train_end(self, logs=None):
+        try:
+            # Whoever sends a signal does not wait for evaluations; a resumed training is evaluated when it is due.
+            if (
+                logs
+                and not isinstance(self.model.stop_training, signal.Signals)
+                and self._steps > self.evaluations[-1][0]
+            ):
+                self.evaluations.append([self._steps, self._evaluate().mean])
+                self._keep(*self.evaluations[-1])
+        finally:
+            if self._is_own:
+                self._envs.close()
+
+    @property
+    def _record(self):
+        return self.path.with_suffix(".json")
+
+    def _keep(self, steps, mean_return):
+        if self.best_return is None or math.isnan(self.best_return) or mean_return > self.best_return:
+            self.best_return, self.best_steps = mean_return, steps
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self.path) as file:
+                self.model.save(file)
+        record = {"steps": self.best_steps, "return": self.best_return, "evaluations": self.evaluations}
+        with atomic_write(self._record) as file:
+            file.write_text(json.dumps(record) + "\n")
+
+    def _evaluate(self):
+        if self._lends:
+            self.env.lend()
+        return evaluate(self._envs, self._player(), self.episodes, self.seed)
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Save an agent while it learns, and at the end, also where an environment's error ends it.
+
+    Saving changes nothing of the training. Put it behind the other callbacks: what they have written belongs to the
+    checkpoint then. Training that diverged is not saved.
+
+    Parameters
+    ----------
+    agent : Agent
+    path : str or path
+        A run folder: a new one, or that of the run that the agent is of, see `Agent.save`.
+    every_seconds : float, >= 0
+        Time between two checkpoints; 0 is after each epoch. Where saving is slow, as with a large replay, it takes a
+        thirtieth of the time at most.
+    overwrite : bool
+        Whether to put this run in the place of another that is there.
+
+    Raises
+    ------
+    ValueError
+        Where training begins, if the folder is another run's.
+
+    Examples
+    --------
+    >>> import tempfile, kgdists as kg
+    >>> agent, run = kg.agents.PPO("CartPole-v1", num_envs=2, n_steps=32, seed=0), tempfile.mkdtemp()
+    >>> history = agent.learn(128, [kg.agents.Checkpoints(agent, run)])
+    >>> kg.agents.PPO.load(run).steps
+    128
+    """
+
+    def __init__(self, agent, path, every_seconds=60.0, overwrite=False):
+        super().__init__()
+        if isinstance(every_seconds, bool) or not isinstance(every_seconds, (int, float)) or not every_seconds >= 0:
+            raise ValueError(f"`every_seconds` must be a number >= 0. Received: every_seconds={every_seconds!r}")
+        self.agent, self.path, self.every_seconds, self.overwrite = agent, path, every_seconds, overwrite
+
+    def check_training(self):
+        """Raise, before the training, if the agent could not be saved."""
+        replicas = getattr(self.agent, "replicas", None)
+        if replicas is None or replicas.is_chief:  # which alone writes
+            loadable.check_agent(self.agent)
+            checkpoint.check_own(self.agent, self.path, self.overwrite)
+
+    def on_train_begin(self, logs=None):
+        self.check_training()
+        self._saved = self.agent.steps if self.agent.checkpoint else None
+        self._due = time.monotonic() + self.every_seconds
+
+    def on_epoch_end(self, epoch, logs=None):
+        if time.monotonic() >= self._due:
+            self._save()
+
+    def on_train_end(self, logs=None):
+        if self.agent.is_sound and self.agent.steps != self._saved:
+            self._save()
+
+    def _save(self):
+        start = time.monotonic()
+        self.agent.save(self.path, self.overwrite)
+        self.overwrite = False  # what is there from now on is its own
+        end = time.monotonic()
+        self._saved = self.agent.steps
+        self._due = end + self.every_seconds
+        if self.every_seconds:
+            self._due = max(self._due, end + 30.0 * (end - start))
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """End training after the present epoch when the process is interrupted (Ctrl-C) or told to end.
+
+    The second time it is ended at once. Outside the main thread, which alone gets signals, this does nothing.
+
+    Parameters
+    ----------
+    say : callable
+        Called with a line of text at the first signal.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    ends_last = True  # a signal must not end the process while others save
+
+    def __init__(self, say=print):
+        super().__init__()
+        self.say = say
+        self.is_stopped = False
+        self._before = {}
+
+    def on_train_begin(self, logs=None):
+        self.is_stopped = False
+        if threading.current_thread() is threading.main_thread():
+            # What a shell starts in the background ignores SIGINT, and is to go on doing so.
+            heard = [number for number in self.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._stop) for number in heard}
+
+    def on_train_end(self, logs=None):
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before = {}
+
+    def _stop(self, number, frame):
+        if self.is_stopped:
+            raise KeyboardInterrupt
+        self.is_stopped = True
+        self.model.stop_training = signal.Signals(number)  # which is true, and says why
+        self.say("stopping after this update; once more to stop at once")

@@ -1,0 +1,56 @@
+"""What agents log: each metric in a line, and what a healthy one looks like."""
+
+__all__ = ["MEANINGS", "meaning_of"]
+
+MEANINGS = {
+    "return": "Undiscounted return, mean of the last 100 training episodes, with drawn actions. Should rise.",
+    "evaluation_return": "Mean return of the evaluation's episodes, the same ones each time. Should rise.",
+    "length": "Steps of an episode, mean of the last 100.",
+    "entropy": "Of the policy in nats, of densities also negative. Should fall slowly; after a sudden fall it explores "
+    "no more.",
+    "saturation": "Part of the bounded action coordinates within 1 % of a bound. Near 1 the policy is bang-bang, and "
+    "its gradients are weak.",
+    "kl": "Estimated divergence of the policy after the gradient steps from the one that acted. Healthy from 0.003 to "
+    "0.03; above 0.1 the steps are too long.",
+    "kl_coef": "Weight of the penalty on the divergence. Settles where an update's divergence is the one aimed at.",
+    "clip_fraction": "Part of the probability ratios beyond the clip range. Healthy from 0.05 to 0.3; at 0 steps could "
+    "be longer, above 0.5 they are too long.",
+    "explained_variance": "Part of the variance of the returns that the values explain. Should rise towards 1; 0 is as "
+    "good as a constant, negative worse.",
+    "gradient_norm": "Of the gradient of all weights, before it is clipped; of SAC the root mean square over a "
+    "thousand steps. Should be steady; spikes are bad steps.",
+    "weight_norm": "Of all trained weights. Should grow slowly, and not without end.",
+    "policy_loss": "What the policy minimises. Its level tells nothing; it should not explode.",
+    "value_loss": "Mean squared error of the value function. Grows with the returns, then should fall.",
+    "critic_loss": "Mean squared error of the critics. Grows with the returns, then should level off.",
+    "value": "Mean value of the actions taken, by the critics. Far above the discounted returns it is overestimated.",
+    "ent_coef": "Temperature, the price of a nat of entropy. Settles where the policy has its target entropy.",
+    "learning_rate": "Of the optimizer, by its schedule.",
+    "popsize": "Solutions of a generation.",
+    "best_fitness": "Return of the best solution of a generation.",
+    "mean_fitness": "Mean return of the solutions of a generation. Should rise.",
+    "stdev": "Of the distribution of weights. Falls as the search converges; at 0 it has stopped.",
+    "steps_per_second": "Environment steps per second, with the updates. Steady on an idle machine.",
+}
+
+
+def meaning_of(metric):
+    """The line of a metric, that of the whole for a branch such as `"entropy_left"`; empty for an unknown one.
+
+    Parameters
+    ----------
+    metric : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from kgdists.runs.metric_guide import meaning_of
+    >>> meaning_of("length")
+    'Steps of an episode, mean of the last 100.'
+    """
+    if metric.startswith("entropy_"):
+        return f"Entropy of the branch {metric.removeprefix('entropy_')} of the actions."
+    return MEANINGS.get(metric, "")

@@ -1,0 +1,164 @@
+"""Films of a policy at play."""
+
+import contextlib
+import functools
+import importlib.util
+import itertools
+import math
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+from gymnasium.wrappers import RecordVideo, RenderCollection
+from keras import tree
+from PIL import Image
+
+from kgdists.envs.player import player
+from kgdists.envs.make import make_env
+from kgdists.envs.rollout import copied
+from kgdists.envs.evaluation import Evaluation, step_limit
+from kgdists.spaces import check_fits, decode_action
+
+__all__ = ["record"]
+
+MAX_FPS, COLORS = 25, 64  # of a GIF, whose frames are shown for whole hundredths of a second
+
+
+def record(policy, env, file, *, episodes=1, deterministic=True, max_steps=None, seed=0):
+    """Write a film of a policy's episodes.
+
+    Parameters
+    ----------
+    policy : kgdists.Policy
+    env : str or callable
+        An id, or a function that makes one environment of the render mode `"rgb_array"`.
+    file : str or path
+        Ending in `.gif` or, if moviepy is installed, `.mp4`. The whole file takes its place at once.
+    episodes : int, >= 1
+        Shown one after the other.
+    deterministic : bool
+        Take the most probable action, or draw one.
+    max_steps : None or int, >= 1
+        Steps after which an episode is cut off; None: 10,000, but no less than the limit of the environment.
+    seed : int, >= 0
+        Of the environment and of drawn actions: the same film each time.
+
+    Returns
+    -------
+    Evaluation
+        Returns and lengths of the episodes shown.
+
+    Raises
+    ------
+    ValueError
+        If the environment cannot be rendered to arrays.
+    ImportError
+        For an `.mp4` without moviepy.
+
+    Examples
+    --------
+    >>> import tempfile, kgdists as kg
+    >>> from kgdists.runs import record
+    >>> policy = kg.agents.ES("CartPole-v1", popsize=2, seed=0).policy
+    >>> record(policy, "CartPole-v1", tempfile.mkdtemp() + "/film.gif", max_steps=5).lengths
+    (5,)
+    """
+    for name, number, least in (("episodes", episodes, 1), ("seed", seed, 0), ("max_steps", max_steps, 1)):
+        if (name, number) != ("max_steps", None) and (not isinstance(number, int) or number < least):
+            raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={number!r}")
+    file = Path(file)
+    if file.suffix not in (".gif", ".mp4"):
+        raise ValueError(f"`file` must end in .gif or .mp4. Received: file={str(file)!r}")
+    if file.suffix == ".mp4" and importlib.util.find_spec("moviepy") is None:
+        raise ImportError("An .mp4 needs moviepy, which `pip install 'kgdists[record]'` brings; a .gif does without")
+    single = _rendering(env)
+    with contextlib.closing(single), tempfile.TemporaryDirectory(prefix="partial-", dir=file.parent) as aside:
+        aside = Path(aside) / "film"
+        _check_policy(policy, single)
+        play = functools.partial(_play, player(policy, deterministic, seed)(), episodes, max_steps, seed)
+        if file.suffix == ".gif":
+            evaluation = _record_gif(single, play, aside)
+        else:
+            evaluation = _record_video(single, play, aside)
+        os.replace(next(aside.iterdir()), file)
+    return evaluation
+
+
+def _rendering(env):
+    """The environment, which is seen to be drawn."""
+    make = functools.partial(gymnasium.make, env, render_mode="rgb_array", disable_env_checker=True)
+    try:
+        single = make_env(make if isinstance(env, str) else env)
+        single.reset(seed=0)
+        frame = single.render()
+        reason = f"a frame of type {type(frame).__name__}"
+    except gymnasium.error.Error:
+        raise
+    except Exception as error:  # there is no end of what drivers raise
+        frame, reason = None, f"{type(error).__name__}: {error}"
+    if not isinstance(frame, np.ndarray) or frame.ndim != 3:
+        hint = " (without a display MuJoCo needs MUJOCO_GL=egl and a graphics card)" if "OpenGL" in reason else ""
+        raise ValueError(f"An environment must render to arrays here to be recorded. Received: {env}, {reason}{hint}")
+    return single
+
+
+def _check_policy(policy, single):
+    observation, _ = single.reset(seed=0)
+    try:
+        check_fits(policy(_batch(observation)), single.action_space)
+    except ValueError as error:
+        raise ValueError(f"A policy must fit its environment. Received: {single}: {error}") from error
+
+
+def _batch(observation):
+    return copied(tree.map_structure(lambda x: np.asarray(x)[None], observation))
+
+
+def _play(act, episodes, max_steps, seed, single, after_step=lambda: None):
+    """Play episodes with the function `act` of observations [1, ...] to actions [1, ...]."""
+    returns, lengths, limit, cut = [], [], step_limit(single, max_steps), 0
+    for episode in range(episodes):
+        observation, _ = single.reset(seed=seed if episode == 0 else None)
+        total, length, ended = 0.0, 0, False
+        while not ended:
+            actions = act(_batch(observation))
+            action = decode_action(single.action_space, tree.map_structure(lambda x: x.numpy()[0], actions))
+            observation, reward, terminated, truncated, _ = single.step(action)
+            total, length = total + float(reward), length + 1
+            ended = terminated or truncated or length == limit
+            after_step()
+        cut += not (terminated or truncated)
+        returns.append(total)
+        lengths.append(length)
+    return Evaluation(tuple(returns), tuple(lengths), cut)
+
+
+def _record_video(single, play, folder):
+    video = RecordVideo(single, str(folder), lambda episode: episode == 0, video_length=sys.maxsize)
+    evaluation = play(video)
+    video.stop_recording()
+    return evaluation
+
+
+def _record_gif(single, play, folder):
+    fps = single.metadata.get("render_fps", 30)
+    stride, count, images = math.ceil(fps / MAX_FPS), itertools.count(), []
+    collection = RenderCollection(single, reset_clean=False)
+
+    def keep():
+        # In colours of a palette a frame takes a third of the memory.
+        for frame in collection.render():
+            if next(count) % stride == 0:
+                images.append(Image.fromarray(frame).quantize(COLORS, dither=Image.Dither.NONE))
+
+    evaluation = play(collection, keep)
+    ticks = np.round(np.arange(len(images) + 1) * 100.0 * stride / fps).astype(int)
+    durations = 10 * np.diff(ticks)
+    durations[-1] += 1000  # before it starts again
+    folder.mkdir()
+    first, *others = images
+    first.save(folder / "film.gif", save_all=True, append_images=others, duration=durations.tolist(), loop=0)
+    return evaluation

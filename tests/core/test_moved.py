@@ -1,0 +1,29 @@
+"""Modules that have moved."""
+
+import importlib
+import sys
+
+import pytest
+
+import kgdists as kg
+from kgdists.core.moved import MOVED
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_a_module_is_found_by_its_old_name_with_a_warning(old, new):
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"`{old}` is `{new}` now"):
+        module = importlib.import_module(old)
+    assert module is importlib.import_module(new) and module.__spec__.name == new
+
+
+def test_what_was_documented_by_a_deep_import_is_an_attribute():
+    assert kg.evolution.PolicySearch.__name__ == "PolicySearch" and kg.evolution.RaySearch.__name__ == "RaySearch"
+    assert kg.runs.record.__name__ == "record" and kg.runs.report.__name__ == "report"
+    assert kg.agents.RayRollouts.__name__ == "RayRollouts" and kg.envs.make_envs is kg.agents.make_envs
+
+
+@pytest.mark.parametrize("package", [kg.agents, kg.evolution, kg.runs])
+def test_an_unknown_name_is_an_attribute_error(package):
+    with pytest.raises(AttributeError, match=f"module {package.__name__!r} has no attribute 'nothing'"):
+        package.nothing
