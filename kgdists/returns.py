@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from kgdists.core.checks import count
 from kgdists.core.shapes import check_same, dtype_of
 
 __all__ = ["discounted", "gae", "lambda_returns", "n_step", "vtrace"]
@@ -112,8 +113,7 @@ def n_step(rewards, next_values, terminated, truncated, gamma, n, lambda_=1.0):
     ValueError
         If the shapes differ, a factor is outside [0, 1] or `n` is not an int >= 1.
     """
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ValueError(f"`n` must be an int >= 1. Received: n={n!r}")
+    n = count("n", n)
     _check_factors(gamma=gamma, lambda_=lambda_)
     goes_on, same_episode = _ends(terminated, truncated, rewards=rewards, next_values=next_values)
     bootstraps = gamma * ops.where(goes_on, next_values, 0.0)

@@ -8,28 +8,27 @@ import warnings
 
 import keras
 import numpy as np
-import tensorflow as tf
 from gymnasium.vector.utils import create_empty_array
-from keras import tree
 
 from kgdists.agents import schedules
 from kgdists.agents.acting import Acting, Actor
 from kgdists.agents.networks import check_trainable, policy_network
 from kgdists.agents.replicas import Replicas
 from kgdists.core.callback_list import CallbackList
+from kgdists.core.checks import count
 from kgdists.core.files import RunWarning
 from kgdists.core.sharing import places, trainable
 from kgdists.envs.episode_record import records_episodes
 from kgdists.envs.evaluation import step_limit
 from kgdists.envs.make import make_envs
 from kgdists.envs.play import evaluate
-from kgdists.envs.player import NotANumber, batched, decider
+from kgdists.envs.player import NotANumber, decider, predictor
 from kgdists.envs.rollout import Rollouts, copied
 from kgdists.layers.running_normalization import check_places
 from kgdists.policy import split_mask
 from kgdists.random.seeds import stream
 from kgdists.runs import checkpoint
-from kgdists.spaces import check_fits, decode_action
+from kgdists.spaces import check_fits
 
 __all__ = ["Agent"]
 
@@ -83,9 +82,9 @@ class Agent:
         self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
         check_fits(self.policy(self._example), self.envs.single_action_space)
         self._act = Actor(self.policy, self._example, self.envs.num_envs)
-        # By whether the most probable action is taken: of a number of environments, and of batches of any size.
+        # By whether the most probable action is taken.
         self._decide = {x: decider(self.policy, x) for x in (True, False)}
-        self._predict = {x: decider(self.policy, x, self._example) for x in (True, False)}
+        self._predict = predictor(self.policy, self.envs.single_action_space, self._example)
 
     @property
     def steps_per_epoch(self):
@@ -127,8 +126,7 @@ class Agent:
         ValueError
             If the agent's own networks have parts that it cannot train, such as Dropout.
         """
-        if not isinstance(total_steps, int) or total_steps < 1:
-            raise ValueError(f"`total_steps` must be an int >= 1. Received: total_steps={total_steps!r}")
+        total_steps = count("total_steps", total_steps)
         if not self.steps:  # an agent that was loaded goes on as it did
             self._check_models()
         self._check_frozen()
@@ -248,7 +246,7 @@ class Agent:
         max_steps = step_limit(self.envs, max_steps, max(self.rollouts.recent_lengths, default=0))
         if self.env is self.envs or records_episodes(self.envs):
             return evaluate(self.lend(), act, episodes, seed, max_steps)
-        num_envs = min(episodes, 100) if isinstance(episodes, int) and episodes > 0 else 1
+        num_envs = min(count("episodes", episodes), 100)
         with contextlib.closing(make_envs(self.env, num_envs)) as envs:
             return evaluate(envs, act, episodes, seed, max_steps)
 
@@ -275,10 +273,7 @@ class Agent:
         numpy array, shape [*action_shape] or [B, *action_shape], of the action space's dtype, or what else the action
         space consists of.
         """
-        observations, is_single = batched(observations, self._example)
-        space = self.envs.single_action_space
-        actions = self._predict[bool(deterministic)](tree.map_structure(tf.constant, observations))
-        return decode_action(space, tree.map_structure(lambda x: x.numpy()[0] if is_single else x.numpy(), actions))
+        return self._predict(observations, deterministic)
 
     def save(self, path, overwrite=False):
         """Save the agent to a run folder, as `checkpoints/STEPS.zip`, beside the checkpoint before it.

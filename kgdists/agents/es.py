@@ -7,6 +7,7 @@ from gymnasium.spaces import Box
 from kgdists.agents.es_config import ESConfig
 from kgdists.agents.networks import policy_network
 from kgdists.envs.make import make_env, make_envs
+from kgdists.envs.player import predictor
 from kgdists.evolution.policy_search.search import PolicySearch
 from kgdists.runs import checkpoint
 
@@ -73,6 +74,7 @@ class ES(PolicySearch):
             **options,
         )
         self.env = env
+        self._predict = predictor(self.policy, self._episodes.envs.single_action_space, self._episodes.example())
         self.checkpoint, self.owned = None, checkpoint.Ownership()
 
     @property
@@ -93,6 +95,10 @@ class ES(PolicySearch):
             if self.checkpoint is None:
                 raise
             raise FloatingPointError(f"{error}. The last good checkpoint is {self.checkpoint}") from error
+
+    def predict(self, observations, deterministic=True):
+        """Actions for the environment; see `PPO.predict`."""
+        return self._predict(observations, deterministic)
 
     def save(self, path, overwrite=False):
         """Save the agent to a run folder, as `checkpoints/STEPS.zip`; see `PPO.save`."""

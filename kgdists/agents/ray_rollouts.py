@@ -18,6 +18,7 @@ from keras import tree
 from kgdists.agents.a2c import A2C
 from kgdists.agents.acting import Actor
 from kgdists.agents.ppo import PPO
+from kgdists.core.checks import count
 from kgdists.core.files import RunWarning
 from kgdists.envs.episode_record import records_episodes
 from kgdists.envs.make import make_env
@@ -69,8 +70,7 @@ class RayRollouts(Rollouts):
             raise ValueError(
                 '`agent` must have been made with `vectorization="sync"` or "async". Received: native ones'
             )
-        if num_workers is not None and (not isinstance(num_workers, int) or num_workers < 1):
-            raise ValueError(f"`num_workers` must be None or an int >= 1. Received: num_workers={num_workers!r}")
+        num_workers = count("num_workers", num_workers, optional=True)
         if not HAS_RAY:
             raise ValueError("Workers need Ray: `pip install 'kgdists[ray]'`. Received: a Python without it")
         super().__init__(agent.envs, agent.rollouts.n_steps)

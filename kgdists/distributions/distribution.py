@@ -2,13 +2,13 @@
 
 import functools
 import inspect
-import numbers
 from collections import OrderedDict
 
 import keras
 from keras import ops
 
 from kgdists.core import pytree, shapes
+from kgdists.core.checks import is_count
 from kgdists.distributions.symbolic import Draw
 from kgdists.random import Stream
 
@@ -254,7 +254,7 @@ class Distribution:
     def _draw_shape(self, sample_shape, event=None):
         """Sample, batch and event (or other) shape in one; dimensions that are not static are tensors."""
         sizes = tuple(sample_shape) if hasattr(sample_shape, "__iter__") else (sample_shape,)
-        if not all(isinstance(n, numbers.Integral) and not isinstance(n, bool) and n >= 0 for n in sizes):
+        if not all(is_count(n, least=0) for n in sizes):
             raise ValueError(f"`sample_shape` must be an int or a tuple of ints >= 0. Received: {sample_shape!r}")
         batch = ops.shape(self.__dict__[self.PARAM_NAMES[0]])[:-1]
         return (*map(int, sizes), *batch, *(self.event_shape if event is None else event))

@@ -1,11 +1,11 @@
 """Several independent categorical choices."""
 
 import itertools
-from numbers import Integral
 
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.checks import is_count
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.random import split
@@ -189,7 +189,7 @@ class MultiCategoricalDist(Distribution):
 def as_nvec(nvec):
     """`nvec` as a tuple of Python ints."""
     sizes = tuple(nvec) if hasattr(nvec, "__iter__") else ()
-    if not sizes or not all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in sizes):
+    if not sizes or not all(is_count(n) for n in sizes):
         raise ValueError(f"`nvec` must be a sequence of ints >= 1. Received: nvec={nvec!r}")
     return tuple(map(int, sizes))
 

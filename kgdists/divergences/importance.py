@@ -3,13 +3,13 @@ r"""Estimates for a density known but for its normaliser :math:`Z = \int \tilde 
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.checks import count
 from kgdists.divergences.moments import log_moments, streamed
 from kgdists.divergences.monte_carlo import kl_divergence
 from kgdists.divergences.sampling import (
     NUM_SAMPLES,
     as_density,
     as_sampler,
-    check_count,
     draws_and_log_density,
     log_density,
 )
@@ -80,7 +80,7 @@ def log_normaliser(q, p, num_samples=NUM_SAMPLES, seed=None, *, drawn_from="q", 
     >>> bool(abs(value - 3.0) < 4 * standard_error)
     True
     """
-    check_count(num_samples=num_samples)
+    num_samples = count("num_samples", num_samples)
     if drawn_from not in ("q", "p"):
         raise ValueError(f'`drawn_from` must be "q" or "p". Received: drawn_from={drawn_from!r}')
     sampler, density = (q, p) if drawn_from == "q" else (p, q)
@@ -88,7 +88,7 @@ def log_normaliser(q, p, num_samples=NUM_SAMPLES, seed=None, *, drawn_from="q", 
     if chunk_size is None:
         value, variance = log_moments(_log_weights(num_samples, seed, sampler, density))
     else:
-        check_count(chunk_size=chunk_size)
+        chunk_size = count("chunk_size", chunk_size)
         value, variance = streamed(_log_weights, (sampler, density), num_samples, chunk_size, seed, is_log=True)
     return (value if drawn_from == "q" else -value), ops.sqrt(variance)
 

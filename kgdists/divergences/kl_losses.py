@@ -3,9 +3,10 @@
 import keras
 from keras import ops
 
+from kgdists.core.checks import count
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.distributions.distribution import Distribution
-from kgdists.divergences.sampling import as_density, check_count, components, exact_draws, log_density
+from kgdists.divergences.sampling import as_density, components, exact_draws, log_density
 
 __all__ = ["forward_kl_loss", "reverse_kl_loss"]
 
@@ -80,9 +81,9 @@ def reverse_kl_loss(q, log_prob, num_samples=500, seed=None, estimator="score"):
         raise ValueError(f'`estimator` must be "score" or "pathwise". Received: estimator={estimator!r}')
     q, p = as_density(q), as_density(log_prob)
     if estimator == "score":
-        check_count(2, num_samples=num_samples)
+        num_samples = count("num_samples", num_samples, least=2)
         return _by_score(q, p, num_samples, seed)
-    check_count(num_samples=num_samples)
+    num_samples = count("num_samples", num_samples)
     if isinstance(q, GaussianMixtureDist):
         return _by_strata(q, p, num_samples, seed)
     if not q.REPARAMETERIZED:

@@ -5,13 +5,13 @@ import math
 from keras import ops
 
 from kgdists import random
+from kgdists.core.checks import count
 from kgdists.distributions.distribution import Distribution
 from kgdists.divergences.moments import moments, streamed
 from kgdists.divergences.sampling import (
     NUM_SAMPLES,
     as_density,
     as_sampler,
-    check_count,
     draws_and_log_density,
     log_density,
 )
@@ -145,12 +145,12 @@ def alpha_divergence(p, q, alpha, num_samples=NUM_SAMPLES, seed=None, *, chunk_s
 
 
 def _estimate(name, p, q, num_samples, seed, chunk_size, alpha=1.0):
-    check_count(num_samples=num_samples)
+    num_samples = count("num_samples", num_samples)
     p, q = as_sampler(p), as_density(q)
     if chunk_size is None:
         value, variance = moments(_draw_terms(num_samples, seed, p, q, name, alpha))
     else:
-        check_count(chunk_size=chunk_size)
+        chunk_size = count("chunk_size", chunk_size)
         value, variance = streamed(_draw_terms, (p, q, name, alpha), num_samples, chunk_size, seed)
     return value, ops.stop_gradient(ops.sqrt(variance))
 

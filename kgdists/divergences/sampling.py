@@ -1,7 +1,5 @@
 """Draws and log-densities of whatever has them: distributions, targets, functions."""
 
-import numbers
-
 import keras
 import numpy as np
 from keras import ops
@@ -16,7 +14,6 @@ __all__ = [
     "as_density",
     "as_mixture",
     "as_sampler",
-    "check_count",
     "components",
     "draws_and_log_density",
     "exact_draws",
@@ -175,13 +172,6 @@ def _mixture_draws(p, num_samples, seed):
     else:
         steps = ops.sum(p.scale_tril * noise[..., None, :], axis=-1)
     return ops.sum(is_chosen[..., None] * (p.mu + steps), axis=-2)
-
-
-def check_count(least=1, **counts):
-    """Raise unless each is an int of at least `least`."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, numbers.Integral) or count < least:
-            raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={count!r}")
 
 
 def as_mixture(p, name):

@@ -16,6 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import CloudpickleWrapper, batch_space, create_empty_array
 from keras import tree
 
+from kgdists.core.checks import count
 from kgdists.envs.sync_envs import SyncEnvs
 
 __all__ = ["AsyncEnvs"]
@@ -43,8 +44,7 @@ class AsyncEnvs(VectorEnv):
     """
 
     def __init__(self, makers, num_workers=None):
-        if num_workers is not None and (not isinstance(num_workers, int) or num_workers < 1):
-            raise ValueError(f"`num_workers` must be None or an int >= 1. Received: num_workers={num_workers!r}")
+        num_workers = count("num_workers", num_workers, optional=True)
         self.num_envs = len(makers)
         with contextlib.closing(makers[0]()) as example:
             self.metadata = dict(example.metadata) | {"autoreset_mode": AutoresetMode.SAME_STEP}

@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from kgdists.core.checks import count
+
 __all__ = ["MAX_STEPS", "Evaluation", "step_limit"]
 
 MAX_STEPS = 10_000  # of an episode that nothing else ends
@@ -51,6 +53,4 @@ def step_limit(envs, max_steps=None, longest=0):
     if max_steps is None:
         own = getattr(getattr(envs, "spec", None), "max_episode_steps", None) or 0
         return int(max(MAX_STEPS, own, 2 * longest))
-    if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 1:
-        raise ValueError(f"`max_steps` must be None or an int >= 1. Received: max_steps={max_steps!r}")
-    return int(max_steps)
+    return count("max_steps", max_steps, optional=True)

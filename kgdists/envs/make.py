@@ -6,6 +6,7 @@ import gymnasium
 from gymnasium.spaces import Box, Dict
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from kgdists.core.checks import count
 from kgdists.envs.action_mask import ActionMask, observes_mask
 from kgdists.envs.async_envs import AsyncEnvs
 from kgdists.envs.checked_env import CheckedEnv, WrongReturnError, checked, in_short
@@ -55,8 +56,7 @@ def make_envs(env, num_envs, vectorization="sync"):
         raise ValueError(
             f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}"
         )
-    if not isinstance(num_envs, int) or num_envs < 1:
-        raise ValueError(f"`num_envs` must be an int >= 1. Received: num_envs={num_envs!r}")
+    num_envs = count("num_envs", num_envs)
     if vectorization not in VECTORIZATIONS:
         raise ValueError(
             f"`vectorization` must be one of {', '.join(VECTORIZATIONS)}. Received: vectorization={vectorization!r}"

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import tree
 
+from kgdists.core.checks import count
 from kgdists.envs.checked_vector_env import check_reset, check_step
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.rollout import copied
@@ -32,11 +33,8 @@ def evaluate(envs, act, episodes, seed=None, max_steps=None):
     -------
     Evaluation
     """
-    if not isinstance(episodes, int) or episodes < 1:
-        raise ValueError(f"`episodes` must be an int >= 1. Received: episodes={episodes!r}")
-    if seed is not None and (not isinstance(seed, int) or seed < 0):
-        raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
-    seed = stream(seed, "evaluation")
+    episodes = count("episodes", episodes)
+    seed = stream(count("seed", seed, least=0, optional=True), "evaluation")
     num_envs, space, max_steps = envs.num_envs, envs.single_action_space, step_limit(envs, max_steps)
     is_checked = envs.metadata.get("is_checked")
     left = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)

@@ -13,8 +13,9 @@ from kgdists.distributions import (
     MultiCategoricalDist,
     RelaxedOneHotCategorical,
 )
+from kgdists.spaces import decode_action
 
-__all__ = ["NotANumber", "are_numbers", "batched", "decider", "player"]
+__all__ = ["NotANumber", "are_numbers", "decider", "player", "predictor"]
 
 CHOICES = CategoricalDist, MultiCategoricalDist, RelaxedOneHotCategorical
 
@@ -50,7 +51,7 @@ def _parts(pi):
     return [pi]
 
 
-def batched(observations, example):
+def _batched(observations, example):
     """Observations behind a batch axis like those of `example`, and whether they had none."""
     shape = tree.map_structure(lambda x: x.shape[1:], example)
     try:
@@ -126,3 +127,29 @@ def player(policy, deterministic=True, seed=0):
         return lambda observations: decide(observations, np.array([seed, next(count)]))
 
     return start
+
+
+def predictor(policy, space, example):
+    """What answers observations, one or a batch of them, with actions for the environment.
+
+    Parameters
+    ----------
+    policy : kgdists.Policy
+    space : gymnasium.Space
+        Of the actions.
+    example : (nested) arrays, shape [1, *shape]
+        Like the observations.
+
+    Returns
+    -------
+    callable
+        A function of observations [*shape] or [B, *shape], and whether to take the most probable action, to actions.
+    """
+    decide = {x: decider(policy, x, example) for x in (True, False)}
+
+    def predict(observations, deterministic):
+        observations, is_single = _batched(observations, example)
+        actions = decide[bool(deterministic)](tree.map_structure(tf.constant, observations))
+        return decode_action(space, tree.map_structure(lambda x: x.numpy()[0] if is_single else x.numpy(), actions))
+
+    return predict

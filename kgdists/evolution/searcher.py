@@ -14,13 +14,14 @@ import tensorflow as tf
 from kgdists import random
 from kgdists.core import backend
 from kgdists.core.callback_list import CallbackList
+from kgdists.core.checks import count
 from kgdists.evolution import generations, search_file
 from kgdists.evolution.bounded_space import Bounds, spacing
 from kgdists.evolution.objective import Objective
 from kgdists.evolution.ranking import METHODS
 from kgdists.random import hashed_normal
 
-__all__ = ["Best", "Searcher", "State", "as_callbacks", "check_count", "check_number", "checked"]
+__all__ = ["Best", "Searcher", "State", "as_callbacks", "check_number", "checked"]
 
 BETTER = {"max": np.max, "min": np.min}
 CALL_SECONDS = 0.3  # of compiled generations between two looks at the progress bar
@@ -172,8 +173,9 @@ class Searcher:
     ):
         if objective_sense not in BETTER:
             raise ValueError(f"`objective_sense` must be one of {tuple(BETTER)}. Received: {objective_sense!r}")
-        check_count(1, solution_length=solution_length, popsize=popsize)
-        check_count(0, restarts=0 if restarts is None else restarts, patience=0 if patience is None else patience)
+        solution_length, popsize = count("solution_length", solution_length), count("popsize", popsize)
+        restarts = count("restarts", restarts, least=0, optional=True)
+        patience = count("patience", patience, least=0, optional=True)
         dtype = dtype.name if isinstance(dtype, tf.DType) else dtype
         if dtype not in ("float32", "float64"):
             raise ValueError(f"`dtype` must be 'float32' or 'float64'. Received: dtype={dtype!r}")
@@ -438,7 +440,7 @@ class Searcher:
         ValueError
             If the fitnesses of a generation are all NaN.
         """
-        check_count(1, num_generations=num_generations)
+        num_generations = count("num_generations", num_generations)
         result = keras.callbacks.History()
         model = keras.Model()
         model.searcher, model.stop_training, model.optimizer = self, False, None
@@ -605,12 +607,6 @@ def _pair(bounds):
     except (TypeError, ValueError) as error:
         raise ValueError(f"`bounds` must be a pair, low and high. Received: bounds={bounds!r}") from error
     return low, high
-
-
-def check_count(least, **counts):
-    for name, count in counts.items():
-        if not isinstance(count, numbers.Integral) or isinstance(count, bool) or count < least:
-            raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={count!r}")
 
 
 def as_callbacks(callbacks):

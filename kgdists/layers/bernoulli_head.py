@@ -1,9 +1,8 @@
 """Head layer: features -> `BernoulliDist`."""
 
-from numbers import Integral
-
 import keras
 
+from kgdists.core.checks import count
 from kgdists.distributions import BernoulliDist
 from kgdists.layers.logits_head import LogitsHead
 
@@ -31,10 +30,9 @@ class BernoulliHead(LogitsHead):
     """
 
     def __init__(self, num_dims, **options):
-        if isinstance(num_dims, bool) or not isinstance(num_dims, Integral) or num_dims < 1:
-            raise ValueError(f"`num_dims` must be an int >= 1. Received: num_dims={num_dims!r}")
-        super().__init__(int(num_dims), **options)
-        self.num_dims = int(num_dims)
+        num_dims = count("num_dims", num_dims)
+        super().__init__(num_dims, **options)
+        self.num_dims = num_dims
 
     def call(self, features, action_mask=None):
         logits = self.logits(features)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgdists.core.checks import count
 from kgdists.distributions import BetaDist
 from kgdists.distributions.box import canonical
 from kgdists.numerics import special
@@ -52,8 +53,7 @@ class BetaHead(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not isinstance(num_dims, int) or num_dims < 1:
-            raise ValueError(f"`num_dims` must be an int >= 1. Received: num_dims={num_dims!r}")
+        num_dims = count("num_dims", num_dims)
         if not 0 < min_concentration < initial_concentration < max_concentration < np.inf:
             raise ValueError(
                 "Concentrations must satisfy 0 < min_concentration < initial_concentration < max_concentration. "

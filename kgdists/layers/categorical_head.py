@@ -1,9 +1,8 @@
 """Head layer: features -> `CategoricalDist`."""
 
-from numbers import Integral
-
 import keras
 
+from kgdists.core.checks import count
 from kgdists.distributions import CategoricalDist
 from kgdists.layers.logits_head import LogitsHead
 
@@ -35,10 +34,9 @@ class CategoricalHead(LogitsHead):
     """
 
     def __init__(self, num_categories, **options):
-        if isinstance(num_categories, bool) or not isinstance(num_categories, Integral) or num_categories < 1:
-            raise ValueError(f"`num_categories` must be an int >= 1. Received: num_categories={num_categories!r}")
-        super().__init__(int(num_categories), **options)
-        self.num_categories = int(num_categories)
+        num_categories = count("num_categories", num_categories)
+        super().__init__(num_categories, **options)
+        self.num_categories = num_categories
 
     def call(self, features, action_mask=None):
         logits = self.logits(features)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from kgdists.core.checks import count
 from kgdists.distributions import ClippedNormalDist
 from kgdists.distributions.box import box_of, canonical
 from kgdists.layers.normal_head import NormalHead
@@ -32,7 +33,7 @@ class ClippedNormalHead(NormalHead):
     """
 
     def __init__(self, num_dims, low=-1.0, high=1.0, **options):
-        low, high = canonical(low, high, num_dims)
+        low, high = canonical(low, high, count("num_dims", num_dims))
         box = box_of(low, high, "float64")
         open_center = np.where(box.constant, box.low, box.low + box.high + box.below * 1.0 - box.above * 1.0)
         center = np.where(box.both, box.center, open_center).tolist()

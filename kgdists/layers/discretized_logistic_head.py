@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgdists.core.checks import count
 from kgdists.distributions import DiscretizedLogisticDist
 from kgdists.distributions.discretized_logistic import as_ints
 from kgdists.layers.normal_head import NormalHead
@@ -36,6 +37,7 @@ class DiscretizedLogisticHead(NormalHead):
     """
 
     def __init__(self, num_dims, low, high, initial_stddev=0.5, dtype=None, **options):
+        num_dims = count("num_dims", num_dims)
         low, high = (list(as_ints(bound, num_dims, name)) for bound, name in ((low, "low"), (high, "high")))
         center = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
         scale = [max((b - a) / 2, 0.5) for a, b in zip(low, high, strict=True)]

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.checks import count
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.layers.normal_head import NormalHead
 from kgdists.numerics import cholesky
@@ -61,9 +62,7 @@ class GaussianMixtureHead(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        for name, size in (("num_components", num_components), ("num_dims", num_dims)):
-            if not isinstance(size, int) or size < 1:
-                raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={size!r}")
+        num_components, num_dims = count("num_components", num_components), count("num_dims", num_dims)
         if covariance not in ("diag", "full"):
             raise ValueError(f'`covariance` must be "diag" or "full". Received: covariance={covariance!r}')
         if not 0 <= initial_spread < np.inf:

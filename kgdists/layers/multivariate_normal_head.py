@@ -37,7 +37,7 @@ class MultivariateNormalHead(NormalHead):
 
     def __init__(self, num_dims, state_dependent=False, **options):
         super().__init__(num_dims, state_dependent, **options)
-        self.num_lower = num_dims * (num_dims - 1) // 2
+        self.num_lower = self.num_dims * (self.num_dims - 1) // 2
         if state_dependent and self.num_lower:
             self.lower = keras.layers.Dense(
                 self.num_lower,

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgdists.core.checks import count
 from kgdists.distributions import NormalDist
 from kgdists.numerics import special
 from kgdists.random import split
@@ -54,8 +55,7 @@ class NormalHead(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not isinstance(num_dims, int) or num_dims < 1:
-            raise ValueError(f"`num_dims` must be an int >= 1. Received: num_dims={num_dims!r}")
+        num_dims = count("num_dims", num_dims)
         if not 0 < min_stddev < initial_stddev < max_stddev < np.inf:
             raise ValueError(
                 "Standard deviations must satisfy 0 < min_stddev < initial_stddev < max_stddev. Received: "

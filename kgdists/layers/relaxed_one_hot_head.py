@@ -1,11 +1,10 @@
 """Head layer: features -> `RelaxedOneHotCategorical`."""
 
-from numbers import Integral
-
 import keras
 import numpy as np
 from keras import ops
 
+from kgdists.core.checks import count
 from kgdists.distributions import CategoricalDist
 from kgdists.layers.logits_head import LogitsHead
 
@@ -35,12 +34,11 @@ class RelaxedOneHotHead(LogitsHead):
     """
 
     def __init__(self, num_categories, temperature=0.5, train_temperature=False, **options):
-        if isinstance(num_categories, bool) or not isinstance(num_categories, Integral) or num_categories < 1:
-            raise ValueError(f"`num_categories` must be an int >= 1. Received: num_categories={num_categories!r}")
+        num_categories = count("num_categories", num_categories)
         if not 0 < temperature < np.inf:
             raise ValueError(f"`temperature` must be a finite number > 0. Received: temperature={temperature!r}")
-        super().__init__(int(num_categories), temperature, **options)
-        self.num_categories = int(num_categories)
+        super().__init__(num_categories, temperature, **options)
+        self.num_categories = num_categories
         self.train_temperature = train_temperature
 
     def build(self, features_shape):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgdists.core import backend
+from kgdists.core.checks import count
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.distributions.distribution import Distribution
 from kgdists.mixtures import initialization
@@ -192,8 +193,9 @@ def fit(
     iterations = (5000 if by_gradient else 500) if iterations is None else iterations
     num_samples = (500 if by_gradient else 100_000) if num_samples is None else num_samples
     initial = ("kmeans++" if forward else "random") if initial is None else initial
-    _check_counts(num_components=num_components, iterations=iterations, num_samples=num_samples, restarts=restarts)
-    _check_counts(**({} if num_dims is None else {"num_dims": num_dims}))
+    num_components, iterations = count("num_components", num_components), count("iterations", iterations)
+    num_samples, restarts = count("num_samples", num_samples), count("restarts", restarts)
+    num_dims = count("num_dims", num_dims, optional=True)
     _check_positive(initial_spread=initial_spread, initial_stddev=initial_stddev)
     _check_positive(**({} if min_stddev is None else {"min_stddev": min_stddev}))
     if isinstance(tolerance, bool) or not isinstance(tolerance, numbers.Real) or np.isnan(tolerance):
@@ -415,12 +417,6 @@ def _check_choice(choices, **options):
     for name, value in options.items():
         if not isinstance(value, str) or value not in choices:
             raise ValueError(f"`{name}` must be {choices[0]!r} or {choices[1]!r}. Received: {name}={value!r}")
-
-
-def _check_counts(**options):
-    for name, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-            raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={value!r}")
 
 
 def _check_numbers(**options):

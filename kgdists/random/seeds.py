@@ -4,6 +4,8 @@ import zlib
 
 import numpy as np
 
+from kgdists.core.checks import count
+
 __all__ = ["stream"]
 
 
@@ -38,7 +40,6 @@ def stream(seed, purpose, *index):
     """
     if seed is None:
         return None
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
-    sequence = np.random.SeedSequence(int(seed), spawn_key=(zlib.crc32(purpose.encode()), *index))
+    seed = count("seed", seed, least=0, optional=True)
+    sequence = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(purpose.encode()), *index))
     return int(sequence.generate_state(1)[0]) >> 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 from gymnasium.vector import VectorEnv
 
+from kgdists.core.checks import count
 from kgdists.core.files import atomic_write, reading
 from kgdists.envs.make import make_envs
 from kgdists.envs.play import evaluate
@@ -86,11 +87,8 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
 
     def __init__(self, env, path, *, episodes=20, every_steps=10_000, deterministic=True, seed=1_000_000):
         super().__init__()
-        for name, number, least in (("episodes", episodes, 1), ("every_steps", every_steps, 1), ("seed", seed, 0)):
-            if (name, number) == ("every_steps", None):
-                continue
-            if isinstance(number, bool) or not isinstance(number, int) or number < least:
-                raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={number!r}")
+        episodes, seed = count("episodes", episodes), count("seed", seed, least=0)
+        every_steps = count("every_steps", every_steps, optional=True)
         self.path = Path(path)
         if self.path.suffix != ".keras":
             raise ValueError(f"`path` must end in .keras. Received: path={str(path)!r}")

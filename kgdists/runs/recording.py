@@ -16,6 +16,7 @@ from gymnasium.wrappers import RecordVideo, RenderCollection
 from keras import tree
 from PIL import Image
 
+from kgdists.core.checks import count
 from kgdists.envs.player import player
 from kgdists.envs.make import make_env
 from kgdists.envs.rollout import copied
@@ -66,9 +67,8 @@ def record(policy, env, file, *, episodes=1, deterministic=True, max_steps=None,
     >>> record(policy, "CartPole-v1", tempfile.mkdtemp() + "/film.gif", max_steps=5).lengths
     (5,)
     """
-    for name, number, least in (("episodes", episodes, 1), ("seed", seed, 0), ("max_steps", max_steps, 1)):
-        if (name, number) != ("max_steps", None) and (not isinstance(number, int) or number < least):
-            raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={number!r}")
+    episodes, seed = count("episodes", episodes), count("seed", seed, least=0)
+    max_steps = count("max_steps", max_steps, optional=True)
     file = Path(file)
     if file.suffix not in (".gif", ".mp4"):
         raise ValueError(f"`file` must end in .gif or .mp4. Received: file={str(file)!r}")

@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
-__all__ = ["Dataset", "check_int"]
+from kgdists.core.checks import count
+
+__all__ = ["Dataset"]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
@@ -90,8 +92,8 @@ class Dataset:
         >>> batch.shape, bool(abs(batch - dataset.get_samples(32)).numpy().max() < 1e-5)
         (TensorShape([32, 2]), True)
         """
-        check_int(1, batch_size=batch_size, num_shards=num_shards)
-        check_int(0, shard_index=shard_index)
+        batch_size, num_shards = count("batch_size", batch_size), count("num_shards", num_shards)
+        shard_index = count("shard_index", shard_index, least=0)
         if shard_index >= num_shards:
             raise ValueError(
                 "`shard_index` must be below `num_shards`. "
@@ -120,7 +122,7 @@ class Dataset:
 
     def _samples(self, length):
         length = self.length if length == -1 else length
-        check_int(0, length=length)
+        length = count("length", length, least=0)
         if length > self.length:
             raise ValueError(
                 f"`length` must be -1 or at most {self.length}, what was loaded. Received: length={length}"
@@ -142,9 +144,3 @@ def _float_dtype(dtype):
     if name not in FLOATS:
         raise ValueError(f"`dtype` must be one of {', '.join(map(repr, FLOATS))}. Received: dtype={dtype!r}")
     return name
-
-
-def check_int(least, **numbers):
-    for name, number in numbers.items():
-        if isinstance(number, bool) or not hasattr(number, "__index__") or number < least:
-            raise ValueError(f"`{name}` must be an int >= {least}. Received: {name}={number!r}")

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgdists.core import shapes
+from kgdists.core.checks import count
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.targets.mixture import Mixture, as_array, check_logits, to_24_bits
 
@@ -94,9 +95,7 @@ class DiagonalGaussianMixture(Mixture):
         kB_T, procedural_seed
             As for the constructor.
         """
-        for name, size in (("n_components", n_components), ("dim", dim)):
-            if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-                raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={size!r}")
+        n_components, dim = count("n_components", n_components), count("dim", dim)
         low, high = mean_range
         if not -np.inf < low < high < np.inf:
             raise ValueError(

@@ -9,9 +9,10 @@ from keras import ops
 
 from kgdists import random
 from kgdists.core import shapes
+from kgdists.core.checks import count
 from kgdists.random import procedural
 from kgdists.targets import density
-from kgdists.targets.dataset import Dataset, check_int
+from kgdists.targets.dataset import Dataset
 from kgdists.targets.rows import ByRows, in_blocks
 
 __all__ = ["Mixture", "as_array", "check_logits", "to_24_bits"]
@@ -87,7 +88,7 @@ class Mixture:
             If the dtype of the means cannot hold the draws: its steps are too wide, or it overflows.
         """
         if not tf.is_tensor(n_samples):
-            check_int(0, n_samples=n_samples)
+            n_samples = count("n_samples", n_samples, least=0)
         seed, number = tf.unstack(tf.cast(random.key(seed), "int64"))
         x = self.draw_rows(seed, number + SAMPLES, 0, n_samples)
         return x.numpy() if tf.executing_eagerly() else x
@@ -128,7 +129,7 @@ class Mixture:
         """
         if type not in TYPES:
             raise ValueError(f"`type` must be one of {', '.join(map(repr, TYPES))}. Received: type={type!r}")
-        check_int(0, length=length, start=start)
+        length, start = count("length", length, least=0), count("start", start, least=0)
         if start + length > ROWS:
             raise ValueError(f"A sequence has {ROWS} rows. Received: start={start}, length={length}")
         choices = {"samples": include_samples, "log_probs": include_log_probs, "scores": include_scores}

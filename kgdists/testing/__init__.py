@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.checks import count
 from kgdists.distributions.distribution import Distribution
 from kgdists.testing.closed_forms import check_closed_forms, check_moments
 from kgdists.testing.declaration import check_shapes
@@ -55,8 +56,7 @@ def check_distribution(dist, *, num_samples=10_000, seed=0):
     """
     if not isinstance(dist, Distribution):
         raise TypeError(f"`dist` must be a Distribution. Received: {type(dist).__name__}")
-    if not isinstance(num_samples, int) or num_samples < 1000:
-        raise ValueError(f"`num_samples` must be an int >= 1000. Received: num_samples={num_samples!r}")
+    num_samples = count("num_samples", num_samples, least=1000)
     check_shapes(dist, seed)
     check_tree(dist)
     check_config(dist, seed)

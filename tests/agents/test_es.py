@@ -137,3 +137,22 @@ def test_settings_come_back_from_json():
     config = ESConfig(hidden_units=(8, 4), num_interactions=100)
     text = json.dumps(checkpoint.config_to_json(config))
     assert ESConfig(**checkpoint.config_from_json(json.loads(text))) == config
+
+
+def test_it_answers_observations_as_other_agents_do():
+    agent = small(lambda: gymnasium.make("CartPole-v1"))
+    observations = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    actions = agent.predict(observations)
+    assert actions.shape == (5,) and actions.dtype == agent._episodes.envs.single_action_space.dtype
+    assert [agent.predict(x).item() for x in observations] == actions.tolist()
+    assert np.array_equal(actions, np.argmax(agent.policy(observations).logits, -1))
+    assert set(agent.predict(np.zeros((200, 4)), deterministic=False).tolist()) == {0, 1}
+    with pytest.raises(ValueError, match=r"`observations` must have shape \(4,\)"):
+        agent.predict(np.zeros(3))
+
+
+def test_the_last_generation_is_evaluated(tmp_path):
+    agent = small()
+    keeping = kg.runs.EvaluateAndKeepBest(Noise, tmp_path / "best.keras", episodes=2, every_steps=10**6)
+    agent.learn(361, [keeping])
+    assert keeping.evaluations[-1][0] == agent.steps >= 361

@@ -19,9 +19,7 @@ from kgdists.agents.sac.critics import twin_critic
 from kgdists.agents.sac.replay_buffer import Replay
 from kgdists.agents.sac.sac_config import SACConfig
 from kgdists.agents.sac.soft_values import soft_values
-from kgdists.agents.settings import (
-    is_count,
-)
+from kgdists.core.checks import count
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.files import RunWarning
 from kgdists.core.sharing import trainable
@@ -160,8 +158,7 @@ class SAC(Agent):
         ValueError
             For another number of gradient steps, or if nothing is kept for replay yet.
         """
-        if not is_count(gradient_steps):
-            raise ValueError(f"`gradient_steps` must be an int >= 1. Received: gradient_steps={gradient_steps!r}")
+        gradient_steps = count("gradient_steps", gradient_steps)
         if not self.replay.size:
             raise ValueError("`update` needs steps to replay. Received: an agent that has taken none")
         return self._compiled_update(self._now(), count=gradient_steps)

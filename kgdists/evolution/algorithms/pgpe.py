@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
+from kgdists.core.checks import count
 from kgdists.evolution.algorithms.gaussian_searcher import GaussianSearcher
 from kgdists.evolution.gaussians.separable_gaussian import SeparableGaussian
 from kgdists.evolution.gaussians.symmetric_separable_gaussian import SymmetricSeparableGaussian
-from kgdists.evolution.searcher import check_count
 
 __all__ = ["PGPE"]
 
@@ -63,7 +63,7 @@ class PGPE(GaussianSearcher):
         symmetric=True,
         **kwargs,
     ):
-        check_count(1, solution_length=solution_length, popsize=popsize)
+        solution_length, popsize = count("solution_length", solution_length), count("popsize", popsize)
         if symmetric and popsize % 2:
             raise ValueError(f"Solutions come in pairs: `popsize` must be even. Received: popsize={popsize}")
         if center_learning_rate is None:

@@ -2,16 +2,17 @@
 
 import math
 
+from kgdists.core.checks import count
 from kgdists.evolution.algorithms.gaussian_searcher import GaussianSearcher
 from kgdists.evolution.gaussians.exp_separable_gaussian import ExpSeparableGaussian
-from kgdists.evolution.searcher import check_count, check_number
+from kgdists.evolution.searcher import check_number
 
 __all__ = ["SNES", "default_popsize"]
 
 
 def default_popsize(solution_length):
     """`4 + floor(3 log D)`, the size of a population for D dimensions (Hansen and Ostermeier 2001)."""
-    check_count(1, solution_length=solution_length)
+    solution_length = count("solution_length", solution_length)
     return 4 + math.floor(3.0 * math.log(solution_length))
 
 
@@ -59,7 +60,7 @@ class SNES(GaussianSearcher):
         ranking_method="nes",
         **kwargs,
     ):
-        check_count(1, solution_length=solution_length)
+        solution_length = count("solution_length", solution_length)
         if stdev_learning_rate is not None:
             check_number("stdev_learning_rate", stdev_learning_rate, 0.0, math.inf)
         natural = 0.2 * (3.0 + math.log(solution_length)) / math.sqrt(solution_length)

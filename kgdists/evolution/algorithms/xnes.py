@@ -4,11 +4,12 @@ import math
 
 import tensorflow as tf
 
+from kgdists.core.checks import count
 from kgdists.evolution.algorithms.coordinates import coordinates
 from kgdists.evolution.algorithms.gaussian_searcher import GaussianSearcher
 from kgdists.evolution.algorithms.snes import default_popsize
 from kgdists.evolution.gaussians.exp_gaussian import ExpGaussian
-from kgdists.evolution.searcher import check_count, check_number, checked
+from kgdists.evolution.searcher import check_number, checked
 
 __all__ = ["XNES"]
 
@@ -59,7 +60,7 @@ class XNES(GaussianSearcher):
         ranking_method="nes",
         **kwargs,
     ):
-        check_count(1, solution_length=solution_length)
+        solution_length = count("solution_length", solution_length)
         if stdev_learning_rate is not None:
             check_number("stdev_learning_rate", stdev_learning_rate, 0.0, math.inf)
         natural = 0.6 * (3.0 + math.log(solution_length)) / (solution_length * math.sqrt(solution_length))

@@ -4,11 +4,11 @@ import collections
 import contextlib
 import importlib.util
 import math
-import numbers
 
 import numpy as np
 import tensorflow as tf
 
+from kgdists.core.checks import count
 from kgdists.evolution import generations
 from kgdists.evolution.algorithms.xnes import XNES
 from kgdists.evolution.distributed.exact_sums import from_units
@@ -72,14 +72,12 @@ class RaySearch:
     def __init__(self, searcher, num_workers=None, *, block_size=None, **options):
         if searcher.objective is None:
             raise ValueError("A searcher on many processes must have an objective. Received: objective=None")
-        if num_workers is not None and not _is_count(num_workers, 0):
-            raise ValueError(f"`num_workers` must be None or an int >= 0. Received: num_workers={num_workers!r}")
+        num_workers = count("num_workers", num_workers, least=0, optional=True)
         if block_size is None:
             block_size = max(2, min(BLOCK_SIZE, BLOCK_NUMBERS // searcher.solution_length // 2 * 2))
-        if not _is_count(block_size, 1):
-            raise ValueError(f"`block_size` must be None or an int >= 1. Received: block_size={block_size!r}")
+        block_size = count("block_size", block_size)
         if num_workers != 0 and not HAS_RAY:
-            raise ValueError(
+            raise ImportError(
                 "Workers need Ray: `pip install 'kgdists[evolution]'`. Without it `num_workers` must be 0. "
                 f"Received: num_workers={num_workers}"
             )
@@ -354,7 +352,3 @@ def _added(parts):
 def _adds_up(searcher):
     """Whether the searcher moves by sums over its population, rather than by the population itself."""
     return type(searcher).tell in (Searcher.tell, XNES.tell)
-
-
-def _is_count(number, least):
-    return isinstance(number, numbers.Integral) and not isinstance(number, bool) and number >= least

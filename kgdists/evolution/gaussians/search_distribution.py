@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from kgdists import random
 from kgdists.core import backend, pytree, shapes
+from kgdists.core.checks import count
 from kgdists.evolution.ranking import METHODS, as_fitnesses, utilities
 from kgdists.numerics import special
 from kgdists.random import hashed_normal
@@ -96,9 +97,7 @@ class SearchDistribution:
                     f"Received: {found}"
                 )
             (given,) = lengths
-        if isinstance(given, bool) or not isinstance(given, int | np.integer) or given < 1:
-            raise ValueError(f"`solution_length` must be an int >= 1. Received: solution_length={given!r}")
-        return int(given)
+        return count("solution_length", given)
 
     def _check_names(self, parameters):
         missing = self.MANDATORY_PARAMETERS - set(parameters)
@@ -263,11 +262,10 @@ class SearchDistribution:
 
     def _noise(self, key, first_row, num_rows):
         """Standard normal numbers [B..., num_rows, D]: different ones for each search."""
-        if isinstance(num_rows, bool) or not isinstance(num_rows, int | np.integer) or num_rows < 1:
-            raise ValueError(f"The number of solutions must be an int >= 1. Received: {num_rows!r}")
+        num_rows = count("num_solutions", num_rows)
         batch, length = self.batch_shape, self.solution_length
         columns = int(np.prod(batch)) * length
-        numbers = hashed_normal.normal(key, first_row, int(num_rows), columns, self.dtype)
+        numbers = hashed_normal.normal(key, first_row, num_rows, columns, self.dtype)
         if not batch:
             return numbers
         numbers = tf.reshape(numbers, (num_rows, columns // length, length))

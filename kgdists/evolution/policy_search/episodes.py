@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 from keras import tree
 
+from kgdists.core.checks import count
 from kgdists.envs.checked_env import checked
 from kgdists.envs.checked_vector_env import check_reset, check_step
 from kgdists.envs.evaluation import step_limit
@@ -235,8 +236,7 @@ def _vector_env(env, num_envs):
         raise ValueError(
             f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}"
         )
-    if not isinstance(num_envs, int) or num_envs < 1:
-        raise ValueError(f"`num_envs` must be an int >= 1. Received: num_envs={num_envs!r}")
+    num_envs = count("num_envs", num_envs)
     return _native(env, num_envs) or _Separate(env, num_envs)
 
 

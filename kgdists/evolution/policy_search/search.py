@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgdists.core.callback_list import CallbackList
+from kgdists.core.checks import count
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.evolution import generations
 from kgdists.evolution.algorithms.cem import CEM
@@ -94,19 +95,16 @@ class PolicySearch:
         seed=None,
         **options,
     ):
-        for name, number in (("popsize", popsize), ("episodes", episodes)):
-            _check_count(name, number)
-        for name, number in (("num_interactions", num_interactions), ("popsize_max", popsize_max)):
-            if number is not None:
-                _check_count(name, number)
+        popsize, episodes = count("popsize", popsize), count("episodes", episodes)
+        num_interactions = count("num_interactions", num_interactions, optional=True)
+        popsize_max = count("popsize_max", popsize_max, optional=True)
         if num_interactions is None and popsize_max is not None:
             raise ValueError(f"`popsize_max` goes with `num_interactions`. Received: popsize_max={popsize_max} alone")
         if popsize_max is not None and popsize_max < popsize:
             raise ValueError(
                 f"`popsize_max` must be at least `popsize`. Received: popsize_max={popsize_max}, popsize={popsize}"
             )
-        if seed is not None and (not isinstance(seed, int) or seed < 0):
-            raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+        seed = count("seed", seed, least=0, optional=True)
         if isinstance(searcher, str) and searcher not in SEARCHERS:
             raise ValueError(f"`searcher` must be one of {', '.join(SEARCHERS)}. Received: searcher={searcher!r}")
         self.env = env
@@ -139,7 +137,7 @@ class PolicySearch:
 
     def run(self, num_generations, callbacks=None):
         """Search for a number of generations; see `learn`."""
-        _check_count("num_generations", num_generations)
+        num_generations = count("num_generations", num_generations)
         last_epoch = int(self.state.generation) + num_generations
         return self._search(lambda generations: generations < last_epoch, callbacks, last_epoch=last_epoch)
 
@@ -166,7 +164,7 @@ class PolicySearch:
         ValueError
             If weights of the policy have constraints or regularizers, or statistics that are not of observations.
         """
-        _check_count("total_steps", total_steps)
+        total_steps = count("total_steps", total_steps)
         last_step = self.steps + total_steps
         return self._search(lambda generations: self.steps < last_step, callbacks, last_step=last_step)
 
@@ -281,9 +279,8 @@ class PolicySearch:
         -------
         Evaluation, with `mean`, `std`, `returns`, `lengths` and `cut`.
         """
-        _check_count("episodes", episodes)
-        if seed is not None and (not isinstance(seed, int) or seed < 0):
-            raise ValueError(f"`seed` must be None or an int >= 0. Received: seed={seed!r}")
+        episodes = count("episodes", episodes)
+        seed = count("seed", seed, least=0, optional=True)
         max_steps = step_limit(self._episodes.envs, max_steps, max(self.recent_lengths, default=0))
         seed = np.random.default_rng().integers(2**31).item() if seed is None else seed
         # Each environment plays the same number, so that short episodes are not favoured.
@@ -325,11 +322,6 @@ class PolicySearch:
         self.steps, self.seed = int(arrays["steps"]), int(arrays["search_seed"])
         self.recent_returns = deque(arrays["recent_returns"].tolist(), maxlen=100)
         self.recent_lengths = deque(arrays["recent_lengths"].tolist(), maxlen=100)
-
-
-def _check_count(name, number):
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(f"`{name}` must be an int >= 1. Received: {name}={number!r}")
 
 
 def _check_free(policy):

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from kgdists.core.checks import count
 from kgdists.distributions.distribution import HALF
 from kgdists.interop.tfp.classes import class_of, event_ndims
 from kgdists.interop.tfp.tfp_dist import TFPDist
@@ -49,8 +50,7 @@ class TFPHead(keras.layers.Layer):
         own = set(inspect.signature(cls.__init__).parameters) - {"name", "dtype"}
         fixed = {key: kwargs.pop(key) for key in own & set(kwargs)}
         super().__init__(**kwargs)
-        if not isinstance(num_dims, int) or num_dims < 1:
-            raise ValueError(f"`num_dims` must be an int >= 1. Received: num_dims={num_dims!r}")
+        num_dims = count("num_dims", num_dims)
         self.distribution = distribution
         self.num_dims = num_dims
         self.fixed = fixed

@@ -1,0 +1,129 @@
+"""Settings of agents: fields of a dataclass with a line of help and a rule; those that agents have in common."""
+
+import dataclasses
+import math
+import operator
+import sys
+
+from keras.optimizers.schedules import LearningRateSchedule
+
+from kgdists.core.checks import count, is_count
+from kgdists.envs.make import VECTORIZATIONS
+from kgdists.spaces import BOX_FAMILIES
+
+__all__ = [
+    "ACTIVATIONS",
+    "Config",
+    "TrainingConfig",
+    "check",
+    "check_count",
+    "check_schedule",
+    "is_number",
+    "is_positive",
+    "setting",
+]
+
+ACTIVATIONS = ("tanh", "relu", "elu", "silu", "gelu")
+
+
+def setting(default, help_text):
+    """A field of a config dataclass; the help is that of its option on the command line."""
+    return dataclasses.field(default=default, metadata={"help": help_text})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """What all agents can be told: of the default networks, and the seed."""
+
+    FAMILIES = tuple(BOX_FAMILIES)
+
+    normalize_observations: bool = setting(
+        False, "standardize observations of the default networks by running statistics, which are saved with them"
+    )
+    hidden_units: tuple[int, ...] = setting((64, 64), "widths of the hidden layers of the default networks")
+    activation: str = setting("tanh", f"activation of the hidden layers: {', '.join(ACTIVATIONS)}")
+    initial_stddev: float = setting(
+        1.0,
+        "initial standard deviation of the default policy for a Box, in half-widths of the box, before squashing if "
+        "squashed; ignored by beta",
+    )
+    box_family: str = setting("squashed", f"distribution of the default policy for a Box: {', '.join(BOX_FAMILIES)}")
+    seed: int | None = setting(None, "seed of the initial weights, the actions and the environments")
+
+    def __post_init__(self):
+        check(
+            self,
+            "hidden_units",
+            "a tuple of ints >= 1",
+            lambda x: isinstance(x, (tuple, list)) and all(map(is_count, x)),
+        )
+        object.__setattr__(self, "hidden_units", tuple(map(operator.index, self.hidden_units)))
+        check(self, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
+        check(self, "initial_stddev", "a finite number > 0", is_positive)
+        check(self, "box_family", f"one of {', '.join(self.FAMILIES)}", lambda x: x in self.FAMILIES)
+        check_count(self, "seed", least=0, most=2**62, optional=True)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig(Config):
+    """What all agents that learn by gradients can be told. A schedule is a function of the gradient steps taken."""
+
+    num_envs: int = setting(8, "environments stepped together, N")
+    vectorization: str = setting("auto", f"how the environments are stepped: {', '.join(VECTORIZATIONS)}")
+    learning_rate: float | LearningRateSchedule = setting(3e-4, "learning rate of the optimizer")
+    gamma: float = setting(0.99, "discount factor")
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_count(self, "num_envs")
+        check(self, "vectorization", f"one of {', '.join(VECTORIZATIONS)}", lambda x: x in VECTORIZATIONS)
+        check(self, "gamma", "in [0, 1]", lambda x: is_number(x) and 0.0 <= x <= 1.0)
+        check(
+            self,
+            "learning_rate",
+            "a finite number > 0 or a LearningRateSchedule",
+            lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
+        )
+        check_schedule(self, "learning_rate")
+        if isinstance(self.learning_rate, int):  # which Keras' optimizers refuse
+            object.__setattr__(self, "learning_rate", float(self.learning_rate))
+
+
+def check(config, name, rule, is_good):
+    """Raise unless a setting obeys a rule, given as a function and in words; none may be a bool."""
+    value = getattr(config, name)
+    if isinstance(value, bool) or not is_good(value):
+        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+
+
+def check_count(config, name, **bounds):
+    """Raise unless a setting is a whole number within the bounds of `count`; it is an int of Python from now on."""
+    object.__setattr__(config, name, count(name, getattr(config, name), **bounds))
+
+
+def check_schedule(config, name):
+    """Raise if a setting is a schedule whose values, at its start or long after its end, are not such numbers."""
+    schedule = getattr(config, name)
+    for step in (0, 10**9) if isinstance(schedule, LearningRateSchedule) else ():
+        try:
+            value = float(schedule(step))
+        except Exception as error:  # there is no end of what schedules of one's own raise
+            raise ValueError(
+                f"`{name}` must be a schedule of numbers. Received: {type(schedule).__name__}, "
+                f"which raised {type(error).__name__} for step {step}"
+            ) from error
+        if not value >= 0.0 or step == 0 and value == math.inf:  # what grows slowly may grow for ever
+            raise ValueError(
+                f"`{name}` must be a schedule of finite numbers >= 0. "
+                f"Received: {type(schedule).__name__}, with {value} for step {step}"
+            )
+
+
+def is_number(x):
+    """Whether `x` is a finite number, as a float too."""
+    return isinstance(x, (int, float)) and abs(x) <= sys.float_info.max
+
+
+def is_positive(x):
+    """Whether `x` is a finite number > 0."""
+    return is_number(x) and x > 0.0
