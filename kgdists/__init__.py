@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from kgdists import distributions, divergences, layers, losses, random, returns, testing
-from kgdists.core.moved import find_moved_modules
+from kgdists.core.moved import MOVED, find_moved_modules
 from kgdists.distributions import (
     BernoulliDist,
     BetaDist,
@@ -76,4 +76,6 @@ def __getattr__(name):
         return importlib.import_module(f"kgdists.{name}")
     if name in ("decode_action", "encode_action", "head_for"):
         return getattr(importlib.import_module("kgdists.spaces"), name)
+    if f"kgdists.{name}" in MOVED:
+        return importlib.import_module(f"kgdists.{name}")
     raise AttributeError(f"module 'kgdists' has no attribute {name!r}")

@@ -1,6 +1,6 @@
 """Draw which rooms of kgdists there are, and which they use, from the imports, into docs/contributing.md.
 
-    python -m tests.rooms
+python -m tests.rooms
 """
 
 from pathlib import Path

@@ -170,6 +170,18 @@ def test_every_distribution_is_in_the_table():
     assert in_table == set(kg.distributions.__all__)
 
 
+@pytest.mark.parametrize("call", [lambda p: p.sample(), lambda p: p.log_proba(0.0)], ids=["sample", "log_proba"])
+def test_a_class_without_a_method_of_the_family_says_so(call):
+    class Half(kg.Distribution):
+        PARAM_NAMES = ("x",)
+
+        def __init__(self, x):
+            self._set(x=x)
+
+    with pytest.raises(NotImplementedError, match="Half must define `(sample|log_proba)`"):
+        call(Half(tf.zeros(2)))
+
+
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_methods_without_a_closed_form_say_so(name):
     p = maker(DISTRIBUTIONS[name])()

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 import kgdists as kg
+from kgdists.distributions.distribution import draws
 from kgdists.testing import check_distribution
 
 
@@ -209,7 +210,7 @@ class Laplace(kg.Distribution):
     def __init__(self, mu, scale, *, name="laplace", random_seed=None):
         self._set(mu=mu, scale=scale, name=name, random_seed=random_seed)
 
-    @kg.distribution.draws
+    @draws
     def sample(self, sample_shape=(), seed=None):
         u = kg.random.uniform(self._draw_shape(sample_shape), self._seed(seed))
         u = ops.cast(u, self.dtype) - 0.5

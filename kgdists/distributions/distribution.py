@@ -180,7 +180,51 @@ class Distribution:
         static = (f"{name}={self.__dict__[name]!r}" for name in self.STATIC_NAMES)
         return f"{type(self).__name__}({', '.join([*params, *static])})"
 
-    # What follows from the methods of the subclass.
+    # What a subclass defines.
+
+    def sample(self, sample_shape=(), seed=None):
+        """Draw variates, each an event behind the batch axes of the parameters.
+
+        Parameters
+        ----------
+        sample_shape : int or tuple of int
+            Shape in front of the batch shape: independent draws.
+        seed : None, int, keras.random.SeedGenerator or key
+            None draws from the distribution's own `random_seed`, else from Keras' global stream, other numbers at each
+            call; so does a generator. An int, or on TensorFlow a key of shape [2], repeats the same draw.
+
+        Returns
+        -------
+        tensor, shape [*sample_shape, B..., *event_shape], of the parameters' dtype
+            Differentiable in the parameters where the class is `REPARAMETERIZED`.
+
+        Raises
+        ------
+        ValueError
+            If `sample_shape` or `seed` is none of these.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `sample`")
+
+    def log_proba(self, x):
+        """The log-probability, or log-density, of variates, in nats, summed over the event.
+
+        Parameters
+        ----------
+        x : tensor, shape [*sample_shape, B..., *event_shape]
+            The batch shape must be there, since nothing is broadcast; sample axes may come in front of it.
+
+        Returns
+        -------
+        tensor, shape [*sample_shape, B...]; -inf outside of the support.
+
+        Raises
+        ------
+        ValueError
+            On wrong shapes and, where values are at hand, on NaN.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define `log_proba`")
+
+    # What follows from these methods.
 
     def log_prob(self, x=None, *, value=None):
         """The same as `log_proba`, for those who come from torch, lucid or TensorFlow Probability: x is `value` too."""

@@ -8,7 +8,7 @@ import scipy.linalg
 import scipy.stats
 import tensorflow as tf
 
-import kgdists as kg
+from kgdists.core import shapes
 from kgdists.targets import DiagonalGaussianMixture, GaussianMixture
 
 RNG = np.random.default_rng
@@ -230,7 +230,7 @@ def test_a_stream_is_of_floats(dtype):
 )
 def test_a_stream_of_any_float_dtype(dtype):
     (batch,) = GMM40.as_tf_dataset(4, dtype=dtype).take(1)
-    name = kg.shapes.dtype_of(batch["samples"])
+    name = shapes.dtype_of(batch["samples"])
     assert name == (dtype if isinstance(dtype, str) else tf.as_dtype(dtype).name)
     tolerance = {"bfloat16": 0.2, "float16": 0.02}.get(name, 1e-5)
     np.testing.assert_allclose(tf.cast(batch["samples"], "float64"), GMM40.get_samples(4), atol=tolerance)
