@@ -50,7 +50,7 @@ for axes, (name, fit) in zip(figure.subplots(1, 2, sharey=True), fits.items(), s
     draws = q.sample(10_000, seed=0, hard=True)
     worth = divergences.effective_sample_size(target.log_prob(draws) - q.log_prob(draws)) / 10_000
     missed = np.mean(log_p - q.log_prob(x))
-    normaliser, standard_error = divergences.log_normaliser(q, target, num_samples=10_000, seed=0)
+    normaliser, standard_error = divergences.log_normalizer(q, target, num_samples=10_000, seed=0)
     print(f"\n{name}: KL(Q‖P) = {float(divergences.reverse_kl(target, q, 10_000, seed=0)[0]):.3f} nats")
     print(
         f"a draw is worth {float(worth):.2f} of the target's; log Z = {normaliser:.3f} ± {standard_error:.3f}, truly 0"

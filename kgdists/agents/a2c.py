@@ -142,7 +142,7 @@ class A2C(Agent):
         of_steps = [ops.reshape(x, rewards.shape) for x in (values, next_values, log_proba - old_log_proba)]
         advantages, returns = self._advantages(rewards, *of_steps, terminated, truncated)
         if config.normalize_advantages:
-            advantages = self.replicas.standardised(advantages)
+            advantages = self.replicas.standardized(advantages)
         gradients, metrics = self.replicas.gradients(
             self._loss,
             [self.policy, self.value],

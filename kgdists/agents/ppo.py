@@ -169,7 +169,7 @@ class PPO(Agent):
             clip_range = clip_range(self.optimizer.iterations)
         observations, actions, advantages, *rest = rows
         if config.normalize_advantages:
-            advantages = self.replicas.standardised(advantages)
+            advantages = self.replicas.standardized(advantages)
         gradients, metrics = self.replicas.gradients(
             functools.partial(self._loss, clip_range, tf.convert_to_tensor(self.kl_coef), is_first),
             [self.policy, self.value],

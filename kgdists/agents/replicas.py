@@ -119,7 +119,7 @@ class Replicas:
         means = [ops.cast(tf.reshape(part, x.shape), x.dtype) for part, x in zip(parts, like, strict=True)]
         return tree.pack_sequence_as(outputs, means)
 
-    def standardised(self, x):
+    def standardized(self, x):
         """Numbers less their mean over all processes, over their standard deviation; a single one stays as it is."""
         if x.shape[0] * self.num_workers < 2:
             return x  # less itself it would be 0, and teach nothing

@@ -1,6 +1,8 @@
 """Entropies and divergences without a closed form: estimates, bounds, and losses of fits."""
 
-from kgdists.divergences.importance import effective_sample_size, elbo, eubo, log_normaliser
+import warnings
+
+from kgdists.divergences.importance import effective_sample_size, elbo, eubo, log_normalizer
 from kgdists.divergences.kl_losses import forward_kl_loss, reverse_kl_loss
 from kgdists.divergences.mixture_bounds import entropy_bounds, kl_divergence_approximation, kl_divergence_bounds
 from kgdists.divergences.monte_carlo import (
@@ -25,7 +27,16 @@ __all__ = [
     "kl_divergence",
     "kl_divergence_approximation",
     "kl_divergence_bounds",
-    "log_normaliser",
+    "log_normalizer",
     "reverse_kl",
     "reverse_kl_loss",
 ]
+
+
+def __getattr__(name):
+    if name == "log_normaliser":
+        warnings.warn(
+            "`log_normaliser` is `log_normalizer` now: its old name goes in 0.3", DeprecationWarning, stacklevel=2
+        )
+        return log_normalizer
+    raise AttributeError(f"module 'kgdists.divergences' has no attribute {name!r}")

@@ -14,7 +14,7 @@ from kgdists.divergences.sampling import (
     log_density,
 )
 
-__all__ = ["effective_sample_size", "elbo", "eubo", "log_normaliser"]
+__all__ = ["effective_sample_size", "elbo", "eubo", "log_normalizer"]
 
 
 def elbo(q, log_prob, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
@@ -49,7 +49,7 @@ def eubo(q, p, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     return kl_divergence(p, q, num_samples, seed, chunk_size=chunk_size)
 
 
-def log_normaliser(q, p, num_samples=NUM_SAMPLES, seed=None, *, drawn_from="q", chunk_size=None):
+def log_normalizer(q, p, num_samples=NUM_SAMPLES, seed=None, *, drawn_from="q", chunk_size=None):
     r"""Estimate :math:`\log Z` by importance sampling.
 
     Parameters
@@ -76,7 +76,7 @@ def log_normaliser(q, p, num_samples=NUM_SAMPLES, seed=None, *, drawn_from="q", 
     --------
     >>> import kgdists as kg
     >>> q, p = kg.NormalDist([0.0], [1.0]), kg.NormalDist([0.5], [0.0])
-    >>> value, standard_error = kg.divergences.log_normaliser(q, lambda x: p.log_prob(x) + 3.0, 1000, seed=0)
+    >>> value, standard_error = kg.divergences.log_normalizer(q, lambda x: p.log_prob(x) + 3.0, 1000, seed=0)
     >>> bool(abs(value - 3.0) < 4 * standard_error)
     True
     """

@@ -100,7 +100,7 @@ def utilities(fitnesses, method, higher_is_better=True):
     if fitnesses.dtype == tf.int64:
         fitnesses = tf.cast(fitnesses, tf.float64)
     fitnesses = _finite(fitnesses if higher_is_better else -fitnesses)
-    return fitnesses if method == "raw" else _standardised(fitnesses)
+    return fitnesses if method == "raw" else _standardized(fitnesses)
 
 
 def share(fitnesses, table, higher_is_better=True):
@@ -176,7 +176,7 @@ def _finite(fitnesses):
     return tf.where(finite, fitnesses, tf.where(fitnesses == np.inf, best, worst))
 
 
-def _standardised(fitnesses):
+def _standardized(fitnesses):
     length = fitnesses.shape[-1]
     deviations = fitnesses - tf.reduce_mean(fitnesses, axis=-1, keepdims=True)
     # Of numbers of order one, whose squares neither overflow nor underflow.

@@ -6,7 +6,7 @@ import numpy as np
 
 from kgdists.mixtures.parameterizations import cholesky
 
-__all__ = ["maximise", "negative_log_likelihood"]
+__all__ = ["maximize", "negative_log_likelihood"]
 
 LOG_2PI = math.log(2.0 * math.pi)
 CHUNK = 2**22  # numbers in the largest array of one chunk
@@ -17,7 +17,7 @@ NARROW = 1e8
 
 
 @np.errstate(all="ignore")  # what is not finite ends the fit, with its cause
-def maximise(x, weights, start, covariance, iterations, tolerance, floor, on_progress):
+def maximize(x, weights, start, covariance, iterations, tolerance, floor, on_progress):
     """Maximise the likelihood of rows in standard coordinates.
 
     Parameters
@@ -47,7 +47,7 @@ def maximise(x, weights, start, covariance, iterations, tolerance, floor, on_pro
     loss, sums, norms = rows.expect(values)
     lowest, losses = loss, []
     for i in range(iterations):
-        values = rows.maximise(values, sums, norms, floor)
+        values = rows.maximize(values, sums, norms, floor)
         before, (loss, sums, norms) = loss, rows.expect(values)
         losses.append(loss)
         better = loss < lowest
@@ -109,7 +109,7 @@ class _Rows:
                 sums += joint.reshape(restarts * num_components, -1) @ features.T
         return -(norms @ self.weights) / self.total, sums.reshape(restarts, num_components, width), norms
 
-    def maximise(self, values, sums, norms, floor):
+    def maximize(self, values, sums, norms, floor):
         """The parameters at which the expected log-likelihood is highest, `floor**2` added to the covariances."""
         n = self.x.shape[1]
         counts = sums[..., 0]

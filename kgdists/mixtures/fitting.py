@@ -2,6 +2,7 @@
 
 import dataclasses
 import numbers
+import warnings
 
 import keras
 import numpy as np
@@ -12,7 +13,7 @@ from kgdists.core.checks import count
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.distributions.distribution import Distribution
 from kgdists.mixtures import initialization
-from kgdists.mixtures.expectation_maximization import maximise, negative_log_likelihood
+from kgdists.mixtures.expectation_maximization import maximize, negative_log_likelihood
 from kgdists.mixtures.gradient_descent import ForwardLoss, ReverseLoss, descend
 from kgdists.mixtures.parameterizations import place, replace
 from kgdists.mixtures.samples import source, subset
@@ -66,7 +67,7 @@ def fit(
     divergence="forward",
     method="gradient",
     covariance="full",
-    parameterisation="cholesky",
+    parameterization="cholesky",
     estimator="score",
     optimizer=None,
     iterations=None,
@@ -82,6 +83,7 @@ def fit(
     num_dims=None,
     verbose=0,
     seed=None,
+    parameterisation=None,
 ):
     r"""Fit a Gaussian mixture by forward or reverse Kullback-Leibler divergence.
 
@@ -104,7 +106,7 @@ def fit(
     method : "gradient" or "em"
         Gradient descent, or expectation maximisation (forward only), which needs no learning rate.
     covariance : "full" or "diag"
-    parameterisation : "cholesky" or "a_at"
+    parameterization : "cholesky" or "a_at"
         Of full covariances in gradient descent: the Cholesky factor, or any matrix A of :math:`A A^T`.
     estimator : "score" or "pathwise"
         Of the gradient of a reverse fit, see `kgdists.divergences.reverse_kl_loss`. `"pathwise"` has less noise and
@@ -143,6 +145,8 @@ def fit(
     verbose : int
         1 shows a progress bar.
     seed : None, int or keras.random.SeedGenerator
+    parameterisation : None or str
+        The old name of `parameterization`, until 0.3.
 
     Returns
     -------
@@ -166,7 +170,7 @@ def fit(
     returns what is best on the samples, computed in float64: the start, an iterate between two blocks, or the average
     of the last tenth. A reverse fit returns that average. Expectation maximisation computes in float64.
 
-    Expectation maximisation does not use `optimizer`, `parameterisation` and `estimator`, nor `num_samples` with an
+    Expectation maximisation does not use `optimizer`, `parameterization` and `estimator`, nor `num_samples` with an
     array; gradient descent does not use `tolerance`. A tape that is open does not record the fit.
 
     A compiled optimisation is kept for the next forward fit, and for the next reverse one with the same distribution
@@ -180,10 +184,15 @@ def fit(
     >>> np.sort(np.round(fitted.distribution.mu.numpy()[:, 0]))
     array([-3.,  3.])
     """
+    if parameterisation is not None:
+        warnings.warn(
+            "`parameterisation` is `parameterization` now: its old name goes in 0.3", DeprecationWarning, stacklevel=2
+        )
+        parameterization = parameterisation
     _check_choice(("forward", "reverse"), divergence=divergence)
     _check_choice(("gradient", "em"), method=method)
     _check_choice(("full", "diag"), covariance=covariance)
-    _check_choice(("cholesky", "a_at"), parameterisation=parameterisation)
+    _check_choice(("cholesky", "a_at"), parameterization=parameterization)
     _check_choice(("score", "pathwise"), estimator=estimator)
     by_gradient, forward = method == "gradient", divergence == "forward"
     if not (by_gradient or forward):
@@ -218,7 +227,7 @@ def fit(
         few, few_heft = subset(rows, heft, MAX_SEEDING, rng)
         if min_stddev is None and forward:
             fine = floor_of(few, few_heft, num_components) / scale
-            coarse = by_gradient and covariance == "full" and parameterisation == "a_at"
+            coarse = by_gradient and covariance == "full" and parameterization == "a_at"
             floor = np.maximum(fine, COARSE) if coarse else fine
         few = (few - center) / scale
         if by_gradient and min_stddev is None and forward:  # which computes in float32
@@ -247,7 +256,7 @@ def fit(
         bar.update(done, [("loss", lowest)], finalize=False)
 
     if by_gradient:
-        form = "diag" if covariance == "diag" else parameterisation
+        form = "diag" if covariance == "diag" else parameterization
         optimizer = keras.optimizers.serialize(keras.optimizers.Adam(0.01) if optimizer is None else optimizer)
         if forward:
             loss = ForwardLoss()
@@ -276,7 +285,7 @@ def fit(
     else:
         x = (rows - center) / scale
         left = iterations - len(before)
-        losses, best = maximise(
+        losses, best = maximize(
             x, heft, start, covariance, left, tolerance, floor, lambda done, loss: on_progress(len(before) + done, loss)
         )
         losses, found = np.concatenate([before, losses]), [best]
@@ -316,7 +325,7 @@ def _start(x, weights, num_components, restarts, rng, covariance, floor, toleran
     if candidates == 1:
         return start, nothing
     limit = COARSE_RISE if tolerance is None else tolerance
-    losses, best = maximise(x, weights, start, covariance, SHORT_RUN, limit, floor, lambda *_: None)
+    losses, best = maximize(x, weights, start, covariance, SHORT_RUN, limit, floor, lambda *_: None)
     chosen = losses[-1].reshape(restarts, candidates).argmin(axis=1) + candidates * np.arange(restarts)
     if tolerance is None:
         return tuple(part[chosen] for part in start), nothing

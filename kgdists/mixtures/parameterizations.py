@@ -9,7 +9,7 @@ from kgdists.numerics.cholesky import strictly_lower
 
 __all__ = ["FORMS", "cholesky", "mixture", "parameters", "place", "replace", "values"]
 
-# By covariance and parameterisation: a method of its own for each way to write a covariance.
+# By covariance and parameterization: a method of its own for each way to write a covariance.
 FORMS = ("diag", "cholesky", "a_at")
 
 

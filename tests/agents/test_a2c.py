@@ -38,7 +38,7 @@ def test_value_loss_and_entropy_bonus_come_with_their_weights():
 
 
 @eager
-def test_advantages_may_be_standardised():
+def test_advantages_may_be_standardized():
     agent = with_sgd(small(**PLAIN, normalize_advantages=True))
     expected = gradients_by_hand(agent, experience(), lambda x: (x - x.mean()) / (x.std() + 1e-8))
     size = len(flat(agent.policy.trainable_variables))

@@ -114,7 +114,7 @@ def test_value_loss_and_entropy_bonus_come_with_their_weights():
 
 
 @eager
-def test_advantages_are_standardised_in_a_batch():
+def test_advantages_are_standardized_in_a_batch():
     agent = with_sgd(small(**PLAIN | {"vf_coef": 1.0, "normalize_advantages": True}))
     expected = gradients_by_hand(agent, experience(), lambda x: (x - x.mean()) / x.std())
     np.testing.assert_allclose(change(agent, experience()), -flat(expected), atol=1e-6)

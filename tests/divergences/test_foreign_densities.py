@@ -44,7 +44,7 @@ INTO = {
     "entropy": lambda f: divergences.entropy(Target(f), N, seed=0),
     "elbo": lambda f: divergences.elbo(P, f, N, seed=0),
     "eubo": lambda f: divergences.eubo(f, P, N, seed=0),
-    "log_normaliser": lambda f: divergences.log_normaliser(P, f, N, seed=0),
+    "log_normalizer": lambda f: divergences.log_normalizer(P, f, N, seed=0),
     "reverse_kl_loss": lambda f: divergences.reverse_kl_loss(P, f, N, seed=0),
     "reverse_kl_loss_of_draws": lambda f: divergences.reverse_kl_loss(P, f, N, seed=0, estimator="pathwise"),
     "reverse_kl_loss_of_strata": lambda f: divergences.reverse_kl_loss(Q, f, N, seed=0, estimator="pathwise"),
@@ -149,7 +149,7 @@ def test_a_batch_is_not_taken_for_the_draws():
     ],
 )
 def test_draws_of_a_wrong_shape_are_refused(draws, received):
-    for estimate in (lambda p: divergences.entropy(p, N), lambda p: divergences.log_normaliser(p, standard, N)):
+    for estimate in (lambda p: divergences.entropy(p, N), lambda p: divergences.log_normalizer(p, standard, N)):
         with pytest.raises(ValueError, match=f"Received: .*{received}"):
             estimate(Target(draws=draws))
 

@@ -31,7 +31,7 @@ def test_bounds_are_off_by_the_divergences():
 @pytest.mark.parametrize("chunk_size", [None, 900])
 @pytest.mark.parametrize("drawn_from", ["q", "p"])
 def test_normalisers_by_importance(drawn_from, chunk_size):
-    value, error = divergences.log_normaliser(
+    value, error = divergences.log_normalizer(
         Q, Unnormalised(), 4000, seed=0, drawn_from=drawn_from, chunk_size=chunk_size
     )
     assert abs(value - LOG_Z) <= 3 * error < 0.1
@@ -39,18 +39,18 @@ def test_normalisers_by_importance(drawn_from, chunk_size):
 
 @pytest.mark.exhaustive
 def test_normalisers_in_compiled_loops():
-    value, error = divergences.log_normaliser(Q, P, 4000, seed=0, chunk_size=900)
+    value, error = divergences.log_normalizer(Q, P, 4000, seed=0, chunk_size=900)
     assert abs(value) <= 3 * error < 0.1
 
 
 def test_normalisers_of_any_size():
     for log_z in (-1e4, 1e4):
-        value, _ = divergences.log_normaliser(Q, lambda x, log_z=log_z: P.log_prob(x) + log_z, 1000, seed=0)
+        value, _ = divergences.log_normalizer(Q, lambda x, log_z=log_z: P.log_prob(x) + log_z, 1000, seed=0)
         np.testing.assert_allclose(value, log_z, atol=0.1)
 
 
 def test_a_single_draw_has_no_standard_error():
-    assert np.isnan(divergences.log_normaliser(Q, P, 1)[1])
+    assert np.isnan(divergences.log_normalizer(Q, P, 1)[1])
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,6 @@ def test_effective_sample_sizes_of_a_batch():
 
 def test_errors():
     with pytest.raises(ValueError, match='`drawn_from` must be "q" or "p". Received: drawn_from=\'r\''):
-        divergences.log_normaliser(Q, P, 10, drawn_from="r")
+        divergences.log_normalizer(Q, P, 10, drawn_from="r")
     with pytest.raises(ValueError, match=r"`log_weights` must have shape \[n, B...\]"):
         divergences.effective_sample_size(0.0)

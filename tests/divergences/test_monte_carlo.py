@@ -104,7 +104,7 @@ CALIBRATED = {
     "alpha-0.2": (lambda p, q, **kw: divergences.alpha_divergence(p, q, 0.2, 300, **kw), by_quadrature("alpha", 0.2)),
     "alpha-1.3": (lambda p, q, **kw: divergences.alpha_divergence(p, q, 1.3, 300, **kw), by_quadrature("alpha", 1.3)),
     "log-normaliser": (
-        lambda p, q, **kw: divergences.log_normaliser(q, lambda x: p.log_prob(x) + 2.0, 300, **kw),
+        lambda p, q, **kw: divergences.log_normalizer(q, lambda x: p.log_prob(x) + 2.0, 300, **kw),
         2.0,
     ),
 }
@@ -178,8 +178,8 @@ BY_DEFAULT = {
     "alpha": lambda p, q: divergences.alpha_divergence(p, q, 0.5, seed=0),
     "elbo": lambda p, q: divergences.elbo(p, q, seed=0),
     "eubo": lambda p, q: divergences.eubo(p, q, seed=0),
-    "log_normaliser": lambda p, q: divergences.log_normaliser(p, q, seed=0),
-    "log_normaliser_of_p": lambda p, q: divergences.log_normaliser(p, q, seed=0, drawn_from="p"),
+    "log_normalizer": lambda p, q: divergences.log_normalizer(p, q, seed=0),
+    "log_normalizer_of_p": lambda p, q: divergences.log_normalizer(p, q, seed=0, drawn_from="p"),
     "in_chunks": lambda p, q: divergences.kl_divergence(p, q, seed=0, chunk_size=300),
 }
 
@@ -202,7 +202,7 @@ def test_defaults_give_an_error_bar(name):
         "jensen_shannon": jensen_shannon,
         "alpha": 4 - 4 * np.sum(np.exp((log_p + log_q) / 2)) * dx,
         "elbo": -kl_p_q,
-    } | dict.fromkeys(["log_normaliser", "log_normaliser_of_p"], 0.0)
+    } | dict.fromkeys(["log_normalizer", "log_normalizer_of_p"], 0.0)
     for a in (p, Target(p)):
         value, error = BY_DEFAULT[name](a, q)
         assert 0.0 < error < 0.2
@@ -292,7 +292,7 @@ def test_targets_of_the_library():
         (*divergences.kl_divergence(target, q, 2000, seed=0), expected["kl_p_q"]),
         (*divergences.reverse_kl(target, q, 2000, seed=0), expected["kl_q_p"]),
         (*divergences.entropy(target, 2000, seed=0), expected["entropy_p"]),
-        (*divergences.log_normaliser(q, target, 2000, seed=0), target.logZ),
+        (*divergences.log_normalizer(q, target, 2000, seed=0), target.logZ),
     ):
         assert abs(value - truth) <= 3 * error < 0.6
     assert divergences.jensen_shannon_divergence(target, q, 10, seed=0)[0].dtype == "float64"

@@ -120,7 +120,7 @@ def test_what_is_not_finite_reaches_no_statistics(bad):
 
 
 @pytest.mark.parametrize("size", [1e-8, 1e18, 1e30, 3e38])
-def test_observations_of_any_size_that_float32_holds_are_standardised(size):
+def test_observations_of_any_size_that_float32_holds_are_standardized(size):
     x = (size * np.array([[-1.0], [0.5], [0.5]])).astype("float32")
     layer = made(x, shape=(1,), epsilon=1e-60)
     np.testing.assert_allclose(layer(x), x / x.std(dtype="float64"), rtol=1e-4)

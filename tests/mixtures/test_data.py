@@ -40,14 +40,14 @@ def negative_log_likelihood(dist, x, weights=None):
     [
         {},
         {"covariance": "diag"},
-        pytest.param({"parameterisation": "a_at"}, marks=pytest.mark.exhaustive),
+        pytest.param({"parameterization": "a_at"}, marks=pytest.mark.exhaustive),
         pytest.param({"restarts": 2, "optimizer": keras.optimizers.SGD(0.01)}, marks=pytest.mark.exhaustive),
         {"method": "em"},
         {"method": "em", "covariance": "diag", "restarts": 2},
         pytest.param({"initial": "random"}, marks=pytest.mark.exhaustive),
         pytest.param({"divergence": "reverse", "estimator": "score"}, marks=pytest.mark.exhaustive),
         pytest.param(
-            {"divergence": "reverse", "estimator": "pathwise", "parameterisation": "a_at"}, marks=pytest.mark.exhaustive
+            {"divergence": "reverse", "estimator": "pathwise", "parameterization": "a_at"}, marks=pytest.mark.exhaustive
         ),
         {"divergence": "reverse", "covariance": "diag", "restarts": 2},
     ],
@@ -224,7 +224,7 @@ def test_bad_weights(weights, text):
     [
         {"tolerance": np.nan},
         {"tolerance": "1"},
-        {"parameterisation": "lu"},
+        {"parameterization": "lu"},
         {"estimator": "both"},
         {"optimizer": "adam"},
         {"initial_spread": np.nan},

@@ -47,7 +47,7 @@ def test_forward_fits_of_the_tutorial_find_all_of_it():
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("divergence", ["forward", "reverse"])
 def test_any_matrix_makes_a_covariance(divergence):
-    options = {"parameterisation": "a_at", "divergence": divergence, "iterations": 1000, "num_samples": 200}
+    options = {"parameterization": "a_at", "divergence": divergence, "iterations": 1000, "num_samples": 200}
     p, q = TARGET, mixtures.fit(TARGET, 4, initial=TARGET, seed=0, **options).distribution
     assert kl(p, q) < 0.01
 
