@@ -32,6 +32,8 @@ from kgdists.spaces import check_fits
 
 __all__ = ["Agent"]
 
+LARGE = 1e4  # observations that networks hardly learn from as they are
+
 
 class Agent:
     """A policy, the environments it acts in, and the steps it has taken there.
@@ -208,8 +210,16 @@ class Agent:
             raise self._diverged(bad)
 
     def _diverged(self, bad):
-        good = f". The last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
-        return FloatingPointError(f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite{good}")
+        more = f". The last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
+        size = self._size_of_observations()
+        if size > LARGE and not self.config.normalize_observations:
+            more += f". Observations are as large as {size:.0e}: standardize them, `normalize_observations=True`"
+        return FloatingPointError(f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite{more}")
+
+    def _size_of_observations(self):
+        observations = self.rollouts.observations
+        x = observations["observation"] if isinstance(observations, dict) else observations
+        return 0.0 if x is None else float(np.max(np.abs(x), initial=0.0))
 
     def _bad_weights(self):
         return [variable.path for variable in self.variables if not np.isfinite(variable.numpy()).all()]

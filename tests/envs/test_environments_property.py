@@ -166,7 +166,15 @@ AGENTS = {
     "a2c": lambda env: A2C(env, n_steps=4, epoch_steps=16, normalize_rewards=True, **TINY),
     "reinforce": lambda env: REINFORCE(env, episodes=2, **TINY),
     "sac": lambda env: SAC(
-        env, n_steps=4, epoch_steps=16, learning_starts=8, batch_size=4, buffer_size=64, gradient_steps=1, **TINY
+        env,
+        n_steps=4,
+        epoch_steps=16,
+        learning_starts=8,
+        batch_size=4,
+        buffer_size=64,
+        gradient_steps=1,
+        normalize_observations=True,  # or ReLUs diverge on integers up to 10^12
+        **TINY,
     ),
     "es": lambda env: ES(
         env, popsize=2, searcher="snes", hidden_units=(4,), stdev_init=0.5, normalize_observations=True, seed=0

@@ -410,6 +410,22 @@ def test_a_rate_far_too_high_ends_as_diverged(discrete):
         small(Strict, discrete=discrete, learning_rate=1e30, epoch_steps=64).learn(64)
 
 
+class Far(Noise):
+    """Observes numbers of 10^15."""
+
+    def _observation(self):
+        return 1e15 * super()._observation()
+
+
+@eager
+def test_observations_far_too_large_are_named_where_training_diverges():
+    with pytest.raises(
+        FloatingPointError, match="diverged .* Observations are as large as .*e.1[45]: standardize them"
+    ):
+        small(Far, activation="relu").learn(64)
+    small(Far, normalize_observations=True).learn(32)
+
+
 class Faulty(Counter):
     """A counter whose episodes do not end, and that fails at given steps, after it has counted."""
 
