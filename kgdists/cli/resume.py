@@ -57,6 +57,7 @@ def _resume(cls, config, options):
         with reading(run / "config.json"):
             settings = checkpoint.config_from_json(config["config"])
         agent = cls(config["env"], **settings)
+        agent.owned.run = config.get("run", agent.owned.run)  # it is the same run, which may be interrupted again
         agent.save(run)
     if options.steps is not None:
         total_steps = _extend(agent, run, total_steps, options.steps)

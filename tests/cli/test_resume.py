@@ -107,6 +107,19 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_again(run, u
     assert_same(run, uninterrupted)
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_and_again_is_still_one(run, uninterrupted, monkeypatch):
+    config = json.loads((run / "config.json").read_text())
+    for path in run.iterdir():
+        if path.name != "config.json":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    monkeypatch.setattr(Events, "taken", 0)
+    monkeypatch.setattr(Events, "happens", {39: (interrupt, interrupt)})
+    assert kgdists("resume", run, "--save-every", 1e9) == 130
+    assert json.loads((run / "config.json").read_text()) == config
+    assert kgdists("resume", run) == 0
+    assert_same(run, uninterrupted)
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("left", ["policy.keras", "metrics.csv", "evaluation.json"])
 def test_a_run_whose_checkpoints_were_deleted_is_left_as_it_is(uninterrupted, tmp_path, capsys, left):
