@@ -446,7 +446,7 @@ def test_a_run_that_lacks_its_metrics_is_not_plotted(run, capsys):
 
 def test_damaged_metrics_are_not_plotted(run, capsys):
     (run / "metrics.csv").write_text("steps,return\n1,two\n")
-    assert_one_line(capsys, kgdists("plot", run), "damaged. Received: .*metrics.csv")
+    assert_one_line(capsys, kgdists("plot", run), "damaged: .* Received: .*metrics.csv")
 
 
 # Environments of the user's own

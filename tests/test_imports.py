@@ -75,7 +75,7 @@ def test_a_module_imports_only_from_rooms_below(name):
     assert [other for other in others if FLOOR[room_of(other)] >= FLOOR[room_of(name)]] == []
 
 
-@pytest.mark.parametrize("room", sorted(FLOOR))
+@pytest.mark.parametrize("room", sorted(FLOOR.keys() - {""}))
 def test_no_circle_inside_a_room(room):
     known = {name: set(own_imports(TREES[name])) & set(TREES) for name in TREES if room_of(name) == room}
     list(TopologicalSorter({name: others & set(known) for name, others in known.items()}).static_order())

@@ -55,7 +55,7 @@ class Config:
             self,
             "hidden_units",
             "a tuple of ints >= 1",
-            lambda x: isinstance(x, (tuple, list)) and all(map(is_count, x)),
+            lambda x: isinstance(x, tuple) and all(map(is_count, x)),
         )
         object.__setattr__(self, "hidden_units", tuple(map(operator.index, self.hidden_units)))
         check(self, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)

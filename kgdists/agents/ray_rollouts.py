@@ -72,7 +72,7 @@ class RayRollouts(Rollouts):
             )
         num_workers = count("num_workers", num_workers, optional=True)
         if not HAS_RAY:
-            raise ValueError("Workers need Ray: `pip install 'kgdists[ray]'`. Received: a Python without it")
+            raise ImportError("Workers need Ray: `pip install 'kgdists[ray]'`")
         super().__init__(agent.envs, agent.rollouts.n_steps)
         if not ray.is_initialized():
             ray.init(log_to_driver=False)

@@ -174,8 +174,8 @@ class Searcher:
         if objective_sense not in BETTER:
             raise ValueError(f"`objective_sense` must be one of {tuple(BETTER)}. Received: {objective_sense!r}")
         solution_length, popsize = count("solution_length", solution_length), count("popsize", popsize)
-        restarts = count("restarts", restarts, least=0, optional=True)
-        patience = count("patience", patience, least=0, optional=True)
+        restarts = None if restarts is None else count("restarts", restarts, least=0)
+        patience = None if patience is None else count("patience", patience, least=0)
         dtype = dtype.name if isinstance(dtype, tf.DType) else dtype
         if dtype not in ("float32", "float64"):
             raise ValueError(f"`dtype` must be 'float32' or 'float64'. Received: dtype={dtype!r}")

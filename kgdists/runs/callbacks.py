@@ -88,7 +88,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
     def __init__(self, env, path, *, episodes=20, every_steps=10_000, deterministic=True, seed=1_000_000):
         super().__init__()
         episodes, seed = count("episodes", episodes), count("seed", seed, least=0)
-        every_steps = count("every_steps", every_steps, optional=True)
+        every_steps = None if every_steps is None else count("every_steps", every_steps)
         self.path = Path(path)
         if self.path.suffix != ".keras":
             raise ValueError(f"`path` must end in .keras. Received: path={str(path)!r}")

@@ -15,20 +15,20 @@ import keras
 import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists.runs import loadable
 from kgdists.core.files import (
     DamagedFileError,
     RunWarning,
     atomic_write,
     check_sizes,
-    reading,
     damaged,
     load_model,
     locked,
     not_finite,
+    reading,
 )
 from kgdists.core.sharing import share
 from kgdists.policy import Policy
+from kgdists.runs import loadable
 
 __all__ = [
     "MAX_STEPS",

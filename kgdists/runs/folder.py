@@ -7,10 +7,10 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
-from kgdists.runs.checkpoint import checkpoints, read_config
-from kgdists.core.files import reading, damaged, load_model, not_finite
+from kgdists.core.files import damaged, load_model, not_finite, reading
 from kgdists.envs.evaluation import Evaluation
 from kgdists.policy import Policy
+from kgdists.runs.checkpoint import checkpoints, read_config
 
 __all__ = ["Run", "differing", "experiments", "names_of", "read_evaluation", "read_policy", "read_run", "read_versions"]
 

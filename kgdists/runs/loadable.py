@@ -7,8 +7,8 @@ import random
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists.core.files import reason
 from kgdists.core.backend import layers_of
+from kgdists.core.files import reason
 
 __all__ = ["check_agent", "check_model"]
 

@@ -17,10 +17,10 @@ from keras import tree
 from PIL import Image
 
 from kgdists.core.checks import count
-from kgdists.envs.player import player
-from kgdists.envs.make import make_env
-from kgdists.envs.rollout import copied
 from kgdists.envs.evaluation import Evaluation, step_limit
+from kgdists.envs.make import make_env
+from kgdists.envs.player import player
+from kgdists.envs.rollout import copied
 from kgdists.spaces import check_fits, decode_action
 
 __all__ = ["record"]
@@ -68,7 +68,7 @@ def record(policy, env, file, *, episodes=1, deterministic=True, max_steps=None,
     (5,)
     """
     episodes, seed = count("episodes", episodes), count("seed", seed, least=0)
-    max_steps = count("max_steps", max_steps, optional=True)
+    max_steps = None if max_steps is None else count("max_steps", max_steps)
     file = Path(file)
     if file.suffix not in (".gif", ".mp4"):
         raise ValueError(f"`file` must end in .gif or .mp4. Received: file={str(file)!r}")

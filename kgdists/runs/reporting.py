@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from kgdists.runs.metric_guide import MEANINGS, meaning_of
+from kgdists.runs.curves import draw_seeds, plain
 from kgdists.runs.folder import (
     differing,
     experiments,
@@ -22,7 +22,7 @@ from kgdists.runs.folder import (
     read_run,
     read_versions,
 )
-from kgdists.runs.curves import draw_seeds, plain
+from kgdists.runs.metric_guide import MEANINGS, meaning_of
 from kgdists.runs.metrics import read_metrics
 
 __all__ = ["report"]

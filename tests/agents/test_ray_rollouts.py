@@ -181,5 +181,5 @@ def test_bad_arguments_are_refused(make, arguments, match, eagerly):
 
 def test_workers_without_ray_are_refused(monkeypatch, eagerly):
     monkeypatch.setattr(ray_rollouts, "HAS_RAY", False)
-    with pytest.raises(ValueError, match="Workers need Ray"):
+    with pytest.raises(ImportError, match="Workers need Ray"):
         RayRollouts(small(), 2)

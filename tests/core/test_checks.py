@@ -89,7 +89,7 @@ def test_a_setting_that_is_a_count_is_an_integer_of_python_or_numpy(config, name
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_widths_and_seeds_of_settings_are_integers_too(config):
-    found = config(hidden_units=[np.int64(8), 4], seed=np.int64(3))
+    found = config(hidden_units=(np.int64(8), 4), seed=np.int64(3))
     assert found.hidden_units == (8, 4) and {type(x) for x in (*found.hidden_units, found.seed)} == {int}
     for settings in ({"hidden_units": (True,)}, {"hidden_units": (2.0,)}, {"hidden_units": 4}, {"seed": True}):
         with pytest.raises(ValueError, match=f"`{[*settings][0]}` must be "):

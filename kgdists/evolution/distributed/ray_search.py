@@ -73,9 +73,9 @@ class RaySearch:
         if searcher.objective is None:
             raise ValueError("A searcher on many processes must have an objective. Received: objective=None")
         num_workers = count("num_workers", num_workers, least=0, optional=True)
+        block_size = count("block_size", block_size, optional=True)
         if block_size is None:
             block_size = max(2, min(BLOCK_SIZE, BLOCK_NUMBERS // searcher.solution_length // 2 * 2))
-        block_size = count("block_size", block_size)
         if num_workers != 0 and not HAS_RAY:
             raise ImportError(
                 "Workers need Ray: `pip install 'kgdists[evolution]'`. Without it `num_workers` must be 0. "

@@ -96,8 +96,8 @@ class PolicySearch:
         **options,
     ):
         popsize, episodes = count("popsize", popsize), count("episodes", episodes)
-        num_interactions = count("num_interactions", num_interactions, optional=True)
-        popsize_max = count("popsize_max", popsize_max, optional=True)
+        num_interactions = None if num_interactions is None else count("num_interactions", num_interactions)
+        popsize_max = None if popsize_max is None else count("popsize_max", popsize_max)
         if num_interactions is None and popsize_max is not None:
             raise ValueError(f"`popsize_max` goes with `num_interactions`. Received: popsize_max={popsize_max} alone")
         if popsize_max is not None and popsize_max < popsize:

@@ -176,7 +176,7 @@ def test_a_searcher_without_objective_is_refused():
 
 def test_workers_without_ray_are_refused(monkeypatch):
     monkeypatch.setattr(ray_search, "HAS_RAY", False)
-    with pytest.raises(ValueError, match="Workers need Ray"):
+    with pytest.raises(ImportError, match="Workers need Ray"):
         RaySearch(searcher_of(), num_workers=2)
 
 
