@@ -5,48 +5,19 @@ from typing import TYPE_CHECKING
 
 from kgdists import distributions, divergences, layers, losses, random, returns, testing
 from kgdists.core.moved import MOVED, find_moved_modules
-from kgdists.distributions import (
-    BernoulliDist,
-    BetaDist,
-    CategoricalDist,
-    ClippedNormalDist,
-    CompositeDist,
-    DiscretizedLogisticDist,
-    GaussianMixtureDist,
-    MultiCategoricalDist,
-    MultivariateNormalDist,
-    NormalDist,
-    OneOfDist,
-    RelaxedOneHotCategorical,
-    SquashedNormalDist,
-    StateDependentNormalDist,
-)
+from kgdists.distributions import *
 from kgdists.distributions.distribution import Distribution
 from kgdists.policy import Policy
 
 if TYPE_CHECKING:
-    from kgdists import agents, envs, evolution, mixtures, plotting, runs, spaces, targets
+    from kgdists import agents, envs, evolution, interop, mixtures, plotting, runs, spaces, targets
     from kgdists.spaces import decode_action, encode_action, head_for
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "BernoulliDist",
-    "BetaDist",
-    "CategoricalDist",
-    "ClippedNormalDist",
-    "CompositeDist",
-    "DiscretizedLogisticDist",
     "Distribution",
-    "GaussianMixtureDist",
-    "MultiCategoricalDist",
-    "MultivariateNormalDist",
-    "NormalDist",
-    "OneOfDist",
     "Policy",
-    "RelaxedOneHotCategorical",
-    "SquashedNormalDist",
-    "StateDependentNormalDist",
     "agents",
     "decode_action",
     "distributions",
@@ -55,6 +26,7 @@ __all__ = [
     "envs",
     "evolution",
     "head_for",
+    "interop",
     "layers",
     "losses",
     "mixtures",
@@ -66,16 +38,21 @@ __all__ = [
     "targets",
     "testing",
 ]
+__all__ += distributions.__all__
 
 find_moved_modules()
 
 
 def __getattr__(name):
     # What needs Gymnasium or Matplotlib is imported at first use (PEP 562): `import kgdists` costs no more than Keras.
-    if name in ("agents", "envs", "evolution", "mixtures", "plotting", "runs", "spaces", "targets"):
+    if name in ("agents", "envs", "evolution", "interop", "mixtures", "plotting", "runs", "spaces", "targets"):
         return importlib.import_module(f"kgdists.{name}")
     if name in ("decode_action", "encode_action", "head_for"):
         return getattr(importlib.import_module("kgdists.spaces"), name)
     if f"kgdists.{name}" in MOVED:
         return importlib.import_module(f"kgdists.{name}")
     raise AttributeError(f"module 'kgdists' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

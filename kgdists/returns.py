@@ -146,7 +146,7 @@ def gae(rewards, values, next_values, terminated, truncated, gamma, gae_lambda):
     gamma : float in [0, 1]
         Discount factor.
     gae_lambda : float in [0, 1]
-        0 gives one-step errors, 1 gives returns less values.
+        0 gives one-step errors, 1 gives returns minus values.
 
     Returns
     -------
@@ -198,7 +198,7 @@ def vtrace(
     terminated, truncated : bool tensors, shape [T, B...]
         As for `gae`.
     log_ratios : float tensor, shape [T, B...]
-        Log-probabilities of the actions under the policy less those under the one that took them.
+        Log-probabilities of the actions under the policy minus those under the one that took them.
     gamma : float in [0, 1]
         Discount factor.
     lambda_ : float in [0, 1]

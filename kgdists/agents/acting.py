@@ -58,7 +58,7 @@ class Actor:
         return {"first": self._act(observations, key, *weights), "weights": weights}
 
     def of_rollout(self, n_steps):
-        """The same function, in the fastest form for so many steps without a change of the weights."""
+        """The fastest variant for a rollout of `n_steps` with fixed weights."""
         return self if n_steps <= FEW_STEPS else self.frozen()
 
     def frozen(self, weights=None):

@@ -39,7 +39,7 @@ class Agent:
     """A policy, the environments it acts in, and the steps it has taken there.
 
     An algorithm is a subclass with a `name`, its `Config`, the names of its Keras `MODELS`, `optimizers`, the
-    `variables` it trains, and two things to do: `steps_per_epoch`, and `_train`, which takes so many steps and
+    `variables` it trains, and two things to do: `steps_per_epoch`, and `_train`, which takes that many steps and
     improves the policy by them.
 
     Parameters
@@ -181,7 +181,7 @@ class Agent:
             )
 
     def _last_epoch(self, total_steps):
-        """How many epochs there will be after so many more steps; None if that is not known beforehand."""
+        """How many epochs there will be after this many more steps; None if that is not known beforehand."""
         return self.epochs - (-total_steps // self.steps_per_epoch)
 
     def _seed_of_environments(self):

@@ -102,7 +102,7 @@ class Job:
 
 
 def run_jobs(jobs, num_processes=1, say=print):
-    """Run those jobs that have no result yet, so many at a time.
+    """Run the jobs that have no result yet, this many at a time.
 
     Parameters
     ----------

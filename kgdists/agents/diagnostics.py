@@ -1,4 +1,4 @@
-"""What tells how a training goes: pure functions of tensors, which run in the compiled update."""
+"""Training diagnostics: pure functions of tensors, which run in the compiled update."""
 
 import math
 
@@ -171,7 +171,7 @@ def approximate_kl(log_ratio):
     Parameters
     ----------
     log_ratio : float tensor
-        Log-probabilities of the actions under the new policy less those under the old one, which drew them.
+        Log-probabilities of the actions under the new policy minus those under the old one, which drew them.
 
     Returns
     -------

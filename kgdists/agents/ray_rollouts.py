@@ -54,8 +54,8 @@ class RayRollouts(Rollouts):
     num_workers : None or int, >= 1
         None: as many as the cluster has room for. At most one for each environment.
     **options
-        Of each worker, as for `ray.remote`: `num_cpus` (1 without it; so many threads are TensorFlow's), `resources`,
-        ...
+        Of each worker, as for `ray.remote`: `num_cpus` (1 by default, also the number of TensorFlow's threads),
+        `resources`, ...
     """
 
     def __init__(self, agent, num_workers=None, **options):

@@ -140,7 +140,7 @@ class REINFORCE(Agent):
             if config.normalize_advantages:
                 centered = advantages - ops.mean(weights * advantages)
                 standardised = centered / (ops.sqrt(ops.mean(weights * ops.square(centered))) + 1e-8)
-                # A single one less itself would be 0, and teach nothing.
+                # A single one minus itself would be 0, and teach nothing.
                 advantages = ops.where(ops.sum(as_float32(is_wanted)) > 1.0, standardised, advantages)
             entropies = {
                 name: ops.mean(weights * as_float32(x)) for name, x in diagnostics.entropies(pi, self.generator).items()

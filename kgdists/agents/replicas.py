@@ -120,7 +120,7 @@ class Replicas:
         return tree.pack_sequence_as(outputs, means)
 
     def standardized(self, x):
-        """Numbers less their mean over all processes, over their standard deviation; a single one stays as it is."""
+        """Numbers minus their mean over all processes, over their standard deviation; a single one stays as it is."""
         if x.shape[0] * self.num_workers < 2:
             return x  # less itself it would be 0, and teach nothing
         if self.num_workers == 1:

@@ -56,7 +56,7 @@ def _scheduled(config):
 
 
 def gradient_steps(config, total_steps):
-    """How many gradient steps are taken in so many environment steps, None if that is not known beforehand."""
+    """How many gradient steps are taken in this many environment steps, None if that is not known beforehand."""
     if not hasattr(config, "n_epochs") and not hasattr(config, "learning_starts"):  # it learns from whole episodes
         return None
     per_update = config.n_steps * config.num_envs

@@ -17,13 +17,13 @@ __all__ = ["add_to", "resume"]
 
 def add_to(commands):
     """Add the command to argparse's subparsers."""
-    parser = commands.add_parser("resume", help="go on with a run that was interrupted, however it was")
+    parser = commands.add_parser("resume", help="resume an interrupted run, even after kill -9")
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument(
         "--steps",
         type=int,
         metavar="N",
-        help="go on to so many environment steps in all, also with a finished run; schedules are stretched to them",
+        help="train to this many environment steps in all, also a finished run; schedules are stretched to them",
     )
     add_save_every(parser)
     parser.set_defaults(command=resume)

@@ -1,4 +1,4 @@
-"""What starting a run and going on with one have in common."""
+"""What `train` and `resume` share."""
 
 import argparse
 import contextlib
@@ -63,7 +63,7 @@ def alone(run):
 
 
 def go_on(agent, run, total_steps, save_every, evaluate_every=None):
-    """Train until the agent has taken so many steps, evaluate it, plot, and say so.
+    """Train until the agent has taken this many steps, evaluate it, plot, and say so.
 
     Returns
     -------

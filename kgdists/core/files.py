@@ -1,4 +1,4 @@
-"""Files that are always whole ones, and those that are not."""
+"""Atomic writes, and errors for damaged files."""
 
 import contextlib
 import os
@@ -45,7 +45,7 @@ class RunWarning(UserWarning):
 
 @contextlib.contextmanager
 def reading(file):
-    """Turn into one clear line whatever is raised by what reads a file: there is no end of it."""
+    """Re-raise any error from reading a file as a one-line `DamagedFileError`."""
     try:
         yield
     except (DamagedFileError, RunWarning):  # the second where warnings are errors

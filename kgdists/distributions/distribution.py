@@ -273,7 +273,7 @@ class Distribution:
 
     @draws
     def sample_action(self, seed=None):
-        """An exact draw, in the form that an environment takes: the variate itself unless a subclass says else."""
+        """An exact draw, in the form that an environment takes: the variate itself unless a subclass overrides this."""
         return self.sample(seed=seed)
 
     def mode_action(self):

@@ -124,7 +124,7 @@ class OneOfDist(CompositeDist):
 
     def _expected(self, values):
         probs = self.choice.probs
-        # A branch without probability counts nothing, be its value infinite.
+        # A branch of probability 0 contributes 0 even if its value is infinite.
         return sum(probs[..., i] * ops.where(ops.equal(probs[..., i], 0), 0.0, x) for i, x in enumerate(values))
 
 

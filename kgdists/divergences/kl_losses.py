@@ -100,7 +100,7 @@ def _by_score(q, p, num_samples, seed):
     log_q = q.log_proba(x)
     terms = ops.stop_gradient(log_q - log_density(p, x, log_q))
     value = ops.mean(terms, axis=0)
-    # A term less the mean of the others is n / (n - 1) times itself less the mean of all.
+    # A term minus the mean of the others is n / (n - 1) times itself minus the mean of all.
     surrogate = ops.sum((terms - value) * (log_q - ops.stop_gradient(log_q)), axis=0) / (num_samples - 1)
     return value + surrogate
 

@@ -68,9 +68,9 @@ def kl_divergence_bounds(p, q):
       :math:`\sum_{ij} \psi_{ij} (\log \frac{\psi_{ij}}{\phi_{ij}} + \mathrm{KL}(p_i \| q_j))` at the best weights that
       sum to :math:`\sum_j \psi_{ij} = a_i` and :math:`\sum_i \phi_{ij} = b_j`, and
     - an upper bound of the cross-entropy,
-      :math:`\sum_i a_i (H(p_i) - \log \sum_j b_j e^{-\mathrm{KL}(p_i \| q_j)})`, less the lower one of the entropy.
+      :math:`\sum_i a_i (H(p_i) - \log \sum_j b_j e^{-\mathrm{KL}(p_i \| q_j)})`, minus the lower one of the entropy.
 
-    The lower bound is 0 or, if larger, a lower bound of the cross-entropy less the upper one of the entropy. For
+    The lower bound is 0 or, if larger, a lower bound of the cross-entropy minus the upper one of the entropy. For
     each :math:`p_i` it takes the largest of :math:`-\log \sum_j b_j \int p_i q_j` (Jensen's inequality) and of
     :math:`H(p_i) - \frac{1}{1 - \alpha} \log \sum_j b_j^{1 - \alpha} e^{-C_\alpha(p_i, q_j)}` at several
     :math:`\alpha`, C the distances of Chernoff (Jensen's inequality for :math:`(q / p_i)^{1 - \alpha}`).

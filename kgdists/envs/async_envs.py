@@ -182,7 +182,7 @@ class AsyncEnvs(VectorEnv):
 
 
 def _work(pipe, given, part, buffers):
-    """What a process does until there is nothing more to do: answer with (whether it went well, what came of it)."""
+    """Worker loop: reply with (ok, result) to each request."""
     # Not ignored, as a process that an environment starts would take over.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave_to_parent)

@@ -138,7 +138,7 @@ def arrays_of(envs):
 
 
 def replay(envs, arrays, observations, totals, seed):
-    """Bring about in `EpisodeRecord`s the episodes that `arrays_of` gave.
+    """Replay the episodes recorded by `arrays_of`.
 
     Parameters
     ----------

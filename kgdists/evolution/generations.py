@@ -66,7 +66,7 @@ class Generations:
     searcher : Searcher
     objective : Objective
     start : Progress
-        Of whose structure, shapes and dtypes all others are.
+        A template: every later state has its structure, shapes and dtypes.
     """
 
     def __init__(self, searcher, objective, start):

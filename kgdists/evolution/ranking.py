@@ -188,7 +188,7 @@ def _standardized(fitnesses):
 
 @functools.cache
 def _table(method, length):
-    """The utilities of so many places, the worst first."""
+    """The utilities of this many places, the worst first."""
     places = np.arange(length)
     if method == "nes":
         utilities = np.maximum(0.0, np.log(length / 2 + 1) - np.log(length - places))

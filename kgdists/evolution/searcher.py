@@ -76,8 +76,8 @@ class Searcher:
     popsize : int
         Solutions per generation.
     center_init : None, float or float array, shape [D] or [B..., D]
-        The first center; leading axes run so many searches at once, and the objective is given [B..., N, D]. None is 0,
-        or within bounds their middle.
+        The first center; leading axes are a batch of independent searches, whose objective is given [B..., N, D].
+        None is 0, or within bounds their middle.
     stdev_init, radius_init : None, float or float array, shape [D] or [B..., D]
         The first standard deviation of each dimension; or sqrt(D) times that. One of the two is given.
     stdev_min, stdev_max, stdev_max_change : None, float or float array
@@ -104,8 +104,8 @@ class Searcher:
     restarts : None or int
         None runs on whatever happens. With an int, a search ends once it has converged: when the standard deviation
         (root mean square over the dimensions) is below `tol_stdev` times the first one, or when for `patience`
-        generations none has had a new best fitness. Until then it is begun afresh so many times, each time at a point
-        drawn from the first search distribution. Of a batch of searches all must have converged.
+        generations none has had a new best fitness. Until then it is begun afresh up to this many times, each
+        time at a point drawn from the first search distribution. Of a batch of searches all must have converged.
     double_popsize : bool
         Whether a restart doubles the population (Auger and Hansen 2005).
     tol_stdev : float
@@ -418,7 +418,7 @@ class Searcher:
             self._advance(1)
 
     def run(self, num_generations, callbacks=None, progress=True):
-        """Run so many generations on top of those that have been; fewer once the search has converged for good.
+        """Run this many generations on top of those that have been; fewer once the search has converged for good.
 
         Parameters
         ----------
@@ -514,7 +514,7 @@ class Searcher:
         return self._progress
 
     def _advance(self, number):
-        """Up to so many generations; their rows of the history."""
+        """Up to this many generations; their rows of the history."""
         if self.objective is None:
             raise ValueError("A searcher without an objective is run by its `ask` and `tell`. Received: objective=None")
         progress = self._current()

@@ -1,1 +1,9 @@
-"""Bridges to other libraries, one per file; the user imports the one in need, kgdists itself none."""
+"""Bridges to other libraries, one per folder, each imported at first use."""
+
+import importlib
+
+
+def __getattr__(name):
+    if name == "tfp":  # which imports TensorFlow Probability
+        return importlib.import_module("kgdists.interop.tfp")
+    raise AttributeError(f"module 'kgdists.interop' has no attribute {name!r}")

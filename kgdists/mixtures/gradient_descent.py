@@ -54,7 +54,7 @@ def descend(loss, draw, start, form, optimizer, iterations, floor, rng, on_progr
     ----------
     loss : ForwardLoss or ReverseLoss
     draw : None or callable
-        `count -> samples [count, N, n]` for so many iterations; None for a loss that draws its own.
+        `count -> samples [count, N, n]` for that many iterations; None for a loss that draws its own.
     start : tuple of array
         Log-weights, means and spreads, with a leading axis of restarts.
     form : str
@@ -163,7 +163,7 @@ class _Descent:
             total.assign(np.zeros(total.shape, "float32"))
 
     def block(self, x, *inputs):
-        """The losses of `steps` iterations, the first ones of so many that x has samples for."""
+        """The losses of `steps` iterations, the first ones of all that x has samples for."""
         if x.shape not in self.compiled:
             function = tf.function(self._block, jit_compile=True, autograph=False)
             # Its concrete function, because TensorFlow warns of functions that it traces one after the other.

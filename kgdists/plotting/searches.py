@@ -37,7 +37,7 @@ def search_path(
     color : str or list of str
         Of the paths, one for each search of a batch.
     every : None or int
-        An ellipse for every so many generations; None makes some ten.
+        Draw an ellipse every this many generations; None draws about ten.
 
     Returns
     -------

@@ -121,7 +121,7 @@ def choice_of_bits(bits, thresholds):
 
 
 def choice_thresholds(logits):
-    """Integers that divide the uniform numbers by the weights of K choices, filled up to a power of two less one.
+    """Integers that divide the uniform numbers by the weights of K choices, filled up to a power of two minus one.
 
     Weights are rounded to 2^-40 of the largest.
 

@@ -247,7 +247,7 @@ def _load(cls, file, env, run, options):
     if unknown:
         raise damaged(file, f"it has unknown settings, {', '.join(sorted(unknown))}")
     config = cls.Config(**settings)
-    if hasattr(config, "vectorization"):  # its arrays are of so many environments
+    if hasattr(config, "vectorization"):  # its arrays are of this many environments
         arrays["num_envs"] = np.asarray(config.num_envs)
     if hasattr(config, "for_envs"):
         config = config.for_envs(getattr(env, "num_envs", config.num_envs))  # a vector environment has its own

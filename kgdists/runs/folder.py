@@ -1,4 +1,4 @@
-"""What a run folder tells of the training that wrote it."""
+"""Reading a run folder: configuration, policy, evaluation, versions."""
 
 import contextlib
 import dataclasses

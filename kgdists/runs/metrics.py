@@ -35,7 +35,7 @@ class MetricsFile(keras.callbacks.CSVLogger):
 
 
 def mend_metrics(file, steps, epochs):
-    """Keep those rows of a metrics file that are whole and of the first so many steps; a warning says what is missing.
+    """Keep those rows of a metrics file that are whole and of the first `steps` steps; a warning says what is missing.
 
     Parameters
     ----------

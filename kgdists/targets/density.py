@@ -15,7 +15,7 @@ from kgdists.numerics import cholesky
 __all__ = ["log_prob", "log_prob_and_score", "responsibilities"]
 
 # Terms, of one component and one dimension (full covariances: one factor) each, that are written out: all of a density
-# alone; but with the score at most so many in each step of a loop over components. Of more, XLA may compute the
+# alone; but with the score at most this many in each step of a loop over components. Of more, XLA may compute the
 # exponentials once for each place where they are used, which takes a hundred times as long.
 WRITTEN_OUT = 128
 IN_A_STEP = 16

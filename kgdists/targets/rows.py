@@ -1,4 +1,4 @@
-"""What has many rows, computed in blocks of fixed sizes: compiled once, in constant memory."""
+"""Functions of many rows, evaluated in blocks of fixed sizes: compiled once, in constant memory."""
 
 import numpy as np
 import tensorflow as tf

@@ -34,7 +34,11 @@ def test_what_was_documented_by_a_deep_import_is_an_attribute():
     assert kg.agents.RayRollouts.__name__ == "RayRollouts" and kg.envs.make_envs is kg.agents.make_envs
 
 
-@pytest.mark.parametrize("package", [kg.agents, kg.divergences, kg.evolution, kg.runs])
+def test_what_is_imported_at_first_use_is_listed():
+    assert {"agents", "interop", "head_for", "NormalDist"} <= set(dir(kg)) and kg.interop.tfp.TFPDist
+
+
+@pytest.mark.parametrize("package", [kg.agents, kg.divergences, kg.evolution, kg.interop, kg.runs])
 def test_an_unknown_name_is_an_attribute_error(package):
     with pytest.raises(AttributeError, match=f"module {package.__name__!r} has no attribute 'nothing'"):
         package.nothing

@@ -46,7 +46,7 @@ class Replay:
         self.rows = tf.Variable(tf.zeros((self.capacity * num_envs, sum(self._widths))), trainable=False)
 
     def add(self, *experience):
-        """Take over steps, at most `capacity` of them, the oldest ones left out.
+        """Append steps, keeping the most recent `capacity`.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class Replay:
         }
 
     def restore(self, arrays, num_envs=None):
-        """Hold what another replay of this form gave by `arrays`.
+        """Restore the contents that another buffer gave by `arrays`.
 
         Of another number of environments, `num_envs`, the steps of each stay in their order, in pieces of one length,
         at whose ends they count as truncated. Fewer than there are environments here do not fit, and are left out.

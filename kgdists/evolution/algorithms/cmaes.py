@@ -142,7 +142,7 @@ class CMAES(Searcher):
         """The next state, by the fitnesses [B..., N] of any samples [B..., N, D], N >= 4; see `Searcher.tell`.
 
         The coordinates z of what `ask` returned are drawn again rather than solved for, see `coordinates`. Learning
-        rates and weights are those of so many samples.
+        rates and weights are those of this many samples.
         """
         samples, fitnesses = self._told(state, samples, fitnesses)
         count = samples.shape[-2]

@@ -1,4 +1,4 @@
-"""Sums whose last bit does not depend on the order of their terms, nor on who adds which of them up.
+"""Sums whose last bit does not depend on the order of their terms, or on which worker adds which terms.
 
 Addition of floats is not associative, that of integers is. Each term is rounded once to a multiple of a unit that all
 terms share, a power of two that comes of a known bound of the sum (after Demmel and Nguyen 2013, with one bin), and

@@ -153,7 +153,7 @@ class Rows:
 
 
 def sum_bounds(sums, total):
-    """Bounds of the sums of the standard normal numbers of a population, of whose weights `total` is the magnitude.
+    """Bounds on the weighted noise sums of a population, given the sum of the absolute weights.
 
     Parameters
     ----------

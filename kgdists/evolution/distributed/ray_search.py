@@ -53,8 +53,8 @@ class RaySearch:
         Solutions that are evaluated in one call; where they come in pairs, even. Another block size may give other
         roundings. None: 16, fewer where solutions are long.
     **options
-        Of each worker, as for `ray.remote`: `num_cpus` (1 without it; so many threads are TensorFlow's), `num_gpus`,
-        `resources`, ...
+        Of each worker, as for `ray.remote`: `num_cpus` (1 by default, also the number of TensorFlow's threads),
+        `num_gpus`, `resources`, ...
 
     Examples
     --------
@@ -87,7 +87,7 @@ class RaySearch:
         searcher.engine, searcher._generations = self._engine, None
 
     def run(self, num_generations, callbacks=(), progress=True):
-        """Run so many generations; arguments and result as for `Searcher.run`."""
+        """Run this many generations; arguments and result as for `Searcher.run`."""
         return self.searcher.run(num_generations, callbacks, progress)
 
     def __reduce__(self):
@@ -167,7 +167,7 @@ class _Generations(generations.Generations):
         return self._call(self._moved, fitnesses, tf.constant(weights), tf.constant(total), sums, *leaves)
 
     def _divided(self, parts):
-        """The blocks of the population in so many parts, fewer if there are not enough."""
+        """The blocks of the population in this many parts, fewer if there are not enough."""
         count = self.rows.num_blocks
         parts = min(parts, count)
         return [range(i * count // parts, (i + 1) * count // parts) for i in range(parts)]

@@ -1,4 +1,4 @@
-"""`SearchDistribution`: a Gaussian that looks for what is fit, as an immutable value."""
+"""`SearchDistribution`: a Gaussian over solutions that moves towards higher fitness, as an immutable value."""
 
 import keras
 import numpy as np
@@ -425,6 +425,10 @@ class SearchDistribution:
         variance = other.sigma**2
         change = 2.0 * tf.math.log(self.sigma / other.sigma)
         return 0.5 * tf.reduce_sum(special.expm1_minus(change) + (self.mu - other.mu) ** 2 / variance, axis=-1)
+
+    def kl_divergence(self, other):
+        """The same as `relative_entropy`, by the name that distributions have for it."""
+        return self.relative_entropy(other)
 
     def _check_gaussian(self, method):
         if not {"mu", "sigma"} <= set(self.TENSORS):

@@ -78,7 +78,7 @@ class Episodes:
     def play(
         self, members, rows, episodes, seed, *, sample_actions=False, with_moments=False, total=None, max_steps=None
     ):
-        """Let each member play so many episodes.
+        """Let each member play this many episodes.
 
         Parameters
         ----------
@@ -94,7 +94,7 @@ class Episodes:
         with_moments : bool
             Also take the moments of the observations.
         total : None or int
-            Play only so many episodes in all, the first ones in the order of members and episodes.
+            Play only this many episodes in all, the first ones in the order of members and episodes.
         max_steps : None or int
             The limit of these episodes, None that of all.
 

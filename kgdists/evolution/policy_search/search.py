@@ -48,14 +48,14 @@ class PolicySearch:
     searcher : str or class
         One of `"pgpe"`, `"snes"`, `"cem"`, `"xnes"` and `"cmaes"`, or a subclass of `Searcher`.
     popsize : int
-        Solutions of a generation or, with `num_interactions`, so many at a time.
+        Solutions of a generation or, with `num_interactions`, the number drawn at a time.
     episodes : int, >= 1
         Of each solution, whose fitness is their mean return.
     max_steps : None or int, >= 1
         Steps after which an episode is cut off. None: 10,000, but no less than the limit of the environment.
     num_interactions : None or int
-        More solutions are drawn until the steps of a generation are so many: short episodes make large populations. The
-        update is compiled anew for each size of a population, a multiple of `popsize`.
+        Keep drawing solutions until the generation has taken this many steps: short episodes make large populations.
+        The update is compiled anew for each size of a population, a multiple of `popsize`.
     popsize_max : None or int
         The most solutions of a generation then.
     sample_actions : bool
@@ -142,7 +142,7 @@ class PolicySearch:
         return self._search(lambda generations: generations < last_epoch, callbacks, last_epoch=last_epoch)
 
     def learn(self, total_steps, callbacks=None):
-        """Search until so many environment steps are taken, rounded up to whole generations.
+        """Search until this many environment steps are taken, rounded up to whole generations.
 
         Parameters
         ----------

@@ -26,7 +26,7 @@ class TFPHead(keras.layers.Layer):
     distribution : str
         Name of a class of `tfp.distributions` whose parameters are tensors, such as `"Gamma"`.
     num_dims : int, >= 1
-        Size of the event: a vector of so many independent scalars, or the size of one event where the class has
+        Size of the event: a vector of this many independent scalars, or the size of one event where the class has
         events of its own (`"Dirichlet"`, `"MultivariateNormalTriL"`), or the number of categories (`"Categorical"`).
     kernel_gain : float
         Gain of the orthogonal initial kernels; a small one starts near the same distribution for all features.
