@@ -68,8 +68,8 @@ class Actor:
 
 
 def _called(act, observations, *others):
-    flat = tree.flatten(observations) if isinstance(observations, dict) else [observations]
-    *actions, is_sound = [x.numpy() for x in backend.run(act, [*flat, *others], observations, *others)]
+    arrays = tree.flatten(observations) if isinstance(observations, dict) else [observations]
+    *actions, is_sound = [x.numpy() for x in backend.run(act, arrays, others, (observations, *others))]
     if not is_sound:
         raise NotANumber
     like, _ = act.structured_outputs

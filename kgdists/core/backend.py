@@ -60,29 +60,28 @@ if keras.backend.backend() == "tensorflow":
                     rows.append(row.outputs[0])
         return rows
 
-    def run(function, flat, *arguments):
-        """The flat results of a concrete function of arrays.
+    def run(function, arrays, tensors, arguments):
+        """The flat results of a concrete function.
 
         Parameters
         ----------
         function : tf.types.experimental.ConcreteFunction
-        flat : list of arrays or tensors
-            Its arguments one by one.
-        *arguments
+        arrays, tensors : sequences of arrays and of tensors
+            Its arguments one by one: arrays first.
+        arguments : tuple
             The same as the function takes them.
         """
         if not USES_PRIVATE_PARTS:
             return tree.flatten(function(*tree.map_structure(tf.convert_to_tensor, arguments)))
         # A structured call checks its arguments, which takes as long as a small network; `call_flat` does not, but
         # enters contexts that are for traced functions and tapes: a fifth of the time of acting.
-        inner, tensors = function.inference_fn, map(_tensor, flat)
-        return inner._bound_context.call_function(
-            inner.name, [*tensors, *function.captured_inputs], len(function.outputs)
-        )
+        inner = function.inference_fn
+        inputs = [*map(_tensor, arrays), *tensors, *function.captured_inputs]
+        return inner._bound_context.call_function(inner.name, inputs, len(function.outputs))
 
-    def _tensor(x):
+    def _tensor(array):
         # In the same memory where that is aligned; `tf.constant` runs an operation that copies.
-        return tf.__internal__.EagerTensor(x, None, None) if isinstance(x, np.ndarray) else x
+        return tf.__internal__.EagerTensor(array, None, None)
 
     def read(variable):
         """The present value of a variable, a tensor."""

@@ -42,7 +42,7 @@ class Compiled:
         if key not in self._compiled:
             self._compiled[key] = self._function.get_concrete_function(*arguments, **settings)
         compiled = self._compiled[key]
-        results = backend.run(compiled, arrays, *arguments)
+        results = backend.run(compiled, arrays, (), arguments)
         return tree.pack_sequence_as(compiled.structured_outputs, results)
 
 
