@@ -15,6 +15,7 @@ from kgdists.core.checks import count
 from kgdists.envs.checked_env import checked
 from kgdists.envs.checked_vector_env import check_reset, check_step
 from kgdists.envs.evaluation import step_limit
+from kgdists.envs.rollout import copied
 from kgdists.spaces import decode_action, encode_mask
 
 __all__ = ["Episodes", "Moments", "Played"]
@@ -73,7 +74,7 @@ class Episodes:
 
     def example(self):
         """One observation of ones, behind a batch axis."""
-        return _float32(create_empty_array(self.envs.single_observation_space, 1, np.ones))
+        return copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
 
     def play(
         self, members, rows, episodes, seed, *, sample_actions=False, with_moments=False, total=None, max_steps=None
@@ -133,7 +134,7 @@ class Episodes:
         lanes = (size, episodes)
         act, weights, cut = None, tf.constant(rows), 0
         while active.any():
-            observations = _float32(observations)
+            observations = copied(observations)
             if sums is not None:
                 sums.add(observations, active)
             inputs = tree.map_structure(lambda x: x.reshape(*lanes, *x.shape[1:]), observations)
@@ -269,9 +270,3 @@ def _observes_mask(space, action_space):
     mask = create_empty_array(space["action_mask"], 1, np.zeros)
     unbatched = tree.map_structure(lambda x: x[0], mask)
     return isinstance(space["observation"], Box) and form(unbatched) == form(encode_mask(action_space, None))
-
-
-def _float32(observations):
-    if not isinstance(observations, dict):
-        return observations.astype("float32")
-    return observations | {"observation": observations["observation"].astype("float32")}
