@@ -210,7 +210,7 @@ def differences(one, other):
 
 def live(name, options, most, draw, run, log, seconds):
     """Start a run, end and resume it up to `most` times, let it end, and return how often, and what went wrong."""
-    count, wrong, command = 0, [], ["train", *RUNS[name], "--out", str(run)]
+    count, wrong, command = 0, [], ["train", *_times(RUNS[name], options.times), "--out", str(run)]
     while count < most:
         often = options.by != "signal" or draw.random() < 0.5
         before = log.stat().st_size if log.exists() else 0
@@ -230,12 +230,19 @@ def live(name, options, most, draw, run, log, seconds):
     return count, wrong
 
 
+def _times(command, times):
+    """The command of a run of this many times its steps."""
+    steps = max(i for i, part in enumerate(command) if part == "--steps") + 1
+    return [*command[:steps], str(int(command[steps]) * times), *command[steps + 1 :]]
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--by", choices=list(WAYS), default="kill", help="how a run is ended; default: kill")
     parser.add_argument("--small-disk", type=Path, help="where runs are written that end by a full disk")
     parser.add_argument("--kills", type=int, default=50, help="how many in all; default: 50")
     parser.add_argument("--kills-per-run", type=int, default=5, help="the most of one run; default: 5")
+    parser.add_argument("--times", type=int, default=1, help="multiply the steps of runs by this; default: 1")
     parser.add_argument("--runs", nargs="+", choices=list(RUNS), default=list(RUNS), help="default: all")
     parser.add_argument("--seed", type=int, default=0, help="of the moments; default: 0")
     parser.add_argument("--eager", action="store_true", help="compile nothing: starts sooner, runs slower")
@@ -250,7 +257,7 @@ def main(arguments=None):
             log, run = folder / f"{total}.log", (options.small_disk or folder) / str(total)
             if name not in expected:
                 began, reference = time.monotonic(), folder / "reference"
-                train = ["train", *RUNS[name], "--out", str(reference), "--save-every", "1e9"]
+                train = ["train", *_times(RUNS[name], options.times), "--out", str(reference), "--save-every", "1e9"]
                 wait(start(train, log, options.eager), log)
                 expected[name], seconds[name] = results(reference), time.monotonic() - began
                 shutil.rmtree(reference)
