@@ -36,7 +36,8 @@ def pieces():
 
 def run(arguments):
     """Run tests, and return of what, with what, how many and how long."""
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    commit = subprocess.run(["git", "describe", "--always"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", f":!{RECORD.relative_to(ROOT)}"], cwd=ROOT)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
@@ -44,7 +45,7 @@ def run(arguments):
         subprocess.run(command, cwd=ROOT, check=False)
         (suite,) = ElementTree.parse(report).getroot()
     return {
-        "commit": commit.stdout.strip(),
+        "commit": f"{commit}-dirty" if changed.returncode else commit,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "python": platform.python_version(),
         **{package: version(package) for package in ("tensorflow", "keras", "numpy", "gymnasium")},
