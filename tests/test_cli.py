@@ -223,6 +223,7 @@ def test_every_setting_of_a_search_is_an_option(tmp_path, bandit):
     settings = {
         "popsize": 4,
         "episodes": 2,
+        "num_envs": 8,
         "max_steps": 20,
         "num_interactions": 30,
         "popsize_max": 12,

@@ -30,7 +30,10 @@ def pieces():
     tests = sorted((ROOT / "tests").iterdir())
     folders = [path for path in tests if any(path.rglob("test_*.py"))]
     arguments = {folder.name: [folder] for folder in folders}
-    arguments |= {"rest": [path for path in tests if path.name.startswith("test_")], "kgdists": [ROOT / "kgdists"]}
+    arguments |= {
+        "rest": [path for path in tests if path.name.startswith("test_")],
+        "kgdists": ["-p", "tests.conftest", ROOT / "kgdists"],
+    }
     return {"quick": ["-m", "not exhaustive"]} | {name: ["-m", "exhaustive", *x] for name, x in arguments.items()}
 
 

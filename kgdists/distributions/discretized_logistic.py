@@ -144,7 +144,9 @@ class DiscretizedLogisticDist(Distribution):
         at_low, at_high = ops.equal(k, ops.cast(self.low, "int64")), ops.equal(k, ops.cast(self.high, "int64"))
         # Beyond `most` the dtype has no exponentials; there one integer, or the two bounds, have all the mass anyway.
         most = 700.0 if self.dtype == "float64" else 80.0
-        width = ops.exp(ops.clip(-self.logscale, -most, most))
+        # Clipping has no gradient where there is NaN, which must not look like a parameter at its best.
+        exponent = ops.where(ops.isnan(self.logscale), -self.logscale, ops.clip(-self.logscale, -most, most))
+        width = ops.exp(exponent)
         distance = ops.cast(k, self.dtype) - self.mu
         above, below = (distance + 0.5) * width, (distance - 0.5) * width
         # F(a) - F(b) = F(a) (1 - F(b)) (1 - exp(b - a)), where a - b = 1 / s needs no difference.
