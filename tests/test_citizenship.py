@@ -82,6 +82,7 @@ def trained(request):
     return policy, x, actions, before
 
 
+@pytest.mark.exhaustive
 def test_fit_makes_the_actions_likelier(trained):
     policy, x, actions, before = trained
     assert loss_of(policy, x, actions) < before - 0.01

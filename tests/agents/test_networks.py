@@ -164,7 +164,7 @@ class Inside(layers.Layer):
         return self.dense(self.normalization(x))
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("cls", AGENTS)
 def test_statistics_are_kept_at_any_depth(cls):
     agent = made(cls, network(layers.Reshape((2, 1)), layers.Flatten(), Inside(), width=3))

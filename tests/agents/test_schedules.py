@@ -219,6 +219,7 @@ def test_a_schedule_is_stretched_to_the_steps_that_are_taken(name, steps):
     assert float(rate(taken)) < 1e-7 < float(rate(taken - 1))
 
 
+@pytest.mark.exhaustive
 def test_a_schedule_that_would_end_soon_ends_with_the_last_step():
     agent = made("a2c", learning_rate=PolynomialDecay(0.01, 4, 0.0))
     agent.learn(48)
@@ -229,6 +230,7 @@ def test_a_schedule_that_would_end_soon_ends_with_the_last_step():
     assert taken == 13 and float(rate(taken)) < 1e-7 < float(rate(taken - 1))
 
 
+@pytest.mark.exhaustive
 def test_a_schedule_that_ended_long_ago_is_stretched_to_the_end_too():
     agent = small(Bandit, learning_rate=PolynomialDecay(0.01, 1, 0.0))
     agent.learn(160)

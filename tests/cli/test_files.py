@@ -127,6 +127,7 @@ def test_threads_beyond_all_bounds_are_one_line(tmp_path, capsys, threads):
     assert_one_line(capsys, status, "`--threads` must be from 1 to 1024. Received: ")
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("value", [10**400, -(10**400), True, None, "1", [1.0]])
 @pytest.mark.parametrize("name", ["learning_rate", "gamma", "ent_coef"])
 def test_numbers_in_a_run_that_no_float_can_hold_are_one_line(run, value, name):
@@ -221,7 +222,7 @@ def test_a_checkpoint_of_numbers_that_are_not_finite_is_passed_over(run, name, p
         assert PPO.load(run).steps == 16
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize("part", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("model", ["policy", "value"])
 def test_statistics_and_weights_that_are_not_finite_are_passed_over_and_never_saved(tmp_path, model, part, monkeypatch):

@@ -107,6 +107,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_again(run, u
     assert_same(run, uninterrupted)
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_was_killed_before_its_first_checkpoint_and_again_is_still_one(run, uninterrupted, monkeypatch):
     config = json.loads((run / "config.json").read_text())
     for path in run.iterdir():
@@ -187,7 +188,7 @@ def without_column(text, name):
     return "".join(",".join(row[:at] + row[at + 1 :]) + "\n" for row in rows)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("change", METRICS.values(), ids=METRICS)
 @pytest.mark.parametrize("is_finished", [False, True])
 def test_the_log_never_decides_what_becomes_of_a_training(run, uninterrupted, capsys, change, is_finished):

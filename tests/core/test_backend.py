@@ -10,6 +10,7 @@ import pytest
 import kgdists as kg
 from kgdists.core import backend
 from tests.agents.helpers import Noise, weights
+from tests.marks import exhaustive
 
 PRIVATE = ("__internal__", "_flatten_layers", "_get_variable_index", "_momentums", "_velocities", "_bound_context")
 
@@ -27,7 +28,7 @@ def made(cls):
     return cls(Noise, **settings, **({"learning_starts": 8, "batch_size": 4} if cls is kg.agents.SAC else {}))
 
 
-@pytest.mark.parametrize("cls", [kg.agents.A2C, kg.agents.SAC])
+@pytest.mark.parametrize("cls", [kg.agents.A2C, *exhaustive(kg.agents.SAC)])
 def test_acting_and_an_update_go_the_public_way_too(monkeypatch, cls):
     private = made(cls)
     private.learn(32)

@@ -18,6 +18,7 @@ def test_a_module_is_found_by_its_old_name_with_a_warning(old, new):
     assert module is importlib.import_module(new) and module.__spec__.name == new
 
 
+@pytest.mark.exhaustive
 def test_names_in_british_spelling_are_those_in_american():
     with pytest.warns(DeprecationWarning, match="`log_normaliser` is `log_normalizer` now"):
         assert kg.divergences.log_normaliser is kg.divergences.log_normalizer

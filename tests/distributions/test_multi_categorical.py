@@ -323,7 +323,7 @@ def test_bad_masks(mask, text):
         MultiCategoricalDist(LOGITS, NVEC, mask=mask)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @COMPILED
 @pytest.mark.parametrize("bad", [[-INF] * 3, [0.0, NAN, 1.0], [0.0, INF, INF]], ids=["nothing", "nan", "inf"])
 def test_an_improper_choice_in_a_graph(bad, jit_compile):

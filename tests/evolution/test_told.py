@@ -455,7 +455,7 @@ def test_arguments_are_refused_when_they_are_given(kind, options, message):
         kind(None, **(settings | options))
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("options", [{"symmetric": False}, {"bounds_method": "transform", "center_init": 0.1}])
 def test_a_center_on_a_bound_is_left_where_solutions_do_not_come_in_pairs(options):
     settings = {"solution_length": 3, "stdev_init": 0.3, "popsize": 20, "center_init": 0.0, "bounds": (0.0, 10.0)}

@@ -412,6 +412,7 @@ def test_a_fit_within_an_open_tape_is_not_recorded(options, first, second):
             np.testing.assert_allclose(tape.jvp(value), [0.0])
 
 
+@pytest.mark.exhaustive
 def test_a_fit_within_a_function_is_refused():
     with pytest.raises(ValueError, match="outside of `tf.function`"):
         tf.function(lambda: mixtures.fit(PAIR, 1, method="em").distribution.mu)()

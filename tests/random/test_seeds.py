@@ -88,6 +88,7 @@ def test_trainings_and_evaluations_of_neighbouring_seeds_start_from_other_episod
         assert not one & other
 
 
+@pytest.mark.exhaustive
 def test_evaluations_of_neighbouring_seeds_share_no_episodes(tmp_path):
     envs, agent = make_envs(Starts, 4), small(Starts, num_envs=1, batch_size=8)
 

@@ -281,6 +281,7 @@ def test_a_model_that_could_not_be_read_again_is_refused_before_it_is_trained(tm
     agent.learn(16)  # where it is not saved it may have any
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("name", ["metrics.csv", "log.csv"])
 def test_another_run_is_refused_before_any_callback_changes_its_files(tmp_path, name):
     def callbacks(agent):
@@ -311,6 +312,7 @@ def test_a_run_without_its_checkpoints_is_not_trained_over(tmp_path, monkeypatch
     assert [x.name for x in folder.iterdir()] == ([] if left is None else [left])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("env", ["a function", *exhaustive("a vector environment")])
 def test_a_run_of_an_id_goes_on_with_an_environment_of_ones_own(tmp_path, env):
     agent, run = small("CartPole-v1"), tmp_path / "run"

@@ -65,6 +65,7 @@ def test_a_page_has_the_statistics_of_each_policy(page):
     assert rows[1] == ["a1", "CategoricalHead", "17", "0.5", "0.02", "500.0"]
 
 
+@pytest.mark.exhaustive
 def test_settings_that_differ_are_marked(page):
     assert tables(page)[2] == [
         ["Setting", "ppo, gamma=0.99", "ppo, gamma=0.5"],

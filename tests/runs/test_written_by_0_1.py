@@ -11,6 +11,7 @@ import pytest
 import kgdists as kg
 from tests import golden
 from tests.golden.make_written_by_0_1 import OBSERVATIONS, RUNS, actions, weights
+from tests.marks import quick
 from tests.table import HEADS
 
 FOLDER = Path(golden.__file__).parent / "written_by_0_1"
@@ -23,8 +24,7 @@ def arrays(archive, name):
         return dict(found)
 
 
-@pytest.mark.few(4)
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", quick(("a2c", "snes"), list(RUNS)))
 def test_a_run_loads_acts_and_goes_on(tmp_path, name):
     env, cls, _ = RUNS[name]
     with zipfile.ZipFile(FOLDER / f"{name}.zip") as archive:

@@ -259,7 +259,7 @@ def test_the_score_of_every_deviation_is_right(std, as_input):
         np.testing.assert_allclose(np.asarray(score) * [std, 1.0], [[-1.0, -2.0], [2.0, 0.0]], rtol=1e-12)
 
 
-@pytest.mark.few(2)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("std", "dtype"), [(1e-6, "float16"), (1e-39, "float32"), (1e-39, "bfloat16"), (1e39, "float32"), (1e5, "float16")]
 )

@@ -126,7 +126,7 @@ def test_xla_makes_the_same_update():
     np.testing.assert_allclose(weights(agents[0]), weights(agents[1]), atol=1e-5)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @eager
 @pytest.mark.parametrize(
     ("end", "value"), [("terminated", 0.0), ("truncated", 0.5), ("both", 0.0)], ids=["terminated", "truncated", "both"]
@@ -262,6 +262,7 @@ def test_bandits_are_learned(space, config, best):
     assert abs(history["entropy"][-1] - aim) < 0.5
 
 
+@pytest.mark.exhaustive
 @eager
 def test_masks_are_kept():
     env = Trap()
@@ -292,6 +293,7 @@ def test_noise_is_held_for_some_steps():
     assert np.ptp(actions, axis=1).max() < 0.2 < np.ptp(actions[:, 0])
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_loss_that_is_not_finite_ends_the_training():
     with pytest.raises(FloatingPointError, match="critic_loss"):
@@ -417,6 +419,7 @@ class Far(Noise):
         return 1e15 * super()._observation()
 
 
+@pytest.mark.exhaustive
 @eager
 def test_observations_far_too_large_are_named_where_training_diverges():
     with pytest.raises(
