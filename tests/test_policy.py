@@ -300,7 +300,7 @@ def test_a_clone_has_the_same_shape_and_weights_of_its_own(head):
     assert_same_params(clone(x), policy(x))
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @each_head
 def test_a_saved_policy_continues_to_train(head, tmp_path):
     policy, x = made(head()), observations()

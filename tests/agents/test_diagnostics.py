@@ -220,6 +220,7 @@ def test_all_of_them_compile():
     )
 
 
+@pytest.mark.exhaustive
 def test_an_agent_reports_what_its_action_space_has(eagerly):
     space = Dict(near=Discrete(4), far=Box(-1.0, 1.0, (2,)))
     logs = small(lambda: Bandit(space), max_grad_norm=1e-9).learn(16).history

@@ -31,6 +31,7 @@ def test_a_folder_holds_these_files_and_no_others(tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["agent"] == "pgpe"
 
 
+@pytest.mark.exhaustive
 def test_a_loaded_agent_goes_on_bit_for_bit(tmp_path):
     config = {"searcher": "snes", "normalize_observations": True}
     whole, first = small(**config), small(**config)
@@ -151,6 +152,7 @@ def test_it_answers_observations_as_other_agents_do():
         agent.predict(np.zeros(3))
 
 
+@pytest.mark.exhaustive
 def test_the_last_generation_is_evaluated(tmp_path):
     agent = small()
     keeping = kg.runs.EvaluateAndKeepBest(Noise, tmp_path / "best.keras", episodes=2, every_steps=10**6)

@@ -228,7 +228,7 @@ def test_noise_at_all_times_is_refused_in_one_line(is_seeded):
         agent.learn(16)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("cls", AGENTS)
 def test_layers_that_are_frozen_later_are_named(cls):
     agent = made(cls, network(width=3))

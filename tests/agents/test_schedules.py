@@ -61,7 +61,7 @@ def made(name, **config):
     return kg.agents.SAC(Noise, n_steps=8, epoch_steps=16, learning_starts=1, buffer_size=64, **tiny)
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["ppo", *exhaustive("a2c", "reinforce", "sac")])
 @pytest.mark.parametrize("is_loaded", [True, False])
 @pytest.mark.parametrize("schedule", [PolynomialDecay(0.01, 2, 0.0), CosineDecay(0.01, 2)], ids=["linear", "cosine"])

@@ -278,6 +278,7 @@ def test_an_environment_that_fails_loses_no_training(happens, tmp_path, capsys):
     assert PPO.load(run).steps == 64
 
 
+@pytest.mark.exhaustive
 def test_divergence_names_the_last_good_checkpoint(tmp_path, capsys):
     class Diverging(Broken):
         def __init__(self):

@@ -173,6 +173,7 @@ def test_density_at_a_bound_is_that_of_the_nearest_distance(low, high, dtype, ep
             assert np.isfinite(gradient).all()
 
 
+@pytest.mark.exhaustive
 def test_outside_the_bounds():
     dist = BetaDist(np.array([2.0]), np.array([2.0]))
     with pytest.raises(ValueError, match=r"`x` must lie between `low` and `high`. Received: 1.5 at index \[0\] of x"):

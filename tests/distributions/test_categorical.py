@@ -518,6 +518,7 @@ def test_boltzmann_tau_may_be_any_real_number(tau):
     assert CategoricalDist(LOGITS, tau).boltzmann_tau == float(tau)
 
 
+@pytest.mark.exhaustive
 def test_the_temperature_is_static():
     traces = []
 

@@ -173,7 +173,7 @@ def test_sample_axes_in_front_of_an_unknown_batch(front):
 # Hard points.
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
 def test_values_and_gradients_are_finite(dtype, jit_compile):

@@ -134,6 +134,7 @@ def test_targets_and_their_datasets():
     assert reverse.history["loss"][-20:].mean() < reverse.history["loss"][:20].mean()
 
 
+@pytest.mark.exhaustive
 def test_a_density_known_up_to_a_constant_is_a_target():
     def log_density(x):
         return 3.0 - 0.5 * tf.reduce_sum(tf.square((x - 1.0) / 0.5), axis=-1)

@@ -329,7 +329,7 @@ class StopAfter(keras.callbacks.Callback):
             self.model.stop_training = self.reason
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("make", AGENTS.values(), ids=AGENTS)
 @pytest.mark.parametrize("stops", [(), (1,), (2,), (3,)], ids=str)
 @pytest.mark.parametrize("is_behind", [True, False])

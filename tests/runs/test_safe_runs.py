@@ -46,6 +46,7 @@ class Faulty(Noise):
 # When an agent is saved
 
 
+@pytest.mark.exhaustive
 def test_an_agent_is_saved_after_each_epoch(tmp_path):
     agent, note = small(Bandit), Note(tmp_path)
     agent.learn(48, [Checkpoints(agent, tmp_path, every_seconds=0), note])
