@@ -14,12 +14,15 @@ from kgdists.random.seeds import stream
 from kgdists.spaces import head_for
 
 __all__ = [
+    "as_float32",
     "check_trainable",
     "check_values",
+    "flat",
     "mlp",
     "penalty",
     "policy_network",
     "value_network",
+    "values_of",
 ]
 
 # Layers whose `training` is about quantized weights alone.
