@@ -19,7 +19,7 @@ import kgdists as kg
 from kgdists.agents import ES, PPO, ESConfig, PPOConfig
 from kgdists.agents.tuned import TUNED
 from kgdists.cli import main
-from kgdists.runs import checkpoint
+from kgdists.runs import checkpoint, layout
 from tests.agents.helpers import Bandit, Broken, Counter
 
 TINY = ["--num-envs", "2", "--n-steps", "16", "--batch-size", "16", "--n-epochs", "1", "--hidden-units", "8"]
@@ -89,7 +89,7 @@ def test_the_evaluation_holds_every_episode(trained):
 
 
 def test_the_configuration_tells_how_to_train_again(trained):
-    config = checkpoint.read_config(trained[0])
+    config = layout.read_config(trained[0])
     assert config["agent"] == "ppo" and config["env"] == "CartPole-v1"
     fields = PPOConfig(**checkpoint.config_from_json(config["config"]))
     assert (fields.num_envs, fields.n_steps, fields.hidden_units, fields.seed) == (2, 16, (8,), 0)
@@ -97,7 +97,7 @@ def test_the_configuration_tells_how_to_train_again(trained):
 
 
 def test_tuned_settings_decay_over_the_training(trained):
-    config = checkpoint.config_from_json(checkpoint.read_config(trained[0])["config"])
+    config = checkpoint.config_from_json(layout.read_config(trained[0])["config"])
     assert config["learning_rate"].decay_steps == config["clip_range"].decay_steps == 4
     assert config["gamma"] == 0.98
 
@@ -192,7 +192,7 @@ def test_every_setting_of_the_agent_is_an_option(tmp_path):
     options = [text for name, value in settings.items() for text in (f"--{name.replace('_', '-')}", value)]
     arguments = ["--hidden-units", 4, 3, *switches, *options, "--out", tmp_path / "run"]
     assert kgdists("train", "Pendulum-v1", "--steps", 32, *arguments) == 0
-    config = checkpoint.read_config(tmp_path / "run")["config"]
+    config = layout.read_config(tmp_path / "run")["config"]
     switched = {"normalize_advantages": False, "normalize_observations": True, "normalize_rewards": True}
     assert config == settings | switched | {"hidden_units": [4, 3], "vtrace": True}
     assert set(config) == {field.name for field in dataclasses.fields(PPOConfig)}
@@ -240,7 +240,7 @@ def test_every_setting_of_a_search_is_an_option(tmp_path, bandit):
     switches = ["--hidden-units", 4, 3, "--sample-actions", "--normalize-observations"]
     arguments = ["--agent", "cem", "--steps", 20, *options, *switches, "--out", tmp_path / "run"]
     assert kgdists("train", bandit, *arguments) == 0
-    config = checkpoint.read_config(tmp_path / "run")["config"]
+    config = layout.read_config(tmp_path / "run")["config"]
     switched = {"searcher": "cem", "sample_actions": True, "normalize_observations": True, "hidden_units": [4, 3]}
     assert config == settings | switched
     assert set(config) == {field.name for field in dataclasses.fields(ESConfig)}

@@ -9,10 +9,10 @@ from kgdists import losses
 from kgdists.agents import diagnostics
 from kgdists.agents.a2c_config import A2CConfig
 from kgdists.agents.acting import Acting
-from kgdists.agents.agent import Agent
 from kgdists.agents.kl_penalty import divergence
 from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
 from kgdists.agents.reward_scaling import RewardScaling
+from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
 from kgdists.envs.rollout import as_rollout
@@ -23,7 +23,7 @@ from kgdists.returns import gae, vtrace
 __all__ = ["A2C"]
 
 
-class A2C(Agent):
+class A2C(RolloutAgent):
     """An agent that follows the policy gradient of short rollouts, with a value function as its baseline.
 
     Parameters
@@ -53,6 +53,7 @@ class A2C(Agent):
     Config = A2CConfig
     MODELS = ("policy", "value")
     HAS_REPLICAS = True
+    LEARNS_FROM_ROLLOUTS = True
 
     def __init__(self, env, *, policy=None, value=None, strategy=None, **config):
         super().__init__(env, policy=policy, strategy=strategy, **config)

@@ -30,7 +30,14 @@ class A2CConfig(TrainingConfig):
     normalize_advantages: bool = setting(False, "standardize the advantages of each batch")
     normalize_rewards: bool = setting(False, "divide rewards by the running deviation of the discounted return")
 
-    def __post_init__(self):
+    def num_gradient_steps(self, total_steps: int) -> int:
+        """How many gradient steps are taken in this many environment steps."""
+        per_update = self.n_steps * self.num_envs
+        per_epoch = -(-self.epoch_steps // per_update)
+        epochs = -(-total_steps // (per_epoch * per_update))  # an epoch is never left half done
+        return epochs * per_epoch * self.n_epochs
+
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("n_steps", "n_epochs", "epoch_steps"):
             check_count(self, name)

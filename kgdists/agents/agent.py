@@ -1,108 +1,140 @@
-"""What all agents share: learning in the loop of Keras' callbacks, evaluation, prediction and files."""
+"""What every agent can do: learn in the loop of Keras' callbacks, be evaluated, act, and go to a file and back."""
 
 import contextlib
-import functools
-import math
-import time
-import warnings
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
-from gymnasium.vector.utils import create_empty_array
+from gymnasium.vector import VectorEnv
 
-from kgdists.agents import schedules
-from kgdists.agents.acting import Acting, Actor
-from kgdists.agents.networks import check_trainable, policy_network
-from kgdists.agents.replicas import Replicas
-from kgdists.core.callback_list import CallbackList
+from kgdists.agents.config import Config
+from kgdists.core.callback_list import Callbacks, run_epochs
 from kgdists.core.checks import count
-from kgdists.core.files import RunWarning
-from kgdists.core.sharing import places, trainable
-from kgdists.envs.episode_record import records_episodes
-from kgdists.envs.evaluation import step_limit
-from kgdists.envs.make import make_envs
+from kgdists.core.types import Integer
+from kgdists.envs.evaluation import Evaluation, step_limit
+from kgdists.envs.make import Env
 from kgdists.envs.play import evaluate
-from kgdists.envs.player import NotANumber, decider, predictor
-from kgdists.envs.rollout import Rollouts, copied
-from kgdists.layers.running_normalization import check_places
-from kgdists.policy import split_mask
-from kgdists.random.seeds import stream
+from kgdists.envs.player import decider, predictor
+from kgdists.policy import Policy
 from kgdists.runs import checkpoint
-from kgdists.spaces import check_fits
 
 __all__ = ["Agent"]
-
-LARGE = 1e4  # observations that networks hardly learn from as they are
 
 
 class Agent:
     """A policy, the environments it acts in, and the steps it has taken there.
 
-    An algorithm is a subclass with a `name`, its `Config`, the names of its Keras `MODELS`, `optimizers`, the
-    `variables` it trains, and two things to do: `steps_per_epoch`, and `_train`, which takes that many steps and
-    improves the policy by them.
+    An algorithm is a subclass that sets `name`, `Config` and the attributes below, calls `_prepare_acting`, and defines
+    `_train_epoch`, `arrays` and `restore`.
 
-    Parameters
+    Attributes
     ----------
+    name : str
+        By which files and the command line know the algorithm.
+    config : Config
     env : str, callable or gymnasium.vector.VectorEnv
-        An id, a function that makes one environment, or a vector environment with same-step autoreset.
-    policy : None or kgdists.Policy
-        Observations -> distribution over actions; None makes dense layers and the head for the action space.
-    strategy : None or tf.distribute.Strategy
-        Of the updates, for agents that take one: a `MirroredStrategy` or a `MultiWorkerMirroredStrategy`.
-    **config
-        Fields of `Config`.
+        What the agent was made with.
+    envs : gymnasium.vector.VectorEnv
+        The environments it acts in.
+    policy : kgdists.Policy
+    steps : int
+        Steps of all environments together, so far.
+    is_sound : bool
+        Whether a checkpoint of it is one to go on from.
+    checkpoint : None or Path
+        The last checkpoint that it was saved to or loaded from.
     """
 
-    MODELS: tuple[str, ...] = ("policy",)
-    HAS_REPLICAS = False  # whether updates can be shared out by a strategy
-    OF_ENVIRONMENTS = ("discounted_return",)  # state with one number for each environment
-    UNDEFINED_AT_TIMES = ("explained_variance",)  # metrics that need not be finite
+    name: str
+    Config: ClassVar[type[Config]]
+    MODELS: ClassVar[tuple[str, ...]] = ("policy",)  # attributes that are Keras models, each a file of a checkpoint
+    HAS_ROLLOUTS: ClassVar[bool] = False  # whether its arrays have one row for each environment
+    LEARNS_FROM_ROLLOUTS: ClassVar[bool] = False  # whether others may collect the rollouts that it learns from
 
-    def __init_subclass__(cls, **options):
-        super().__init_subclass__(**options)
-        if "__init__" in vars(cls):
-            cls.__init__ = _closing_environments(cls.__init__)
+    config: Any
+    env: Env
+    envs: VectorEnv
+    policy: Policy
+    steps: int
+    is_sound: bool
+    checkpoint: Path | None
+    owned: checkpoint.Ownership
 
-    def __init__(self, env, *, policy=None, strategy=None, **config):
-        self.env = env
-        if strategy is not None and not self.HAS_REPLICAS:
-            raise ValueError(f"{type(self).__name__} takes no `strategy`. Received: strategy={strategy!r}")
-        self.replicas = Replicas(strategy)
-        num_envs, vectorization = (config.get(x, getattr(self.Config, x)) for x in ("num_envs", "vectorization"))
-        self.envs = make_envs(env, num_envs, vectorization)
-        self.config = config = self.Config(**(config | {"num_envs": self.envs.num_envs}))
-        self.replicas.check_model(policy)
-        self.policy = policy or policy_network(self.envs, config)
-        self.steps = 0
-        self.is_sound = True  # whether a checkpoint of it is one to go on from
-        self.checkpoint, self.owned = None, checkpoint.Ownership()
-        own_seed = stream(config.seed, "actions", self.replicas.worker)
-        self.seed = np.random.default_rng().integers(2**31).item() if own_seed is None else own_seed
-        self.generator = keras.random.SeedGenerator(stream(config.seed, "updates"))
-        self.rollouts = Rollouts(self.envs, config.n_steps, self._seed_of_environments())
-        self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
-        check_fits(self.policy(self._example), self.envs.single_action_space)
-        self._act = Actor(self.policy, self._example, self.envs.num_envs)
+    def _prepare_acting(self, example: Any) -> None:
+        """Set what acting and files need, once there are `policy` and `envs`; `example` is a batch of one observed."""
         # By whether the most probable action is taken.
-        self._decide = {x: decider(self.policy, x) for x in (True, False)}
-        self._predict = predictor(self.policy, self.envs.single_action_space, self._example)
+        self._decide = {is_mode: decider(self.policy, is_mode) for is_mode in (True, False)}
+        self._predict = predictor(self.policy, self.envs.single_action_space, example)
+        self.checkpoint, self.owned = None, checkpoint.Ownership()
+
+    # What a subclass defines.
 
     @property
-    def steps_per_epoch(self):
-        """Steps of all environments together in one epoch: here one rollout."""
-        return self.config.n_steps * self.config.num_envs
+    def epochs(self) -> int:
+        """Epochs of callbacks, so far."""
+        raise NotImplementedError(f"{type(self).__name__} must define `epochs`")
+
+    def _train_epoch(self) -> dict[str, Any]:
+        """Train for one epoch: the logs of it, with `steps`, those taken so far."""
+        raise NotImplementedError(f"{type(self).__name__} must define `_train_epoch`")
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Name -> array of all that training changes and the models' files do not hold."""
+        raise NotImplementedError(f"{type(self).__name__} must define `arrays`")
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from the arrays of an agent whose models this one has."""
+        raise NotImplementedError(f"{type(self).__name__} must define `restore`")
+
+    def _check_learning(self, total_steps: int) -> None:
+        """Raise, before a training, if the agent cannot be trained."""
+
+    def _last_epoch(self, total_steps: int) -> int | None:
+        """How many epochs there will be after this many more steps; None if that is not known beforehand."""
+        return None
+
+    def _settling_soundness(self) -> contextlib.AbstractContextManager[Any]:
+        """Around the epochs of a training: where an error ends it, settle whether the agent `is_sound`."""
+        return contextlib.nullcontext()
 
     @property
-    def epochs(self):
-        """Epochs so far."""
-        return self.steps // self.steps_per_epoch
+    def is_chief(self) -> bool:
+        """Whether this process writes the files, where several share the updates."""
+        return True
 
-    def _train(self):
-        """Take the steps of one epoch and improve by them: dict of name -> float, losses and diagnostics."""
-        raise NotImplementedError
+    @property
+    def starts_new_episodes(self) -> bool:
+        """Whether the episodes that were being played are lost, and training goes on with new ones."""
+        return False
 
-    def learn(self, total_steps, callbacks=None):
+    @property
+    def recent_returns(self) -> Any:
+        """Undiscounted returns of the last 100 episodes of the training."""
+        raise NotImplementedError(f"{type(self).__name__} must define `recent_returns`")
+
+    @property
+    def recent_lengths(self) -> Any:
+        """Lengths of the last 100 episodes of the training."""
+        raise NotImplementedError(f"{type(self).__name__} must define `recent_lengths`")
+
+    @contextlib.contextmanager
+    def _playground(self, episodes: int) -> Iterator[VectorEnv]:
+        """Environments for an evaluation of this many episodes."""
+        yield self.lend()
+
+    def lend(self) -> VectorEnv:
+        """The environments of the training, for others to play in until it goes on, with its own episodes again.
+
+        There may be no more of them: a robot, a licence.
+        """
+        return self.envs
+
+    # What follows from it.
+
+    def learn(self, total_steps: Integer, callbacks: Callbacks = None) -> keras.callbacks.History:
         """Train for a number of environment steps, rounded up to whole epochs.
 
         Where a training goes on whose schedules are at their end, so that nothing would be learned, they are stretched
@@ -112,7 +144,7 @@ class Agent:
         ----------
         total_steps : int, >= 1
             Steps of all environments together, on top of those already taken.
-        callbacks : None or list of keras.callbacks.Callback
+        callbacks : None, keras.callbacks.Callback or sequence of them
             `callback.model` is the policy.
 
         Returns
@@ -129,110 +161,25 @@ class Agent:
             If the agent's own networks have parts that it cannot train, such as Dropout.
         """
         total_steps = count("total_steps", total_steps)
-        if not self.steps:  # an agent that was loaded goes on as it did
-            self._check_models()
-        self._check_frozen()
-        schedules.go_on(self, total_steps)
-        goal, epoch = self.steps + total_steps, self.epochs
-        history = keras.callbacks.History()
-        callbacks = [*(callbacks or ()), history]
-        callbacks = CallbackList(callbacks, self.policy, self._last_epoch(total_steps), self.steps, goal)
-        self.policy.stop_training = False
-        with callbacks.training():
-            try:
-                while self.steps < goal and not self.policy.stop_training:
-                    callbacks.on_epoch_begin(epoch)
-                    start = time.perf_counter()
-                    self.is_sound = False
-                    metrics = self._train()
-                    self._check_finite(metrics)
-                    self.steps += self.steps_per_epoch
-                    self.is_sound = True
-                    speed = {"steps_per_second": self.steps_per_epoch / (time.perf_counter() - start)}
-                    callbacks.on_epoch_end(epoch, self._progress() | metrics | speed)
-                    epoch += 1
-            except NotANumber:
-                self.is_sound = False
-                raise self._diverged(["the policy's distribution"]) from None
-            except Exception as error:
-                # An environment's error leaves the weights as they are.
-                self.is_sound = not isinstance(error, FloatingPointError) and not self._bad_weights()
-                raise
-        return history
+        self._check_learning(total_steps)
+        return run_epochs(
+            self._train_epoch,
+            self.policy,
+            callbacks,
+            epoch=self.epochs,
+            last_epoch=self._last_epoch(total_steps),
+            first_step=self.steps,
+            last_step=self.steps + total_steps,
+            within=self._settling_soundness(),
+        )
 
-    def _check_models(self):
-        """Raise unless the agent's own networks are such that it can train them."""
-        for name in self.MODELS:
-            check_trainable(name, getattr(self, name), self._inputs(name, self._example))
-            check_places(getattr(self, name), self._example, functools.partial(self._inputs, name))
-
-    def _check_frozen(self):
-        """Raise if layers were frozen, or set free, after the agent was made."""
-        known = {id(x) for x in self.variables}
-        models = [model for model in self._models() if any(id(x) in known for x in model.variables)]
-        now = trainable(*models)
-        changed = [x.path for x in now if id(x) not in known]
-        left = known - {id(x) for x in now}
-        changed += [x.path for model in models for x in model.variables if id(x) in left]
-        if changed:
-            raise ValueError(
-                "Which weights are trained is settled when an agent is made: freeze layers, or set them free, before. "
-                f"Received: `trainable` changed of {', '.join(dict.fromkeys(changed))}"
-            )
-
-    def _last_epoch(self, total_steps):
-        """How many epochs there will be after this many more steps; None if that is not known beforehand."""
-        return self.epochs - (-total_steps // self.steps_per_epoch)
-
-    def _seed_of_environments(self):
-        return stream(self.config.seed, "environments", self.replicas.worker, self.steps)
-
-    def _models(self):
-        return [getattr(self, name) for name in self.MODELS]
-
-    def _inputs(self, name, example):
-        """What a model takes, of an example of what is observed, a batch of one."""
-        return example if name == "policy" else split_mask(example)[0]
-
-    def _collect(self):
-        """The next rollout, of `n_steps` steps of each environment: arrays as `Rollouts.collect` returns them."""
-        first = self.steps // self.config.num_envs
-        return self.rollouts.collect(Acting(self._act, self._keys(np.arange(first, first + self.config.n_steps))))
-
-    def _keys(self, steps):
-        """Keys [T, 2] of the actions at the steps [T]."""
-        return np.stack([np.full_like(steps, self.seed), steps], axis=1)
-
-    def _check_finite(self, metrics):
-        bad = [name for name, x in metrics.items() if not math.isfinite(x) and name not in self.UNDEFINED_AT_TIMES]
-        bad += self._bad_weights()
-        if bad:
-            raise self._diverged(bad)
-
-    def _diverged(self, bad):
-        more = f". The last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
-        size = self._size_of_observations()
-        if size > LARGE and not self.config.normalize_observations:
-            more += f". Observations are as large as {size:.0e}: standardize them, `normalize_observations=True`"
-        return FloatingPointError(f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite{more}")
-
-    def _size_of_observations(self):
-        observations = self.rollouts.observations
-        x = observations["observation"] if isinstance(observations, dict) else observations
-        return 0.0 if x is None else float(np.max(np.abs(x), initial=0.0))
-
-    def _bad_weights(self):
-        return [variable.path for variable in self.variables if not np.isfinite(variable.numpy()).all()]
-
-    def _progress(self):
-        returns, lengths = self.rollouts.recent_returns, self.rollouts.recent_lengths
-        return {
-            "steps": self.steps,
-            "return": float(np.mean(returns)) if returns else math.nan,
-            "length": float(np.mean(lengths)) if lengths else math.nan,
-        }
-
-    def evaluate(self, episodes=100, deterministic=True, seed=None, max_steps=None):
+    def evaluate(
+        self,
+        episodes: Integer = 100,
+        deterministic: bool = True,
+        seed: Integer | None = None,
+        max_steps: Integer | None = None,
+    ) -> Evaluation:
         """Play whole episodes without training.
 
         They are played in the environments of the training, whose episodes are brought about again when it goes on.
@@ -243,7 +190,8 @@ class Agent:
         deterministic : bool
             Take the most probable action, or draw one.
         seed : None or int, >= 0
-            Of the environments: episodes that no training with this seed, nor an evaluation with another, starts with.
+            Of the environments and of drawn actions: episodes that no training with this seed, nor an evaluation with
+            another, starts with.
         max_steps : None or int, >= 1
             Steps after which an episode is cut off, and counted as such. None: 10,000, but no less than the limit of
             the environment, nor than twice the longest of the last 100 episodes.
@@ -252,23 +200,15 @@ class Agent:
         -------
         Evaluation, with `mean`, `std`, `returns`, `lengths` and `cut`.
         """
+        episodes, seed = count("episodes", episodes), count("seed", seed, least=0, most=2**62, optional=True)
+        max_steps = step_limit(self.envs, max_steps, max(self.recent_lengths, default=0))
         act = self._decide[bool(deterministic)]
-        max_steps = step_limit(self.envs, max_steps, max(self.rollouts.recent_lengths, default=0))
-        if self.env is self.envs or records_episodes(self.envs):
-            return evaluate(self.lend(), act, episodes, seed, max_steps)
-        num_envs = min(count("episodes", episodes), 100)
-        with contextlib.closing(make_envs(self.env, num_envs)) as envs:
+        if seed is not None and not deterministic:
+            act = _with_keys(act, seed)
+        with self._playground(episodes) as envs:
             return evaluate(envs, act, episodes, seed, max_steps)
 
-    def lend(self):
-        """The environments of the training, for others to play in until it goes on, with its own episodes again.
-
-        There may be no more of them: a robot, a licence.
-        """
-        self.rollouts.lend(self._seed_of_environments())
-        return self.envs
-
-    def predict(self, observations, deterministic=True):
+    def predict(self, observations: Any, deterministic: bool = True) -> Any:
         """Actions for the environment.
 
         Parameters
@@ -285,7 +225,7 @@ class Agent:
         """
         return self._predict(observations, deterministic)
 
-    def save(self, path, overwrite=False):
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Save the agent to a run folder, as `checkpoints/STEPS.zip`, beside the checkpoint before it.
 
         It has all that training goes on from: models, optimizers, random counters, the episodes being played. The
@@ -295,7 +235,7 @@ class Agent:
         Parameters
         ----------
         path : str or path
-            A new folder, or the one of the run that this agent is of.
+            A run folder: a new one, or that of the run that the agent is of.
         overwrite : bool
             Whether to put this run in the place of another that is there.
 
@@ -306,11 +246,11 @@ class Agent:
         FloatingPointError
             If weights, statistics or what else training goes on from are not finite: nothing is written then.
         """
-        if self.replicas.is_chief:
+        if self.is_chief:
             self.checkpoint = checkpoint.save(self, path, overwrite)
 
     @classmethod
-    def load(cls, path, env=None, strategy=None, learning_rate=None):
+    def load(cls, path: str | Path, env: Env | None = None) -> Self:
         """Load an agent that `save` wrote, which goes on as the saved one would have.
 
         Parameters
@@ -319,74 +259,22 @@ class Agent:
             A run folder, for its last checkpoint that is not damaged, or a checkpoint.
         env : None, str, callable or gymnasium.vector.VectorEnv
             May be left out if the agent was made with an id.
-        strategy : None or tf.distribute.Strategy
-            As for the class. All processes that share the updates read the chief's file; the others start new episodes.
-        learning_rate : None, float or keras.optimizers.schedules.LearningRateSchedule
-            With which training goes on, instead of the agent's; a schedule starts now.
 
         Returns
         -------
         Agent of the class
         """
-        agent = checkpoint.load(cls, path, env, **({} if strategy is None else {"strategy": strategy}))
-        if learning_rate is not None:
-            schedules.set_learning_rate(agent, learning_rate)
-        return agent
+        return checkpoint.load(cls, path, env)
 
-    def arrays(self):
-        """Name -> array of all that training changes and the models' files do not hold."""
-        rollouts = {f"rollouts_{name}": x for name, x in self.rollouts.arrays().items()}
-        state = {name: np.asarray(variable) for name, variable in self._state().items()}
-        shared = places(self._models())
-        if shared is not None:
-            state["shared_variables"] = shared
-        return state | rollouts | {"steps": np.asarray(self.steps), "seed": np.asarray(self.seed)}
-
-    def restore(self, arrays):
-        """Go on from the arrays of an agent whose models this one has."""
-        num_envs = int(arrays.get("num_envs", self.config.num_envs))
-        is_fit = num_envs == self.config.num_envs
-        for name, variable in self._state().items():
-            if is_fit or name not in self.OF_ENVIRONMENTS:
-                variable.assign(arrays[name])
-        self.steps, self.is_sound = int(arrays["steps"]), True
-        of_rollouts = {name.removeprefix("rollouts_"): x for name, x in arrays.items() if name.startswith("rollouts_")}
-        if self.replicas.is_chief:
-            self.seed = int(arrays["seed"])
-        else:  # the file has the chief's actions and episodes, not those of this process
-            of_rollouts = {name: of_rollouts[name] for name in ("recent_returns", "recent_lengths")}
-        if not is_fit:
-            of_rollouts = {name: of_rollouts[name] for name in ("recent_returns", "recent_lengths")}
-            warnings.warn(
-                f"The run had {num_envs} environments, this one has {self.config.num_envs}: new episodes are started",
-                RunWarning,
-                stacklevel=2,
-            )
-        # Not the episodes of the start again, nor those of another process.
-        self.rollouts.restore(of_rollouts, self._seed_of_environments())
-
-    def _state(self):
-        """Name -> variable of all that training changes and the models' files do not hold."""
-        # Keras restores no generators.
-        of_models = [variable for name in self.MODELS for variable in getattr(self, name).variables]
-        generators = [self.generator.state, *(v for v in of_models if v.name == "seed_generator_state")]
-        variables = {f"generator_{i}": state for i, state in enumerate(generators)}
-        for name, optimizer in self.optimizers.items():
-            variables |= {f"{name}_{i}": variable for i, variable in enumerate(optimizer.variables)}
-        return variables
+    def _diverged(self, bad: list[str], hint: str = "") -> FloatingPointError:
+        """The error of a training in which these numbers are not finite."""
+        good = f". The last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
+        return FloatingPointError(
+            f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite{good}{hint}"
+        )
 
 
-def _closing_environments(init):
-    """A constructor that closes the environments it has made where it raises."""
-
-    @functools.wraps(init)
-    def made(self, *args, **kwargs):
-        try:
-            init(self, *args, **kwargs)
-        except BaseException:
-            envs = getattr(self, "envs", None)
-            if envs is not None and envs is not self.env:
-                envs.close()
-            raise
-
-    return made
+def _with_keys(decide: Callable[..., Any], seed: int) -> Callable[[Any], Any]:
+    """`decide` with keys of a seed, one for each call."""
+    numbers = itertools.count()
+    return lambda observations: decide(observations, np.array([seed, next(numbers)]))

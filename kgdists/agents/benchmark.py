@@ -19,8 +19,8 @@ import numpy as np
 
 from kgdists.agents.tuned import TUNED, default_agent
 from kgdists.core.files import atomic_write
-from kgdists.runs.checkpoint import read_config
-from kgdists.runs.folder import read_evaluation, read_run, read_versions
+from kgdists.runs.folder import read_run
+from kgdists.runs.layout import CONFIG, read_config, read_evaluation, read_versions
 from kgdists.runs.metrics import read_metrics
 
 __all__ = ["Job", "bootstrap_interval", "interquartile_mean", "main", "read_results", "run_jobs", "table"]
@@ -54,7 +54,7 @@ class Job:
     def command(self):
         """The command that starts the run or, where it was interrupted, goes on with it."""
         start = [sys.executable, "-m", "kgdists"]
-        if (self.folder / "config.json").is_file():
+        if (self.folder / CONFIG).is_file():
             return [*start, "resume", str(self.folder)]
         steps = [] if self.steps is None else ["--steps", str(self.steps)]
         options = ["--agent", self.agent, "--seed", str(self.seed), "--out", str(self.folder), *steps]
@@ -62,7 +62,7 @@ class Job:
 
     def launch(self):
         """Start the process, whose output goes to `out / "runs" / "name.log"`."""
-        if self.folder.is_dir() and not (self.folder / "config.json").is_file():
+        if self.folder.is_dir() and not (self.folder / CONFIG).is_file():
             shutil.rmtree(self.folder)  # killed before it began
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with self.folder.with_name(f"{self.name}.log").open("a") as log:

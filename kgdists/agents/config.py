@@ -4,6 +4,8 @@ import dataclasses
 import math
 import operator
 import sys
+from collections.abc import Callable
+from typing import Any, Self
 
 from keras.optimizers.schedules import LearningRateSchedule
 
@@ -26,7 +28,7 @@ __all__ = [
 ACTIVATIONS = ("tanh", "relu", "elu", "silu", "gelu")
 
 
-def setting(default, help_text):
+def setting(default: Any, help_text: str) -> Any:
     """A field of a config dataclass; the help is that of its option on the command line."""
     return dataclasses.field(default=default, metadata={"help": help_text})
 
@@ -36,6 +38,9 @@ class Config:
     """What all agents can be told: of the default networks, and the seed."""
 
     FAMILIES = tuple(BOX_FAMILIES)
+    # Where an algorithm has these settings, they are its fields.
+    sde_sample_freq = None
+    state_dependent_stddev = False
 
     normalize_observations: bool = setting(
         False, "standardize observations of the default networks by running statistics, which are saved with them"
@@ -50,7 +55,7 @@ class Config:
     box_family: str = setting("squashed", f"distribution of the default policy for a Box: {', '.join(BOX_FAMILIES)}")
     seed: int | None = setting(None, "seed of the initial weights, the actions and the environments")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check(
             self,
             "hidden_units",
@@ -63,6 +68,14 @@ class Config:
         check(self, "box_family", f"one of {', '.join(self.FAMILIES)}", lambda x: x in self.FAMILIES)
         check_count(self, "seed", least=0, most=2**62, optional=True)
 
+    def for_envs(self, num_envs: int) -> Self:
+        """These settings for a vector environment of this many."""
+        return self
+
+    def num_gradient_steps(self, total_steps: int) -> int | None:
+        """How many gradient steps are taken in this many environment steps, None if it is not known beforehand."""
+        return None
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Config):
@@ -73,7 +86,7 @@ class TrainingConfig(Config):
     learning_rate: float | LearningRateSchedule = setting(3e-4, "learning rate of the optimizer")
     gamma: float = setting(0.99, "discount factor")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_count(self, "num_envs")
         check(self, "vectorization", f"one of {', '.join(VECTORIZATIONS)}", lambda x: x in VECTORIZATIONS)
@@ -89,19 +102,19 @@ class TrainingConfig(Config):
             object.__setattr__(self, "learning_rate", float(self.learning_rate))
 
 
-def check(config, name, rule, is_good):
+def check(config: Config, name: str, rule: str, is_good: Callable[[Any], bool]) -> None:
     """Raise unless a setting obeys a rule, given as a function and in words; none may be a bool."""
     value = getattr(config, name)
     if isinstance(value, bool) or not is_good(value):
         raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
 
 
-def check_count(config, name, **bounds):
+def check_count(config: Config, name: str, **bounds: Any) -> None:
     """Raise unless a setting is a whole number within the bounds of `count`; it is an int of Python from now on."""
     object.__setattr__(config, name, count(name, getattr(config, name), **bounds))
 
 
-def check_schedule(config, name):
+def check_schedule(config: Config, name: str) -> None:
     """Raise if a setting is a schedule whose values, at its start or long after its end, are not such numbers."""
     schedule = getattr(config, name)
     for step in (0, 10**9) if isinstance(schedule, LearningRateSchedule) else ():
@@ -119,11 +132,11 @@ def check_schedule(config, name):
             )
 
 
-def is_number(x):
+def is_number(x: Any) -> bool:
     """Whether `x` is a finite number, as a float too."""
     return isinstance(x, (int, float)) and abs(x) <= sys.float_info.max
 
 
-def is_positive(x):
+def is_positive(x: Any) -> bool:
     """Whether `x` is a finite number > 0."""
     return is_number(x) and x > 0.0

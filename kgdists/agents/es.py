@@ -1,15 +1,20 @@
 """Evolution strategies as agents: a search for the weights of a policy."""
 
+import contextlib
 import functools
+import warnings
+from collections.abc import Iterator
+from typing import Any
 
-from gymnasium.spaces import Box
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
 
+from kgdists.agents.agent import Agent
 from kgdists.agents.es_config import ESConfig
 from kgdists.agents.networks import policy_network
-from kgdists.envs.make import make_env, make_envs
-from kgdists.envs.player import predictor
+from kgdists.envs.make import Env, make_envs
 from kgdists.evolution.policy_search.search import PolicySearch
-from kgdists.runs import checkpoint
+from kgdists.policy import Policy
 
 __all__ = ["ES"]
 
@@ -25,9 +30,10 @@ SETTINGS = (
     "seed",
     "stdev_init",
 )
+OF_SEARCH = ("run", "step", "state", "searcher", "popsize", "popsize_max", "num_interactions", "num_episodes", "seed")
 
 
-class ES(PolicySearch):
+class ES(Agent):
     """An agent that searches for the weights of a policy with an evolution strategy.
 
     Parameters
@@ -39,6 +45,11 @@ class ES(PolicySearch):
     **config
         Fields of `ESConfig`.
 
+    Attributes
+    ----------
+    search : kgdists.evolution.PolicySearch
+        The search itself, whose generations are the epochs of the agent.
+
     Examples
     --------
     >>> import kgdists as kg
@@ -49,74 +60,95 @@ class ES(PolicySearch):
     """
 
     Config = ESConfig
-    MODELS = ("policy",)
 
-    def __init__(self, env, *, policy=None, **config):
-        self.config = ESConfig(**config)
-        envs = make_envs(env, 1)
-        if envs is env and self.config.num_envs not in (None, env.num_envs):
+    def __init__(self, env: Env, *, policy: Policy | None = None, **config: Any) -> None:
+        self.env, self.config = env, ESConfig(**config)
+        num_envs = getattr(env, "num_envs", self.config.num_envs)
+        if self.config.num_envs not in (None, num_envs):
             raise ValueError(
                 "`num_envs` must be that of the vector environment, or None. "
-                f"Received: num_envs={self.config.num_envs}, environments {env.num_envs}"
+                f"Received: num_envs={self.config.num_envs}, environments {num_envs}"
             )
-        if envs is not env:
-            envs.close()  # before others are made: an environment may be one of a kind
-        is_masked = not isinstance(envs.single_observation_space, Box) and envs is not env
+        if isinstance(env, VectorEnv):
+            make_envs(env, num_envs)  # raises unless agents can be evaluated in it
         options = {name: getattr(self.config, name) for name in SETTINGS}
         if self.config.searcher == "cem":
             options["parenthood_ratio"] = self.config.elite
         for name in ("center_learning_rate", "stdev_learning_rate"):
             if getattr(self.config, name) is not None:
                 options[name] = getattr(self.config, name)
-        super().__init__(
-            policy or policy_network(envs, self.config),
-            functools.partial(make_env, env) if is_masked else env,
-            **options,
-        )
-        self.env = env
-        self._predict = predictor(self.policy, self._episodes.envs.single_action_space, self._episodes.example())
-        self.checkpoint, self.owned = None, checkpoint.Ownership()
+        self.search = PolicySearch(policy or functools.partial(policy_network, config=self.config), env, **options)
+        self.envs, self.policy = self.search.envs, self.search.policy
+        self._prepare_acting(self.search.example())
 
     @property
-    def name(self):
+    def name(self) -> str:
         """That of the searcher."""
         return self.config.searcher
 
     @property
-    def epochs(self):
+    def epochs(self) -> int:
         """Generations so far."""
-        return int(self.state.generation)
+        return int(self.search.state.generation)
 
-    def step(self):
-        """One generation; see `PolicySearch.step`."""
+    @property
+    def steps(self) -> int:
+        """Steps of all environments together, so far."""
+        return self.search.steps
+
+    @steps.setter
+    def steps(self, value: int) -> None:
+        self.search.steps = value
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether a checkpoint of it is one to go on from."""
+        return self.search.is_sound
+
+    @is_sound.setter
+    def is_sound(self, value: bool) -> None:
+        self.search.is_sound = value
+
+    @property
+    def recent_returns(self) -> Any:
+        """Undiscounted mean returns of the last 100 episodes of the search."""
+        return self.search.recent_returns
+
+    @property
+    def recent_lengths(self) -> Any:
+        """Lengths of the last 100 episodes of the search."""
+        return self.search.recent_lengths
+
+    @contextlib.contextmanager
+    def _playground(self, episodes: int) -> Iterator[VectorEnv]:
+        if self.envs.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
+            yield self.lend()
+        else:
+            with contextlib.closing(make_envs(self.env, min(episodes, 100))) as envs:
+                yield envs
+
+    def _check_learning(self, total_steps: int) -> None:
+        self.search.check()
+
+    def _train_epoch(self) -> dict[str, float]:
         try:
-            return super().step()
+            return self.search.step()
         except FloatingPointError as error:
-            if self.checkpoint is None:
-                raise
-            raise FloatingPointError(f"{error}. The last good checkpoint is {self.checkpoint}") from error
+            good = f". The last good checkpoint is {self.checkpoint}" if self.checkpoint else ""
+            raise FloatingPointError(f"{error}{good}") from error
 
-    def predict(self, observations, deterministic=True):
-        """Actions for the environment; see `PPO.predict`."""
-        return self._predict(observations, deterministic)
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Name -> array of all that a search remembers beside its policy."""
+        return self.search.arrays()
 
-    def save(self, path, overwrite=False):
-        """Save the agent to a run folder, as `checkpoints/STEPS.zip`; see `PPO.save`."""
-        self.checkpoint = checkpoint.save(self, path, overwrite)
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from the arrays of an agent of the same settings, whose policy this one has."""
+        self.search.restore(arrays)
 
-    @classmethod
-    def load(cls, path, env=None):
-        """Load an agent that `save` wrote, which goes on bit for bit as the saved one would have.
-
-        Parameters
-        ----------
-        path : str or path
-            A run folder, for its last checkpoint that is not damaged, or a checkpoint.
-        env : None, str, callable or gymnasium.vector.VectorEnv
-            May be left out if the agent was made with an id.
-
-        Returns
-        -------
-        ES
-        """
-        return checkpoint.load(cls, path, env)
+    def __getattr__(self, name: str) -> Any:
+        if name in OF_SEARCH:
+            warnings.warn(
+                f"`{name}` is now `search.{name}`: its old name goes in 0.3", DeprecationWarning, stacklevel=2
+            )
+            return getattr(self.search, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

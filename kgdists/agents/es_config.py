@@ -37,7 +37,7 @@ class ESConfig(Config):
     )
     sample_actions: bool = setting(False, "draw actions instead of taking the most probable ones")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check(self, "searcher", f"one of {', '.join(SEARCHERS)}", lambda x: x in tuple(SEARCHERS))
         for name in ("popsize", "episodes"):
@@ -57,6 +57,6 @@ class ESConfig(Config):
             )
 
     @property
-    def elite(self):
+    def elite(self) -> float:
         """The parenthood ratio, of which cem itself has no default."""
         return 0.2 if self.parenthood_ratio is None else self.parenthood_ratio

@@ -71,9 +71,9 @@ def policy_network(envs, config):
     """
     space = envs.single_action_space
     options = {"initial_stddev": config.initial_stddev, "random_seed": stream(config.seed, "head")}
-    if getattr(config, "state_dependent_stddev", False) and isinstance(space, Box) and space.dtype.kind == "f":
+    if config.state_dependent_stddev and isinstance(space, Box) and space.dtype.kind == "f":
         options["state_dependent"] = True
-    if getattr(config, "sde_sample_freq", None) is None:
+    if config.sde_sample_freq is None:
         head = head_for(space, family=config.box_family, **options)
     else:
         normal = head_for(space, family="normal", **options)

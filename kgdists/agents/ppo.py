@@ -10,11 +10,11 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists import losses, random
 from kgdists.agents import diagnostics
-from kgdists.agents.agent import Agent
 from kgdists.agents.kl_penalty import adapted, divergence
 from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.reward_scaling import RewardScaling
+from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
 from kgdists.envs.rollout import as_rollout
@@ -25,7 +25,7 @@ from kgdists.returns import gae, vtrace
 __all__ = ["PPO"]
 
 
-class PPO(Agent):
+class PPO(RolloutAgent):
     """An agent that improves a policy by clipped policy gradients on its own rollouts.
 
     Parameters
@@ -55,6 +55,7 @@ class PPO(Agent):
     Config = PPOConfig
     MODELS = ("policy", "value")
     HAS_REPLICAS = True
+    LEARNS_FROM_ROLLOUTS = True
 
     def __init__(self, env, *, policy=None, value=None, strategy=None, **config):
         super().__init__(env, policy=policy, strategy=strategy, **config)

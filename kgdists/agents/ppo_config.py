@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Self
 
 from keras.optimizers.schedules import LearningRateSchedule
 
@@ -40,12 +41,17 @@ class PPOConfig(TrainingConfig):
         None, "steps between two draws of a state-dependent exploration of a Box, by a normal policy; none by default"
     )
 
-    def for_envs(self, num_envs):
+    def for_envs(self, num_envs: int) -> Self:
         """These settings with another number of environments, and batches that divide their rollouts."""
         batch_size = math.gcd(self.batch_size, self.n_steps * num_envs)
         return dataclasses.replace(self, num_envs=num_envs, batch_size=batch_size)
 
-    def __post_init__(self):
+    def num_gradient_steps(self, total_steps: int) -> int:
+        """How many gradient steps are taken in this many environment steps."""
+        per_update = self.n_steps * self.num_envs
+        return -(-total_steps // per_update) * self.n_epochs * (per_update // self.batch_size)
+
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("n_steps", "batch_size", "n_epochs"):
             check_count(self, name)

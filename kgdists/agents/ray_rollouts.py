@@ -15,15 +15,15 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
-from kgdists.agents.a2c import A2C
 from kgdists.agents.acting import Actor
-from kgdists.agents.ppo import PPO
+from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.checks import count
 from kgdists.core.files import RunWarning
 from kgdists.envs.episode_record import records_episodes
 from kgdists.envs.make import make_env
 from kgdists.envs.rollout import Rollouts, copied
 from kgdists.envs.sync_envs import SyncEnvs
+from kgdists.runs.layout import POLICY
 
 HAS_RAY = importlib.util.find_spec("ray") is not None  # an extra, without which there is one process
 if HAS_RAY:
@@ -59,8 +59,8 @@ class RayRollouts(Rollouts):
     """
 
     def __init__(self, agent, num_workers=None, **options):
-        if not isinstance(agent, (A2C, PPO)):
-            raise ValueError(f"`agent` must be a PPO or an A2C. Received: agent={agent!r}")
+        if not (isinstance(agent, RolloutAgent) and agent.LEARNS_FROM_ROLLOUTS):
+            raise ValueError(f"`agent` must learn from rollouts, as PPO and A2C do. Received: agent={agent!r}")
         if isinstance(agent.env, VectorEnv):
             raise ValueError(
                 "`agent` must have been made with an id or a function that makes an environment. "
@@ -247,13 +247,13 @@ def _part_of(arrays, part):
 
 def _to_bytes(policy):
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "policy.keras"
+        file = Path(folder) / POLICY
         policy.save(file)
         return file.read_bytes()
 
 
 def _from_bytes(content):
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "policy.keras"
+        file = Path(folder) / POLICY
         file.write_bytes(content)
         return keras.models.load_model(file, compile=False)

@@ -9,9 +9,9 @@ from keras import ops, tree
 
 from kgdists import losses
 from kgdists.agents import diagnostics
-from kgdists.agents.agent import Agent
 from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
 from kgdists.agents.reinforce_config import REINFORCEConfig
+from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
 from kgdists.envs.rollout import as_rollout, collect_episodes, padded
@@ -22,7 +22,7 @@ from kgdists.returns import discounted
 __all__ = ["REINFORCE"]
 
 
-class REINFORCE(Agent):
+class REINFORCE(RolloutAgent):
     """An agent that makes actions likelier by the return that followed them, in episodes that one policy played.
 
     The return of a step is the discounted sum of the rewards up to the end of its episode, and its gradient is not

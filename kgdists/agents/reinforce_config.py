@@ -27,7 +27,7 @@ class REINFORCEConfig(TrainingConfig):
         True, "standardize the returns of an update, or what the baseline leaves of them"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         check_count(self, "episodes")
         check_count(self, "max_steps", optional=True)
@@ -36,6 +36,6 @@ class REINFORCEConfig(TrainingConfig):
         check(self, "max_grad_norm", "None or a finite number > 0", lambda x: x is None or is_positive(x))
 
     @property
-    def n_steps(self):
+    def n_steps(self) -> int:
         """Steps between two checks of whether all episodes have ended; rollouts are padded to powers of two of it."""
         return 16

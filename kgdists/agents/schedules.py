@@ -10,7 +10,7 @@ from keras.optimizers.schedules import LearningRateSchedule, PolynomialDecay
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.files import RunWarning
 
-__all__ = ["Moved", "go_on", "gradient_steps", "set_learning_rate", "stretch", "stretched"]
+__all__ = ["Moved", "go_on", "set_learning_rate", "stretch", "stretched"]
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
@@ -55,23 +55,10 @@ def _scheduled(config):
     return {name: x for name, x in fields.items() if isinstance(x, LearningRateSchedule)}
 
 
-def gradient_steps(config, total_steps):
-    """How many gradient steps are taken in this many environment steps, None if that is not known beforehand."""
-    if not hasattr(config, "n_epochs") and not hasattr(config, "learning_starts"):  # it learns from whole episodes
-        return None
-    per_update = config.n_steps * config.num_envs
-    per_epoch = -(-getattr(config, "epoch_steps", per_update) // per_update)
-    updates = -(-total_steps // (per_epoch * per_update)) * per_epoch  # an epoch is never left half done
-    if hasattr(config, "learning_starts"):
-        before = -(-max(1, min(config.learning_starts, config.buffer_size)) // per_update) - 1
-        return max(1, updates - before) * (config.gradient_steps or per_update)
-    return updates * config.n_epochs * (per_update // getattr(config, "batch_size", per_update))
-
-
 def stretched(config, before, total_steps):
     """How many times as many gradient steps are taken in `total_steps` as in `before`."""
-    planned = gradient_steps(config, before)
-    return gradient_steps(config, total_steps) / planned if planned else total_steps / before
+    planned = config.num_gradient_steps(before)
+    return config.num_gradient_steps(total_steps) / planned if planned else total_steps / before
 
 
 def stretch(agent, factor, **factors):
@@ -96,10 +83,10 @@ def go_on(agent, total_steps):
     steps = int(agent.optimizer.iterations)
     if not agent.steps or not steps:
         return
-    planned = gradient_steps(agent.config, agent.steps)
+    planned = agent.config.num_gradient_steps(agent.steps)
     if planned:
         total_steps = -(-total_steps // agent.steps_per_epoch) * agent.steps_per_epoch
-        ahead = gradient_steps(agent.config, agent.steps + total_steps) - planned
+        ahead = agent.config.num_gradient_steps(agent.steps + total_steps) - planned
     else:
         ahead = steps * total_steps / agent.steps
     middle = int(steps + 0.5 * ahead)

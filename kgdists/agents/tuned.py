@@ -5,9 +5,8 @@ from types import MappingProxyType
 
 from keras.optimizers.schedules import PolynomialDecay
 
-from kgdists.agents.schedules import gradient_steps
 from kgdists.envs.checked_env import in_short
-from kgdists.runs.checkpoint import MAX_STEPS
+from kgdists.runs.layout import MAX_STEPS
 
 __all__ = ["TUNED", "Tuned", "default_agent", "tuned_config"]
 
@@ -286,7 +285,7 @@ def tuned_config(env, agent, config, total_steps=None, **settings):
         )
     made = config(**{**known.settings, **settings})
     decayed = {
-        name: PolynomialDecay(getattr(made, name), gradient_steps(made, total_steps), 0.0)
+        name: PolynomialDecay(getattr(made, name), made.num_gradient_steps(total_steps), 0.0)
         for name in known.decay
         if name not in settings
     }

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, ESConfig
 from kgdists.agents.tuned import tuned_config
 from kgdists.evolution.policy_search.search import SEARCHERS
-from kgdists.runs import checkpoint
+from kgdists.runs import layout
 
 __all__ = ["AGENTS", "agent_of", "name_module"]
 
@@ -32,7 +32,7 @@ AGENTS = {agent.name: _entry(agent.name, agent, agent.Config) for agent in (PPO,
 
 def agent_of(run):
     """The class of the agent that was trained in a run folder, whose environment will be made."""
-    config = checkpoint.read_config(run)
+    config = layout.read_config(run)
     name = config["agent"]
     if name not in list(AGENTS):
         raise ValueError(f"The run's agent must be one of {', '.join(sorted(AGENTS))}. Received: {name}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kgdists import plotting
 from kgdists.runs.folder import experiments, names_of, read_run
+from kgdists.runs.layout import CURVE
 
 __all__ = ["add_to", "plot"]
 
@@ -26,7 +27,7 @@ def add_to(commands):
 
 def plot(options):
     """Write an image of learning curves and print its name."""
-    out = options.out or options.runs[0] / "learning_curve.png"
+    out = options.out or options.runs[0] / CURVE
     if out.is_dir():
         raise ValueError(f"`--out` must be an image file, not a folder. Received: {out}")
     if not out.suffix:

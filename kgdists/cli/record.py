@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from kgdists.cli.agents import name_module
-from kgdists.runs.checkpoint import read_config
 from kgdists.runs.folder import read_policy
+from kgdists.runs.layout import BEST, POLICY, read_config
 from kgdists.runs.recording import record as record_film
 
 __all__ = ["add_to", "record"]
@@ -42,7 +42,7 @@ def record(options):
         raise ValueError(
             f"A run is recorded in the environment of its id, which this one lacks. Received: {options.run}"
         )
-    policy = read_policy(options.run / ("best.keras" if options.best else "policy.keras"))
+    policy = read_policy(options.run / (BEST if options.best else POLICY))
     out = options.out or options.run / "recording.gif"
     name_module(env)
     evaluation = record_film(

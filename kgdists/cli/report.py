@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kgdists.core.files import atomic_write
+from kgdists.runs.layout import REPORT
 from kgdists.runs.reporting import report as report_on
 
 __all__ = ["add_to", "report"]
@@ -23,7 +24,7 @@ def add_to(commands):
 
 def report(options):
     """Write the page and print its name."""
-    out = options.out or options.runs[0] / "report.html"
+    out = options.out or options.runs[0] / REPORT
     if out.is_dir() or not out.parent.is_dir():
         raise ValueError(f"`--out` must be a file in a folder that exists. Received: {out}")
     page = report_on(options.runs)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from kgdists.agents import schedules
 from kgdists.cli.agents import agent_of
-from kgdists.cli.training import add_save_every, alone, evaluated_steps, go_on, set_threads
+from kgdists.cli.training import add_save_every, alone, go_on, set_threads
 from kgdists.core.files import RunWarning, reading
 from kgdists.envs.checked_env import in_short
-from kgdists.runs import checkpoint
-from kgdists.runs.checkpoint import MAX_STEPS
+from kgdists.runs import checkpoint, layout
+from kgdists.runs.layout import CONFIG, EVALUATION, MAX_STEPS, METRICS, POLICY
 from kgdists.runs.metrics import mend_metrics
 
 __all__ = ["add_to", "resume"]
@@ -31,7 +31,7 @@ def add_to(commands):
 
 def resume(options):
     """Go on with a run from its last good checkpoint to its last step."""
-    config = checkpoint.read_config(options.run)
+    config = layout.read_config(options.run)
     total_steps = config.get("total_steps")
     if total_steps is None or not isinstance(config["env"], str):
         raise ValueError(f"A run is resumed if `kgdists train` started it. Received: {options.run}")
@@ -40,7 +40,7 @@ def resume(options):
     cls = agent_of(options.run)
     set_threads(config.get("threads", 1))
     known = config.get("versions", {})
-    other = [f"{name} {x}, not {known.get(name)}" for name, x in checkpoint.versions().items() if known.get(name) != x]
+    other = [f"{name} {x}, not {known.get(name)}" for name, x in layout.versions().items() if known.get(name) != x]
     if other:
         warnings.warn(f"Other versions may compute other numbers: {'; '.join(other)}", RunWarning, stacklevel=2)
     with alone(options.run):
@@ -49,25 +49,24 @@ def resume(options):
 
 def _resume(cls, config, options):
     run, total_steps = options.run, config["total_steps"]
-    if checkpoint.checkpoints(run):
+    if layout.checkpoints(run):
         agent = cls.load(run)
-    elif any((run / name).exists() for name in ("policy.keras", "metrics.csv", "evaluation.json")):
+    elif any((run / name).exists() for name in (POLICY, METRICS, EVALUATION)):
         raise ValueError(f"A run goes on from a checkpoint, and this one has none left. Received: {run}")
     else:  # it was interrupted before there was one
-        with reading(run / "config.json"):
+        with reading(run / CONFIG):
             settings = checkpoint.config_from_json(config["config"])
         agent = cls(config["env"], **settings)
         agent.owned.run = config.get("run", agent.owned.run)  # it is the same run, which may be interrupted again
         agent.save(run)
     if options.steps is not None:
         total_steps = _extend(agent, run, total_steps, options.steps)
-    if agent.steps >= total_steps and evaluated_steps(run) == agent.steps:
+    if agent.steps >= total_steps and layout.evaluated_steps(run) == agent.steps:
         print(f"{run} is finished, after {agent.steps} steps")
         return 0
-    rollouts = getattr(agent, "rollouts", None)
-    if agent.steps and rollouts is not None and rollouts.observations is None:
+    if agent.steps and agent.starts_new_episodes:
         warnings.warn("The episodes being played were not recorded: new ones are started", RunWarning, stacklevel=2)
-    mend_metrics(run / "metrics.csv", agent.steps, agent.epochs)
+    mend_metrics(run / METRICS, agent.steps, agent.epochs)
     print(f"{config['agent']} on {config['env']}, from step {agent.steps} to {total_steps}, in {run}")
     return go_on(agent, run, total_steps, options.save_every, config.get("evaluate_every"))
 
@@ -80,5 +79,5 @@ def _extend(agent, run, before, total_steps):
         for name, value in schedules.stretch(agent, schedules.stretched(agent.config, before, total_steps)).items():
             print(f"{name} is stretched from {before} to {total_steps} steps, and goes on from {value:.3g}")
         agent.save(run)
-        checkpoint.write_config(run, checkpoint.read_config(run) | {"total_steps": total_steps})
+        layout.write_config(run, layout.read_config(run) | {"total_steps": total_steps})
     return total_steps

@@ -8,7 +8,7 @@ from kgdists.agents.tuned import default_agent
 from kgdists.cli.agents import AGENTS
 from kgdists.cli.options import add_settings, given_settings
 from kgdists.cli.training import add_save_every, alone, go_on, set_threads
-from kgdists.runs import checkpoint
+from kgdists.runs import checkpoint, layout
 
 __all__ = ["add_to", "train"]
 
@@ -69,9 +69,9 @@ def train(options):
         "total_steps": total_steps,
         "threads": options.threads,
         "evaluate_every": options.evaluate_every,
-        "versions": checkpoint.versions(),
+        "versions": layout.versions(),
     }
-    checkpoint.write_config(run, checkpoint.identity(agent) | facts)
+    layout.write_config(run, checkpoint.identity(agent) | facts)
     with alone(run):
         agent.save(run)
         print(f"{name} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
@@ -85,9 +85,11 @@ def _new_folder(folder, name):
     """
     if folder is None:
         folder = next(filter(_is_made, (Path("runs") / f"{name}-{number}" for number in itertools.count(1))))
-        (folder / "checkpoints").mkdir()
+        (folder / layout.CHECKPOINTS).mkdir()
         return folder
-    if (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))) or not _is_made(folder / "checkpoints"):
+    if (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))) or not _is_made(
+        folder / layout.CHECKPOINTS
+    ):
         raise ValueError(f"`--out` must be a new or empty folder. Received: {folder}")
     return folder
 

@@ -2,9 +2,7 @@
 
 import argparse
 import contextlib
-import dataclasses
 import errno
-import json
 import sys
 import time
 import traceback
@@ -17,9 +15,10 @@ from kgdists import plotting
 from kgdists.core.files import RunWarning, atomic_write, locked
 from kgdists.envs.checked_env import WrongReturnError
 from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, ProgressBar, StopOnSignal
+from kgdists.runs.layout import BEST, CURVE, METRICS, TENSORBOARD, write_evaluation
 from kgdists.runs.metrics import MetricsFile
 
-__all__ = ["add_save_every", "alone", "evaluated_steps", "go_on", "set_threads"]
+__all__ = ["add_save_every", "alone", "go_on", "set_threads"]
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
 
@@ -75,8 +74,8 @@ def go_on(agent, run, total_steps, save_every, evaluate_every=None):
         stop,
         ProgressBar(max(1, left)),
         *_evaluations(agent, run, evaluate_every),
-        MetricsFile(run / "metrics.csv", append=True),
-        *_tensorboard(run / "tensorboard"),
+        MetricsFile(run / METRICS, append=True),
+        *_tensorboard(run / TENSORBOARD),
         Checkpoints(agent, run, save_every),
     ]
     try:
@@ -101,15 +100,14 @@ def go_on(agent, run, total_steps, save_every, evaluate_every=None):
     evaluation = agent.evaluate(100, seed=agent.config.seed)
     seconds = time.perf_counter() - start
     print(f"{agent.env}: {evaluation} after {agent.steps} steps, {seconds:.1f} s; saved in {run}")
-    with atomic_write(run / "evaluation.json") as file:
-        file.write_text(json.dumps(dataclasses.asdict(evaluation) | {"steps": agent.steps}) + "\n")
+    write_evaluation(run, evaluation, agent.steps)
     return 0
 
 
 def _plot(run):
     """Draw the learning curve, which is a by-product of the training."""
     try:
-        with atomic_write(run / "learning_curve.png") as file:
+        with atomic_write(run / CURVE) as file:
             plotting.learning_curve([run]).savefig(file, dpi=120)
     except (OSError, ValueError) as error:
         warnings.warn(f"The learning curve is not drawn: {error}", RunWarning, stacklevel=2)
@@ -125,14 +123,4 @@ def _tensorboard(folder):
 def _evaluations(agent, run, every_steps):
     if every_steps is None:
         return []
-    return [EvaluateAndKeepBest(agent, run / "best.keras", every_steps=every_steps)]
-
-
-def evaluated_steps(run):
-    """The steps after which the run was last evaluated and plotted, None if it was not."""
-    file = run / "evaluation.json"
-    if not file.is_file() or not (run / "learning_curve.png").is_file():
-        return None
-    with contextlib.suppress(Exception):  # of a damaged one too there will be another
-        return int(json.loads(file.read_text())["steps"])
-    return None
+    return [EvaluateAndKeepBest(agent, run / BEST, every_steps=every_steps)]

@@ -1,12 +1,15 @@
 """Environments as agents step them: several at once, which reset in the step in which an episode ends."""
 
 import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import gymnasium
 from gymnasium.spaces import Box, Dict
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer
 from kgdists.envs.action_mask import ActionMask, observes_mask
 from kgdists.envs.async_envs import AsyncEnvs
 from kgdists.envs.checked_env import CheckedEnv, WrongReturnError, checked, in_short
@@ -14,14 +17,17 @@ from kgdists.envs.episode_record import EpisodeRecord
 from kgdists.envs.same_step import has_native_envs, native_envs
 from kgdists.envs.sync_envs import SyncEnvs
 
-__all__ = ["VECTORIZATIONS", "make_env", "make_envs"]
+__all__ = ["VECTORIZATIONS", "Env", "check_maker", "make_env", "make_envs"]
+
+# An id, a function that makes one environment, or a vector environment.
+Env: TypeAlias = str | Callable[[], gymnasium.Env] | VectorEnv
 
 VECTORIZATIONS = ("auto", "sync", "async", "native")
 MAX_FLAT = 10**6  # numbers that discrete observations may make
 NATIVE_PAYS_FROM = 16  # environments, for which CartPole-v1 is stepped twice as fast
 
 
-def make_envs(env, num_envs, vectorization="sync"):
+def make_envs(env: Env, num_envs: Integer, vectorization: str = "sync") -> VectorEnv:
     """Make `num_envs` copies of an environment, stepped together, whose observations are arrays of numbers.
 
     They reset in the very step in which an episode ends and hand out its final observation in the info, so that no
@@ -52,10 +58,7 @@ def make_envs(env, num_envs, vectorization="sync"):
         _check_vector_env(env)
         _check_members(env)
         return env
-    if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
-        raise ValueError(
-            f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}"
-        )
+    check_maker(env)
     num_envs = count("num_envs", num_envs)
     if vectorization not in VECTORIZATIONS:
         raise ValueError(
@@ -72,7 +75,15 @@ def make_envs(env, num_envs, vectorization="sync"):
     return AsyncEnvs(makers) if vectorization == "async" else SyncEnvs(makers)
 
 
-def make_env(env, index=0):
+def check_maker(env: Any) -> None:
+    """Raise unless environments can be made of what was given: an id, or a function that makes one."""
+    if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
+        raise ValueError(
+            f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}"
+        )
+
+
+def make_env(env: str | Callable[[], gymnasium.Env], index: int = 0, records: bool = True) -> gymnasium.Env:
     """Make one environment as those of `make_envs`, of an id or a function that makes one.
 
     Parameters
@@ -80,6 +91,8 @@ def make_env(env, index=0):
     env : str or callable
     index : int
         Its place among others, which errors name.
+    records : bool
+        Whether it records its episodes, so that they can be played again; see `EpisodeRecord`.
 
     Returns
     -------
@@ -100,7 +113,7 @@ def make_env(env, index=0):
                 f"makes them. Received: {in_short(space)}{f', {count:,} numbers' if count else ''}"
             )
         single = ActionMask(single) if has_mask else gymnasium.wrappers.FlattenObservation(single)
-    return EpisodeRecord(single)
+    return EpisodeRecord(single) if records else single
 
 
 def _num_observed(space):

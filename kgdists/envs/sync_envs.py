@@ -1,7 +1,13 @@
 """Environments stepped one after the other."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector.utils import iterate
+from keras import tree
 
 __all__ = ["SyncEnvs"]
 
@@ -12,8 +18,8 @@ class SyncEnvs(SyncVectorEnv):
     Gymnasium stacks infos into arrays, which not all infos can be; agents read none.
     """
 
-    def __init__(self, makers, copy=True):
-        made = []
+    def __init__(self, makers: Sequence[Callable[[], gymnasium.Env]], copy: bool = True) -> None:
+        made: list[gymnasium.Env] = []
         try:
             super().__init__(
                 [lambda make=make: made.append(make()) or made[-1] for make in makers],
@@ -25,6 +31,30 @@ class SyncEnvs(SyncVectorEnv):
                 env.close()
             raise
         self.spec = self.envs[0].spec
+
+    def step_where(
+        self, actions: Any, where: np.ndarray
+    ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Step only some of the environments, none of which starts a new episode; the others stay as they are.
+
+        Parameters
+        ----------
+        actions : batch of actions
+            Of all environments.
+        where : bool array, shape [N]
+
+        Returns
+        -------
+        tuple, as `step` returns it: rewards are 0, and nothing has ended, where no step was taken.
+        """
+        rewards = np.zeros(self.num_envs)
+        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        for i, action in enumerate(iterate(self.action_space, actions)):
+            if where[i]:
+                observation, rewards[i], terminated[i], truncated[i], _ = self.envs[i].step(action)
+                for rows, x in zip(tree.flatten(self._observations), tree.flatten(observation), strict=True):
+                    rows[i] = x
+        return self._observations, rewards, terminated, truncated, {}
 
     def _add_info(self, vector_infos, env_info, env_num):
         if "final_obs" in env_info and "final_info" in env_info:

@@ -101,10 +101,10 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         loadable.check_model("policy", self.model)
 
     def on_train_begin(self, logs=None):
-        env = self.env.env if hasattr(self.env, "learn") else self.env
-        envs = getattr(self.env, "envs", None) if env is not self.env else None
-        self._lends = envs is not None and (envs is env or envs.num_envs == 1)
-        self._envs = envs if self._lends else make_envs(env, min(self.episodes, 100))
+        is_agent = not (isinstance(self.env, (str, VectorEnv)) or callable(self.env))
+        env = self.env.env if is_agent else self.env
+        self._lends = is_agent and (self.env.envs is env or self.env.envs.num_envs == 1)
+        self._envs = self.env.envs if self._lends else make_envs(env, min(self.episodes, 100))
         self._is_own = not self._lends and not isinstance(env, VectorEnv)
         self._steps = self.params["first_step"]
         if self._steps == 0:
@@ -199,8 +199,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def check_training(self):
         """Raise, before the training, if the agent could not be saved."""
-        replicas = getattr(self.agent, "replicas", None)
-        if replicas is None or replicas.is_chief:  # which alone writes
+        if self.agent.is_chief:  # which alone writes
             loadable.check_agent(self.agent)
             checkpoint.check_own(self.agent, self.path, self.overwrite)
 

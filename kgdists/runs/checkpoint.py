@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import secrets
 import shutil
@@ -29,28 +28,30 @@ from kgdists.core.files import (
 from kgdists.core.sharing import share
 from kgdists.policy import Policy
 from kgdists.runs import loadable
+from kgdists.runs.layout import (
+    CHECKPOINTS,
+    CONFIG,
+    POLICY,
+    checkpoints,
+    is_step_count,
+    read_config,
+    versions,
+    write_config,
+)
 
 __all__ = [
-    "MAX_STEPS",
     "Ownership",
     "check_own",
-    "checkpoints",
     "config_from_json",
     "config_to_json",
     "identity",
     "load",
-    "read_config",
     "save",
-    "versions",
-    "write_config",
 ]
 
 FORMAT = 1
 IDENTITY = ("agent", "env", "config")
 CHANGES = ("learning_rate", "clip_range", "num_envs", "batch_size")  # settings that a run may change on its way
-PACKAGES = ("kgdists", "keras", "tensorflow", "numpy", "gymnasium")
-MAX_STEPS = 10**15  # of a training, which a float counts and no machine takes
-MAX_THREADS = 1024  # of far more TensorFlow hangs or aborts
 
 
 class Ownership:
@@ -82,16 +83,14 @@ def save(agent, path, overwrite=False):
     Path of the checkpoint.
     """
     path = Path(path)
-    folder = path / "checkpoints"
+    folder = path / CHECKPOINTS
     check_own(agent, path, overwrite)
     loadable.check_agent(agent)
     arrays = _sound_arrays(agent)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         check_own(agent, path, overwrite)  # again, now that no other process is about to save
-        _clear_away(
-            [*folder.glob("partial-*"), *path.glob("partial-*-policy.keras"), *path.glob("partial-*-config.json")]
-        )
+        _clear_away([*folder.glob("partial-*"), *path.glob(f"partial-*-{POLICY}"), *path.glob(f"partial-*-{CONFIG}")])
         wanted = identity(agent)
         with contextlib.suppress(ValueError):
             known = read_config(path)
@@ -104,8 +103,8 @@ def save(agent, path, overwrite=False):
         with tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as models:
             with atomic_write(file) as partial:
                 _write(agent, arrays, name, partial, Path(models))
-            with atomic_write(path / "policy.keras") as partial:
-                shutil.copyfile(Path(models) / "policy.keras", partial)
+            with atomic_write(path / POLICY) as partial:
+                shutil.copyfile(Path(models) / POLICY, partial)
         names = _names(path)
         earlier = [other for other in names if int(other.stem) < agent.steps and names[other] in agent.owned.saves]
         for other in names.keys() - {file, *earlier[:1]}:
@@ -127,10 +126,10 @@ def check_own(agent, path, overwrite=False):
     names = set(_names(path).values())
     if overwrite or (names and names <= agent.owned.saves):
         return
-    config, known = path / "config.json", None
+    config, known = path / CONFIG, None
     with contextlib.suppress(ValueError):
         known = read_config(path)
-    is_empty = not names and not (path / "policy.keras").exists()
+    is_empty = not names and not (path / POLICY).exists()
     if is_empty and (
         not config.exists() or (known is not None and _is_same_run(known, identity(agent) | {"run": None}))
     ):
@@ -150,7 +149,7 @@ def _names(path):
         with contextlib.suppress(OSError):  # it may be gone by now
             names[file] = f"{file.name} {file.stat().st_size}"
         with contextlib.suppress(Exception), zipfile.ZipFile(file) as archive:
-            names[file] = str(json.loads(archive.read("config.json"))["save"])
+            names[file] = str(json.loads(archive.read(CONFIG))["save"])
     return names
 
 
@@ -189,7 +188,7 @@ def _unsound(models, arrays):
 def _write(agent, arrays, name, file, models):
     with zipfile.ZipFile(file, "w") as archive:
         header = {"format": FORMAT, **identity(agent), "steps": agent.steps, "versions": versions(), "save": name}
-        archive.writestr("config.json", json.dumps(header, indent=2) + "\n")
+        archive.writestr(CONFIG, json.dumps(header, indent=2) + "\n")
         for model in agent.MODELS:
             getattr(agent, model).save(models / f"{model}.keras")
             archive.write(models / f"{model}.keras", f"{model}.keras")
@@ -206,15 +205,15 @@ def load(cls, path, env=None, **options):
     if path.is_file():
         agent = _load(cls, path, env, None, options)
         # Later ones are not of its past.
-        names = _names(path.parent.parent) if path.parent.name == "checkpoints" and _is_count(path.stem) else {}
+        names = _names(path.parent.parent) if path.parent.name == CHECKPOINTS and is_step_count(path.stem) else {}
         agent.owned.saves |= {name for file, name in names.items() if int(file.stem) <= int(path.stem)}
         return agent
     config = read_config(path)
     names = _names(path)
     errors = [
         damaged(file, "it is a folder")
-        for file in (path / "checkpoints").glob("*.zip")
-        if file.is_dir() and _is_count(file.stem) and all(int(file.stem) > int(other.stem) for other in names)
+        for file in (path / CHECKPOINTS).glob("*.zip")
+        if file.is_dir() and is_step_count(file.stem) and all(int(file.stem) > int(other.stem) for other in names)
     ]
     for file in names:
         try:
@@ -247,10 +246,9 @@ def _load(cls, file, env, run, options):
     if unknown:
         raise damaged(file, f"it has unknown settings, {', '.join(sorted(unknown))}")
     config = cls.Config(**settings)
-    if hasattr(config, "vectorization"):  # its arrays are of this many environments
+    if cls.HAS_ROLLOUTS:  # its arrays are of this many environments
         arrays["num_envs"] = np.asarray(config.num_envs)
-    if hasattr(config, "for_envs"):
-        config = config.for_envs(getattr(env, "num_envs", config.num_envs))  # a vector environment has its own
+    config = config.for_envs(getattr(env, "num_envs", config.num_envs))  # a vector environment has its own
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     try:
         agent = cls(env, **models, **settings, **options)
@@ -270,7 +268,7 @@ def _read(cls, file):
     """Header, models and arrays of a checkpoint, all that is in it being as it was written."""
     with reading(file), zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory() as folder:
         check_sizes(file)
-        header = json.loads(archive.read("config.json"))
+        header = json.loads(archive.read(CONFIG))
         names = (*IDENTITY, "format", "steps", "versions")
         header = {name: header[name] for name in names} | {"run": header.get("run")}
         header["config"] = dict(header["config"])
@@ -297,60 +295,6 @@ def _model(archive, name, folder):
         return load_model(Path(file))
     except Exception as error:  # in which there is the name of a folder that nobody knows
         raise ValueError(f"{name} cannot be loaded, {error}".replace(f"{folder}/", "")) from error
-
-
-def checkpoints(path):
-    """The checkpoints of a run folder, the newest first, whole ones or not."""
-    files = [file for file in (Path(path) / "checkpoints").glob("*.zip") if _is_count(file.stem) and file.is_file()]
-    return sorted(files, key=lambda file: int(file.stem), reverse=True)
-
-
-def _is_count(text):
-    """Whether a text is as Python writes a number of steps."""
-    return text.isdecimal() and text == str(int(text))
-
-
-def write_config(path, config):
-    """Write the `config.json` of a run folder: a dict as `read_config` returns it."""
-    Path(path).mkdir(parents=True, exist_ok=True)
-    text = json.dumps(config, indent=2) + "\n"
-    file = Path(path) / "config.json"
-    if not file.is_file() or file.read_text() != text:
-        with atomic_write(file) as partial:
-            partial.write_text(text)
-
-
-FACTS = {
-    "total_steps": (f"an int from 1 to {MAX_STEPS:.0e}", lambda x: isinstance(x, int) and 1 <= x <= MAX_STEPS),
-    "threads": (f"an int from 1 to {MAX_THREADS}", lambda x: isinstance(x, int) and 1 <= x <= MAX_THREADS),
-    "evaluate_every": ("an int >= 1", lambda x: isinstance(x, int) and x >= 1),
-    "versions": ("an object of texts", lambda x: isinstance(x, dict) and all(isinstance(v, str) for v in x.values())),
-    "run": ("a text", lambda x: isinstance(x, str)),
-}  # what a config.json may hold beside the agent
-
-
-def read_config(path):
-    """The `config.json` of a run folder, a dict with `agent`, `env`, `config`, and what else the run is to remember."""
-    path = Path(path)
-    if not path.is_dir():
-        raise ValueError(f"A run must be an existing folder. Received: {path}")
-    file = path / "config.json"
-    if not file.is_file():
-        raise ValueError(f"A run must contain the file config.json. Received: {path}")
-    with reading(file):
-        config = json.loads(file.read_text())
-        config = config | {name: config[name] for name in ("agent", "env")} | {"config": dict(config["config"])}
-    for name, (rule, is_good) in FACTS.items():
-        if config.get(name) is None:
-            config.pop(name, None)
-        elif isinstance(config[name], bool) or not is_good(config[name]):
-            raise damaged(file, f"`{name}` is not {rule}")
-    return config
-
-
-def versions():
-    """The versions of the packages that the numbers of a run depend on."""
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def identity(agent):

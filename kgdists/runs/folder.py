@@ -1,16 +1,13 @@
-"""Reading a run folder: configuration, policy, evaluation, versions."""
+"""Run folders read: what was trained in them, and in which settings they differ."""
 
-import contextlib
 import dataclasses
 import json
-import zipfile
 from collections import Counter
 from pathlib import Path
 
 from kgdists.core.files import damaged, load_model, not_finite, reading
-from kgdists.envs.evaluation import Evaluation
 from kgdists.policy import Policy
-from kgdists.runs.checkpoint import checkpoints, read_config
+from kgdists.runs.layout import CONFIG, read_config, read_evaluation, read_versions
 
 __all__ = ["Run", "differing", "experiments", "names_of", "read_evaluation", "read_policy", "read_run", "read_versions"]
 
@@ -38,7 +35,7 @@ def read_run(path):
     config = read_config(path)
     env = "an environment without id" if config["env"] is None else config["env"]
     if not (isinstance(env, str) and isinstance(config["agent"], str) and isinstance(config["config"], dict)):
-        raise damaged(path / "config.json", "agent, env and config are not two texts and a dict")
+        raise damaged(path / CONFIG, "agent, env and config are not two texts and a dict")
     return Run(path, env, config["agent"], config["config"])
 
 
@@ -105,33 +102,3 @@ def read_policy(file):
     if bad:
         raise damaged(file, f"it holds numbers that are not finite, in {', '.join(bad)}")
     return policy
-
-
-def read_evaluation(run):
-    """The evaluation at the end of a run, None while it is under way."""
-    file = Path(run) / "evaluation.json"
-    if not file.is_file():
-        return None
-    with reading(file):
-        evaluation = json.loads(file.read_text())
-        returns, lengths = ([*evaluation[name]] for name in ("returns", "lengths"))
-        if any(isinstance(x, (str, bool)) for x in (*returns, *lengths)):
-            raise ValueError("it has texts for numbers")
-        returns, lengths = tuple(map(float, returns)), tuple(map(int, lengths))
-        cut = int(evaluation.get("cut", 0))  # which version 0.1 did not write
-    if not returns or not all(abs(x) < 1e100 for x in returns):
-        raise damaged(file, "it has no finite returns")
-    if len(lengths) != len(returns) or not 0 <= cut <= len(returns):
-        raise damaged(file, "its episodes are not of one number")
-    return Evaluation(returns, lengths, cut)
-
-
-def read_versions(run):
-    """The versions of the packages that trained a run, by its `config.json` or its newest checkpoint; {} if unknown."""
-    versions = read_config(run).get("versions")
-    for file in checkpoints(run) if versions is None else []:
-        with contextlib.suppress(KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile):
-            with zipfile.ZipFile(file) as archive:
-                versions = json.loads(archive.read("config.json"))["versions"]
-            break
-    return {str(name): str(x) for name, x in versions.items()} if isinstance(versions, dict) else {}

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kgdists.core.files import RunWarning, atomic_write, reading
+from kgdists.runs.layout import METRICS
 
 __all__ = ["MetricsFile", "mend_metrics", "read_metrics"]
 
@@ -136,7 +137,7 @@ def read_metrics(run):
     ValueError
         If there is no such file, or it is damaged or has no rows yet.
     """
-    file = Path(run) / "metrics.csv"
+    file = Path(run) / METRICS
     if not file.is_file():
         raise ValueError(f"A run must be a folder with the file metrics.csv. Received: {run}")
     with reading(file):

@@ -17,11 +17,10 @@ from kgdists.runs.folder import (
     differing,
     experiments,
     names_of,
-    read_evaluation,
     read_policy,
     read_run,
-    read_versions,
 )
+from kgdists.runs.layout import POLICY, read_evaluation, read_versions
 from kgdists.runs.metric_guide import MEANINGS, meaning_of
 from kgdists.runs.metrics import read_metrics
 
@@ -77,7 +76,7 @@ def report(paths):
 def _row(run):
     """All that the page tells of a run."""
     metrics, evaluation = read_metrics(run.path), read_evaluation(run.path)
-    policy = read_policy(run.path / "policy.keras")
+    policy = read_policy(run.path / POLICY)
     speed = metrics.get("steps_per_second", np.full_like(metrics["steps"], np.nan))
     seconds = np.diff(metrics["steps"], prepend=0.0)[speed > 0.0] / speed[speed > 0.0]
     return {

@@ -10,7 +10,7 @@ import scipy.stats
 
 from kgdists.agents import benchmark
 from kgdists.agents.benchmark import Job, bootstrap_interval, interquartile_mean, main, read_results, run_jobs, table
-from kgdists.runs.checkpoint import write_config
+from kgdists.runs.layout import write_config
 
 RUN = """
 import json, sys

@@ -8,7 +8,8 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete
 
 import kgdists as kg
-from kgdists.agents import ES, ESConfig
+from kgdists.agents import ES, PPO, ESConfig
+from kgdists.agents.agent import Agent
 from kgdists.runs import checkpoint
 from tests.agents.helpers import Bandit, Counter, Noise, Trap
 
@@ -17,6 +18,10 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 def small(env=Noise, **config):
     return ES(env, **{"popsize": 4, "hidden_units": (3,), "stdev_init": 0.5, "seed": 0} | config)
+
+
+def small_ppo():
+    return PPO(Noise, num_envs=1, n_steps=4, batch_size=4, hidden_units=(3,), seed=0)
 
 
 def weights(agent):
@@ -72,14 +77,14 @@ def test_the_default_policy_has_the_settings():
     assert kinds == ["RunningNormalization", "Dense", "Dense"]
     assert [layer.units for layer in agent.policy.trunk.layers[1:]] == [5, 3]
     linear = small(hidden_units=())
-    assert linear.state.distribution.solution_length == 2 * 2 + 2
+    assert linear.search.state.distribution.solution_length == 2 * 2 + 2
 
 
 def test_settings_reach_the_searcher():
     agent = small(center_learning_rate=0.3, stdev_learning_rate=0.2)
-    assert (agent.searcher.center_learning_rate, agent.searcher.stdev_learning_rate) == (0.3, 0.2)
-    assert small(searcher="cem", parenthood_ratio=0.5).state.distribution.parameters["parenthood_ratio"] == 0.5
-    assert small(searcher="cem", popsize=10).state.distribution.parameters["parenthood_ratio"] == 0.2
+    assert (agent.search.searcher.center_learning_rate, agent.search.searcher.stdev_learning_rate) == (0.3, 0.2)
+    assert small(searcher="cem", parenthood_ratio=0.5).search.state.distribution.parameters["parenthood_ratio"] == 0.5
+    assert small(searcher="cem", popsize=10).search.state.distribution.parameters["parenthood_ratio"] == 0.2
 
 
 @pytest.mark.exhaustive
@@ -140,11 +145,35 @@ def test_settings_come_back_from_json():
     assert ESConfig(**checkpoint.config_from_json(json.loads(text))) == config
 
 
+def test_what_belongs_to_the_search_has_its_old_name_for_a_version():
+    agent = small()
+    with pytest.warns(DeprecationWarning, match="`state` is now `search.state`: its old name goes in 0.3"):
+        assert agent.state is agent.search.state
+    with pytest.raises(AttributeError, match="'ES' object has no attribute 'nothing'"):
+        agent.nothing
+
+
+def test_it_keeps_the_contract_of_an_agent(tmp_path):
+    agent = small(searcher="snes")
+    assert isinstance(agent, Agent) and isinstance(small_ppo(), Agent)
+    agent.learn(1)
+    assert agent.epochs == 1 and agent.steps == agent.search.steps
+    assert agent.envs.num_envs == 4 and agent.envs.single_action_space == Discrete(2)
+    drawn = [agent.evaluate(3, deterministic=False, seed=seed).returns for seed in (5, 5, 6)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_vector_environment_that_resets_late_is_refused_before_it_is_searched():
+    envs = gymnasium.vector.SyncVectorEnv([lambda: Counter(3)] * 2)
+    with pytest.raises(ValueError, match="must reset in the step in which an episode ends"):
+        small(envs)
+
+
 def test_it_answers_observations_as_other_agents_do():
     agent = small(lambda: gymnasium.make("CartPole-v1"))
     observations = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     actions = agent.predict(observations)
-    assert actions.shape == (5,) and actions.dtype == agent._episodes.envs.single_action_space.dtype
+    assert actions.shape == (5,) and actions.dtype == agent.envs.single_action_space.dtype
     assert [agent.predict(x).item() for x in observations] == actions.tolist()
     assert np.array_equal(actions, np.argmax(agent.policy(observations).logits, -1))
     assert set(agent.predict(np.zeros((200, 4)), deterministic=False).tolist()) == {0, 1}

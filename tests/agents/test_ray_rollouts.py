@@ -159,7 +159,11 @@ def test_new_episodes_of_environments_that_do_not_repeat_themselves_are_told(eag
 @pytest.mark.parametrize(
     ("make", "arguments", "match"),
     [
-        (lambda: ES("CartPole-v1", popsize=2), {}, "`agent` must be a PPO or an A2C. Received: agent=<"),
+        (
+            lambda: ES("CartPole-v1", popsize=2),
+            {},
+            "`agent` must learn from rollouts, as PPO and A2C do. Received: agent=<",
+        ),
         (
             lambda: small(make_envs(Noise, 2)),
             {},

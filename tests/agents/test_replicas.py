@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 
 from kgdists.agents import PPO
-from kgdists.agents.agent import Agent
 from kgdists.agents.replicas import Replicas
+from kgdists.agents.rollout_agent import RolloutAgent
 from tests.agents.helpers import Noise, small, weights
 from tests.processes import run_python
 from tests.test_readme import snippets
@@ -189,7 +189,7 @@ def test_agents_that_share_no_updates_take_no_strategy():
         HAS_REPLICAS = False
 
         def __init__(self, env, **config):
-            Agent.__init__(self, env, **config)
+            RolloutAgent.__init__(self, env, **config)
 
     with pytest.raises(ValueError, match="Alone takes no `strategy`. Received: strategy=<"):
         Alone(Noise, strategy=tf.distribute.MirroredStrategy(["CPU:0"]))

@@ -16,7 +16,7 @@ from keras.optimizers.schedules import (
 )
 
 import kgdists as kg
-from kgdists.agents.schedules import Moved, gradient_steps, stretch, stretched
+from kgdists.agents.schedules import Moved, stretch, stretched
 from kgdists.core.files import RunWarning
 from tests.agents.helpers import Bandit, Noise, small, weights
 from tests.cli.helpers import assert_one_line, kgdists
@@ -215,7 +215,7 @@ def test_a_schedule_is_stretched_to_the_steps_that_are_taken(name, steps):
         agent.learn(steps)
     assert agent.steps == planned
     taken, rate = int(agent.optimizer.iterations), agent.config.learning_rate
-    assert taken == gradient_steps(agent.config, planned)
+    assert taken == agent.config.num_gradient_steps(planned)
     assert float(rate(taken)) < 1e-7 < float(rate(taken - 1))
 
 
@@ -248,11 +248,11 @@ def test_a_schedule_that_ended_long_ago_is_stretched_to_the_end_too():
 def test_a_run_that_is_planned_for_other_steps_learns_to_its_end(tmp_path, name, steps, total):
     config = made(name).config
     ratio = stretched(config, steps, total)
-    old, new = gradient_steps(config, steps), gradient_steps(config, total)
+    old, new = config.num_gradient_steps(steps), config.num_gradient_steps(total)
     moved = Moved(PolynomialDecay(0.01, old, 0.0), factor=ratio)
     assert float(moved(new)) < 1e-7 < float(moved(new - 1))
 
 
 def test_the_steps_of_whole_episodes_are_planned_by_their_number():
-    assert gradient_steps(kg.agents.REINFORCEConfig(), 100) is None
+    assert kg.agents.REINFORCEConfig().num_gradient_steps(100) is None
     assert stretched(kg.agents.REINFORCEConfig(), 100, 250) == 2.5

@@ -19,7 +19,7 @@ from kgdists.envs.evaluation import MAX_STEPS, Evaluation, step_limit
 from kgdists.envs.rollout import Rollouts, collect_episodes
 from kgdists.envs.same_step import native_envs
 from kgdists.random.seeds import stream
-from kgdists.runs.folder import read_evaluation
+from kgdists.runs.layout import read_evaluation
 from kgdists.runs.recording import record
 from tests.agents.helpers import Counter, Noise, counters, small, weights
 from tests.cli.helpers import registered

@@ -314,7 +314,7 @@ def test_the_number_of_epochs_that_is_promised_is_that_which_comes(make, total_s
 def test_a_search_for_a_number_of_generations_promises_that():
     agent, listens = AGENTS["snes"](), Listens()
     for expected in (2, 4):
-        agent.run(2, [listens])
+        agent.search.run(2, [listens])
         assert listens.promised["epochs"] == listens.epochs == expected
 
 

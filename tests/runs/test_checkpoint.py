@@ -14,7 +14,7 @@ import kgdists as kg
 from kgdists.agents import PPO, PPOConfig
 from kgdists.core.files import DamagedFileError, RunWarning
 from kgdists.layers import CategoricalHead
-from kgdists.runs import checkpoint
+from kgdists.runs import checkpoint, layout
 from tests.agents.helpers import Bandit, Noise, counters, saved_run, small, weights
 from tests.marks import exhaustive
 
@@ -121,9 +121,9 @@ def test_what_overwrites_another_run_is_what_is_loaded(tmp_path):
 
 def test_the_configuration_keeps_what_else_is_in_it(tmp_path):
     agent = small(Bandit)
-    checkpoint.write_config(tmp_path, checkpoint.identity(agent) | {"total_steps": 99})
+    layout.write_config(tmp_path, checkpoint.identity(agent) | {"total_steps": 99})
     agent.save(tmp_path)
-    assert checkpoint.read_config(tmp_path)["total_steps"] == 99
+    assert layout.read_config(tmp_path)["total_steps"] == 99
 
 
 def test_own_networks_are_saved(tmp_path):

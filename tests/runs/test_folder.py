@@ -17,7 +17,7 @@ import kgdists as kg
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, Checkpoints
 from kgdists.cli.train import _new_folder
 from kgdists.core.files import RunWarning
-from kgdists.runs import checkpoint
+from kgdists.runs import checkpoint, layout
 from tests.agents.helpers import Bandit, Noise, saved_run, small, weights
 from tests.marks import exhaustive
 
@@ -158,7 +158,7 @@ def test_a_run_written_before_runs_had_names_goes_on(run):
     without_names(run / "config.json")
     agent = PPO.load(run)
     agent.save(run)
-    assert PPO.load(run).owned.run == agent.owned.run == checkpoint.read_config(run)["run"]
+    assert PPO.load(run).owned.run == agent.owned.run == layout.read_config(run)["run"]
 
 
 def test_later_checkpoints_are_not_deleted_by_one_that_goes_on_from_an_earlier(run):
@@ -316,7 +316,7 @@ def test_a_run_without_its_checkpoints_is_not_trained_over(tmp_path, monkeypatch
 @pytest.mark.parametrize("env", ["a function", *exhaustive("a vector environment")])
 def test_a_run_of_an_id_goes_on_with_an_environment_of_ones_own(tmp_path, env):
     agent, run = small("CartPole-v1"), tmp_path / "run"
-    checkpoint.write_config(run, checkpoint.identity(agent) | {"total_steps": 64, "threads": 1})
+    layout.write_config(run, checkpoint.identity(agent) | {"total_steps": 64, "threads": 1})
     agent.learn(16, [Checkpoints(agent, run)])
     own = {
         "a function": lambda: gymnasium.make("CartPole-v1"),
@@ -328,7 +328,7 @@ def test_a_run_of_an_id_goes_on_with_an_environment_of_ones_own(tmp_path, env):
         warnings.simplefilter("ignore", RunWarning)
         agent = kg.agents.PPO.load(run, own)
         agent.learn(16, [Checkpoints(agent, run)])
-        config = checkpoint.read_config(run)
+        config = layout.read_config(run)
         assert config["env"] == "CartPole-v1" and config["total_steps"] == 64
         again = kg.agents.PPO.load(run)
     assert again.env == "CartPole-v1" and again.steps == agent.steps

@@ -12,8 +12,8 @@ from keras import ops, tree
 from kgdists import losses, random
 from kgdists.agents import diagnostics
 from kgdists.agents.acting import Acting
-from kgdists.agents.agent import Agent
 from kgdists.agents.networks import penalty
+from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.agents.sac.adam import Adam
 from kgdists.agents.sac.critics import twin_critic
 from kgdists.agents.sac.replay_buffer import Replay
@@ -29,7 +29,7 @@ from kgdists.policy import split_mask
 __all__ = ["SAC"]
 
 
-class SAC(Agent):
+class SAC(RolloutAgent):
     """An agent that learns twin critics from replayed experience, and a policy that follows them and keeps its entropy.
 
     Parameters

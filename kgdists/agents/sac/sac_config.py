@@ -51,7 +51,15 @@ class SACConfig(TrainingConfig):
     )
     save_replay: bool = setting(True, "save what is kept for replay with the agent")
 
-    def __post_init__(self):
+    def num_gradient_steps(self, total_steps: int) -> int:
+        """How many gradient steps are taken in this many environment steps."""
+        per_update = self.n_steps * self.num_envs
+        per_epoch = -(-self.epoch_steps // per_update)
+        epochs = -(-total_steps // (per_epoch * per_update))  # an epoch is never left half done
+        before = -(-max(1, min(self.learning_starts, self.buffer_size)) // per_update) - 1
+        return max(1, epochs * per_epoch - before) * (self.gradient_steps or per_update)
+
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in (
             "n_steps",

@@ -2,21 +2,29 @@
 
 import contextlib
 import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any
 
 import gymnasium
 import numpy as np
 import tensorflow as tf
-from gymnasium.spaces import Box, Dict
+from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space, create_empty_array, iterate
+from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
 from kgdists.core.checks import count
-from kgdists.envs.checked_env import checked
+from kgdists.core.types import Integer
+from kgdists.envs.action_mask import observes_mask
 from kgdists.envs.checked_vector_env import check_reset, check_step
 from kgdists.envs.evaluation import step_limit
+from kgdists.envs.make import Env, check_maker, make_env, make_envs
 from kgdists.envs.rollout import copied
-from kgdists.spaces import decode_action, encode_mask
+from kgdists.envs.same_step import SameStep, has_native_envs
+from kgdists.envs.sync_envs import SyncEnvs
+from kgdists.evolution.policy_search.members import Members
+from kgdists.spaces import decode_action
 
 __all__ = ["Episodes", "Moments", "Played"]
 
@@ -59,26 +67,35 @@ class Episodes:
         Steps after which an episode is cut off; see `kgdists.envs.evaluation.step_limit`.
     """
 
-    def __init__(self, env, num_envs, max_steps=None):
+    def __init__(self, env: Env, num_envs: Integer, max_steps: Integer | None = None) -> None:
         step_limit(env, max_steps)  # before there is anything to close
         self._is_given = isinstance(env, VectorEnv)
-        self.envs = _vector_env(env, num_envs)
-        self._is_checked = isinstance(self.envs, _Separate)
+        self.envs = _make(env, num_envs)
+        self._is_checked = bool(self.envs.metadata.get("is_checked"))
         space = self.envs.single_observation_space
-        if not isinstance(space, Box) and not _observes_mask(space, self.envs.single_action_space):
+        if not isinstance(space, Box) and not observes_mask(space, self.envs.single_action_space):
             raise ValueError(
                 f"Environments must observe a Box, or a dict as `kgdists.agents.ActionMask` makes it. Received: {space}"
             )
         self.num_envs = self.envs.num_envs
         self.max_steps = step_limit(self.envs, max_steps)
 
-    def example(self):
+    def example(self) -> Any:
         """One observation of ones, behind a batch axis."""
         return copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
 
     def play(
-        self, members, rows, episodes, seed, *, sample_actions=False, with_moments=False, total=None, max_steps=None
-    ):
+        self,
+        members: Members,
+        rows: np.ndarray,
+        episodes: int,
+        seed: Sequence[int],
+        *,
+        sample_actions: bool = False,
+        with_moments: bool = False,
+        total: int | None = None,
+        max_steps: int | None = None,
+    ) -> Played:
         """Let each member play this many episodes.
 
         Parameters
@@ -115,9 +132,16 @@ class Episodes:
         total, cut = len(rows) * episodes if total is None else total, 0
         for first in range(0, len(rows), size):
             block = slice(first, first + size)
-            count = min(total - first * episodes, self.num_envs)
+            num_played = min(total - first * episodes, self.num_envs)
             returns[block], lengths[block], num_cut = self._wave(
-                members, rows[block], episodes, (*seed, first), sample_actions, sums, count, max_steps or self.max_steps
+                members,
+                rows[block],
+                episodes,
+                (*seed, first),
+                sample_actions,
+                sums,
+                num_played,
+                max_steps or self.max_steps,
             )
             cut += num_cut
         return Played(returns, lengths, sums.moments() if with_moments else None, cut)
@@ -133,6 +157,7 @@ class Episodes:
         returns, lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
         lanes = (size, episodes)
         act, weights, cut = None, tf.constant(rows), 0
+        step = self.envs.step_where if isinstance(self.envs, SyncEnvs) else None
         while active.any():
             observations = copied(observations)
             if sums is not None:
@@ -143,7 +168,7 @@ class Episodes:
             actions = act(weights, tree.map_structure(tf.constant, inputs), tf.constant(key))
             actions = tree.map_structure(lambda x: x.numpy().reshape(-1, *x.shape[2:]), actions)
             actions = decode_action(self.envs.single_action_space, actions)
-            returned = self._step(actions, active)
+            returned = step(actions, active) if step else self.envs.step(actions)
             if not self._is_checked:
                 returned = check_step(self.envs, returned, active)
             observations, rewards, terminated, truncated, _ = returned
@@ -155,10 +180,7 @@ class Episodes:
             active &= ~is_cut
         return returns.reshape(lanes)[:num_rows], lengths.reshape(lanes)[:num_rows], cut
 
-    def _step(self, actions, active):
-        return self.envs.step(actions, active) if isinstance(self.envs, _Separate) else self.envs.step(actions)
-
-    def close(self):
+    def close(self) -> None:
         """Close the environments, unless they were given."""
         if not self._is_given:
             self.envs.close()
@@ -186,87 +208,20 @@ class _Sums:
         return Moments(self.count, self.point + mean, np.maximum(self.squares / self.count - mean**2, 0.0))
 
 
-class _Separate:
-    """Environments that are stepped one by one, and only while they are active."""
-
-    def __init__(self, env, num_envs):
-        self.num_envs = num_envs
-        self.envs = []
-        try:
-            for i in range(num_envs):
-                self.envs.append(_single_env(env, i))
-        except BaseException:  # one cannot be made: the others may hold a robot or a licence
-            self.close()
-            raise
-        self.spec = self.envs[0].spec
-        self.single_observation_space = self.envs[0].observation_space
-        self.single_action_space = self.envs[0].action_space
-        self._actions = batch_space(self.single_action_space, num_envs)
-        self._observations = create_empty_array(self.single_observation_space, num_envs, np.zeros)
-
-    def reset(self, seed):
-        for i, env in enumerate(self.envs):
-            self._keep(i, env.reset(seed=(seed + i) % 2**31)[0])
-        return self._observations, {}
-
-    def step(self, actions, active):
-        rewards = np.zeros(self.num_envs)
-        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
-        for i, action in enumerate(iterate(self._actions, actions)):
-            if active[i]:
-                observation, rewards[i], terminated[i], truncated[i], _ = self.envs[i].step(action)
-                self._keep(i, observation)
-        return self._observations, rewards, terminated, truncated, {}
-
-    def _keep(self, i, observation):
-        for all_of_them, x in zip(tree.flatten(self._observations), tree.flatten(observation), strict=True):
-            all_of_them[i] = x
-
-    def close(self):
-        for env in self.envs:
-            env.close()
-
-
-def _vector_env(env, num_envs):
+def _make(env: Env, num_envs: Integer) -> VectorEnv:
+    """Environments that a population plays in; where an id has a vector environment of its own, that one."""
     if isinstance(env, VectorEnv):
-        mode = env.metadata.get("autoreset_mode")
-        if mode not in (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP):
-            raise ValueError(f"A VectorEnv must reset environments whose episode has ended. Received: {mode}")
-        return env
-    if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
-        raise ValueError(
-            f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}"
-        )
+        # That it resets one step later than others is all the same: those whose episode has ended wait.
+        return env if env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP else make_envs(env, num_envs)
+    check_maker(env)
     num_envs = count("num_envs", num_envs)
-    return _native(env, num_envs) or _Separate(env, num_envs)
+    if isinstance(env, str) and _has_own_envs(env):
+        envs = gymnasium.make_vec(env, num_envs, vectorization_mode="vector_entry_point")
+        return SameStep(envs) if has_native_envs(env) else envs
+    return SyncEnvs([functools.partial(make_env, env, i, records=False) for i in range(num_envs)])
 
 
-def _native(env, num_envs):
-    """The vector environment that an id has of its own, None if it has none."""
-    if not isinstance(env, str):
-        return None
+def _has_own_envs(env: str) -> bool:
     with contextlib.closing(gymnasium.make(env)) as single:
-        space = single.observation_space
-        if single.spec.vector_entry_point is None or single.spec.additional_wrappers or not isinstance(space, Box):
-            return None
-    return gymnasium.make_vec(env, num_envs, vectorization_mode="vector_entry_point")
-
-
-def _single_env(env, i):
-    single = checked(gymnasium.make(env, disable_env_checker=True) if isinstance(env, str) else env(), i)
-    space = single.observation_space
-    if isinstance(space, Dict) and "action_mask" in space.keys():
-        return single
-    return single if isinstance(space, Box) else gymnasium.wrappers.FlattenObservation(single)
-
-
-def _observes_mask(space, action_space):
-    if not isinstance(space, Dict) or space.keys() != {"observation", "action_mask"}:
-        return False
-
-    def form(mask):
-        return tree.map_structure(lambda x: (x.shape, str(x.dtype)), mask)
-
-    mask = create_empty_array(space["action_mask"], 1, np.zeros)
-    unbatched = tree.map_structure(lambda x: x[0], mask)
-    return isinstance(space["observation"], Box) and form(unbatched) == form(encode_mask(action_space, None))
+        is_plain = not single.spec.additional_wrappers and isinstance(single.observation_space, Box)
+        return is_plain and single.spec.vector_entry_point is not None

@@ -4,14 +4,19 @@ import math
 import time
 import warnings
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from gymnasium.vector import VectorEnv
 
-from kgdists.core.callback_list import CallbackList
+from kgdists.core.callback_list import Callbacks, run_epochs
 from kgdists.core.checks import count
+from kgdists.core.types import Integer
 from kgdists.envs.evaluation import Evaluation, step_limit
+from kgdists.envs.make import Env
 from kgdists.evolution import generations
 from kgdists.evolution.algorithms.cem import CEM
 from kgdists.evolution.algorithms.cmaes import CMAES
@@ -20,8 +25,9 @@ from kgdists.evolution.algorithms.snes import SNES
 from kgdists.evolution.algorithms.xnes import XNES
 from kgdists.evolution.policy_search.episodes import Episodes
 from kgdists.evolution.policy_search.members import Members
-from kgdists.evolution.searcher import as_callbacks
+from kgdists.evolution.searcher import Searcher
 from kgdists.layers.running_normalization import check_places, running_normalizations
+from kgdists.policy import Policy
 from kgdists.spaces import check_fits
 
 __all__ = ["SEARCHERS", "PolicySearch"]
@@ -41,8 +47,8 @@ class PolicySearch:
 
     Parameters
     ----------
-    policy : kgdists.Policy
-        Its trainable weights are where the search starts.
+    policy : kgdists.Policy, or callable
+        Its trainable weights are where the search starts. A function makes it for the environments.
     env : str, callable or gymnasium.vector.VectorEnv
         An id, a function that makes one environment, or a vector environment that resets by itself.
     searcher : str or class
@@ -81,20 +87,20 @@ class PolicySearch:
 
     def __init__(
         self,
-        policy,
-        env,
-        searcher="pgpe",
+        policy: Policy | Callable[[VectorEnv], Policy],
+        env: Env,
+        searcher: str | type[Searcher] = "pgpe",
         *,
-        popsize=100,
-        episodes=1,
-        max_steps=None,
-        num_interactions=None,
-        popsize_max=None,
-        sample_actions=False,
-        num_envs=None,
-        seed=None,
-        **options,
-    ):
+        popsize: Integer = 100,
+        episodes: Integer = 1,
+        max_steps: Integer | None = None,
+        num_interactions: Integer | None = None,
+        popsize_max: Integer | None = None,
+        sample_actions: bool = False,
+        num_envs: Integer | None = None,
+        seed: Integer | None = None,
+        **options: Any,
+    ) -> None:
         popsize, episodes = count("popsize", popsize), count("episodes", episodes)
         num_interactions = None if num_interactions is None else count("num_interactions", num_interactions)
         popsize_max = None if popsize_max is None else count("popsize_max", popsize_max)
@@ -108,12 +114,12 @@ class PolicySearch:
         if isinstance(searcher, str) and searcher not in SEARCHERS:
             raise ValueError(f"`searcher` must be one of {', '.join(SEARCHERS)}. Received: searcher={searcher!r}")
         self.env = env
-        self.policy = policy
         self.popsize, self.popsize_max, self.num_interactions = popsize, popsize_max, num_interactions
         self.num_episodes, self.sample_actions = episodes, sample_actions
         self.seed = np.random.default_rng(seed).integers(2**31).item() if seed is None else seed
         self._episodes = Episodes(env, popsize * episodes if num_envs is None else num_envs, max_steps)
-        check_fits(policy(self._episodes.example()), self._episodes.envs.single_action_space)
+        self.policy = policy = policy if isinstance(policy, keras.Model) else policy(self.envs)
+        check_fits(policy(self._episodes.example()), self.envs.single_action_space)
         self._members = Members(policy)
         policy.optimizer = getattr(policy, "optimizer", None)  # where Keras' callbacks look for it
         self._normalizations = running_normalizations(policy.trunk)
@@ -135,13 +141,22 @@ class PolicySearch:
         self._compiled_ask = tf.function(self._ask, jit_compile=True, autograph=False)
         self._compiled_tell = tf.function(self._tell, jit_compile=True, autograph=False)
 
-    def run(self, num_generations, callbacks=None):
+    @property
+    def envs(self) -> VectorEnv:
+        """The environments that populations play in."""
+        return self._episodes.envs
+
+    def example(self) -> Any:
+        """One observation of ones, behind a batch axis."""
+        return self._episodes.example()
+
+    def run(self, num_generations: Integer, callbacks: Callbacks = None) -> keras.callbacks.History:
         """Search for a number of generations; see `learn`."""
         num_generations = count("num_generations", num_generations)
         last_epoch = int(self.state.generation) + num_generations
-        return self._search(lambda generations: generations < last_epoch, callbacks, last_epoch=last_epoch)
+        return self._search(callbacks, last_epoch=last_epoch)
 
-    def learn(self, total_steps, callbacks=None):
+    def learn(self, total_steps: Integer, callbacks: Callbacks = None) -> keras.callbacks.History:
         """Search until this many environment steps are taken, rounded up to whole generations.
 
         Parameters
@@ -165,26 +180,35 @@ class PolicySearch:
             If weights of the policy have constraints or regularizers, or statistics that are not of observations.
         """
         total_steps = count("total_steps", total_steps)
-        last_step = self.steps + total_steps
-        return self._search(lambda generations: self.steps < last_step, callbacks, last_step=last_step)
+        return self._search(callbacks, last_step=self.steps + total_steps)
 
-    def _search(self, goes_on, callbacks, last_epoch=None, last_step=math.inf):
+    def _search(
+        self, callbacks: Callbacks, last_epoch: int | None = None, last_step: float = math.inf
+    ) -> keras.callbacks.History:
+        self.check()
+        return run_epochs(
+            self.step,
+            self.policy,
+            callbacks,
+            epoch=int(self.state.generation),
+            last_epoch=last_epoch,
+            first_step=self.steps,
+            last_step=last_step,
+        )
+
+    def check(self) -> None:
+        """Raise, before the first generation, if the policy cannot be searched.
+
+        Raises
+        ------
+        ValueError
+            If its weights have constraints or regularizers, or statistics that are not of observations.
+        """
         if not self.steps:  # a search that was loaded goes on as it did
             _check_free(self.policy)
             check_places(self.policy, self._episodes.example())
-        history = keras.callbacks.History()
-        callbacks = [*as_callbacks(callbacks), history]
-        callbacks = CallbackList(callbacks, self.policy, last_epoch, self.steps, last_step)
-        self.policy.stop_training = False
-        generation = int(self.state.generation)
-        with callbacks.training():
-            while goes_on(generation) and not self.policy.stop_training:
-                callbacks.on_epoch_begin(generation)
-                callbacks.on_epoch_end(generation, self.step())
-                generation += 1
-        return history
 
-    def step(self):
+    def step(self) -> dict[str, float]:
         """One generation: play the episodes of a population, and move the center to the better solutions.
 
         Returns
@@ -261,7 +285,13 @@ class PolicySearch:
         state = self.searcher._tell_asked(state, samples, fitnesses)
         return state, self.searcher.decode(state.distribution.mu), generations.stdev(state.distribution)
 
-    def evaluate(self, episodes=100, deterministic=True, seed=None, max_steps=None):
+    def evaluate(
+        self,
+        episodes: Integer = 100,
+        deterministic: bool = True,
+        seed: Integer | None = None,
+        max_steps: Integer | None = None,
+    ) -> Evaluation:
         """Play whole episodes with the center's weights, without searching, in the environments of the search.
 
         Parameters
@@ -281,7 +311,7 @@ class PolicySearch:
         """
         episodes = count("episodes", episodes)
         seed = count("seed", seed, least=0, optional=True)
-        max_steps = step_limit(self._episodes.envs, max_steps, max(self.recent_lengths, default=0))
+        max_steps = step_limit(self.envs, max_steps, max(self.recent_lengths, default=0))
         seed = np.random.default_rng().integers(2**31).item() if seed is None else seed
         # Each environment plays the same number, so that short episodes are not favoured.
         num_envs = self._episodes.num_envs
@@ -298,7 +328,7 @@ class PolicySearch:
         returns, lengths = (x.ravel()[:episodes].tolist() for x in (played.returns, played.lengths))
         return Evaluation(tuple(returns), tuple(lengths), played.cut)
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         """All that a search remembers beside its policy, a dict of arrays."""
         leaves = tf.nest.flatten(self.state)
         return {f"state_{i}": np.array(x) for i, x in enumerate(leaves)} | {
@@ -308,7 +338,7 @@ class PolicySearch:
             "recent_lengths": np.array(self.recent_lengths),
         }
 
-    def restore(self, arrays):
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Go on from the arrays of a search of the same arguments, whose policy this one has."""
         leaves = tf.nest.flatten(self.state)
         for i, x in enumerate(leaves):

@@ -1,0 +1,336 @@
+"""What agents share that act step by step and learn from rollouts, by gradients."""
+
+import contextlib
+import functools
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from gymnasium.vector import VectorEnv
+from gymnasium.vector.utils import create_empty_array
+from keras.optimizers.schedules import LearningRateSchedule
+
+from kgdists.agents import schedules
+from kgdists.agents.acting import Acting, Actor
+from kgdists.agents.agent import Agent
+from kgdists.agents.config import TrainingConfig
+from kgdists.agents.networks import check_trainable, policy_network
+from kgdists.agents.replicas import Replicas
+from kgdists.core.files import RunWarning
+from kgdists.core.sharing import places, trainable
+from kgdists.envs.episode_record import records_episodes
+from kgdists.envs.make import Env, make_envs
+from kgdists.envs.player import NotANumber
+from kgdists.envs.rollout import Rollouts, copied
+from kgdists.layers.running_normalization import check_places
+from kgdists.policy import Policy, split_mask
+from kgdists.random.seeds import stream
+from kgdists.runs import checkpoint
+from kgdists.spaces import check_fits
+
+__all__ = ["RolloutAgent"]
+
+LARGE = 1e4  # observations that networks hardly learn from as they are
+
+
+class RolloutAgent(Agent):
+    """An agent whose policy acts for some steps in all environments, and then learns from these by gradients.
+
+    An algorithm is a subclass with a `name`, its `Config`, the names of its Keras `MODELS`, `optimizers`, the
+    `variables` it trains, and two things to do: `steps_per_epoch`, and `_train`, which takes that many steps and
+    improves the policy by them.
+
+    Parameters
+    ----------
+    env : str, callable or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, or a vector environment with same-step autoreset.
+    policy : None or kgdists.Policy
+        Observations -> distribution over actions; None makes dense layers and the head for the action space.
+    strategy : None or tf.distribute.Strategy
+        Shares out the updates of agents that take one: a `MirroredStrategy` or a `MultiWorkerMirroredStrategy`.
+    **config
+        Fields of `Config`.
+    """
+
+    Config: ClassVar[type[TrainingConfig]]
+    HAS_ROLLOUTS = True
+    HAS_REPLICAS: ClassVar[bool] = False  # whether updates can be shared out by a strategy
+    OF_ENVIRONMENTS: ClassVar[tuple[str, ...]] = ("discounted_return",)  # state with one number for each environment
+    UNDEFINED_AT_TIMES: ClassVar[tuple[str, ...]] = ("explained_variance",)  # metrics that need not be finite
+
+    variables: list[keras.Variable]
+    optimizer: keras.optimizers.Optimizer
+    optimizers: dict[str, keras.optimizers.Optimizer]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _closing_environments(cls.__init__)
+
+    def __init__(
+        self,
+        env: Env,
+        *,
+        policy: Policy | None = None,
+        strategy: tf.distribute.Strategy | None = None,
+        **config: Any,
+    ) -> None:
+        self.env = env
+        if strategy is not None and not self.HAS_REPLICAS:
+            raise ValueError(f"{type(self).__name__} takes no `strategy`. Received: strategy={strategy!r}")
+        self.replicas = Replicas(strategy)
+        num_envs, vectorization = (config.get(x, getattr(self.Config, x)) for x in ("num_envs", "vectorization"))
+        self.envs = make_envs(env, num_envs, vectorization)
+        self.config = config = self.Config(**(config | {"num_envs": self.envs.num_envs}))
+        self.replicas.check_model(policy)
+        self.policy = policy or policy_network(self.envs, config)
+        self.steps = 0
+        self.is_sound = True
+        own_seed = stream(config.seed, "actions", self.replicas.worker)
+        self.seed = np.random.default_rng().integers(2**31).item() if own_seed is None else own_seed
+        self.generator = keras.random.SeedGenerator(stream(config.seed, "updates"))
+        self.rollouts = Rollouts(self.envs, config.n_steps, self._seed_of_environments())
+        self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
+        check_fits(self.policy(self._example), self.envs.single_action_space)
+        self._act = Actor(self.policy, self._example, self.envs.num_envs)
+        self._prepare_acting(self._example)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of all environments together in one epoch: here one rollout."""
+        return self.config.n_steps * self.config.num_envs
+
+    @property
+    def epochs(self) -> int:
+        """Epochs so far."""
+        return self.steps // self.steps_per_epoch
+
+    def _train(self) -> dict[str, float]:
+        """Take the steps of one epoch and improve by them: dict of name -> float, losses and diagnostics."""
+        raise NotImplementedError(f"{type(self).__name__} must define `_train`")
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the files, where several share the updates."""
+        return self.replicas.is_chief
+
+    @property
+    def starts_new_episodes(self) -> bool:
+        """Whether the episodes that were being played are lost, and training goes on with new ones."""
+        return self.rollouts.observations is None
+
+    @property
+    def recent_returns(self) -> Any:
+        """Undiscounted returns of the last 100 episodes of the training."""
+        return self.rollouts.recent_returns
+
+    @property
+    def recent_lengths(self) -> Any:
+        """Lengths of the last 100 episodes of the training."""
+        return self.rollouts.recent_lengths
+
+    def _check_learning(self, total_steps: int) -> None:
+        if not self.steps:  # an agent that was loaded goes on as it did
+            self._check_models()
+        self._check_frozen()
+        schedules.go_on(self, total_steps)
+
+    def _train_epoch(self) -> dict[str, Any]:
+        start = time.perf_counter()
+        self.is_sound = False
+        metrics = self._train()
+        self._check_finite(metrics)
+        self.steps += self.steps_per_epoch
+        self.is_sound = True
+        speed = {"steps_per_second": self.steps_per_epoch / (time.perf_counter() - start)}
+        return self._progress() | metrics | speed
+
+    @contextlib.contextmanager
+    def _settling_soundness(self) -> Iterator[None]:
+        try:
+            yield
+        except NotANumber:
+            self.is_sound = False
+            raise self._diverged(["the policy's distribution"]) from None
+        except Exception as error:
+            # An environment's error leaves the weights as they are.
+            self.is_sound = not isinstance(error, FloatingPointError) and not self._bad_weights()
+            raise
+
+    def _check_models(self):
+        """Raise unless the agent's own networks are such that it can train them."""
+        for name in self.MODELS:
+            check_trainable(name, getattr(self, name), self._inputs(name, self._example))
+            check_places(getattr(self, name), self._example, functools.partial(self._inputs, name))
+
+    def _check_frozen(self):
+        """Raise if layers were frozen, or set free, after the agent was made."""
+        known = {id(x) for x in self.variables}
+        models = [model for model in self._models() if any(id(x) in known for x in model.variables)]
+        now = trainable(*models)
+        changed = [x.path for x in now if id(x) not in known]
+        left = known - {id(x) for x in now}
+        changed += [x.path for model in models for x in model.variables if id(x) in left]
+        if changed:
+            raise ValueError(
+                "Which weights are trained is settled when an agent is made: freeze layers, or set them free, before. "
+                f"Received: `trainable` changed of {', '.join(dict.fromkeys(changed))}"
+            )
+
+    def _last_epoch(self, total_steps: int) -> int | None:
+        """How many epochs there will be after this many more steps; None if that is not known beforehand."""
+        return self.epochs - (-total_steps // self.steps_per_epoch)
+
+    def _seed_of_environments(self):
+        return stream(self.config.seed, "environments", self.replicas.worker, self.steps)
+
+    def _models(self):
+        return [getattr(self, name) for name in self.MODELS]
+
+    def _inputs(self, name, example):
+        """What a model takes, of an example of what is observed, a batch of one."""
+        return example if name == "policy" else split_mask(example)[0]
+
+    def _collect(self):
+        """The next rollout, of `n_steps` steps of each environment: arrays as `Rollouts.collect` returns them."""
+        first = self.steps // self.config.num_envs
+        return self.rollouts.collect(Acting(self._act, self._keys(np.arange(first, first + self.config.n_steps))))
+
+    def _keys(self, steps):
+        """Keys [T, 2] of the actions at the steps [T]."""
+        return np.stack([np.full_like(steps, self.seed), steps], axis=1)
+
+    def _check_finite(self, metrics):
+        bad = [name for name, x in metrics.items() if not math.isfinite(x) and name not in self.UNDEFINED_AT_TIMES]
+        bad += self._bad_weights()
+        if bad:
+            raise self._diverged(bad)
+
+    def _diverged(self, bad: list[str], hint: str = "") -> FloatingPointError:
+        size = self._size_of_observations()
+        if size > LARGE and not self.config.normalize_observations:
+            hint = f". Observations are as large as {size:.0e}: standardize them, `normalize_observations=True`"
+        return super()._diverged(bad, hint)
+
+    def _size_of_observations(self):
+        observations = self.rollouts.observations
+        x = observations["observation"] if isinstance(observations, dict) else observations
+        return 0.0 if x is None else float(np.max(np.abs(x), initial=0.0))
+
+    def _bad_weights(self):
+        return [variable.path for variable in self.variables if not np.isfinite(variable.numpy()).all()]
+
+    def _progress(self):
+        returns, lengths = self.rollouts.recent_returns, self.rollouts.recent_lengths
+        return {
+            "steps": self.steps,
+            "return": float(np.mean(returns)) if returns else math.nan,
+            "length": float(np.mean(lengths)) if lengths else math.nan,
+        }
+
+    @contextlib.contextmanager
+    def _playground(self, episodes: int) -> Iterator[VectorEnv]:
+        if self.env is self.envs or records_episodes(self.envs):
+            yield self.lend()
+        else:
+            with contextlib.closing(make_envs(self.env, min(episodes, 100))) as envs:
+                yield envs
+
+    def lend(self) -> VectorEnv:
+        """The environments of the training, for others to play in until it goes on, with its own episodes again."""
+        self.rollouts.lend(self._seed_of_environments())
+        return self.envs
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        env: Env | None = None,
+        strategy: tf.distribute.Strategy | None = None,
+        learning_rate: float | LearningRateSchedule | None = None,
+    ) -> Self:
+        """Load an agent that `save` wrote, which goes on as the saved one would have.
+
+        Parameters
+        ----------
+        path : str or path
+            A run folder, for its last checkpoint that is not damaged, or a checkpoint.
+        env : None, str, callable or gymnasium.vector.VectorEnv
+            May be left out if the agent was made with an id.
+        strategy : None or tf.distribute.Strategy
+            As for the class. All processes that share the updates read the chief's file; the others start new episodes.
+        learning_rate : None, float or keras.optimizers.schedules.LearningRateSchedule
+            With which training goes on, instead of the agent's; a schedule starts now.
+
+        Returns
+        -------
+        Agent of the class
+        """
+        agent = checkpoint.load(cls, path, env, **({} if strategy is None else {"strategy": strategy}))
+        if learning_rate is not None:
+            schedules.set_learning_rate(agent, learning_rate)
+        return agent
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Name -> array of all that training changes and the models' files do not hold."""
+        rollouts = {f"rollouts_{name}": x for name, x in self.rollouts.arrays().items()}
+        state = {name: np.asarray(variable) for name, variable in self._state().items()}
+        shared = places(self._models())
+        if shared is not None:
+            state["shared_variables"] = shared
+        return state | rollouts | {"steps": np.asarray(self.steps), "seed": np.asarray(self.seed)}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from the arrays of an agent whose models this one has."""
+        num_envs = int(arrays.get("num_envs", self.config.num_envs))
+        is_fit = num_envs == self.config.num_envs
+        for name, variable in self._state().items():
+            if is_fit or name not in self.OF_ENVIRONMENTS:
+                variable.assign(arrays[name])
+        self.steps, self.is_sound = int(arrays["steps"]), True
+        of_rollouts = {name.removeprefix("rollouts_"): x for name, x in arrays.items() if name.startswith("rollouts_")}
+        if self.replicas.is_chief:
+            self.seed = int(arrays["seed"])
+        else:  # the file has the chief's actions and episodes, not those of this process
+            of_rollouts = {name: of_rollouts[name] for name in ("recent_returns", "recent_lengths")}
+        if not is_fit:
+            of_rollouts = {name: of_rollouts[name] for name in ("recent_returns", "recent_lengths")}
+            warnings.warn(
+                f"The run had {num_envs} environments, this one has {self.config.num_envs}: new episodes are started",
+                RunWarning,
+                stacklevel=2,
+            )
+        # Not the episodes of the start again, nor those of another process.
+        self.rollouts.restore(of_rollouts, self._seed_of_environments())
+
+    def _state(self):
+        """Name -> variable of all that training changes and the models' files do not hold."""
+        # Keras restores no generators.
+        of_models = [variable for name in self.MODELS for variable in getattr(self, name).variables]
+        generators = [self.generator.state, *(v for v in of_models if v.name == "seed_generator_state")]
+        variables = {f"generator_{i}": state for i, state in enumerate(generators)}
+        for name, optimizer in self.optimizers.items():
+            variables |= {f"{name}_{i}": variable for i, variable in enumerate(optimizer.variables)}
+        return variables
+
+
+def _closing_environments(init):
+    """A constructor that closes the environments it has made where it raises."""
+
+    @functools.wraps(init)
+    def made(self, *args, **kwargs):
+        try:
+            init(self, *args, **kwargs)
+        except BaseException:
+            envs = getattr(self, "envs", None)
+            if envs is not None and envs is not self.env:
+                envs.close()
+            raise
+
+    return made
