@@ -24,8 +24,12 @@ from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, StopOnSigna
 if TYPE_CHECKING:
     from kgdists.agents.ray_rollouts import RayRollouts
 
+# Those of one name each, which the command line and `benchmark` know; a search has the name of its searcher.
+ALGORITHMS = (PPO, A2C, REINFORCE, SAC)
+
 __all__ = [
     "A2C",
+    "ALGORITHMS",
     "ES",
     "PPO",
     "REINFORCE",

@@ -37,6 +37,7 @@ def setting(default: Any, help_text: str) -> Any:
 class Config:
     """What all agents can be told: of the default networks, and the seed."""
 
+    TOTAL_STEPS = 100_000  # of a training of which nothing else is known
     FAMILIES = tuple(BOX_FAMILIES)
     # Where an algorithm has these settings, they are its fields.
     sde_sample_freq = None

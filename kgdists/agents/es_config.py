@@ -3,7 +3,7 @@
 import dataclasses
 
 from kgdists.agents.config import Config, check, check_count, is_number, is_positive, setting
-from kgdists.evolution.policy_search.search import SEARCHERS
+from kgdists.evolution.algorithms import SEARCHERS
 
 __all__ = ["ESConfig"]
 
@@ -12,8 +12,10 @@ __all__ = ["ESConfig"]
 class ESConfig(Config):
     """Hyperparameters of `ES`. What is None is as the searcher has it by default."""
 
+    TOTAL_STEPS = 1_000_000
+
     hidden_units: tuple[int, ...] = setting((16,), "widths of the hidden layers of the default network")
-    searcher: str = setting("pgpe", "pgpe, snes, cem, xnes or cmaes")
+    searcher: str = setting("pgpe", f"algorithm of the search: {', '.join(SEARCHERS)}")
     popsize: int = setting(100, "solutions of a generation, or at a time with `num_interactions`")
     episodes: int = setting(1, "episodes of each solution, whose fitness is their mean return")
     num_envs: int | None = setting(

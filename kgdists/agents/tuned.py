@@ -240,13 +240,10 @@ TUNED = {
     },
 }
 
-DEFAULT = {"ppo": _tuned(100_000), "a2c": _tuned(100_000), "reinforce": _tuned(100_000), "sac": _tuned(50_000)}
-DEFAULT_OF_SEARCHES = _tuned(1_000_000)
-
 
 def default_agent(env):
     """The name of the agent that trains on an environment when none is named: its first in `TUNED`, else PPO."""
-    return next(iter(TUNED.get(env, DEFAULT)))
+    return next(iter(TUNED.get(env, ("ppo",))))
 
 
 def tuned_config(env, agent, config, total_steps=None, **settings):
@@ -277,7 +274,7 @@ def tuned_config(env, agent, config, total_steps=None, **settings):
     >>> total_steps, config.gamma, config.learning_rate
     (50000, 0.95, 0.0003)
     """
-    known = TUNED.get(env, {}).get(agent) or DEFAULT.get(agent, DEFAULT_OF_SEARCHES)
+    known = TUNED.get(env, {}).get(agent) or _tuned(config().TOTAL_STEPS)
     total_steps = known.total_steps if total_steps is None else total_steps
     if not 1 <= total_steps <= MAX_STEPS:
         raise ValueError(

@@ -5,9 +5,9 @@ import functools
 import sys
 from collections.abc import Callable
 
-from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, ESConfig
+from kgdists.agents import ALGORITHMS, ES, ESConfig
 from kgdists.agents.tuned import tuned_config
-from kgdists.evolution.policy_search.search import SEARCHERS
+from kgdists.evolution.algorithms import SEARCHERS
 from kgdists.runs import layout
 
 __all__ = ["AGENTS", "agent_of", "name_module"]
@@ -25,7 +25,7 @@ def _entry(name, agent, config):
     return Entry(agent, lambda env, total_steps, **settings: tuned_config(env, name, config, total_steps, **settings))
 
 
-AGENTS = {agent.name: _entry(agent.name, agent, agent.Config) for agent in (PPO, A2C, REINFORCE, SAC)} | {
+AGENTS = {agent.name: _entry(agent.name, agent, agent.Config) for agent in ALGORITHMS} | {
     searcher: _entry(searcher, ES, functools.partial(ESConfig, searcher=searcher)) for searcher in SEARCHERS
 }
 

@@ -1,20 +1,32 @@
 """Whole episodes, for what they come to."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from gymnasium.vector import VectorEnv
 from keras import tree
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer
 from kgdists.envs.checked_vector_env import check_reset, check_step
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.rollout import copied
+from kgdists.envs.sync_envs import SyncEnvs
 from kgdists.random.seeds import stream
 from kgdists.spaces import decode_action
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "play"]
 
 
-def evaluate(envs, act, episodes, seed=None, max_steps=None):
-    """Play whole episodes; how many in which environment is settled before, so that short ones are not favoured.
+def evaluate(
+    envs: VectorEnv,
+    act: Callable[[Any], Any],
+    episodes: Integer,
+    seed: Integer | None = None,
+    max_steps: Integer | None = None,
+) -> Evaluation:
+    """Play whole episodes; how many in which environment is settled before, so that short ones are not favored.
 
     Parameters
     ----------
@@ -33,12 +45,21 @@ def evaluate(envs, act, episodes, seed=None, max_steps=None):
     -------
     Evaluation
     """
-    episodes = count("episodes", episodes)
     seed = stream(count("seed", seed, least=0, optional=True), "evaluation")
-    num_envs, space, max_steps = envs.num_envs, envs.single_action_space, step_limit(envs, max_steps)
-    is_checked = envs.metadata.get("is_checked")
+    return play(envs, act, count("episodes", episodes), seed, step_limit(envs, max_steps))
+
+
+def play(envs: VectorEnv, act: Callable[[Any], Any], episodes: int, seed: int | None, max_steps: int) -> Evaluation:
+    """The same with the seed that the environments get, and the limit of steps; see `evaluate`.
+
+    Environments that can be stepped one by one stand still once they have played their episodes.
+    """
+    num_envs, space = envs.num_envs, envs.single_action_space
+    is_checked, one_by_one = envs.metadata.get("is_checked"), isinstance(envs.unwrapped, SyncEnvs)
     left = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
-    returns, lengths, cut = [], [], 0
+    returns: list[float] = []
+    lengths: list[int] = []
+    cut = 0
     while left.any():
         total, length = np.zeros(num_envs), np.zeros(num_envs, int)
         returned = envs.reset(seed=seed)
@@ -46,9 +67,8 @@ def evaluate(envs, act, episodes, seed=None, max_steps=None):
         seed, plays = None, left > 0
         while plays.any():
             actions = decode_action(space, tree.map_structure(np.asarray, act(observations)))
-            returned = envs.step(actions)
+            returned = envs.step_where(actions, plays) if one_by_one else envs.step(actions)
             observations, rewards, terminated, truncated, _ = returned if is_checked else check_step(envs, returned)
-            observations = copied(observations)
             total += rewards
             length += 1
             is_cut = ~(terminated | truncated) & (length >= max_steps)
@@ -60,4 +80,7 @@ def evaluate(envs, act, episodes, seed=None, max_steps=None):
             left[counted] -= 1
             plays &= (left > 0) & ~is_cut
             total[ended] = length[ended] = 0
+            if one_by_one and (counted & plays).any():
+                observations = envs.reset_where(counted & plays)
+            observations = copied(observations)
     return Evaluation(tuple(returns), tuple(lengths), int(cut))

@@ -52,9 +52,18 @@ class SyncEnvs(SyncVectorEnv):
         for i, action in enumerate(iterate(self.action_space, actions)):
             if where[i]:
                 observation, rewards[i], terminated[i], truncated[i], _ = self.envs[i].step(action)
-                for rows, x in zip(tree.flatten(self._observations), tree.flatten(observation), strict=True):
-                    rows[i] = x
+                self._keep(i, observation)
         return self._observations, rewards, terminated, truncated, {}
+
+    def reset_where(self, where: np.ndarray) -> Any:
+        """Start new episodes in some of the environments: the observations of all, as `reset` returns them."""
+        for i in np.flatnonzero(where):
+            self._keep(i, self.envs[i].reset()[0])
+        return self._observations
+
+    def _keep(self, i: int, observation: Any) -> None:
+        for rows, x in zip(tree.flatten(self._observations), tree.flatten(observation), strict=True):
+            rows[i] = x
 
     def _add_info(self, vector_infos, env_info, env_num):
         if "final_obs" in env_info and "final_info" in env_info:

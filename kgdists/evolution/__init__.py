@@ -3,11 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from kgdists.evolution.algorithms.cem import CEM
-from kgdists.evolution.algorithms.cmaes import CMAES
-from kgdists.evolution.algorithms.pgpe import PGPE
-from kgdists.evolution.algorithms.snes import SNES
-from kgdists.evolution.algorithms.xnes import XNES
+from kgdists.evolution import algorithms
+from kgdists.evolution.algorithms import *
 from kgdists.evolution.gaussians.exp_gaussian import ExpGaussian
 from kgdists.evolution.gaussians.exp_separable_gaussian import ExpSeparableGaussian
 from kgdists.evolution.gaussians.full_gaussian import FullGaussian
@@ -24,25 +21,21 @@ if TYPE_CHECKING:
     from kgdists.evolution.policy_search.search import PolicySearch
 
 __all__ = [
-    "CEM",
-    "CMAES",
     "ClipUp",
     "ExpGaussian",
     "ExpSeparableGaussian",
     "FullGaussian",
-    "PGPE",
     "PolicySearch",
     "RaySearch",
-    "SNES",
     "SearchDistribution",
     "Searcher",
     "SeparableGaussian",
     "State",
     "SymmetricSeparableGaussian",
-    "XNES",
     "noise",
     "rank",
 ]
+__all__ += algorithms.__all__
 
 # What needs Gymnasium or Ray is imported at first use.
 LATER = {"PolicySearch": "policy_search.search", "RaySearch": "distributed.ray_search"}

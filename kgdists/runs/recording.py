@@ -5,10 +5,12 @@ import functools
 import importlib.util
 import itertools
 import math
-import os
+import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -17,18 +19,32 @@ from keras import tree
 from PIL import Image
 
 from kgdists.core.checks import count
+from kgdists.core.files import atomic_write
+from kgdists.core.types import Integer
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.make import make_env
+from kgdists.envs.play import play
 from kgdists.envs.player import player
 from kgdists.envs.rollout import copied
-from kgdists.spaces import check_fits, decode_action
+from kgdists.envs.sync_envs import SyncEnvs
+from kgdists.policy import Policy
+from kgdists.spaces import check_fits
 
 __all__ = ["record"]
 
 MAX_FPS, COLORS = 25, 64  # of a GIF, whose frames are shown for whole hundredths of a second
 
 
-def record(policy, env, file, *, episodes=1, deterministic=True, max_steps=None, seed=0):
+def record(
+    policy: Policy,
+    env: str | Callable[..., gymnasium.Env],
+    file: str | Path,
+    *,
+    episodes: Integer = 1,
+    deterministic: bool = True,
+    max_steps: Integer | None = None,
+    seed: Integer = 0,
+) -> Evaluation:
     """Write a film of a policy's episodes.
 
     Parameters
@@ -78,12 +94,17 @@ def record(policy, env, file, *, episodes=1, deterministic=True, max_steps=None,
     with contextlib.closing(single), tempfile.TemporaryDirectory(prefix="partial-", dir=file.parent) as aside:
         aside = Path(aside) / "film"
         _check_policy(policy, single)
-        play = functools.partial(_play, player(policy, deterministic, seed)(), episodes, max_steps, seed)
+        act, limit = player(policy, deterministic, seed)(), step_limit(single, max_steps)
+
+        def play_in(filmed: gymnasium.Env) -> Evaluation:
+            return play(SyncEnvs([lambda: filmed]), act, episodes, seed, limit)
+
         if file.suffix == ".gif":
-            evaluation = _record_gif(single, play, aside)
+            evaluation = _record_gif(single, play_in, aside)
         else:
-            evaluation = _record_video(single, play, aside)
-        os.replace(next(aside.iterdir()), file)
+            evaluation = _record_video(single, play_in, aside)
+        with atomic_write(file) as partial:
+            shutil.move(next(aside.iterdir()), partial)
     return evaluation
 
 
@@ -117,48 +138,38 @@ def _batch(observation):
     return copied(tree.map_structure(lambda x: np.asarray(x)[None], observation))
 
 
-def _play(act, episodes, max_steps, seed, single, after_step=lambda: None):
-    """Play episodes with the function `act` of observations [1, ...] to actions [1, ...]."""
-    returns, lengths, limit, cut = [], [], step_limit(single, max_steps), 0
-    for episode in range(episodes):
-        observation, _ = single.reset(seed=seed if episode == 0 else None)
-        total, length, ended = 0.0, 0, False
-        while not ended:
-            actions = act(_batch(observation))
-            action = decode_action(single.action_space, tree.map_structure(lambda x: x.numpy()[0], actions))
-            observation, reward, terminated, truncated, _ = single.step(action)
-            total, length = total + float(reward), length + 1
-            ended = terminated or truncated or length == limit
-            after_step()
-        cut += not (terminated or truncated)
-        returns.append(total)
-        lengths.append(length)
-    return Evaluation(tuple(returns), tuple(lengths), cut)
-
-
-def _record_video(single, play, folder):
+def _record_video(single, play_in, folder):
     video = RecordVideo(single, str(folder), lambda episode: episode == 0, video_length=sys.maxsize)
-    evaluation = play(video)
+    evaluation = play_in(video)
     video.stop_recording()
     return evaluation
 
 
-def _record_gif(single, play, folder):
+def _record_gif(single, play_in, folder):
     fps = single.metadata.get("render_fps", 30)
-    stride, count, images = math.ceil(fps / MAX_FPS), itertools.count(), []
-    collection = RenderCollection(single, reset_clean=False)
-
-    def keep():
-        # In colours of a palette a frame takes a third of the memory.
-        for frame in collection.render():
-            if next(count) % stride == 0:
-                images.append(Image.fromarray(frame).quantize(COLORS, dither=Image.Dither.NONE))
-
-    evaluation = play(collection, keep)
-    ticks = np.round(np.arange(len(images) + 1) * 100.0 * stride / fps).astype(int)
+    stride = math.ceil(fps / MAX_FPS)
+    film = _Film(RenderCollection(single, reset_clean=False), stride)
+    evaluation = play_in(film)
+    ticks = np.round(np.arange(len(film.images) + 1) * 100.0 * stride / fps).astype(int)
     durations = 10 * np.diff(ticks)
     durations[-1] += 1000  # before it starts again
     folder.mkdir()
-    first, *others = images
+    first, *others = film.images
     first.save(folder / "film.gif", save_all=True, append_images=others, duration=durations.tolist(), loop=0)
     return evaluation
+
+
+class _Film(gymnasium.Wrapper):
+    """Keeps every `stride`-th frame of a `RenderCollection`, in colors of a palette: a third of the memory."""
+
+    def __init__(self, env: gymnasium.Env, stride: int) -> None:
+        super().__init__(env)
+        self.images: list[Image.Image] = []
+        self._stride, self._count = stride, itertools.count()
+
+    def step(self, action: Any) -> Any:
+        returned = self.env.step(action)
+        for frame in self.env.render():
+            if next(self._count) % self._stride == 0:
+                self.images.append(Image.fromarray(frame).quantize(COLORS, dither=Image.Dither.NONE))
+        return returned

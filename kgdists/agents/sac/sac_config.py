@@ -13,6 +13,7 @@ __all__ = ["SACConfig"]
 class SACConfig(TrainingConfig):
     """Hyperparameters of `SAC`. A schedule is a function of the number of gradient steps taken."""
 
+    TOTAL_STEPS = 50_000
     FAMILIES = ("squashed", "normal")  # those that policies learn from by their own draws
 
     num_envs: int = setting(1, "environments stepped together, N")

@@ -18,11 +18,7 @@ from kgdists.core.types import Integer
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.make import Env
 from kgdists.evolution import generations
-from kgdists.evolution.algorithms.cem import CEM
-from kgdists.evolution.algorithms.cmaes import CMAES
-from kgdists.evolution.algorithms.pgpe import PGPE
-from kgdists.evolution.algorithms.snes import SNES
-from kgdists.evolution.algorithms.xnes import XNES
+from kgdists.evolution.algorithms import SEARCHERS
 from kgdists.evolution.policy_search.episodes import Episodes
 from kgdists.evolution.policy_search.members import Members
 from kgdists.evolution.searcher import Searcher
@@ -30,9 +26,7 @@ from kgdists.layers.running_normalization import check_places, running_normaliza
 from kgdists.policy import Policy
 from kgdists.spaces import check_fits
 
-__all__ = ["SEARCHERS", "PolicySearch"]
-
-SEARCHERS = {"pgpe": PGPE, "snes": SNES, "cem": CEM, "xnes": XNES, "cmaes": CMAES}
+__all__ = ["PolicySearch"]
 
 
 class PolicySearch:
@@ -52,7 +46,7 @@ class PolicySearch:
     env : str, callable or gymnasium.vector.VectorEnv
         An id, a function that makes one environment, or a vector environment that resets by itself.
     searcher : str or class
-        One of `"pgpe"`, `"snes"`, `"cem"`, `"xnes"` and `"cmaes"`, or a subclass of `Searcher`.
+        A name in `kgdists.evolution.SEARCHERS`, `"pgpe"` for instance, or a subclass of `Searcher`.
     popsize : int
         Solutions of a generation or, with `num_interactions`, the number drawn at a time.
     episodes : int, >= 1

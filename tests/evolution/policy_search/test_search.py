@@ -5,7 +5,8 @@ import tensorflow as tf
 
 import kgdists as kg
 from kgdists.evolution import SNES
-from kgdists.evolution.policy_search.search import SEARCHERS, PolicySearch
+from kgdists.evolution.algorithms import SEARCHERS
+from kgdists.evolution.policy_search.search import PolicySearch
 from tests.agents.helpers import Bandit, Counter, Noise, counters
 
 eager = pytest.mark.usefixtures("eagerly")
