@@ -1,7 +1,7 @@
 """Evolution strategies: Gaussian search distributions and the searchers on them."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kgdists.evolution import algorithms
 from kgdists.evolution.algorithms import *
@@ -13,7 +13,8 @@ from kgdists.evolution.gaussians.separable_gaussian import SeparableGaussian
 from kgdists.evolution.gaussians.symmetric_separable_gaussian import SymmetricSeparableGaussian
 from kgdists.evolution.optimizers import ClipUp
 from kgdists.evolution.ranking import rank
-from kgdists.evolution.searcher import Searcher, State
+from kgdists.evolution.searcher import Searcher
+from kgdists.evolution.state import State
 from kgdists.random import hashed_normal as noise
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ __all__ += algorithms.__all__
 LATER = {"PolicySearch": "policy_search.search", "RaySearch": "distributed.ray_search"}
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in LATER:
         return getattr(importlib.import_module(f"kgdists.evolution.{LATER[name]}"), name)
     raise AttributeError(f"module 'kgdists.evolution' has no attribute {name!r}")

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from kgdists.core.types import Tensor, TensorLike
 from kgdists.distributions.box import box_of, canonical, piecewise
 
 __all__ = ["METHODS", "Bounds", "spacing"]
@@ -29,7 +30,7 @@ class Bounds:
     dtype : {"float32", "float64"}
     """
 
-    def __init__(self, low, high, method, solution_length, dtype):
+    def __init__(self, low: TensorLike, high: TensorLike, method: str, solution_length: int, dtype: str) -> None:
         if method not in METHODS:
             raise ValueError(f"`bounds_method` must be one of {METHODS}. Received: bounds_method={method!r}")
         self.low, self.high = canonical(low, high, solution_length)
@@ -47,7 +48,7 @@ class Bounds:
             )
         self.center = np.broadcast_to(self._middle(), (solution_length,))
         # A reflected population of a larger standard deviation is uniform whatever its center is.
-        self.stdev_max = None
+        self.stdev_max: np.ndarray | None = None
         if method == "reflect" and np.any(self._box.both):
             self.stdev_max = np.where(self._box.both, self._box.half, np.inf)
 
@@ -57,7 +58,7 @@ class Bounds:
         one_sided = np.where(box.below, np.asarray(box.low) + 1.0, np.asarray(box.high) - 1.0)
         return np.where(box.both, box.center, np.where(box.free, 0.0, one_sided)).astype("float64")
 
-    def decode(self, samples):
+    def decode(self, samples: Tensor) -> Tensor:
         """Samples [..., D] of the unbounded space as solutions, within the bounds."""
         least, most = (tf.cast(x, samples.dtype) for x in (self.least, self.most))
         solutions = self._reflected(samples, least, most) if self.method == "reflect" else self._transformed(samples)
@@ -82,7 +83,7 @@ class Bounds:
             (box.free, lambda: samples),
         )
 
-    def resolution(self, samples):
+    def resolution(self, samples: np.ndarray) -> np.ndarray:
         """How far apart the numbers of the dtype are in the terms that `decode` adds, at samples (NumPy, float64)."""
         if self.method == "reflect":
             return spacing(samples, self.dtype)
@@ -90,7 +91,7 @@ class Bounds:
         in_halves = np.where(self._box.both, np.finfo(self.dtype).tiny * self._box.half, 0.0)
         return np.maximum(np.maximum(spacing(samples, self.dtype), spacing(from_center, self.dtype)), in_halves)
 
-    def encode(self, solutions):
+    def encode(self, solutions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Samples that solutions (NumPy, float64), inside the bounds, stand for, and the slopes of `decode` there."""
         if not np.all((solutions >= self.low) & (solutions <= self.high)):
             raise ValueError(f"`center_init` must lie within `bounds`. Received: center_init={solutions}")
@@ -108,9 +109,10 @@ class Bounds:
             inverse = distance + np.log(-np.expm1(-distance))
             single = (np.where(box.below, box.low + inverse, box.high - inverse), -np.expm1(-distance))
         free = (solutions, np.ones_like(solutions))
-        return tuple(
+        samples, slopes = (
             np.where(box.both, x, np.where(box.free, z, y)) for x, y, z in zip(both, single, free, strict=True)
         )
+        return samples, slopes
 
 
 def _squashed(x, low, high, center, half):
@@ -127,7 +129,7 @@ def _above(x, low):
     return tf.maximum(x, low) + tf.math.log1p(tf.exp(-tf.abs(distance)))
 
 
-def spacing(x, dtype):
+def spacing(x: np.ndarray, dtype: str) -> np.ndarray:
     """How far apart the numbers of a dtype are at `x`, both float64 arrays."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.spacing(np.abs(x).astype(dtype)).astype("float64")

@@ -1,14 +1,18 @@
 """The generations of a search: many of them in one compiled call, or one at a time around a function of arrays."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from kgdists.evolution.objective import uncompiled
+from kgdists.core.types import Tensor
+from kgdists.evolution.gaussians.search_distribution import SearchDistribution
+from kgdists.evolution.objective import Objective, uncompiled
+from kgdists.evolution.state import State
 
-__all__ = ["Generations", "Progress", "begin", "compiled", "stdev", "widened"]
+__all__ = ["Generations", "Progress", "begin", "check_found", "compiled", "stdev", "widened"]
 
 BLOCK_SIZE = 1000  # generations in one call
 RECORD_SIZE = 10**6  # numbers that one call records
@@ -17,15 +21,15 @@ RECORD_SIZE = 10**6  # numbers that one call records
 class Progress(NamedTuple):
     """A state, and what the searches have found so far; the tensors have the leading axes of the batch of searches."""
 
-    state: Any
-    best: tf.Tensor  # solutions
-    best_fitness: tf.Tensor  # NaN before the first generation
-    run_fitness: tf.Tensor  # the best fitness since the last restart
-    idle: tf.Tensor  # generations since it was found
-    first_stdev: tf.Tensor  # since the last restart
+    state: State
+    best: Tensor  # solutions
+    best_fitness: Tensor  # NaN before the first generation
+    run_fitness: Tensor  # the best fitness since the last restart
+    idle: Tensor  # generations since it was found
+    first_stdev: Tensor  # since the last restart
 
 
-def begin(state, fitness_dtype=None):
+def begin(state: State, fitness_dtype: str | tf.DType | None = None) -> Progress:
     """The progress of searches that begin at a state; fitnesses are of its dtype as long as no wider one is known."""
     mu = state.distribution.mu
     unknown = tf.fill(mu.shape[:-1], tf.constant(np.nan, fitness_dtype or mu.dtype))
@@ -40,7 +44,7 @@ def begin(state, fitness_dtype=None):
     )
 
 
-def widened(progress, dtype):
+def widened(progress: Progress, dtype: tf.DType) -> Progress:
     """The same progress with room for fitnesses of a dtype."""
     fields = (progress.best_fitness, progress.run_fitness)
     if dtype == tf.float32 and all(x.dtype == fields[0].dtype for x in fields):
@@ -50,12 +54,29 @@ def widened(progress, dtype):
     return progress._replace(best_fitness=best, run_fitness=run)
 
 
-def stdev(distribution):
+def stdev(distribution: SearchDistribution) -> Tensor:
     """The root mean square over the dimensions of the standard deviations, shape [B...]."""
     batch_rank = distribution.mu.shape.rank - 1
     axes = list(range(batch_rank, distribution.sigma.shape.rank))
     mean_square = tf.reduce_sum(tf.square(distribution.sigma), axes) / distribution.mu.shape[-1]
     return tf.sqrt(mean_square)
+
+
+def check_found(searcher: Any, rows: dict[str, np.ndarray]) -> None:
+    """Raise if a generation of these rows, which are not yet in the searcher's history, has no fitness but NaN."""
+    missing = np.isnan(rows["best"].reshape(len(rows["best"]), -1)).any(axis=1)
+    if not missing.any():
+        return
+    generation = len(searcher.history["best"]) + int(np.argmax(missing)) + 1
+    if not np.isfinite(rows["stdev"]).all():
+        raise ValueError(
+            "Standard deviations must stay finite: lower the learning rates, or set bounds. "
+            f"Received: a search without any fitness but NaN in generation {generation}"
+        )
+    raise ValueError(
+        "An objective must give some solution of each generation a fitness that is not NaN. "
+        f"Received: only NaN, in generation {generation}"
+    )
 
 
 class Generations:
@@ -69,7 +90,7 @@ class Generations:
         A template: every later state has its structure, shapes and dtypes.
     """
 
-    def __init__(self, searcher, objective, start):
+    def __init__(self, searcher: Any, objective: Objective, start: Progress) -> None:
         self.searcher = searcher
         self.objective = objective
         self.start = start
@@ -78,7 +99,7 @@ class Generations:
         self.columns |= {name: self.columns["stdev"] for name in ("best", "mean")}
         width = sum(spec.shape.num_elements() for spec in self.columns.values())
         self.block_size = max(1, min(BLOCK_SIZE, RECORD_SIZE // width))
-        self._programs = {}
+        self._programs: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def _call(self, function, *arguments):
         """A function of tensors, compiled once for the dtypes of its arguments."""
@@ -90,12 +111,12 @@ class Generations:
         return self._programs[known](*arguments)
 
     @functools.cached_property
-    def fitness_dtype(self):
+    def fitness_dtype(self) -> tf.DType:
         """That of an objective which is compiled."""
         shape = (*self.start.best.shape[:-1], self.searcher.popsize, self.start.best.shape[-1])
         return self.objective.dtype(shape, self.searcher.dtype)
 
-    def run(self, progress, number):
+    def run(self, progress: Progress, number: int) -> tuple[Progress, dict[str, np.ndarray], bool]:
         """Up to `number` generations, a block at most, fewer once the search has converged.
 
         Returns
@@ -221,11 +242,11 @@ class Generations:
         is_narrow = stdev(progress.state.distribution) < self.searcher.tol_stdev * progress.first_stdev
         return tf.reduce_all(is_narrow | (progress.idle >= self.searcher.patience))
 
-    def _packed(self, leaves):
+    def _packed(self, leaves) -> Progress:
         return tf.nest.pack_sequence_as(self.start, list(leaves))
 
 
-def compiled(function, *specs):
+def compiled(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
     """A function of tensors under XLA, compiled for arguments like `specs`."""
     # Its concrete function, which is called in a third of the time.
     return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*specs)

@@ -2,15 +2,19 @@
 
 import copy
 import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from kgdists.core import backend
+from kgdists.core.types import Tensor
 from kgdists.evolution.ranking import as_fitnesses
 
-__all__ = ["EVALUATIONS", "Objective", "uncompiled"]
+__all__ = ["EVALUATIONS", "Evaluation", "Objective", "uncompiled"]
 
+Evaluation: TypeAlias = Literal["tensorflow", "graph", "numpy", "solution"]
 EVALUATIONS = ("tensorflow", "graph", "numpy", "solution")
 
 # What a function raises that is written for values, not for tensors of a graph.
@@ -31,7 +35,12 @@ class Objective:
         For "solution": Python's `map`, or the `map` of a pool of processes or of an executor.
     """
 
-    def __init__(self, function, evaluation="tensorflow", map=map):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        evaluation: Evaluation = "tensorflow",
+        map: Callable[..., Iterable[Any]] = map,
+    ) -> None:
         if evaluation not in EVALUATIONS:
             raise ValueError(f"`evaluation` must be one of {EVALUATIONS}. Received: evaluation={evaluation!r}")
         if not callable(function):
@@ -41,11 +50,11 @@ class Objective:
         self.map = map
 
     @property
-    def is_compiled(self):
+    def is_compiled(self) -> bool:
         """Whether the function is part of the compiled search, rather than called between its parts."""
         return self.evaluation == "tensorflow"
 
-    def __call__(self, solutions):
+    def __call__(self, solutions: Tensor) -> Tensor:
         """The fitnesses of `solutions`, a tensor: as they come, in float32, float64 or int64."""
         if self.evaluation in ("tensorflow", "graph"):
             try:
@@ -68,16 +77,16 @@ class Objective:
             fitnesses = fitnesses.reshape(values.shape[:-1])
         return as_fitnesses(fitnesses)
 
-    def dtype(self, shape, dtype):
+    def dtype(self, shape: Sequence[int], dtype: str | tf.DType) -> tf.DType:
         """The dtype of the fitnesses of solutions of a shape and a dtype, of a function that is compiled."""
         traced = tf.function(self, autograph=False).get_concrete_function(tf.TensorSpec(shape, dtype))
         return traced.structured_outputs.dtype
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         # Pools and executors do not go to another process: there it is Python's own `map`.
         return type(self), (self.function, self.evaluation)
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         # Functions are shared, as Python shares them, also those of TensorFlow; objects that can be called are copied.
         is_function = hasattr(self.function, "get_concrete_function")
         function = self.function if is_function else copy.deepcopy(self.function, memo)
@@ -88,7 +97,7 @@ class Objective:
         return tf.function(self.function)
 
 
-def uncompiled(error):
+def uncompiled(error: Exception) -> ValueError:
     """What to raise for an objective that cannot be compiled."""
     return ValueError(
         'An objective must be a function of tensors that XLA compiles; others need `evaluation="graph"`, "numpy" or '

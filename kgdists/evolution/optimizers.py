@@ -1,15 +1,32 @@
 """Ways to follow a gradient as pure functions: a learning rate, `ClipUp`, or any Keras optimizer."""
 
 import numbers
+from typing import Any, Protocol, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["ClipUp", "ascent"]
+from kgdists.core.types import Tensor, TensorLike
+
+__all__ = ["Ascent", "ClipUp", "OptimizerLike", "ascent"]
 
 
-def ascent(optimizer, learning_rate, parameter):
+class Ascent(Protocol):
+    """A way to follow a gradient, as pure functions of a memory, a nest of tensors."""
+
+    def init(self, parameter: TensorLike, /) -> Any:
+        """The first memory."""
+
+    def ascent(self, gradient: Tensor, memory: Any, parameter: Tensor, /) -> tuple[Tensor, Any]:
+        """A step, and the next memory."""
+
+
+# Texts: "clipup".
+OptimizerLike: TypeAlias = str | Ascent | keras.optimizers.Optimizer | None
+
+
+def ascent(optimizer: OptimizerLike, learning_rate: float, parameter: Tensor) -> Ascent:
     """An object with `init(parameter) -> memory` and `ascent(gradient, memory, parameter) -> (step, memory)`.
 
     Parameters
@@ -26,7 +43,7 @@ def ascent(optimizer, learning_rate, parameter):
         return ClipUp(learning_rate)
     if isinstance(optimizer, keras.optimizers.Optimizer):
         return _KerasAscent(optimizer, parameter)
-    if not (hasattr(optimizer, "init") and hasattr(optimizer, "ascent")):
+    if isinstance(optimizer, str) or not (hasattr(optimizer, "init") and hasattr(optimizer, "ascent")):
         raise ValueError(
             "`optimizer` must be None, 'clipup', a ClipUp or a keras.optimizers.Optimizer. "
             f"Received: optimizer={optimizer!r}"
@@ -35,20 +52,20 @@ def ascent(optimizer, learning_rate, parameter):
 
 
 class _LearningRate:
-    def __init__(self, learning_rate):
+    def __init__(self, learning_rate: float) -> None:
         self.learning_rate = learning_rate
 
-    def init(self, parameter):
+    def init(self, parameter: TensorLike) -> Any:
         return ()
 
-    def ascent(self, gradient, memory, parameter):
+    def ascent(self, gradient: Tensor, memory: Any, parameter: Tensor) -> tuple[Tensor, Any]:
         return tf.cast(self.learning_rate, gradient.dtype) * gradient, ()
 
 
 class _KerasAscent:
     """A copy of a Keras optimizer, which sees the negative gradient; the memory is its variables."""
 
-    def __init__(self, optimizer, parameter):
+    def __init__(self, optimizer: keras.optimizers.Optimizer | dict[str, Any], parameter: Tensor) -> None:
         config = optimizer if isinstance(optimizer, dict) else keras.optimizers.serialize(optimizer)
         config["config"].pop("name", None)  # which counts the optimizers
         self._config = config
@@ -58,13 +75,13 @@ class _KerasAscent:
             self._optimizer.build([self._parameter])
             self._fresh = [np.array(variable) for variable in self._optimizer.variables]
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._config, tf.zeros(self._parameter.shape, self._parameter.dtype))
 
-    def init(self, parameter):
+    def init(self, parameter: TensorLike) -> Any:
         return tuple(tf.constant(value) for value in self._fresh)
 
-    def ascent(self, gradient, memory, parameter):
+    def ascent(self, gradient: Tensor, memory: Any, parameter: Tensor) -> tuple[Tensor, Any]:
         # Keras has no pure `apply` on TensorFlow: its variables serve for the time of a step.
         variables = [self._parameter, *self._optimizer.variables]
         for variable, value in zip(variables, [parameter, *memory], strict=True):
@@ -97,7 +114,7 @@ class ClipUp:
     array([0.3, 0.4], dtype=float32)
     """
 
-    def __init__(self, stepsize, momentum=0.9, max_speed=None):
+    def __init__(self, stepsize: float, momentum: float = 0.9, max_speed: float | None = None) -> None:
         max_speed = 2.0 * stepsize if max_speed is None else max_speed
         for name, value in (("stepsize", stepsize), ("momentum", momentum), ("max_speed", max_speed)):
             valid = isinstance(value, numbers.Real) and (0.0 <= value < 1.0 if name == "momentum" else value > 0.0)
@@ -108,11 +125,13 @@ class ClipUp:
         self.momentum = float(momentum)
         self.max_speed = float(max_speed)
 
-    def init(self, parameter):
+    def init(self, parameter: TensorLike) -> Tensor:
         """The first velocity, zeros, for a parameter of shape [B..., D]."""
         return tf.zeros_like(parameter)
 
-    def ascent(self, gradient, velocity, parameter=None):
+    def ascent(
+        self, gradient: TensorLike, velocity: TensorLike, parameter: TensorLike | None = None
+    ) -> tuple[Tensor, Tensor]:
         """A step in the direction of the gradient.
 
         Parameters

@@ -1,12 +1,14 @@
 """Fitnesses as utilities: what a search distribution weighs its samples by."""
 
 import functools
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Tensor, TensorLike
 
 __all__ = ["METHODS", "as_fitnesses", "rank", "share", "utilities"]
 
@@ -14,7 +16,13 @@ EXACT = 2.0**53  # integers up to this are float64 numbers
 METHODS = ("raw", "linear", "centered", "normalized", "nes")
 
 
-def rank(fitnesses, method=None, higher_is_better=True, *, ranking_method=None):
+def rank(
+    fitnesses: TensorLike,
+    method: str | None = None,
+    higher_is_better: bool = True,
+    *,
+    ranking_method: str | None = None,
+) -> Tensor:
     """Rank solutions by their fitness: the better, the higher.
 
     Equal fitnesses share the mean of the utilities of their places. NaN is as bad as the worst fitness there is: it
@@ -54,15 +62,15 @@ def rank(fitnesses, method=None, higher_is_better=True, *, ranking_method=None):
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: method={method!r}")
     given = getattr(fitnesses, "dtype", "int64")
-    fitnesses = as_fitnesses(fitnesses)
-    shapes.check_vector(fitnesses=fitnesses)
+    numbers = as_fitnesses(fitnesses)
+    shapes.check_vector(fitnesses=numbers)
     if given in ("float16", "bfloat16"):
         raise ValueError(f"`fitnesses` must be of float32 or float64. Received: {tf.as_dtype(given).name}")
     is_float = given in ("float32", "float64")
-    return tf.cast(utilities(fitnesses, method, higher_is_better), given if is_float else keras.config.floatx())
+    return tf.cast(utilities(numbers, method, higher_is_better), given if is_float else keras.config.floatx())
 
 
-def as_fitnesses(x):
+def as_fitnesses(x: TensorLike) -> Tensor:
     """Real numbers as a tensor that is ranked without rounding: of float32, float64 or int64.
 
     Integers that a float64 holds are float64 where they are at hand, and where they have at most 32 bits.
@@ -71,29 +79,30 @@ def as_fitnesses(x):
     ----------
     x : tensor, array or (nested) sequence of numbers
     """
-    if not tf.is_tensor(backend.unmasked(x)):
+    found: Any = backend.unmasked(x)
+    if not tf.is_tensor(found):
         try:
-            x = np.asarray(x)
+            found = np.asarray(found)
         except (TypeError, ValueError):
-            x = np.asarray(None)
-    kind = x.dtype.name
+            found = np.asarray(None)
+    kind = found.dtype.name
     if kind in ("float32", "float64"):
-        return tf.convert_to_tensor(x)
+        return tf.convert_to_tensor(found)
     if kind in ("float16", "bfloat16"):
-        return tf.cast(x, tf.float32)
+        return tf.cast(found, tf.float32)
     if kind.startswith("float"):
-        return tf.constant(x, tf.float64)
+        return tf.constant(found, tf.float64)
     if not kind.startswith(("int", "uint")):
         raise ValueError(f"Fitnesses must be real numbers. Received: dtype {kind}")
-    values = backend.concrete(x)
+    values = backend.concrete(found)
     if not kind.endswith("64") or (values is not None and abs(values.astype("float64")).max(initial=0.0) <= EXACT):
-        return tf.cast(x, tf.float64)
+        return tf.cast(found, tf.float64)
     if kind == "uint64" and values is not None and (values > np.uint64(2**63 - 1)).any():
         raise ValueError(f"Fitnesses that are integers must be below 2^63. Received: {values.max()}")
-    return tf.cast(x, tf.int64)
+    return tf.cast(found, tf.int64)
 
 
-def utilities(fitnesses, method, higher_is_better=True):
+def utilities(fitnesses: Tensor, method: str, higher_is_better: bool = True) -> Tensor:
     """The same as `rank`, for what `as_fitnesses` returns: a tensor like it, of float64 for integers."""
     if method not in ("raw", "normalized"):
         return share(fitnesses, _table(method, fitnesses.shape[-1]), higher_is_better)
@@ -103,7 +112,7 @@ def utilities(fitnesses, method, higher_is_better=True):
     return fitnesses if method == "raw" else _standardized(fitnesses)
 
 
-def share(fitnesses, table, higher_is_better=True):
+def share(fitnesses: Tensor, table: np.ndarray, higher_is_better: bool = True) -> Tensor:
     """A table of utilities dealt out by fitness, to the worst first; equal fitnesses share theirs equally.
 
     Parameters

@@ -1,22 +1,63 @@
 """Searches on disk: one file of arrays and JSON, nothing that can run code."""
 
-import inspect
 import json
-import zlib
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from kgdists.core.files import atomic_write, damaged, reading
+from kgdists.evolution import generations
+from kgdists.evolution.restarting import resize
 
-__all__ = ["arguments", "defaults", "plain", "read", "write"]
+__all__ = ["load", "read", "save", "write"]
 
 FORMAT = 1
-SCALARS = (str, bool, int, float)
 
 
-def write(path, searcher, settings, progress, history, facts):
+def save(searcher: Any, path: str | os.PathLike[str]) -> None:
+    """Write a searcher to the file `path`; see `Searcher.save`."""
+    facts = {
+        "popsize": searcher.popsize,
+        "num_restarts": searcher.num_restarts,
+        "is_converged": searcher.is_converged,
+        "seed": searcher.seed.numpy().tolist(),
+        "fitness_dtype": searcher._current().best_fitness.dtype.name,
+    }
+    write(path, type(searcher).__name__, searcher._settings(), searcher._current(), searcher.history, facts)
+
+
+def load(searcher: Any, path: str | os.PathLike[str]) -> None:
+    """Let a searcher go on with the search of the file `path`; see `Searcher.load`."""
+
+    def start(facts):
+        resize(searcher, facts["popsize"])
+        # Files of version 0.1 have fitnesses of the dtype of the search.
+        return generations.begin(searcher.init(), facts.get("fitness_dtype"))
+
+    popsize = searcher.popsize
+    try:
+        found = read(path, type(searcher).__name__, searcher._settings(), start)
+    except ValueError:
+        resize(searcher, popsize)
+        raise
+    searcher._progress, history, facts = found
+    searcher._rows = [history] if len(history["best"]) else []
+    searcher.num_restarts, searcher.is_converged = facts["num_restarts"], facts["is_converged"]
+    searcher.seed = tf.constant(facts["seed"], "int64")
+
+
+def write(
+    path: str | os.PathLike[str],
+    searcher: str,
+    settings: dict[str, Any],
+    progress: Any,
+    history: Mapping[str, np.ndarray],
+    facts: dict[str, Any],
+) -> None:
     """Write a search to the file `path`, which is always a whole one: the new one takes the place of the old at once.
 
     Parameters
@@ -33,13 +74,18 @@ def write(path, searcher, settings, progress, history, facts):
     """
     path = Path(path)
     header = json.dumps({"format": FORMAT, "searcher": searcher, "settings": settings, "facts": facts})
-    leaves = {f"leaf_{i}": leaf.numpy() for i, leaf in enumerate(tf.nest.flatten(progress))}
-    columns = {f"history_{name}": column for name, column in history.items()}
+    leaves: dict[str, Any] = {f"leaf_{i}": leaf.numpy() for i, leaf in enumerate(tf.nest.flatten(progress))}
+    columns: dict[str, Any] = {f"history_{name}": column for name, column in history.items()}
     with atomic_write(path) as partial, partial.open("wb") as file:
         np.savez(file, header=np.array(header), **leaves, **columns)
 
 
-def read(path, searcher, settings, progress_of):
+def read(
+    path: str | os.PathLike[str],
+    searcher: str,
+    settings: dict[str, Any],
+    progress_of: Callable[[dict[str, Any]], Any],
+) -> tuple[Any, dict[str, np.ndarray], dict[str, Any]]:
     """Read what `write` wrote.
 
     Parameters
@@ -80,38 +126,3 @@ def read(path, searcher, settings, progress_of):
             raise damaged(path, f"it holds {value.dtype} {value.shape} for {leaf.dtype.name} {leaf.shape}")
     progress = tf.nest.pack_sequence_as(example, [tf.constant(value) for value in values])
     return progress, {name.removeprefix("history_"): column for name, column in arrays.items()}, facts
-
-
-def arguments(function, args, kwargs):
-    """All arguments of a call of a constructor by name, also those that are not given."""
-    signature = inspect.signature(function)
-    bound = signature.bind(None, *args, **kwargs)
-    bound.apply_defaults()
-    named = dict(list(bound.arguments.items())[1:])
-    for parameter in signature.parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            named |= named.pop(parameter.name)
-    return named
-
-
-def defaults(function):
-    """The arguments of a function that have defaults."""
-    parameters = inspect.signature(function).parameters.values()
-    return {parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty}
-
-
-def plain(x):
-    """What JSON keeps of an argument, enough to tell two of them apart."""
-    if x is None or isinstance(x, SCALARS):
-        return x
-    if isinstance(x, dict):
-        return {name: plain(value) for name, value in x.items() if name != "name"}  # Keras counts its objects
-    if isinstance(x, list | tuple) and len(x) <= 2:
-        return [plain(value) for value in x]
-    if isinstance(x, np.ndarray | np.number | tf.Tensor | list | tuple):
-        array = np.asarray(x, "float64")
-        return [list(array.shape), zlib.crc32(array.tobytes())] if array.ndim else array.item()
-    if hasattr(x, "get_config"):
-        return [type(x).__name__, plain(x.get_config())]
-    fields = getattr(x, "__dict__", {})
-    return [type(x).__name__, {name: value for name, value in fields.items() if isinstance(value, SCALARS)}]

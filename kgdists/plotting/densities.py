@@ -1,19 +1,33 @@
 """Distributions in the plane: density, draws and components, and the figure that compares two divergences."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
 import numpy as np
 from keras import ops
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from kgdists.core.types import Seed, TensorLike
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.distributions.distribution import Distribution
 from kgdists.divergences.sampling import exact_draws, log_density
 
 __all__ = ["components", "density", "divergence_grid", "samples"]
 
-LIMITS = ((-10.0, 10.0), (-10.0, 10.0))
+Limits: TypeAlias = tuple[tuple[float, float], tuple[float, float]]
+LIMITS: Limits = ((-10.0, 10.0), (-10.0, 10.0))
 
 
-def density(distribution, *, axes=None, limits=LIMITS, resolution=200, cmap="viridis", vmax=None):
+def density(
+    distribution: Any,
+    *,
+    axes: Axes | None = None,
+    limits: Limits = LIMITS,
+    resolution: int = 200,
+    cmap: str = "viridis",
+    vmax: float | None = None,
+) -> Figure:
     """Plot the density of a distribution in the plane as colours.
 
     Parameters
@@ -52,10 +66,19 @@ def density(distribution, *, axes=None, limits=LIMITS, resolution=200, cmap="vir
     (left, right), (bottom, top) = limits
     extent = (left, right, bottom, top)
     axes.imshow(values, cmap, origin="lower", extent=extent, vmin=0.0, vmax=vmax, interpolation="bilinear")
-    return axes.figure
+    return cast(Figure, axes.figure)
 
 
-def samples(distribution, x=500, *, seed=0, axes=None, limits=LIMITS, resolution=200, cmap="viridis"):
+def samples(
+    distribution: Any,
+    x: int | TensorLike = 500,
+    *,
+    seed: Seed = 0,
+    axes: Axes | None = None,
+    limits: Limits = LIMITS,
+    resolution: int = 200,
+    cmap: str = "viridis",
+) -> Figure:
     """Plot points over the density of a distribution in the plane.
 
     Parameters
@@ -87,7 +110,15 @@ def samples(distribution, x=500, *, seed=0, axes=None, limits=LIMITS, resolution
     return figure
 
 
-def components(mixture, *, axes=None, limits=LIMITS, deviations=(1.0, 2.0), color="C1", linestyle="-"):
+def components(
+    mixture: Any,
+    *,
+    axes: Axes | None = None,
+    limits: Limits = LIMITS,
+    deviations: Sequence[float] = (1.0, 2.0),
+    color: str = "C1",
+    linestyle: str = "-",
+) -> Figure:
     """Plot the components of a Gaussian mixture in the plane as ellipses, fainter where they weigh less.
 
     Parameters
@@ -118,18 +149,26 @@ def components(mixture, *, axes=None, limits=LIMITS, deviations=(1.0, 2.0), colo
     axes = _new_axes() if axes is None else axes
     angles = np.linspace(0.0, 2.0 * np.pi, 100)
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    weights = np.exp(ops.convert_to_numpy(mixture.log_weights))
-    for weight, mean, factor in zip(weights, ops.convert_to_numpy(mixture.mu), _factors(mixture), strict=True):
+    weights, means = np.exp(ops.convert_to_numpy(mixture.log_weights)), ops.convert_to_numpy(mixture.params["mu"])
+    for weight, mean, factor in zip(weights, means, _factors(mixture), strict=True):
         if weight > 0.0:
             alpha = 1.0 - 0.7 * (1.0 - weight / weights.max())
             axes.plot(*mean, "+", color=color, alpha=alpha)
             for radius in deviations:
                 axes.plot(*(mean + radius * circle @ factor.T).T, color=color, linestyle=linestyle, alpha=alpha)
     _frame(axes, limits)
-    return axes.figure
+    return cast(Figure, axes.figure)
 
 
-def divergence_grid(target, fits, *, captions=None, limits=LIMITS, resolution=200, cmap="viridis"):
+def divergence_grid(
+    target: Any,
+    fits: Mapping[str, Sequence[GaussianMixtureDist]],
+    *,
+    captions: Mapping[str, Sequence[str]] | None = None,
+    limits: Limits = LIMITS,
+    resolution: int = 200,
+    cmap: str = "viridis",
+) -> Figure:
     """Plot the density of a target beside those of its fits: one row for each divergence, a column for each fit.
 
     All panels share one scale of colours, that of the target. Solid ellipses are the components of a fit, two standard
@@ -162,7 +201,7 @@ def divergence_grid(target, fits, *, captions=None, limits=LIMITS, resolution=20
     columns = 1 + lengths.pop()
     figure = Figure(figsize=(2.5 * columns, 2.75 * len(fits) + 0.3), layout="constrained")
     panels = figure.subplots(len(fits), columns, sharex=True, sharey=True, squeeze=False)
-    options = {"limits": limits, "resolution": resolution, "cmap": cmap}
+    options: dict[str, Any] = {"limits": limits, "resolution": resolution, "cmap": cmap}
     vmax = _density_on_grid(target, limits, resolution).max()
     for row, (name, mixtures) in zip(panels, fits.items(), strict=True):
         density(target, axes=row[0], vmax=vmax, **options)

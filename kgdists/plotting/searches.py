@@ -1,23 +1,36 @@
 """Paths of searches over the landscape of their objective."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
+
 import numpy as np
 from keras import ops
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from kgdists.core.types import TensorLike
 
 __all__ = ["search_path"]
 
 
+class Tracked(Protocol):
+    """What has run and kept its path, such as a `Searcher`."""
+
+    @property
+    def history(self) -> Mapping[str, TensorLike]: ...
+
+
 def search_path(
-    objective,
-    search,
+    objective: Callable[[Any], Any],
+    search: Tracked | Mapping[str, TensorLike],
     *,
-    axes=None,
-    limits=((-5.0, 5.0), (-5.0, 5.0)),
-    resolution=200,
-    cmap="viridis",
-    color="white",
-    every=None,
-):
+    axes: Axes | None = None,
+    limits: tuple[tuple[float, float], tuple[float, float]] = ((-5.0, 5.0), (-5.0, 5.0)),
+    resolution: int = 200,
+    cmap: str = "viridis",
+    color: str | Sequence[str] = "white",
+    every: int | None = None,
+) -> Figure:
     """Plot the center of a search of two dimensions over the landscape, and ellipses of one standard deviation.
 
     Parameters
@@ -75,7 +88,7 @@ def search_path(
         axes.plot(*path[0], "o", color=color, markersize=5.0)
         axes.plot(*path[-1], "X", color="C3", markersize=9.0, markeredgecolor=color)
     axes.set(xlim=limits[0], ylim=limits[1], aspect="equal")
-    return axes.figure
+    return cast(Figure, axes.figure)
 
 
 def _path(history):

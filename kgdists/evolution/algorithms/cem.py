@@ -1,8 +1,12 @@
 """`CEM`: the cross-entropy method."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
+from kgdists.core.types import Integer, Tensor
 from kgdists.evolution.algorithms.gaussian_searcher import GaussianSearcher
+from kgdists.evolution.arguments import Sense
 from kgdists.evolution.gaussians.separable_gaussian import SeparableGaussian
 
 __all__ = ["CEM"]
@@ -36,16 +40,16 @@ class CEM(GaussianSearcher):
 
     def __init__(
         self,
-        objective,
+        objective: Callable[..., Any] | None,
         *,
-        objective_sense,
-        solution_length,
-        popsize,
-        parenthood_ratio,
-        center_learning_rate=1.0,
-        stdev_learning_rate=1.0,
-        **kwargs,
-    ):
+        objective_sense: Sense,
+        solution_length: Integer,
+        popsize: Integer,
+        parenthood_ratio: float,
+        center_learning_rate: float = 1.0,
+        stdev_learning_rate: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             objective,
             objective_sense=objective_sense,
@@ -59,5 +63,5 @@ class CEM(GaussianSearcher):
         self._first_distribution.check_elite(self.popsize)
 
 
-def _distribution(parenthood_ratio, parameters):
+def _distribution(parenthood_ratio: float, parameters: dict[str, Tensor]) -> SeparableGaussian:
     return SeparableGaussian(parameters | {"parenthood_ratio": parenthood_ratio})

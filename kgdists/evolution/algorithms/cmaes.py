@@ -3,16 +3,21 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.evolution.algorithms.coordinates import coordinates
 from kgdists.evolution.algorithms.snes import default_popsize
+from kgdists.evolution.arguments import Sense, check_number
 from kgdists.evolution.gaussians.full_gaussian import FullGaussian
 from kgdists.evolution.gaussians.separable_gaussian import SeparableGaussian
 from kgdists.evolution.ranking import share
-from kgdists.evolution.searcher import Searcher, check_number, checked
+from kgdists.evolution.searcher import Searcher
+from kgdists.evolution.state import State, checked, drawn, told
 
 __all__ = ["CMAES"]
 
@@ -68,29 +73,31 @@ class CMAES(Searcher):
     True
     """
 
+    MOVES_BY_SUMS = False
+
     def __init__(
         self,
-        objective,
+        objective: Callable[..., Any] | None,
         *,
-        objective_sense,
-        solution_length,
-        popsize=None,
-        c_m=1.0,
-        c_sigma=None,
-        c_sigma_ratio=1.0,
-        damp_sigma=None,
-        damp_sigma_ratio=1.0,
-        c_c=None,
-        c_c_ratio=1.0,
-        c_1=None,
-        c_1_ratio=1.0,
-        c_mu=None,
-        c_mu_ratio=1.0,
-        active=True,
-        csa_squared=False,
-        separable=False,
-        **kwargs,
-    ):
+        objective_sense: Sense,
+        solution_length: Integer,
+        popsize: Integer | None = None,
+        c_m: float = 1.0,
+        c_sigma: float | None = None,
+        c_sigma_ratio: float = 1.0,
+        damp_sigma: float | None = None,
+        damp_sigma_ratio: float = 1.0,
+        c_c: float | None = None,
+        c_c_ratio: float = 1.0,
+        c_1: float | None = None,
+        c_1_ratio: float = 1.0,
+        c_mu: float | None = None,
+        c_mu_ratio: float = 1.0,
+        active: bool = True,
+        csa_squared: bool = False,
+        separable: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             objective,
             objective_sense=objective_sense,
@@ -132,28 +139,27 @@ class CMAES(Searcher):
         )
         self.rates = self._rates_of(self.popsize)
 
-    def init(self, seed=None):
+    def init(self, seed: Seed = None) -> State:
         kind = SeparableGaussian if self.separable else FullGaussian
         distribution = kind({"mu": self.center_init, "sigma": self.stdev_init})
         # The two paths, in the coordinates z.
         return self._first(distribution, (tf.zeros_like(self.center_init), tf.zeros_like(self.center_init)), seed)
 
-    def tell(self, state, samples, fitnesses):
+    def tell(self, state: State, samples: TensorLike, fitnesses: TensorLike) -> State:
         """The next state, by the fitnesses [B..., N] of any samples [B..., N, D], N >= 4; see `Searcher.tell`.
 
         The coordinates z of what `ask` returned are drawn again rather than solved for, see `coordinates`. Learning
         rates and weights are those of this many samples.
         """
-        samples, fitnesses = self._told(state, samples, fitnesses)
-        count = samples.shape[-2]
+        x, ranked = told(state, samples, fitnesses)
+        count = x.shape[-2]
         if count < LEAST:
             raise ValueError(f"There must be at least {LEAST} samples. Received: {count}")
-        drawn = self._drawn(state, max(self.popsize, count))
-        z = coordinates(state.distribution, drawn, samples)
-        return checked(self._moved(state, z, fitnesses, self._rates_of(count)))
+        z = coordinates(state.distribution, drawn(state, max(self.popsize, count)), x)
+        return checked(self._moved(state, z, ranked, self._rates_of(count)))
 
-    def _tell_asked(self, state, samples, fitnesses):
-        return self._moved(state, self._drawn(state, self.popsize), fitnesses, self.rates)
+    def _tell_asked(self, state: State, samples: Tensor, fitnesses: Tensor) -> State:
+        return self._moved(state, drawn(state, self.popsize), fitnesses, self.rates)
 
     def _moved(self, state, z, fitnesses, rates):
         old, length = state.distribution, self.solution_length
@@ -200,7 +206,7 @@ class CMAES(Searcher):
         extra = (tf.where(learnt, step_path, state.extra[0]), tf.where(learnt, path, state.extra[1]))
         return state._replace(generation=state.generation + 1, distribution=new, extra=extra)
 
-    def update(self, state, gradients):
+    def update(self, state: State, gradients: dict[str, Tensor]) -> State:
         raise NotImplementedError("CMAES is not a search by gradients: use `tell`.")
 
     def _limited_rows(self, sigma):

@@ -3,12 +3,15 @@
 import numpy as np
 import tensorflow as tf
 
+from kgdists.core.types import Tensor
+from kgdists.evolution.gaussians.search_distribution import SearchDistribution
+
 __all__ = ["coordinates"]
 
 ROUNDINGS = 8.0  # of a sample, within which it is the one that was drawn
 
 
-def coordinates(distribution, drawn, samples):
+def coordinates(distribution: SearchDistribution, drawn: Tensor, samples: Tensor) -> Tensor:
     """The standard normal numbers z of samples `mu + A z`, shape [B..., N, D].
 
     A sample that was drawn, in whatever place it is told, has the numbers that it was made of: once a direction is as

@@ -1,9 +1,15 @@
 """`GaussianSearcher`: searchers that follow the gradients of their search distribution."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
-from kgdists.evolution.optimizers import ascent
-from kgdists.evolution.searcher import Searcher, check_number
+from kgdists.core.types import Integer, Seed, Tensor
+from kgdists.evolution.arguments import Sense, check_number
+from kgdists.evolution.gaussians.search_distribution import SearchDistribution
+from kgdists.evolution.optimizers import OptimizerLike, ascent
+from kgdists.evolution.searcher import Searcher
+from kgdists.evolution.state import State
 
 __all__ = ["GaussianSearcher"]
 
@@ -25,17 +31,17 @@ class GaussianSearcher(Searcher):
 
     def __init__(
         self,
-        objective,
+        objective: Callable[..., Any] | None,
         *,
-        objective_sense,
-        solution_length,
-        popsize,
-        distribution,
-        center_learning_rate,
-        stdev_learning_rate,
-        optimizer=None,
-        **kwargs,
-    ):
+        objective_sense: Sense,
+        solution_length: Integer,
+        popsize: Integer,
+        distribution: Callable[[dict[str, Tensor]], SearchDistribution],
+        center_learning_rate: float,
+        stdev_learning_rate: float,
+        optimizer: OptimizerLike = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             objective, objective_sense=objective_sense, solution_length=solution_length, popsize=popsize, **kwargs
         )
@@ -49,10 +55,10 @@ class GaussianSearcher(Searcher):
         self._first_distribution = distribution({"mu": self.center_init, "sigma": self.stdev_init})
         self._ascent = ascent(optimizer, center_learning_rate, self.center_init)
 
-    def init(self, seed=None):
+    def init(self, seed: Seed = None) -> State:
         return self._first(self._first_distribution, self._ascent.init(self.center_init), seed)
 
-    def update(self, state, gradients):
+    def update(self, state: State, gradients: dict[str, Tensor]) -> State:
         old = state.distribution
         center, stdev = old.GRADIENTS
         step, memory = self._ascent.ascent(gradients[center], state.extra, old.mu)
@@ -64,8 +70,8 @@ class GaussianSearcher(Searcher):
             new = self._within_limits(new, old)
         return state._replace(generation=state.generation + 1, distribution=new, extra=memory)
 
-    def _within_limits(self, new, old):
+    def _within_limits(self, new: SearchDistribution, old: SearchDistribution) -> SearchDistribution:
         return new.modified_copy(sigma=self._limited(new.sigma, old.sigma))
 
-    def _is_limited(self):
+    def _is_limited(self) -> bool:
         return not (self.stdev_min is None and self.stdev_max is None and self.stdev_max_change is None)

@@ -1,13 +1,19 @@
 """`PGPE`: policy gradients with parameter-based exploration."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.evolution.algorithms.gaussian_searcher import GaussianSearcher
+from kgdists.evolution.arguments import Sense
 from kgdists.evolution.gaussians.separable_gaussian import SeparableGaussian
 from kgdists.evolution.gaussians.symmetric_separable_gaussian import SymmetricSeparableGaussian
+from kgdists.evolution.optimizers import OptimizerLike
+from kgdists.evolution.state import State
 
 __all__ = ["PGPE"]
 
@@ -48,21 +54,21 @@ class PGPE(GaussianSearcher):
 
     def __init__(
         self,
-        objective,
+        objective: Callable[..., Any] | None,
         *,
-        objective_sense,
-        solution_length,
-        popsize,
-        center_learning_rate=None,
-        stdev_learning_rate=0.1,
-        stdev_init=None,
-        radius_init=None,
-        optimizer="clipup",
-        ranking_method="centered",
-        stdev_max_change=0.2,
-        symmetric=True,
-        **kwargs,
-    ):
+        objective_sense: Sense,
+        solution_length: Integer,
+        popsize: Integer,
+        center_learning_rate: float | None = None,
+        stdev_learning_rate: float = 0.1,
+        stdev_init: TensorLike | None = None,
+        radius_init: TensorLike | None = None,
+        optimizer: OptimizerLike = "clipup",
+        ranking_method: str = "centered",
+        stdev_max_change: TensorLike | None = 0.2,
+        symmetric: bool = True,
+        **kwargs: Any,
+    ) -> None:
         solution_length, popsize = count("solution_length", solution_length), count("popsize", popsize)
         if symmetric and popsize % 2:
             raise ValueError(f"Solutions come in pairs: `popsize` must be even. Received: popsize={popsize}")
@@ -71,7 +77,7 @@ class PGPE(GaussianSearcher):
         kind = SymmetricSeparableGaussian if symmetric else SeparableGaussian
         divisor = "num_directions" if symmetric else "num_solutions"
 
-        def distribution(parameters):
+        def distribution(parameters: dict[str, Tensor]) -> SeparableGaussian:
             return kind(parameters | {"divide_mu_grad_by": divisor, "divide_sigma_grad_by": divisor})
 
         super().__init__(
@@ -98,7 +104,7 @@ class PGPE(GaussianSearcher):
                     f"Received: center_init={self.center_init.numpy().tolist()}"
                 )
 
-    def _tell_asked(self, state, samples, fitnesses):
+    def _tell_asked(self, state: State, samples: Tensor, fitnesses: Tensor) -> State:
         # Which come in pairs, for sure.
         distribution = state.distribution
         weights = distribution.weights(

@@ -1,16 +1,20 @@
 """`SNES`: separable natural evolution strategies."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer
 from kgdists.evolution.algorithms.gaussian_searcher import GaussianSearcher
+from kgdists.evolution.arguments import Sense, check_number
 from kgdists.evolution.gaussians.exp_separable_gaussian import ExpSeparableGaussian
-from kgdists.evolution.searcher import check_number
+from kgdists.evolution.optimizers import OptimizerLike
 
 __all__ = ["SNES", "default_popsize"]
 
 
-def default_popsize(solution_length):
+def default_popsize(solution_length: Integer) -> int:
     """`4 + floor(3 log D)`, the size of a population for D dimensions (Hansen and Ostermeier 2001)."""
     solution_length = count("solution_length", solution_length)
     return 4 + math.floor(3.0 * math.log(solution_length))
@@ -48,18 +52,18 @@ class SNES(GaussianSearcher):
 
     def __init__(
         self,
-        objective,
+        objective: Callable[..., Any] | None,
         *,
-        objective_sense,
-        solution_length,
-        popsize=None,
-        center_learning_rate=1.0,
-        stdev_learning_rate=None,
-        scale_learning_rate=True,
-        optimizer=None,
-        ranking_method="nes",
-        **kwargs,
-    ):
+        objective_sense: Sense,
+        solution_length: Integer,
+        popsize: Integer | None = None,
+        center_learning_rate: float = 1.0,
+        stdev_learning_rate: float | None = None,
+        scale_learning_rate: bool = True,
+        optimizer: OptimizerLike = None,
+        ranking_method: str = "nes",
+        **kwargs: Any,
+    ) -> None:
         solution_length = count("solution_length", solution_length)
         if stdev_learning_rate is not None:
             check_number("stdev_learning_rate", stdev_learning_rate, 0.0, math.inf)

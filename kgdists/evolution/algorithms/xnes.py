@@ -1,15 +1,21 @@
 """`XNES`: exponential natural evolution strategies."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.evolution.algorithms.coordinates import coordinates
 from kgdists.evolution.algorithms.gaussian_searcher import GaussianSearcher
 from kgdists.evolution.algorithms.snes import default_popsize
+from kgdists.evolution.arguments import Sense, check_number
 from kgdists.evolution.gaussians.exp_gaussian import ExpGaussian
-from kgdists.evolution.searcher import check_number, checked
+from kgdists.evolution.gaussians.search_distribution import SearchDistribution
+from kgdists.evolution.optimizers import OptimizerLike
+from kgdists.evolution.state import State, checked, drawn, told
 
 __all__ = ["XNES"]
 
@@ -46,20 +52,22 @@ class XNES(GaussianSearcher):
     True
     """
 
+    MOVES_BY_SUMS = True
+
     def __init__(
         self,
-        objective,
+        objective: Callable[..., Any] | None,
         *,
-        objective_sense,
-        solution_length,
-        popsize=None,
-        center_learning_rate=1.0,
-        stdev_learning_rate=None,
-        scale_learning_rate=True,
-        optimizer=None,
-        ranking_method="nes",
-        **kwargs,
-    ):
+        objective_sense: Sense,
+        solution_length: Integer,
+        popsize: Integer | None = None,
+        center_learning_rate: float = 1.0,
+        stdev_learning_rate: float | None = None,
+        scale_learning_rate: bool = True,
+        optimizer: OptimizerLike = None,
+        ranking_method: str = "nes",
+        **kwargs: Any,
+    ) -> None:
         solution_length = count("solution_length", solution_length)
         if stdev_learning_rate is not None:
             check_number("stdev_learning_rate", stdev_learning_rate, 0.0, math.inf)
@@ -81,27 +89,27 @@ class XNES(GaussianSearcher):
             **kwargs,
         )
 
-    def tell(self, state, samples, fitnesses):
+    def tell(self, state: State, samples: TensorLike, fitnesses: TensorLike) -> State:
         """The next state, by the fitnesses [B..., N] of any samples [B..., N, D]; see `Searcher.tell`.
 
         The coordinates z of what `ask` returned are drawn again: once a direction is as thin as the samples' rounding,
         they do not follow from the samples. Those of others are solved for, see `coordinates`.
         """
-        samples, fitnesses = self._told(state, samples, fitnesses)
-        drawn = self._drawn(state, max(self.popsize, samples.shape[-2]))
-        return checked(self._moved(state, coordinates(state.distribution, drawn, samples), fitnesses))
+        x, ranked = told(state, samples, fitnesses)
+        numbers = drawn(state, max(self.popsize, x.shape[-2]))
+        return checked(self._moved(state, coordinates(state.distribution, numbers, x), ranked))
 
-    def _tell_asked(self, state, samples, fitnesses):
-        return self._moved(state, self._drawn(state, fitnesses.shape[-1]), fitnesses)
+    def _tell_asked(self, state: State, samples: Tensor, fitnesses: Tensor) -> State:
+        return self._moved(state, drawn(state, fitnesses.shape[-1]), fitnesses)
 
-    def _moved(self, state, z, fitnesses):
+    def _moved(self, state: State, z: Tensor, fitnesses: Tensor) -> State:
         distribution = state.distribution
         weights = distribution.weights(
             fitnesses, objective_sense=self.objective_sense, ranking_method=self.ranking_method
         )
         return self.update(state, distribution.gradients(distribution.noise_sums(z, weights), weights))
 
-    def _within_limits(self, new, old):
+    def _within_limits(self, new: SearchDistribution, old: SearchDistribution) -> SearchDistribution:
         # Dimensions are scaled, which leaves their correlations.
         stdev = tf.norm(new.sigma, axis=-1)
         scale = self._limited(stdev, tf.norm(old.sigma, axis=-1)) / stdev

@@ -7,6 +7,8 @@ the multiples are added. They take no more room than the floats: int32 for float
 
 import tensorflow as tf
 
+from kgdists.core.types import Tensor
+
 __all__ = ["from_units", "in_units"]
 
 DIGITS = {tf.float32: 30, tf.float64: 62}  # of the bound, in units: one bit is for the sign, one for roundings
@@ -15,7 +17,7 @@ EXPONENT_BITS = 0x7FF0000000000000  # of a float64
 LEAST_POWER = 2.0**-900
 
 
-def in_units(term, bound):
+def in_units(term: Tensor, bound: Tensor) -> Tensor:
     """A term of a sum as an integer; such integers are added instead of the terms, in any order.
 
     Parameters
@@ -42,7 +44,7 @@ def in_units(term, bound):
     return tf.cast(tf.round(tf.cast(term, tf.float64) / power * 2.0 ** (digits - 1)), INTEGERS[term.dtype])
 
 
-def from_units(total, bound):
+def from_units(total: Tensor, bound: Tensor) -> Tensor:
     """The sum, a tensor like `bound`, of which `total` is the integer."""
     power = _power(bound) * 2.0 ** (1 - DIGITS[bound.dtype])
     return tf.cast(tf.cast(total, tf.float64) * power, bound.dtype)

@@ -1,18 +1,22 @@
 """`Rows`: what one process does for a population that is spread over many."""
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from kgdists.core.types import Tensor
+from kgdists.evolution.bounded_space import Bounds
 from kgdists.evolution.distributed.exact_sums import in_units
+from kgdists.evolution.gaussians.search_distribution import SearchDistribution
 from kgdists.evolution.generations import compiled
-from kgdists.evolution.objective import uncompiled
+from kgdists.evolution.objective import Objective, uncompiled
 
 __all__ = ["Rows", "sum_bounds"]
 
 LARGEST = {"float32": 7.0, "float64": 10.0}  # more than any standard normal number of `noise.normal`
-POWERS = {"mu": 1, "sigma": 2, "d": 1, "M": 2}  # of normal numbers, which the sums are made of
 FIRST = tf.TensorSpec((), tf.int64)
 KEY = tf.TensorSpec((2,), tf.int64)
 
@@ -34,19 +38,23 @@ class Rows:
         Rows of a block; even where rows come in pairs.
     """
 
-    def __init__(self, like, objective, bounds, popsize, block_size):
+    def __init__(
+        self, like: SearchDistribution, objective: Objective, bounds: Bounds | None, popsize: int, block_size: int
+    ) -> None:
         self.like = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), like)
         self.objective, self.bounds = objective, bounds
         self.popsize, self.block_size = popsize, block_size
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.like, self.objective, self.bounds, self.popsize, self.block_size)
 
     @property
-    def num_blocks(self):
+    def num_blocks(self) -> int:
         return -(-self.popsize // self.block_size)
 
-    def fitnesses(self, blocks, key, leaves, row=None):
+    def fitnesses(
+        self, blocks: range, key: np.ndarray, leaves: Sequence[np.ndarray], row: int | None = None
+    ) -> np.ndarray:
         """The fitnesses of the solutions of some blocks.
 
         Parameters
@@ -66,7 +74,7 @@ class Rows:
         key, *leaves = map(tf.constant, [key, *leaves])
         return np.concatenate([self._block_fitnesses(block, key, leaves, row) for block in blocks], axis=-1)
 
-    def sums(self, blocks, key, weights, total):
+    def sums(self, blocks: range, key: np.ndarray, weights: np.ndarray, total: np.ndarray) -> dict[str, np.ndarray]:
         """The sums of some blocks, in units.
 
         Parameters
@@ -86,7 +94,7 @@ class Rows:
         missing = len(blocks) * self.block_size - weights.shape[-1]
         weights = np.pad(weights, [(0, 0)] * (weights.ndim - 1) + [(0, missing)])
         key, total, *parts = map(tf.constant, [key, total, *np.split(weights, len(blocks), axis=-1)])
-        totals = None
+        totals: Any = None
         for block, part in zip(blocks, parts, strict=True):
             sums = self._sums(self._first(block), key, part, total)
             totals = sums if totals is None else {name: totals[name] + sums[name] for name in sums}
@@ -95,13 +103,13 @@ class Rows:
     def _first(self, block):
         return tf.constant(block * self.block_size, tf.int64)
 
-    def pieces(self, blocks):
+    def pieces(self, blocks: range) -> list[tuple[range, int | None]]:
         """Blocks one by one, or row by row where an objective is called so: pairs of blocks and row."""
         if self.objective.evaluation != "solution":
             return [(range(block, block + 1), None) for block in blocks]
         return [(range(block, block + 1), row) for block in blocks for row in range(self._count(block))]
 
-    def described(self, blocks, row):
+    def described(self, blocks: range, row: int | None) -> str:
         """The objective and the solutions of a piece, for an error."""
         function = self.objective.function
         first = blocks.start * self.block_size + (row or 0)
@@ -144,7 +152,7 @@ class Rows:
 
         def sums(first, key, weights, total):
             terms = self.like.noise_sums(self.like.noise_rows(key, first, self.block_size), weights)
-            bounds = sum_bounds(terms, total)
+            bounds = sum_bounds(terms, total, self.like.SUM_POWERS)
             return {name: in_units(terms[name], bounds[name]) for name in terms}
 
         total = tf.TensorSpec(self.like.batch_shape, self.like.dtype)
@@ -152,7 +160,7 @@ class Rows:
         return compiled(sums, FIRST, KEY, weights, total)
 
 
-def sum_bounds(sums, total):
+def sum_bounds(sums: Mapping[str, Tensor], total: Tensor, powers: Mapping[str, int]) -> dict[str, Tensor]:
     """Bounds on the weighted noise sums of a population, given the sum of the absolute weights.
 
     Parameters
@@ -160,6 +168,8 @@ def sum_bounds(sums, total):
     sums : dict of tensor
         For their names and shapes.
     total : tensor, shape [B...]
+    powers : dict of str to int
+        `SUM_POWERS` of the distribution.
 
     Returns
     -------
@@ -167,7 +177,7 @@ def sum_bounds(sums, total):
     """
     return {
         name: tf.reshape(
-            total * LARGEST[total.dtype.name] ** POWERS[name], (*total.shape, *[1] * (x.shape.rank - total.shape.rank))
+            total * LARGEST[total.dtype.name] ** powers[name], (*total.shape, *[1] * (x.shape.rank - total.shape.rank))
         )
         for name, x in sums.items()
     }

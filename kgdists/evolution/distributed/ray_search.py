@@ -4,15 +4,19 @@ import collections
 import contextlib
 import importlib.util
 import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer
 from kgdists.evolution import generations
-from kgdists.evolution.algorithms.xnes import XNES
 from kgdists.evolution.distributed.exact_sums import from_units
 from kgdists.evolution.distributed.partition import Rows, sum_bounds
+from kgdists.evolution.gaussians.search_distribution import SearchDistribution
 from kgdists.evolution.objective import Objective
 from kgdists.evolution.searcher import Searcher
 from kgdists.random import hashed_normal
@@ -40,7 +44,8 @@ class RaySearch:
     Rows are evaluated in blocks of a fixed size, and sums are exact: the search ends with the same bits on any number
     of workers, also where some have died and others have taken over. A task of fitnesses during which a worker has
     died is taken apart; if another dies of a part of it, a ValueError names the solutions and the objective. Searchers
-    with a `tell` of their own, such as `CMAES`, have only their fitnesses computed by the workers.
+    that do not move by sums, such as `CMAES`, have only their fitnesses computed by the workers (`MOVES_BY_SUMS` of a
+    searcher's class, and `SUM_POWERS` of its distribution's).
 
     Parameters
     ----------
@@ -69,7 +74,14 @@ class RaySearch:
     5
     """
 
-    def __init__(self, searcher, num_workers=None, *, block_size=None, **options):
+    def __init__(
+        self,
+        searcher: Searcher,
+        num_workers: Integer | None = None,
+        *,
+        block_size: Integer | None = None,
+        **options: Any,
+    ) -> None:
         if searcher.objective is None:
             raise ValueError("A searcher on many processes must have an objective. Received: objective=None")
         num_workers = count("num_workers", num_workers, least=0, optional=True)
@@ -78,38 +90,44 @@ class RaySearch:
             block_size = max(2, min(BLOCK_SIZE, BLOCK_NUMBERS // searcher.solution_length // 2 * 2))
         if num_workers != 0 and not HAS_RAY:
             raise ImportError(
-                "Workers need Ray: `pip install 'kgdists[evolution]'`. Without it `num_workers` must be 0. "
+                "Workers need Ray: `pip install 'kgdists[ray]'`. Without it `num_workers` must be 0. "
                 f"Received: num_workers={num_workers}"
             )
         self.searcher = searcher
-        self.num_workers, self.block_size, self.options = num_workers, int(block_size), options
-        self._processes = None
+        self.num_workers = None if num_workers is None else int(num_workers)
+        self.block_size, self.options = int(block_size), options
+        self._processes: _Here | _Workers | None = None
         searcher.engine, searcher._generations = self._engine, None
 
-    def run(self, num_generations, callbacks=(), progress=True):
+    def run(
+        self,
+        num_generations: Integer,
+        callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None = (),
+        progress: bool = True,
+    ) -> keras.callbacks.History:
         """Run this many generations; arguments and result as for `Searcher.run`."""
         return self.searcher.run(num_generations, callbacks, progress)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         # A copy has workers of its own, once it runs.
         searcher, settings = self.searcher, {"block_size": self.block_size, **self.options}
         return _again, (type(self), searcher, self.num_workers, settings)
 
-    def close(self):
+    def close(self) -> None:
         """Stop the workers. From then on the searcher runs by itself."""
         if self._processes is not None:
             self._processes.close()
         self.searcher.__dict__.pop("engine", None)
         self.searcher._generations = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
-    def traffic(self):
+    def traffic(self) -> dict[str, int]:
         """Bytes of a generation by what they are: a dict.
 
         "parameters" go to each worker, "sums" come from each worker, and "rows" are the weights to and the fitnesses
@@ -119,7 +137,7 @@ class RaySearch:
         size = distribution.mu.dtype.size
         lengths = [x.shape.num_elements() for x in tf.nest.flatten(distribution)]
         count = math.prod(distribution.batch_shape) * self.searcher.popsize
-        if not _adds_up(self.searcher):
+        if not _adds_up(self.searcher, distribution):
             return {"parameters": size * sum(lengths), "sums": 0, "rows": size * count}
         return {"parameters": size * sum(lengths), "sums": size * sum(lengths[:2]), "rows": 2 * size * count}
 
@@ -140,12 +158,21 @@ def _again(kind, searcher, num_workers, settings):
 class _Generations(generations.Generations):
     """Generations that are computed by other processes, and led by this one."""
 
-    def __init__(self, searcher, objective, start, rows, processes):
+    def __init__(
+        self,
+        searcher: Searcher,
+        objective: Objective,
+        start: generations.Progress,
+        rows: Rows,
+        processes: "_Here | _Workers",
+    ) -> None:
         self.rows, self.processes = rows, processes
-        self.adds_up = _adds_up(searcher)
+        self.adds_up = _adds_up(searcher, start.state.distribution)
         super().__init__(searcher, objective, start)
 
-    def run(self, progress, number):
+    def run(
+        self, progress: generations.Progress, number: int
+    ) -> tuple[generations.Progress, dict[str, np.ndarray], bool]:
         leaves, rows, is_converged = self._one_by_one(progress, number)
         return self._packed(leaves), rows, bool(is_converged)
 
@@ -153,8 +180,8 @@ class _Generations(generations.Generations):
         state = progress.state
         key = self._call(hashed_normal.generation_key, state.seed, state.generation).numpy()
         parameters = [x.numpy() for x in tf.nest.flatten(state.distribution)]
-        tasks = [(blocks, key) for blocks in self._divided(self.processes.num_parts * TASKS_PER_WORKER)]
-        fitnesses = tf.constant(np.concatenate(self.processes.fitnesses(tasks, parameters), axis=-1))
+        pieces = [(blocks, key) for blocks in self._divided(self.processes.num_parts * TASKS_PER_WORKER)]
+        fitnesses = tf.constant(np.concatenate(self.processes.fitnesses(pieces, parameters), axis=-1))
         leaves = tf.nest.flatten(generations.widened(progress, fitnesses.dtype))
         if not self.adds_up:
             return self._call(self._told_all, fitnesses, *leaves)
@@ -182,7 +209,7 @@ class _Generations(generations.Generations):
     def _moved(self, fitnesses, weights, total, sums, *leaves):
         progress = self._packed(leaves)
         old = progress.state
-        bounds = sum_bounds(sums, total)
+        bounds = sum_bounds(sums, total, old.distribution.SUM_POWERS)
         sums = {name: from_units(sums[name], bounds[name]) for name in sums}
         state = self.searcher.update(old, old.distribution.gradients(sums, weights))
         progress, row = self._recorded(progress, state, fitnesses, lambda index: self._sample_at(old, index))
@@ -208,23 +235,23 @@ class _Here:
 
     num_parts = 1
 
-    def __init__(self, rows):
+    def __init__(self, rows: Rows) -> None:
         self.rows = rows
 
-    def fitnesses(self, tasks, parameters):
-        return [self.rows.fitnesses(*task, parameters) for task in tasks]
+    def fitnesses(self, tasks: list[tuple[range, np.ndarray]], parameters: list[np.ndarray]) -> list[np.ndarray]:
+        return [self.rows.fitnesses(blocks, key, parameters) for blocks, key in tasks]
 
-    def sums(self, tasks):
+    def sums(self, tasks: list[tuple[Any, ...]]) -> dict[str, np.ndarray]:
         return _added(self.rows.sums(*task) for task in tasks)
 
-    def close(self):
+    def close(self) -> None:
         """Nothing is left behind."""
 
 
 class _Workers:
     """Processes of a Ray cluster: who is free is given a task, who dies is replaced, and its task given again."""
 
-    def __init__(self, rows, num_workers, options):
+    def __init__(self, rows: Rows, num_workers: int | None, options: dict[str, Any]) -> None:
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
         options = {"num_cpus": 1} | options
@@ -232,17 +259,19 @@ class _Workers:
         if num_workers is None:
             num_workers = max(1, int(ray.cluster_resources().get("CPU", 0) / (cpus or 1)))
         self.num_parts = num_workers
-        self._actor = ray.remote(_Worker).options(**options)
+        self._actor: Any = ray.remote(_Worker).options(**options)
         self._rows = rows
         self._arguments = ray.put(ray.cloudpickle.dumps(rows)), max(1, int(cpus))
-        self._workers, self._idle, self._busy = set(), [], {}
+        self._workers: set[Any] = set()
+        self._idle: list[Any] = []
+        self._busy: dict[Any, tuple[Any, Any, Any]] = {}
 
-    def fitnesses(self, tasks, parameters):
-        parameters = ray.put(parameters)  # once for all workers of a machine
-        tasks = [(*task, parameters) for task in tasks]
-        return self._kept(lambda: ray.get(self._done("fitnesses", tasks)))
+    def fitnesses(self, tasks: list[tuple[range, np.ndarray]], parameters: list[np.ndarray]) -> list[np.ndarray]:
+        shared = ray.put(parameters)  # once for all workers of a machine
+        arguments = [(*task, shared) for task in tasks]
+        return self._kept(lambda: ray.get(self._done("fitnesses", arguments)))
 
-    def sums(self, tasks):
+    def sums(self, tasks: list[tuple[Any, ...]]) -> dict[str, np.ndarray]:
         def added():
             parts = self._done("sums", tasks)
             while len(parts) > FAN_IN:
@@ -251,7 +280,7 @@ class _Workers:
 
         return self._kept(added)
 
-    def close(self):
+    def close(self) -> None:
         for worker in self._workers:
             ray.kill(worker)
         self._workers, self._idle, self._busy = set(), [], {}
@@ -274,8 +303,10 @@ class _Workers:
     def _run(self, method, tasks):
         while len(self._workers) < self.num_parts:
             self._hire()
-        waiting, results, losses = collections.deque(range(len(tasks))), {}, collections.Counter()
-        tasks, count, pieces = list(tasks), len(tasks), {}  # numbers of the pieces of a task by its number
+        waiting, results = collections.deque(range(len(tasks))), dict[int, Any]()
+        losses = collections.Counter[int | None]()
+        tasks, count = list(tasks), len(tasks)
+        pieces: dict[int, range] = {}  # numbers of the pieces of a task by its number
         while len(results) < len(tasks) - len(pieces):
             while waiting and self._idle:
                 worker, number = self._idle.pop(), waiting.popleft()
@@ -325,30 +356,30 @@ class _Workers:
 class _Worker:
     """An actor: its methods return whether they are done, and apart from that, possibly large, their result."""
 
-    def __init__(self, rows, num_threads):
+    def __init__(self, rows: bytes, num_threads: int) -> None:
         with contextlib.suppress(RuntimeError):  # in a process where TensorFlow has already run
             tf.config.threading.set_intra_op_parallelism_threads(num_threads)
         self._rows = ray.cloudpickle.loads(rows)
 
-    def ready(self):
+    def ready(self) -> None:
         """Return once the process is up."""
 
-    def fitnesses(self, *task):
+    def fitnesses(self, *task: Any) -> tuple[bool, np.ndarray]:
         return True, self._rows.fitnesses(*task)
 
-    def sums(self, *task):
+    def sums(self, *task: Any) -> tuple[bool, dict[str, np.ndarray]]:
         return True, self._rows.sums(*task)
 
-    def add(self, *parts):
+    def add(self, *parts: dict[str, np.ndarray]) -> tuple[bool, dict[str, np.ndarray]]:
         return True, _added(parts)
 
 
-def _added(parts):
+def _added(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The sum of parts, each a dict of integer arrays."""
     parts = list(parts)
     return {name: sum(part[name] for part in parts) for name in parts[0]}
 
 
-def _adds_up(searcher):
+def _adds_up(searcher: Searcher, distribution: SearchDistribution) -> bool:
     """Whether the searcher moves by sums over its population, rather than by the population itself."""
-    return type(searcher).tell in (Searcher.tell, XNES.tell)
+    return searcher.MOVES_BY_SUMS and bool(distribution.SUM_POWERS)

@@ -1,11 +1,14 @@
 """`ExpGaussian`: the search distribution of xNES, with a full covariance matrix."""
 
 import math
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Tensor, TensorLike
 from kgdists.evolution.gaussians.search_distribution import SearchDistribution, as_tensor
 from kgdists.numerics import special
 
@@ -35,8 +38,9 @@ class ExpGaussian(SearchDistribution):
     OPTIONAL_PARAMETERS = frozenset({"sigma_inv"})
     TENSORS: tuple[str, ...] = ("mu", "sigma", "sigma_inv")
     GRADIENTS = ("d", "M")
+    SUM_POWERS = {"d": 1, "M": 2}
 
-    def _checked(self, fields):
+    def _checked(self, fields: dict[str, Any]) -> dict[str, Any]:
         mu, sigma, inverse = fields["mu"], fields["sigma"], fields["sigma_inv"]
         if len(sigma.shape) == len(mu.shape):
             shapes.check_same(mu=mu, sigma=sigma)
@@ -54,25 +58,25 @@ class ExpGaussian(SearchDistribution):
         return {"mu": mu, "sigma": sigma, "sigma_inv": inverse}
 
     @property
-    def A(self):
+    def A(self) -> Tensor:
         """The same as `sigma`: a square root of the covariance, shape [B..., D, D]."""
         return self.sigma
 
     @property
-    def A_inv(self):
+    def A_inv(self) -> Tensor:
         """The same as `sigma_inv`: the inverse of `A`."""
         return self.sigma_inv
 
     @property
-    def cov(self):
+    def cov(self) -> Tensor:
         """The covariance `A A^T` of the samples."""
         return tf.matmul(self.sigma, self.sigma, transpose_b=True)
 
-    def to_global_coordinates(self, local_coordinates):
+    def to_global_coordinates(self, local_coordinates: TensorLike) -> Tensor:
         """Solutions `mu + A z` of coordinates z, shape [B..., N, D]."""
         return self._from_noise(self._coordinates("local_coordinates", local_coordinates))
 
-    def to_local_coordinates(self, global_coordinates):
+    def to_local_coordinates(self, global_coordinates: TensorLike) -> Tensor:
         """The coordinates `A_inv (x - mu)` of solutions x, shape [B..., N, D]."""
         return self._to_noise(self._coordinates("global_coordinates", global_coordinates))
 
@@ -92,22 +96,30 @@ class ExpGaussian(SearchDistribution):
     def _to_noise(self, samples):
         return tf.matmul(samples - self.mu[..., None, :], self.sigma_inv, transpose_b=True)
 
-    def modified_copy(self, *, dtype=None, device=None, **parameters):
+    def modified_copy(
+        self, *, dtype: str | tf.DType | None = None, device: str | None = None, **parameters: Any
+    ) -> Self:
         if "sigma" in parameters or dtype not in (None, self.dtype):
             parameters = {"sigma_inv": None} | parameters  # the old one does not fit
         return super().modified_copy(dtype=dtype, device=device, **parameters)
 
-    def noise_sums(self, z, weights):
+    def noise_sums(self, z: Tensor, weights: Tensor) -> dict[str, Tensor]:
         return {
             "d": tf.linalg.matvec(z, weights, transpose_a=True),
             "M": tf.matmul(z, weights[..., None] * z, transpose_a=True),
         }
 
-    def gradients(self, sums, weights):
+    def gradients(self, sums: dict[str, Tensor], weights: Tensor) -> dict[str, Tensor]:
         total = tf.reduce_sum(weights, axis=-1)[..., None, None]
         return {"d": sums["d"], "M": sums["M"] - total * tf.eye(self.solution_length, dtype=self.dtype)}
 
-    def update_parameters(self, gradients, *, learning_rates=None, optimizers=None):
+    def update_parameters(
+        self,
+        gradients: Mapping[str, TensorLike],
+        *,
+        learning_rates: Mapping[str, TensorLike | None] | None = None,
+        optimizers: Mapping[str, Any] | None = None,
+    ) -> Self:
         """The distribution a step further, as in `SearchDistribution`.
 
         Learning rates and optimizers are those of `d` and `M`, which may also be called `mu` and `sigma`. Without them
@@ -131,7 +143,7 @@ class ExpGaussian(SearchDistribution):
         length = self.solution_length
         return 1.0 if name == "d" else 0.6 * (3.0 + math.log(length)) / (length * math.sqrt(length))
 
-    def relative_entropy(self, other):
+    def relative_entropy(self, other: Self) -> Tensor:
         self._check_other(other)
         shift = tf.linalg.matvec(other.sigma_inv, self.mu - other.mu)
         # Of the ratio of the square roots only the triangular factor counts. Each of its terms is >= 0, as those of the
@@ -143,7 +155,7 @@ class ExpGaussian(SearchDistribution):
         return 0.5 * (spread + skew + tf.reduce_sum(shift**2, axis=-1))
 
 
-def exponentials(x):
+def exponentials(x: Tensor) -> tuple[Tensor, Tensor]:
     """The exponentials of square matrices x and -x, shape [B..., D, D], by matrix products alone.
 
     Scaling and squaring (Moler and Van Loan 2003) of a Taylor series, whose even part and odd part serve both.

@@ -1,7 +1,11 @@
 """`FullGaussian`: any Gaussian, without the inverse of its square root."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import tensorflow as tf
 
+from kgdists.core.types import Tensor, TensorLike
 from kgdists.evolution.gaussians.exp_gaussian import ExpGaussian
 from kgdists.evolution.gaussians.search_distribution import SearchDistribution
 
@@ -22,19 +26,27 @@ class FullGaussian(ExpGaussian):
     OPTIONAL_PARAMETERS = frozenset()
     TENSORS = ("mu", "sigma")
 
-    def _checked(self, fields):
+    def _checked(self, fields: dict[str, Any]) -> dict[str, Any]:
         fields = super()._checked(fields | {"sigma_inv": None})
         return {"mu": fields["mu"], "sigma": fields["sigma"]}
 
     @property
-    def sigma_inv(self):
+    def sigma_inv(self) -> Tensor:
         """The inverse of `sigma`."""
         return tf.linalg.inv(self.sigma)
 
-    def modified_copy(self, *, dtype=None, device=None, **parameters):
+    def modified_copy(
+        self, *, dtype: str | tf.DType | None = None, device: str | None = None, **parameters: Any
+    ) -> Self:
         return SearchDistribution.modified_copy(self, dtype=dtype, device=device, **parameters)
 
-    def update_parameters(self, gradients, *, learning_rates=None, optimizers=None):
+    def update_parameters(
+        self,
+        gradients: Mapping[str, TensorLike],
+        *,
+        learning_rates: Mapping[str, TensorLike | None] | None = None,
+        optimizers: Mapping[str, Any] | None = None,
+    ) -> Self:
         updated = ExpGaussian(self.parameters).update_parameters(
             gradients, learning_rates=learning_rates, optimizers=optimizers
         )

@@ -2,10 +2,13 @@
 
 import math
 import numbers
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
 
+from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.evolution.gaussians.search_distribution import SearchDistribution
 from kgdists.evolution.ranking import share
 
@@ -47,12 +50,12 @@ class SeparableGaussian(SearchDistribution):
 
     OPTIONAL_PARAMETERS = frozenset({"divide_mu_grad_by", "divide_sigma_grad_by", "parenthood_ratio"})
 
-    def _checked(self, fields):
+    def _checked(self, fields: dict[str, Any]) -> dict[str, Any]:
         for name in ("divide_mu_grad_by", "divide_sigma_grad_by"):
             if fields[name] not in (None, *DIVISORS):
                 raise ValueError(f"`{name}` must be one of {', '.join(DIVISORS)}. Received: {fields[name]!r}")
         ratio = fields["parenthood_ratio"]
-        if ratio is not None and not (isinstance(ratio, numbers.Real) and 0.0 < ratio <= 1.0):
+        if ratio is not None and not (isinstance(ratio, numbers.Real) and not ratio <= 0.0 and ratio <= 1.0):
             raise ValueError(f"`parenthood_ratio` must be a number in (0, 1]. Received: {ratio!r}")
         return super()._checked(fields)
 
@@ -64,7 +67,7 @@ class SeparableGaussian(SearchDistribution):
         elite = np.where(np.arange(length) < length - elites, 0.0, 1.0 / elites)
         return share(fitnesses, elite, higher_is_better)
 
-    def check_elite(self, num_solutions):
+    def check_elite(self, num_solutions: Integer) -> int:
         """The number of solutions of the elite of a population; raises a ValueError unless these are two."""
         elites = math.floor(num_solutions * self.parenthood_ratio)
         if elites < 2:
@@ -74,7 +77,7 @@ class SeparableGaussian(SearchDistribution):
             )
         return elites
 
-    def gradients(self, sums, weights):
+    def gradients(self, sums: dict[str, Tensor], weights: Tensor) -> dict[str, Tensor]:
         total = tf.reduce_sum(weights, axis=-1, keepdims=True)
         if self.parenthood_ratio is not None:
             elites = self.check_elite(weights.shape[-1])
@@ -89,7 +92,13 @@ class SeparableGaussian(SearchDistribution):
             "sigma": _divided(sigma_gradient, weights, self.divide_sigma_grad_by),
         }
 
-    def update_parameters(self, gradients, *, learning_rates=None, optimizers=None):
+    def update_parameters(
+        self,
+        gradients: Mapping[str, TensorLike],
+        *,
+        learning_rates: Mapping[str, TensorLike | None] | None = None,
+        optimizers: Mapping[str, Any] | None = None,
+    ) -> Self:
         mu_step, sigma_step = self._steps(gradients, learning_rates, optimizers)
         sigma = tf.maximum(self.sigma + sigma_step, SIGMA_FLOOR * self.sigma)
         return self._with(mu=self.mu + mu_step, sigma=self._positive(sigma))

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.evolution.gaussians.search_distribution import SearchDistribution
 from kgdists.evolution.gaussians.separable_gaussian import SeparableGaussian
 from kgdists.evolution.ranking import as_fitnesses
@@ -17,7 +18,9 @@ class SymmetricSeparableGaussian(SeparableGaussian):
     an even number of rows. Parameters are those of `SeparableGaussian`.
     """
 
-    def noise_rows(self, key, first_row, num_rows):
+    SUM_POWERS = SeparableGaussian.SUM_POWERS
+
+    def noise_rows(self, key: Tensor, first_row: Integer | Tensor, num_rows: Integer) -> Tensor:
         _check_even(num_rows, "num_rows")
         if isinstance(first_row, int):
             _check_even(first_row, "first_row")
@@ -31,12 +34,12 @@ class SymmetricSeparableGaussian(SeparableGaussian):
     def _to_noise(self, samples):
         return super()._to_noise(samples[..., 0::2, :])
 
-    def weights(self, fitnesses, *, objective_sense, ranking_method=None):
-        fitnesses = as_fitnesses(fitnesses)
-        _check_even(fitnesses.shape[-1], "num_solutions")
-        return super().weights(fitnesses, objective_sense=objective_sense, ranking_method=ranking_method)
+    def weights(self, fitnesses: TensorLike, *, objective_sense: str, ranking_method: str | None = None) -> Tensor:
+        numbers = as_fitnesses(fitnesses)
+        _check_even(numbers.shape[-1], "num_solutions")
+        return super().weights(numbers, objective_sense=objective_sense, ranking_method=ranking_method)
 
-    def noise_sums(self, z, weights):
+    def noise_sums(self, z: Tensor, weights: Tensor) -> dict[str, Tensor]:
         plus, minus = weights[..., 0::2], weights[..., 1::2]
         return {
             "mu": tf.linalg.matvec(z, plus - minus, transpose_a=True),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgdists.evolution import CEM, CMAES, PGPE, SNES, XNES, generations
+from kgdists.evolution import CEM, CMAES, PGPE, SNES, XNES, ExpSeparableGaussian, generations
 from kgdists.evolution.distributed import partition, ray_search
 from kgdists.evolution.distributed.ray_search import RaySearch
 from kgdists.random import hashed_normal
@@ -118,6 +118,71 @@ def test_who_moves_by_sums_gets_them_of_the_workers(name, sums):
     assert RaySearch(SEARCHERS[name](), num_workers=0).traffic["sums"] == 4 * sums
 
 
+class Telling(SNES):
+    """A `tell` of its own, which says nothing of sums."""
+
+    def tell(self, state, samples, fitnesses):
+        return super().tell(state, samples, fitnesses)
+
+
+class Later(Telling):
+    pass
+
+
+class Mixed(type("Tells", (), {"tell": Telling.tell}), SNES):
+    pass
+
+
+class Declared(Telling):
+    MOVES_BY_SUMS = True
+
+    def tell(self, state, samples, fitnesses):
+        return super().tell(state, samples, fitnesses)
+
+
+@pytest.mark.parametrize(
+    ("cls", "by_sums"),
+    [(SNES, True), (XNES, True), (CMAES, False), (Telling, False), (Later, False), (Mixed, False), (Declared, True)],
+)
+def test_a_tell_of_ones_own_promises_sums_only_where_it_says_so(cls, by_sums):
+    assert cls.MOVES_BY_SUMS is by_sums
+    assert (RaySearch(searcher_of(cls), num_workers=0).traffic["sums"] > 0) is by_sums
+
+
+class Cubes(ExpSeparableGaussian):
+    """Sums that the package does not know, and the same gradients."""
+
+    SUM_POWERS = {"first": 1, "third": 3, "second": 2}
+
+    def noise_sums(self, z, weights):
+        powers = self.SUM_POWERS.items()
+        return {name: tf.linalg.matvec(z**power, weights, transpose_a=True) for name, power in powers}
+
+    def gradients(self, sums, weights):
+        return super().gradients({"mu": sums["first"], "sigma": sums["second"]}, weights)
+
+
+class Undeclared(ExpSeparableGaussian):
+    def _compute_gradients(self, samples, weights, ranking_used):
+        sums = super().noise_sums(self._to_noise(samples), weights)
+        return super().gradients(sums, weights)
+
+    def gradients(self, sums, weights):
+        raise AssertionError("not of sums")
+
+
+@pytest.mark.parametrize(("kind", "by_sums"), [(Cubes, True), (Undeclared, False)])
+def test_a_distribution_of_ones_own_declares_its_sums(kind, by_sums, uncompiled):
+    class Own(SNES):
+        def init(self, seed=None):
+            state = super().init(seed)
+            return state._replace(distribution=kind(state.distribution.parameters))
+
+    assert bool(kind.SUM_POWERS) is by_sums
+    for one, other in zip(ran(searcher_of(SNES), 2), ran(searcher_of(Own), 2), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4)
+
+
 def test_rows_are_the_same_after_pickling(uncompiled):
     searcher = searcher_of(bounds=(-1.0, 1.0), evaluation="solution", objective=np.sum)
     state = searcher.state
@@ -176,7 +241,7 @@ def test_a_searcher_without_objective_is_refused():
 
 def test_workers_without_ray_are_refused(monkeypatch):
     monkeypatch.setattr(ray_search, "HAS_RAY", False)
-    with pytest.raises(ImportError, match="Workers need Ray"):
+    with pytest.raises(ImportError, match=r"Workers need Ray: `pip install 'kgdists\[ray\]'`"):
         RaySearch(searcher_of(), num_workers=2)
 
 
