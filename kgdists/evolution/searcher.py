@@ -17,10 +17,10 @@ from kgdists.evolution.gaussians.search_distribution import SearchDistribution
 from kgdists.evolution.objective import Evaluation, Objective
 from kgdists.evolution.restarting import restart
 from kgdists.evolution.state import Best, State, checked, told
-from kgdists.evolution.watched_run import WatchedRun, as_callbacks
+from kgdists.evolution.watched_run import WatchedRun
 from kgdists.random import hashed_normal
 
-__all__ = ["Best", "Searcher", "State", "as_callbacks", "check_number", "checked"]
+__all__ = ["Best", "Searcher", "State", "check_number", "checked"]
 
 
 class Searcher:

@@ -2,16 +2,16 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
 import numpy as np
 
-from kgdists.core.callback_list import CallbackList
+from kgdists.core.callback_list import CallbackList, Callbacks, as_callbacks
 
-__all__ = ["WatchedRun", "as_callbacks"]
+__all__ = ["WatchedRun"]
 
 BETTER: dict[str, Callable[..., Any]] = {"max": np.max, "min": np.min}
 CALL_SECONDS = 0.3  # of compiled generations between two looks at the progress bar
@@ -32,7 +32,7 @@ class WatchedRun:
     history : keras.callbacks.History
     """
 
-    def __init__(self, searcher: Any, num_generations: int, callbacks: Any, progress: bool) -> None:
+    def __init__(self, searcher: Any, num_generations: int, callbacks: Callbacks, progress: bool) -> None:
         self.history = keras.callbacks.History()
         self.history.epoch = []
         self._searcher, self._num_generations = searcher, num_generations
@@ -84,17 +84,3 @@ class WatchedRun:
         better = BETTER[self._searcher.objective_sense]
         of_batch: dict[str, Callable[..., Any]] = {"best": better, "mean": np.mean, "stdev": np.mean}
         return {name: of(rows[name].reshape(len(rows[name]), -1), axis=1).tolist() for name, of in of_batch.items()}
-
-
-def as_callbacks(
-    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None,
-) -> list[keras.callbacks.Callback]:
-    """None, a single callback or a sequence of them as a list."""
-    if callbacks is None:
-        return []
-    several = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else callbacks
-    if isinstance(several, list | tuple) and all(isinstance(one, keras.callbacks.Callback) for one in several):
-        return list(several)
-    raise ValueError(
-        f"`callbacks` must be None, a keras.callbacks.Callback or a sequence of these. Received: {callbacks!r}"
-    )
