@@ -60,7 +60,7 @@ class BernoulliDist(Distribution):
             logits = _masked(logits, mask)
         if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, Real) or not 0 < boltzmann_tau < INF:
             raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
-        self._set(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
+        self.set_fields(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
 
     @property
     @in_full_precision
@@ -95,7 +95,7 @@ class BernoulliDist(Distribution):
     @in_full_precision
     def sample_action(self, seed=None):
         """Draw zeros and ones: int32 tensor, shape [B..., n]; -1, which no environment takes, where NaN in a graph."""
-        u = ops.cast(uniform(self._draw_shape(()), self._seed(seed)), self.dtype)
+        u = ops.cast(uniform(self.draw_shape(()), self.generator(seed)), self.dtype)
         return ops.where(ops.isnan(self.logits), -1, ops.cast(u > ops.sigmoid(-self.logits), "int32"))
 
     def mode(self):
@@ -134,7 +134,7 @@ class BernoulliDist(Distribution):
             On wrong shapes and, where values are at hand, on values outside [0, 1] or NaN. In a graph those have
             log-probability `-inf`.
         """
-        x = self._variate(ops.cast(shapes.as_numbers(x, "x"), self.dtype))
+        x = self.as_variate(ops.cast(shapes.as_numbers(x, "x"), self.dtype))
         _check_unit(x)
         inside = (x >= 0) & (x <= 1) | ops.isnan(x)
         # In terms of |l|, by symmetry: the likelier value has -log(1 + exp(-|l|)), the other one |l| less.
@@ -154,7 +154,7 @@ class BernoulliDist(Distribution):
     @in_full_precision
     def cross_entropy(self, other):
         r"""Cross-entropy :math:`-\sum_i p_i \log q_i + (1 - p_i) \log(1 - q_i)` to `other` = q, shape [B...]."""
-        self._check_other(other)
+        self.check_same_kind(other)
         one = _times_log(ops.sigmoid(self.logits), -ops.softplus(-other.logits))
         zero = _times_log(ops.sigmoid(-self.logits), -ops.softplus(other.logits))
         return -ops.sum(one + zero, axis=-1)
@@ -165,13 +165,13 @@ class BernoulliDist(Distribution):
 
         :math:`\sum_i p_i \log (p_i / q_i) + (1 - p_i) \log ((1 - p_i) / (1 - q_i))`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         of_p, of_q = ops.zeros_like(self.logits), ops.zeros_like(other.logits)  # for one of two without a batch
         p, q = self.logits + of_q, other.logits + of_p
         return ops.sum(_kl(p, q), axis=-1)
 
     def _noise(self, sample_shape, seed):
-        u = ops.cast(uniform(self._draw_shape(sample_shape), self._seed(seed)), self.dtype)
+        u = ops.cast(uniform(self.draw_shape(sample_shape), self.generator(seed)), self.dtype)
         return ops.log(u) - ops.log1p(-u)
 
 

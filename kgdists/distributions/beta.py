@@ -68,7 +68,7 @@ class BetaDist(Distribution):
         low, high = canonical(low, high, alpha.shape[-1])
         if not np.isfinite(low).all() or not np.isfinite(high).all():
             raise ValueError(f"`low` and `high` must be finite. Received: low={low}, high={high}")
-        self._set(alpha=alpha, beta=beta, low=low, high=high, name=name, random_seed=random_seed)
+        self.set_fields(alpha=alpha, beta=beta, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
@@ -147,7 +147,7 @@ class BetaDist(Distribution):
             On wrong shapes and, where values are at hand, on NaN and on values outside the bounds. In a graph those
             have log-density `-inf`.
         """
-        x = self._variate(x)
+        x = self.as_variate(x)
         box = self._box
         inside = box.inside(x)
         low, high = box.distances(x)
@@ -171,7 +171,7 @@ class BetaDist(Distribution):
         :math:`\sum_i (\log \mathrm{B}(\alpha_{q,i}, \beta_{q,i}) - (\alpha_{q,i} - 1) \mathrm{E}_p \log t_i
         - (\beta_{q,i} - 1) \mathrm{E}_p \log (1 - t_i) + \log (\mathrm{high}_i - \mathrm{low}_i))`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         return self._sum(_cross_entropy(*self._pair(other)) + self._box.log_width)
 
     @in_full_precision
@@ -180,7 +180,7 @@ class BetaDist(Distribution):
 
         :math:`\sum_i (F(q_i) - F(p_i) - \nabla F(p_i) \cdot (q_i - p_i))`, :math:`F = \log \mathrm{B}`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         return self._sum(_kl(*self._pair(other)))
 
     @property
@@ -195,10 +195,10 @@ class BetaDist(Distribution):
 
     def _draw_logit(self, sample_shape, seed):
         """A draw of log(t / (1 - t))."""
-        shape = (2, *self._draw_shape(sample_shape))
+        shape = (2, *self.draw_shape(sample_shape))
         lift = (slice(None), *(None,) * (len(shape) - 1 - len(self.alpha.shape)))
         concentrations = ops.broadcast_to(ops.stack([self.alpha, self.beta])[lift], shape)
-        of_alpha, of_beta = ops.unstack(log_gamma(concentrations, self._seed(seed)), 2)
+        of_alpha, of_beta = ops.unstack(log_gamma(concentrations, self.generator(seed)), 2)
         return of_alpha - of_beta
 
     def _pair(self, other):

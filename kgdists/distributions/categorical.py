@@ -60,7 +60,7 @@ class CategoricalDist(Distribution):
         one_hot.check_logits(logits)
         if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, Real) or not 0 < boltzmann_tau < INF:
             raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
-        self._set(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
+        self.set_fields(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
 
     @property
     def num_categories(self):
@@ -84,7 +84,7 @@ class CategoricalDist(Distribution):
     def relaxed(self, temperature=None):
         """The distribution of `sample`, a `RelaxedOneHotCategorical`, at `temperature` or else `boltzmann_tau`."""
         temperature = self.boltzmann_tau if temperature is None else temperature
-        return RelaxedOneHotCategorical(temperature, logits=self.logits, random_seed=self._stream.generator())
+        return RelaxedOneHotCategorical(temperature, logits=self.logits, random_seed=self.generator())
 
     @draws
     @in_full_precision
@@ -105,7 +105,7 @@ class CategoricalDist(Distribution):
         float tensor, shape [*sample_shape, B..., n]; rows sum to one.
         """
         scores = one_hot.gumbel_scores(
-            one_hot.shifted(self.logits)[0], self._draw_shape(sample_shape), self._seed(seed)
+            one_hot.shifted(self.logits)[0], self.draw_shape(sample_shape), self.generator(seed)
         )
         return one_hot.gumbel_softmax(scores / self.boltzmann_tau, hard)
 
@@ -116,7 +116,7 @@ class CategoricalDist(Distribution):
 
         In a graph a row that is NaN or allows nothing gives -1, which no environment takes.
         """
-        return one_hot.draw(self.logits, self._seed(seed))
+        return one_hot.draw(self.logits, self.generator(seed))
 
     def mode(self):
         """The most probable choice as a one-hot vector, shape [B..., n]; the first of equals."""
@@ -177,14 +177,14 @@ class CategoricalDist(Distribution):
     @in_full_precision
     def cross_entropy(self, other):
         r"""Cross-entropy :math:`-\sum_i p_i \log q_i` to `other` = q, shape [B...]; `inf` if q lacks a choice of p."""
-        self._check_other(other)
+        self.check_same_kind(other)
         p, log_q = self.probs, other.log_probs
         return -ops.sum(p * ops.where(ops.equal(p, 0), 0.0, log_q), axis=-1)
 
     @in_full_precision
     def kl_divergence(self, other):
         r"""Kullback-Leibler divergence :math:`\sum_i p_i \log (p_i / q_i)` to `other` = q, shape [B...], >= 0."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return _kl(self.logits, other.logits)
 
     def _near_one_hot(self, x):

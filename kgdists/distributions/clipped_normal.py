@@ -63,7 +63,7 @@ class ClippedNormalDist(Distribution):
         shapes.check_same(mu=mu, logvar=logvar)
         shapes.check_finite(mu=mu, logvar=logvar)
         low, high = canonical(low, high, mu.shape[-1])
-        self._set(mu=mu, logvar=logvar, low=low, high=high, name=name, random_seed=random_seed)
+        self.set_fields(mu=mu, logvar=logvar, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
@@ -84,7 +84,7 @@ class ClippedNormalDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n].
         """
-        noise = normal(self._draw_shape(sample_shape), self._seed(seed), self.dtype)
+        noise = normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
         return self._clip(self.mu + ops.exp(0.5 * self.logvar) * noise)
 
     @in_full_precision
@@ -139,7 +139,7 @@ class ClippedNormalDist(Distribution):
 
     @in_full_precision
     def _log_proba(self, x, dtype):
-        x = self._variate(x)
+        x = self.as_variate(x)
         box = self._box
         inside = box.inside(x)
         z = special.standardized(x - self.mu, self.logvar)
@@ -159,7 +159,7 @@ class ClippedNormalDist(Distribution):
         r"""Cross-entropy to `other` = q of the same bounds, shape [B...]: at the bounds :math:`-P \log Q`, and between
         them :math:`-\int p \log q`, by the moments of the truncated normal distribution.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         low, high = self._tails()
         log_low, log_high = other._log_tails()
         scale = ops.exp(0.5 * (self.logvar - other.logvar))
@@ -176,7 +176,7 @@ class ClippedNormalDist(Distribution):
         :math:`\sum_i (\sum P (e^d - 1 - d) + \int p (e^d - 1 - d))`, :math:`d = \log q - \log p`, summed over the
         bounds and integrated between them.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         dlv = self.logvar - other.logvar
         growth = ops.expm1(0.5 * dlv)  # scale - 1
         shift = special.standardized(self.mu - other.mu, other.logvar)

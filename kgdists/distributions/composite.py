@@ -57,7 +57,7 @@ class CompositeDist(Distribution):
                     "`dists` must be of one batch shape and dtype. "
                     f"Received: {first.batch_shape} of {first.dtype} and {dist.batch_shape} of {dist.dtype}"
                 )
-        self._set(dists=dists, name=name, random_seed=random_seed)
+        self.set_fields(dists=dists, name=name, random_seed=random_seed)
 
     def __getitem__(self, key):
         """The branch, or the structure of branches, at a key or index."""
@@ -149,28 +149,29 @@ class CompositeDist(Distribution):
     @in_full_precision
     def cross_entropy(self, other):
         """Cross-entropy to `other`, the sum of those of the branches, shape [B...]."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return self._sum(lambda p, q: p.cross_entropy(q), other.dists)
 
     @in_full_precision
     def kl_divergence(self, other):
         """Kullback-Leibler divergence to `other`, the sum of those of the branches, shape [B...], >= 0."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return self._sum(lambda p, q: p.kl_divergence(q), other.dists)
 
-    def _draw(self, function, seed):
-        seeds = iter(split(self._seed(seed), len(branches(self.dists))))
-        return map_branches(lambda dist: function(dist, next(seeds)), self.dists)
-
-    def _sum(self, function, *trees):
-        return sum(branches(map_branches(function, self.dists, *trees)))
-
-    def _check_other(self, other):
+    def check_same_kind(self, other):
+        """Raise unless `other` is of the same type, and each of its branches of the same kind as the one here."""
         if type(other) is not type(self):
             raise TypeError(
                 f"`other` must be of the same type, {type(self).__name__}. Received: {type(other).__name__}"
             )
-        map_branches(lambda p, q: p._check_other(q), self.dists, other.dists)
+        map_branches(lambda p, q: p.check_same_kind(q), self.dists, other.dists)
+
+    def _draw(self, function, seed):
+        seeds = iter(split(self.generator(seed), len(branches(self.dists))))
+        return map_branches(lambda dist: function(dist, next(seeds)), self.dists)
+
+    def _sum(self, function, *trees):
+        return sum(branches(map_branches(function, self.dists, *trees)))
 
 
 def map_branches(function, dists, *trees):

@@ -63,7 +63,7 @@ class DiscretizedLogisticDist(Distribution):
         low, high = (as_ints(bound, mu.shape[-1], which) for bound, which in ((low, "low"), (high, "high")))
         if any(a > b for a, b in zip(low, high, strict=True)):
             raise ValueError(f"`low` must not exceed `high`. Received: low={low}, high={high}")
-        self._set(mu=mu, logscale=logscale, low=low, high=high, name=name, random_seed=random_seed)
+        self.set_fields(mu=mu, logscale=logscale, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
@@ -127,11 +127,11 @@ class DiscretizedLogisticDist(Distribution):
         """
         x = shapes.as_numbers(x, "x")
         if "float" in shapes.dtype_of(x):
-            x = self._variate(x)
+            x = self.as_variate(x)
             inside = ops.equal(x, _clip(ops.round(x), *self._bounds()))
             k = self._nearest(x)
         else:
-            self._variate(ops.cast(x, self.dtype))
+            self.as_variate(ops.cast(x, self.dtype))
             k = ops.cast(x, "int64")
             inside = (k >= ops.convert_to_tensor(self.low, "int64")) & (k <= ops.convert_to_tensor(self.high, "int64"))
             if "uint" in shapes.dtype_of(x):
@@ -158,7 +158,7 @@ class DiscretizedLogisticDist(Distribution):
         return left_of_above + right_of_below + ops.where(at_low | at_high, 0.0, log_share)
 
     def _logistic(self, sample_shape, seed):
-        u = ops.cast(uniform(self._draw_shape(sample_shape), self._seed(seed)), self.dtype)
+        u = ops.cast(uniform(self.draw_shape(sample_shape), self.generator(seed)), self.dtype)
         return self.mu + ops.exp(self.logscale) * (ops.log(u) - ops.log1p(-u))
 
     def _bounds(self):

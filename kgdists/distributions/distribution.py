@@ -18,7 +18,18 @@ HALF = ("float16", "bfloat16")
 
 
 def in_full_precision(method):
-    """Compute a method of a float16 or bfloat16 distribution in float32 and round its result once."""
+    """Compute a method of a float16 or bfloat16 distribution in float32 and round its result once.
+
+    Parameters
+    ----------
+    method : callable
+        A method of a `Distribution`, whose other arguments may be distributions and tensors.
+
+    Returns
+    -------
+    callable
+        The method. It does nothing more for other dtypes.
+    """
 
     def widen(x):
         return ops.cast(x, "float32") if hasattr(x, "dtype") and shapes.dtype_of(x) in HALF else x
@@ -29,7 +40,7 @@ def in_full_precision(method):
             return method(self, *args, **kwargs)
         for other in (*args, *kwargs.values()):
             if isinstance(other, Distribution):
-                self._check_other(other)  # while the dtypes still differ
+                self.check_same_kind(other)  # while the dtypes still differ
         this, args, kwargs = keras.tree.map_structure(widen, (self, args, kwargs))
         result = method(this, *args, **kwargs)
         return keras.tree.map_structure(
@@ -40,7 +51,20 @@ def in_full_precision(method):
 
 
 def draws(method):
-    """Let a drawing method, one with an argument `seed`, run on KerasTensors too: as a layer."""
+    """Let a drawing method, one with an argument `seed`, run on KerasTensors too: as a layer.
+
+    It goes outermost, above `in_full_precision`.
+
+    Parameters
+    ----------
+    method : callable
+        A method of a `Distribution`: its arguments but the seed must be constants.
+
+    Returns
+    -------
+    callable
+        The method. It does nothing more where the parameters are tensors.
+    """
     signature = inspect.signature(method)
 
     @functools.wraps(method)
@@ -61,9 +85,10 @@ class Distribution:
     """A probability distribution: named parameter tensors and a few static fields, fixed for good.
 
     A subclass declares its parameters in `PARAM_NAMES` and its other fields in `STATIC_NAMES`, all of them arguments of
-    `__init__` beside an optional `random_seed`, which ends with `self._set(...)`. The first parameter has the batch
-    shape and one more axis. It defines `sample`, `log_proba` and what else has a closed form. It is then a node of
-    `keras.tree` and `tf.nest`: it goes in and out of `tf.function`, loops and `predict`.
+    `__init__` beside an optional `random_seed`, which ends with `self.set_fields(...)`. The first parameter has the
+    batch shape and one more axis. It defines `sample`, `log_proba` and what else has a closed form, by means of
+    `generator`, `draw_shape`, `as_variate` and `check_same_kind`. It is then a node of `keras.tree` and `tf.nest`: it
+    goes in and out of `tf.function`, loops and `predict`.
 
     Events are summed over: densities, entropies and divergences are those of the joint distribution, in nats, and have
     the batch shape.
@@ -87,7 +112,23 @@ class Distribution:
         pytree.register(cls)
         keras.saving.register_keras_serializable(cls.__module__.partition(".")[0])(cls)
 
-    def _set(self, *, random_seed=None, **fields):
+    def set_fields(self, *, random_seed=None, **fields):
+        """Set all fields, once: the last thing that `__init__` does, since a distribution is immutable.
+
+        Parameters
+        ----------
+        random_seed : None, int or keras.random.SeedGenerator
+            What draws come from when no seed is given: Keras' global stream, a sequence of this distribution's own, or
+            the generator of a layer.
+        **fields
+            Each of `PARAM_NAMES`, a float tensor of shape [B..., ...], and each of `STATIC_NAMES`, which must be
+            hashable and known to JSON.
+
+        Raises
+        ------
+        ValueError
+            If `random_seed` is none of these.
+        """
         self.__dict__.update(fields, _stream=Stream(random_seed))
 
     def __setattr__(self, field, value):
@@ -235,7 +276,7 @@ class Distribution:
     @in_full_precision
     def proba_ratio(self, x, other):
         """`p(x) / q(x)`, where p is this distribution and q is `other`, of the same type: the importance ratio."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return ops.exp(self.log_proba(x) - other.log_proba(x))
 
     def mode(self):
@@ -280,11 +321,64 @@ class Distribution:
         """The most probable action, in the form that an environment takes."""
         return self.mode()
 
-    def _seed(self, seed):
+    # What a subclass makes its own methods of.
+
+    def generator(self, seed=None):
+        """What to draw from for a seed: what the functions of `kgdists.random` take.
+
+        Parameters
+        ----------
+        seed : None, int, keras.random.SeedGenerator or key
+            The argument of a drawing method.
+
+        Returns
+        -------
+        None, int, keras.random.SeedGenerator or key
+            The seed itself; for None the generator of the `random_seed`, or None, Keras' global stream, without one.
+        """
         return self._stream.generator() if seed is None else seed
 
-    def _variate(self, x):
-        """`x` as a tensor of the parameters' dtype: of the event shape, behind the batch shape and any sample axes."""
+    def draw_shape(self, sample_shape, event=None):
+        """The shape of a draw: the sample axes, the batch and the event in one.
+
+        Parameters
+        ----------
+        sample_shape : int or sequence of int, >= 0
+            The argument of a drawing method.
+        event : None or sequence of int
+            In place of the event shape, where a draw takes more numbers, or fewer.
+
+        Returns
+        -------
+        tuple of int and scalar tensors: [*sample_shape, B..., *event], tensors where the batch is not static.
+
+        Raises
+        ------
+        ValueError
+            If `sample_shape` is none.
+        """
+        sizes = tuple(sample_shape) if hasattr(sample_shape, "__iter__") else (sample_shape,)
+        if not all(is_count(n, least=0) for n in sizes):
+            raise ValueError(f"`sample_shape` must be an int or a tuple of ints >= 0. Received: {sample_shape!r}")
+        batch = ops.shape(self.__dict__[self.PARAM_NAMES[0]])[:-1]
+        return (*map(int, sizes), *batch, *(self.event_shape if event is None else event))
+
+    def as_variate(self, x):
+        """The argument of `log_proba` as a tensor of the parameters' dtype.
+
+        Parameters
+        ----------
+        x : tensor or numbers, shape [*sample_shape, B..., *event_shape]
+
+        Returns
+        -------
+        float tensor of that shape.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not end with that of the batch and the event and, where values are at hand, on NaN.
+        """
         x = ops.cast(shapes.as_float(x, "x", self.dtype), self.dtype)
         shape = self.batch_shape + self.event_shape
         if not shapes.ends_with(x.shape, shape):
@@ -295,16 +389,21 @@ class Distribution:
         shapes.check_not_nan(x=x)
         return x
 
-    def _draw_shape(self, sample_shape, event=None):
-        """Sample, batch and event (or other) shape in one; dimensions that are not static are tensors."""
-        sizes = tuple(sample_shape) if hasattr(sample_shape, "__iter__") else (sample_shape,)
-        if not all(is_count(n, least=0) for n in sizes):
-            raise ValueError(f"`sample_shape` must be an int or a tuple of ints >= 0. Received: {sample_shape!r}")
-        batch = ops.shape(self.__dict__[self.PARAM_NAMES[0]])[:-1]
-        return (*map(int, sizes), *batch, *(self.event_shape if event is None else event))
+    def check_same_kind(self, other):
+        """Raise unless a divergence to another distribution has a meaning.
 
-    def _check_other(self, other):
-        """Raise unless `other` is of the same type, event shape and dtype, and of the same batch shape or of none."""
+        Parameters
+        ----------
+        other : Distribution
+            Of the same type, event shape, dtype and `SUPPORT_NAMES`, and of the same batch shape or of none.
+
+        Raises
+        ------
+        TypeError
+            If it is of another type.
+        ValueError
+            If another of these differs.
+        """
         if type(other) is not type(self):
             raise TypeError(
                 f"`other` must be of the same type, {type(self).__name__}. Received: {type(other).__name__}"

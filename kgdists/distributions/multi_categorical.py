@@ -66,7 +66,7 @@ class MultiCategoricalDist(Distribution):
         ]
         logits = logits if mask is None else _join([part.logits for part in parts])
         tau = parts[0].boltzmann_tau
-        self._set(logits=logits, nvec=nvec, boltzmann_tau=tau, name=name, random_seed=random_seed)
+        self.set_fields(logits=logits, nvec=nvec, boltzmann_tau=tau, name=name, random_seed=random_seed)
 
     @property
     def parts(self):
@@ -102,14 +102,14 @@ class MultiCategoricalDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., sum(nvec)].
         """
-        seeds = split(self._seed(seed), len(self.parts))
+        seeds = split(self.generator(seed), len(self.parts))
         return _join([part.sample(sample_shape, s, hard) for part, s in zip(self.parts, seeds, strict=True)])
 
     @draws
     @in_full_precision
     def sample_action(self, seed=None):
         """Draw labels: int32 tensor, shape [B..., len(nvec)], exactly distributed; -1 as in a `CategoricalDist`."""
-        seeds = split(self._seed(seed), len(self.parts))
+        seeds = split(self.generator(seed), len(self.parts))
         return ops.concatenate([part.sample_action(s) for part, s in zip(self.parts, seeds, strict=True)], axis=-1)
 
     def mode(self):
@@ -150,7 +150,7 @@ class MultiCategoricalDist(Distribution):
         """
         x = shapes.as_numbers(x, "x")
         if "float" in shapes.dtype_of(x):
-            xs = _split(self._variate(x), self.nvec)
+            xs = _split(self.as_variate(x), self.nvec)
         elif shapes.ends_with(x.shape, (*self.batch_shape, len(self.nvec))):
             # A categorical takes a last axis of 1 off its labels, but not behind two sample axes.
             xs = _cut(ops.expand_dims(x, (0, 1)), [r for _, r in _runs(self.nvec)])
@@ -170,13 +170,13 @@ class MultiCategoricalDist(Distribution):
     @in_full_precision
     def cross_entropy(self, other):
         """Cross-entropy to `other`, the sum of those of the choices, shape [B...]."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return sum(ops.sum(p.cross_entropy(q), axis=-1) for p, q in self._pairs(other))
 
     @in_full_precision
     def kl_divergence(self, other):
         """Kullback-Leibler divergence to `other`, the sum of those of the choices, shape [B...], >= 0."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return sum(ops.sum(p.kl_divergence(q), axis=-1) for p, q in self._pairs(other))
 
     def _pairs(self, other):

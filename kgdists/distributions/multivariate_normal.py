@@ -50,7 +50,7 @@ class MultivariateNormalDist(Distribution):
         shapes.check_vector(mu=mu)
         shapes.check_finite(mu=mu)
         scale_tril = cholesky.as_scale_tril(scale_tril, mu)
-        self._set(mu=mu, scale_tril=scale_tril, name=name, random_seed=random_seed)
+        self.set_fields(mu=mu, scale_tril=scale_tril, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
@@ -68,7 +68,7 @@ class MultivariateNormalDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n].
         """
-        noise = normal(self._draw_shape(sample_shape), self._seed(seed), self.dtype)
+        noise = normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
         return self.mu + cholesky.multiply(self.scale_tril, noise)
 
     def mode(self):
@@ -106,7 +106,7 @@ class MultivariateNormalDist(Distribution):
         ValueError
             On wrong shapes and, where values are at hand, on NaN.
         """
-        z = cholesky.solve(self.scale_tril, self._variate(x) - self.mu)
+        z = cholesky.solve(self.scale_tril, self.as_variate(x) - self.mu)
         return -0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - cholesky.half_log_det(self.scale_tril)
 
     @in_full_precision
@@ -121,7 +121,7 @@ class MultivariateNormalDist(Distribution):
         :math:`\frac12 (n \log 2\pi + |M|^2 + |z|^2) + \sum_i \log L_{q,ii}`,
         :math:`M = L_q^{-1} L_p,\ z = L_q^{-1} (\mu_p - \mu_q)`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         n = self.event_shape[0]
         whitened = self._whitened_steps(other) + ops.eye(n, n + 1, dtype=self.dtype)
         squares = n * LOG_2PI + ops.sum(whitened * whitened, axis=(-2, -1))
@@ -134,7 +134,7 @@ class MultivariateNormalDist(Distribution):
         :math:`\frac12 (|S|^2 + |z|^2) + \sum_i (e^{d_i} - 1 - d_i)`,
         :math:`S = L_q^{-1} (L_p - L_q),\ d_i = \log L_{p,ii} - \log L_{q,ii}`, z as for the cross-entropy.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         # With M = 1 + S, triangular as all of them are, so that its determinant is the product of exp(d): terms >= 0.
         whitened = self._whitened_steps(other)
         p, q = cholesky.diagonal(self.scale_tril), cholesky.diagonal(other.scale_tril)

@@ -48,7 +48,7 @@ class NormalDist(Distribution):
         shapes.check_vector(mu=mu, logvar=logvar)
         shapes.check_same(mu=mu, logvar=logvar)
         shapes.check_finite(mu=mu, logvar=logvar)
-        self._set(mu=mu, logvar=logvar, name=name, random_seed=random_seed)
+        self.set_fields(mu=mu, logvar=logvar, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
@@ -66,7 +66,7 @@ class NormalDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n].
         """
-        noise = normal(self._draw_shape(sample_shape), self._seed(seed), self.dtype)
+        noise = normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
         return self.mu + ops.exp(0.5 * self.logvar) * noise
 
     def mode(self):
@@ -99,7 +99,7 @@ class NormalDist(Distribution):
         ValueError
             On wrong shapes and, where values are at hand, on NaN.
         """
-        x = self._variate(x)
+        x = self.as_variate(x)
         z = special.standardized(x - self.mu, self.logvar)
         return -0.5 * (self.event_shape[0] * LOG_2PI + ops.sum(self.logvar, axis=-1) + ops.sum(z * z, axis=-1))
 
@@ -115,7 +115,7 @@ class NormalDist(Distribution):
         :math:`\frac12 \sum_i (\log 2\pi + \log\sigma_{q,i}^2
         + (\sigma_{p,i}^2 + (\mu_{p,i} - \mu_{q,i})^2) / \sigma_{q,i}^2)`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         z = special.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * ops.sum(LOG_2PI + other.logvar + ops.exp(self.logvar - other.logvar) + z * z, axis=-1)
 
@@ -126,6 +126,6 @@ class NormalDist(Distribution):
         :math:`\frac12 \sum_i (e^{d_i} - 1 - d_i + (\mu_{p,i} - \mu_{q,i})^2 / \sigma_{q,i}^2)`,
         :math:`d = \log\sigma_p^2 - \log\sigma_q^2`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         z = special.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * ops.sum(special.expm1_minus(self.logvar - other.logvar) + z * z, axis=-1)

@@ -111,14 +111,14 @@ class OneOfDist(CompositeDist):
     @in_full_precision
     def cross_entropy(self, other):
         r"""Cross-entropy to `other`, that of the choices plus the expected one of the values, shape [B...]."""
-        self._check_other(other)
+        self.check_same_kind(other)
         values = [p.cross_entropy(q) for p, q in zip(self.values, other.values, strict=True)]
         return self.choice.cross_entropy(other.choice) + self._expected(values)
 
     @in_full_precision
     def kl_divergence(self, other):
         r"""Kullback-Leibler divergence to `other`: that of the choices plus the expected one of the values, >= 0."""
-        self._check_other(other)
+        self.check_same_kind(other)
         values = [p.kl_divergence(q) for p, q in zip(self.values, other.values, strict=True)]
         return self.choice.kl_divergence(other.choice) + self._expected(values)
 

@@ -84,7 +84,7 @@ class RelaxedOneHotCategorical(Distribution):
             _check_temperature(temperature)
         # Every parameter has the batch shape, so that distributions can be split and joined along it.
         temperature = ops.add(ops.cast(temperature, shapes.dtype_of(logits)), ops.zeros_like(logits[..., 0]))
-        self._set(logits=logits, temperature=temperature, name=name, random_seed=random_seed)
+        self.set_fields(logits=logits, temperature=temperature, name=name, random_seed=random_seed)
 
     @property
     def num_categories(self):
@@ -138,7 +138,7 @@ class RelaxedOneHotCategorical(Distribution):
         out = ops.equal(self.logits, -INF)
         # Guarded before the division, for a finite gradient of the temperature.
         logits = ops.where(out, 0.0, self.logits - ops.stop_gradient(special.max_last(self.logits)))
-        scores = one_hot.gumbel_scores(logits, self._draw_shape(sample_shape), self._seed(seed))
+        scores = one_hot.gumbel_scores(logits, self.draw_shape(sample_shape), self.generator(seed))
         return ops.where(out, -INF, scores / self.temperature[..., None])
 
     @draws
@@ -152,7 +152,7 @@ class RelaxedOneHotCategorical(Distribution):
     @in_full_precision
     def sample_action(self, seed=None):
         """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs`."""
-        return one_hot.draw(self.logits, self._seed(seed))
+        return one_hot.draw(self.logits, self.generator(seed))
 
     def mode_action(self):
         """The most probable label: int32 tensor, shape [B...]; the first of equals."""
@@ -195,12 +195,12 @@ class RelaxedOneHotCategorical(Distribution):
                 labels, inside = one_hot.as_labels(x, self.batch_shape, n)
                 log_proba = one_hot.take(self.log_probs, labels)
                 return ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
-            x = self._variate(x)
+            x = self.as_variate(x)
             one_hot.check_one_hot(x)
             off_face = out & (x > 0)
             log_y = ops.log(ops.maximum(x, _smallest(self.dtype)))
         else:
-            log_y = self._variate(log_x)
+            log_y = self.as_variate(log_x)
             off_face = out & (log_y > -INF)
         log_y = ops.where(out, 0.0, log_y)
         # A common offset of the logits, which a softmax does not see, would take the digits of log y with it.

@@ -69,7 +69,7 @@ class SquashedNormalDist(Distribution):
         shapes.check_same(mu=mu, logvar=logvar)
         shapes.check_finite(mu=mu, logvar=logvar)
         low, high = canonical(low, high, mu.shape[-1])
-        self._set(mu=mu, logvar=logvar, low=low, high=high, name=name, random_seed=random_seed)
+        self.set_fields(mu=mu, logvar=logvar, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
@@ -120,7 +120,7 @@ class SquashedNormalDist(Distribution):
             On wrong shapes and, where values are at hand, on NaN and on values outside the bounds. In a graph those
             have log-density `-inf`.
         """
-        x = self._variate(x)
+        x = self.as_variate(x)
         box = self._box
         inside = box.inside(x)
         u, log_det = self._invert(x)
@@ -134,7 +134,7 @@ class SquashedNormalDist(Distribution):
         :math:`\frac12 \sum_i (e^{d_i} - 1 - d_i + (\mu_{p,i} - \mu_{q,i})^2 / \sigma_{q,i}^2)`,
         :math:`d = \log\sigma_p^2 - \log\sigma_q^2`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         z = special.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * self._sum(special.expm1_minus(self.logvar - other.logvar) + z * z)
 
@@ -144,7 +144,7 @@ class SquashedNormalDist(Distribution):
 
     def _draw(self, sample_shape, seed):
         """A draw of `u`, and the standard noise in it."""
-        noise = normal(self._draw_shape(sample_shape), self._seed(seed), self.dtype)
+        noise = normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
         return self.mu + ops.exp(0.5 * self.logvar) * noise, noise
 
     def _squash(self, u):

@@ -62,7 +62,7 @@ class StateDependentNormalDist(Distribution):
                 f"Received: mu of {shapes.dtype_of(mu)}, loadings of {shapes.dtype_of(loadings)}"
             )
         shapes.check_finite(mu=mu, loadings=loadings)
-        self._set(mu=mu, loadings=loadings, name=name, random_seed=random_seed)
+        self.set_fields(mu=mu, loadings=loadings, name=name, random_seed=random_seed)
 
     @property
     @in_full_precision
@@ -91,7 +91,7 @@ class StateDependentNormalDist(Distribution):
         """
         num_features, num_dims = self.loadings.shape[-2:]
         # The last row of the noise is that of the constant variance.
-        noise = normal(self._draw_shape(sample_shape, (num_features + 1, num_dims)), self._seed(seed), self.dtype)
+        noise = normal(self.draw_shape(sample_shape, (num_features + 1, num_dims)), self.generator(seed), self.dtype)
         explored = ops.sum(self.loadings * noise[..., :-1, :], axis=-2)
         return self.mu + explored + FLOOR**0.5 * noise[..., -1, :]
 
@@ -111,7 +111,7 @@ class StateDependentNormalDist(Distribution):
     @in_full_precision
     def log_proba(self, x):
         """Log-density of one draw, that of `marginal`; `x` of shape [B..., n], sample axes may come in front."""
-        return self.marginal.log_proba(self._variate(x))
+        return self.marginal.log_proba(self.as_variate(x))
 
     @in_full_precision
     def entropy(self):
@@ -121,11 +121,11 @@ class StateDependentNormalDist(Distribution):
     @in_full_precision
     def cross_entropy(self, other):
         """Cross-entropy to `other`, shape [B...]."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return self.marginal.cross_entropy(other.marginal)
 
     @in_full_precision
     def kl_divergence(self, other):
         """Kullback-Leibler divergence to `other`, shape [B...], >= 0."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return self.marginal.kl_divergence(other.marginal)
