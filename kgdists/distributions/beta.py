@@ -1,12 +1,15 @@
 """Beta distribution on a box."""
 
 import math
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
-from kgdists.distributions.box import box_of, canonical, piecewise, smallest
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
+from kgdists.distributions.box import Box, box_of, canonical, piecewise, smallest
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import special
 from kgdists.random import log_gamma
@@ -60,7 +63,22 @@ class BetaDist(Distribution):
     STATIC_NAMES = ("low", "high", "name")
     SUPPORT_NAMES = ("low", "high")
 
-    def __init__(self, alpha, beta, low=0.0, high=1.0, *, name="beta_dist", random_seed=None):
+    alpha: Tensor
+    beta: Tensor
+    low: float | tuple[float, ...]
+    high: float | tuple[float, ...]
+    name: str
+
+    def __init__(
+        self,
+        alpha: TensorLike,
+        beta: TensorLike,
+        low: TensorLike = 0.0,
+        high: TensorLike = 1.0,
+        *,
+        name: str = "beta_dist",
+        random_seed: Seed = None,
+    ) -> None:
         alpha, beta = shapes.as_float(alpha, "alpha"), shapes.as_float(beta, "beta")
         shapes.check_vector(alpha=alpha, beta=beta)
         shapes.check_same(alpha=alpha, beta=beta)
@@ -72,7 +90,7 @@ class BetaDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw exactly, by two gamma variates, differentiable in both parameters through implicit gradients.
 
         Parameters
@@ -91,14 +109,16 @@ class BetaDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample_and_log_proba(self, sample_shape=(), seed=None):
+    def sample_and_log_proba(
+        self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
+    ) -> tuple[Tensor, Tensor]:
         """A variate and its log-density, which is exact also where the variate is rounded to a bound."""
         logit = self._draw_logit(sample_shape, seed)
         t, u = ops.sigmoid(logit), ops.sigmoid(-logit)
         return self._scale(t, u), self._log_density(t, u, -ops.softplus(-logit), -ops.softplus(logit))
 
     @in_full_precision
-    def mode(self):
+    def mode(self) -> Tensor:
         r"""The peak :math:`(\alpha - 1) / (\alpha + \beta - 2)`, shape [B..., n].
 
         Without a peak inside it is the bound with more of the probability, `low` if they have the same, and the middle
@@ -113,13 +133,13 @@ class BetaDist(Distribution):
         return self._scale(t, ops.where(at_bound, 1.0 - t, high / (low + high)))
 
     @in_full_precision
-    def mean(self):
+    def mean(self) -> Tensor:
         r"""Mean :math:`\mathrm{low} + (\mathrm{high} - \mathrm{low}) \alpha / (\alpha + \beta)`, shape [B..., n]."""
         total = self.alpha + self.beta
         return self._scale(self.alpha / total, self.beta / total)
 
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Tensor:
         r"""The variance of each dimension, shape [B..., n]:
 
         :math:`(\mathrm{high} - \mathrm{low})^2 \alpha \beta / ((\alpha + \beta)^2 (\alpha + \beta + 1))`.
@@ -129,7 +149,7 @@ class BetaDist(Distribution):
         return piecewise((self._box.both, lambda: variance), (self._box.constant, lambda: ops.zeros_like(variance)))
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`\sum_i ((\alpha_i - 1) \log t_i + (\beta_i - 1) \log (1 - t_i)
         - \log \mathrm{B}(\alpha_i, \beta_i) - \log (\mathrm{high}_i - \mathrm{low}_i))`.
 
@@ -156,7 +176,7 @@ class BetaDist(Distribution):
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         r"""Entropy, shape [B...]:
 
         :math:`\sum_i (\log \mathrm{B}(\alpha_i, \beta_i) - (\alpha_i - 1) \psi(\alpha_i) - (\beta_i - 1) \psi(\beta_i)
@@ -165,7 +185,7 @@ class BetaDist(Distribution):
         return self._sum(_entropy(self.alpha, self.beta) + self._box.log_width)
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\mathrm{E}_p \log q` to `other` = q of the same bounds, shape [B...]:
 
         :math:`\sum_i (\log \mathrm{B}(\alpha_{q,i}, \beta_{q,i}) - (\alpha_{q,i} - 1) \mathrm{E}_p \log t_i
@@ -175,7 +195,7 @@ class BetaDist(Distribution):
         return self._sum(_cross_entropy(*self._pair(other)) + self._box.log_width)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q of the same bounds, shape [B...], >= 0:
 
         :math:`\sum_i (F(q_i) - F(p_i) - \nabla F(p_i) \cdot (q_i - p_i))`, :math:`F = \log \mathrm{B}`.
@@ -184,7 +204,7 @@ class BetaDist(Distribution):
         return self._sum(_kl(*self._pair(other)))
 
     @property
-    def _box(self):
+    def _box(self) -> Box:
         return box_of(self.low, self.high, self.dtype)
 
     def _scale(self, t, u):

@@ -1,11 +1,14 @@
 """Integers between bounds, by a logistic distribution cut into cells."""
 
+from collections.abc import Iterable, Sequence
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.random import uniform
 
@@ -55,7 +58,22 @@ class DiscretizedLogisticDist(Distribution):
     SUPPORT_NAMES = ("low", "high")
     REPARAMETERIZED = False
 
-    def __init__(self, mu, logscale, low, high, *, name="discretized_logistic_dist", random_seed=None):
+    mu: Tensor
+    logscale: Tensor
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    name: str
+
+    def __init__(
+        self,
+        mu: TensorLike,
+        logscale: TensorLike,
+        low: Integer | Iterable[Integer],
+        high: Integer | Iterable[Integer],
+        *,
+        name: str = "discretized_logistic_dist",
+        random_seed: Seed = None,
+    ) -> None:
         mu, logscale = shapes.as_float(mu, "mu"), shapes.as_float(logscale, "logscale")
         shapes.check_vector(mu=mu, logscale=logscale)
         shapes.check_same(mu=mu, logscale=logscale)
@@ -67,7 +85,7 @@ class DiscretizedLogisticDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw integers as floats, with the gradient of the logistic draw before rounding (straight-through).
 
         Parameters
@@ -87,18 +105,18 @@ class DiscretizedLogisticDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample_action(self, seed=None):
+    def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw integers: int64 tensor, shape [B..., n]."""
         return self._nearest(self._logistic((), seed))
 
     @in_full_precision
-    def mode(self):
+    def mode(self) -> Tensor:
         """The most probable integers as floats, shape [B..., n]."""
         # A float may be further out than the integer that it stands for.
         return _clip(ops.cast(self.mode_action(), self.dtype), *self._bounds())
 
     @in_full_precision
-    def mode_action(self):
+    def mode_action(self) -> Tensor:
         """The most probable integers: int64 tensor, shape [B..., n]; the one next to `mu`, or a bound with its tail."""
         best = self._nearest(self.mu)
         for bound in (self.low, self.high):
@@ -107,7 +125,7 @@ class DiscretizedLogisticDist(Distribution):
         return best
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-probability :math:`\sum_i \log P(x_i)`.
 
         Parameters
@@ -186,7 +204,7 @@ def _clip(x, low, high):
     return ops.minimum(ops.maximum(x, low), high)
 
 
-def as_ints(bound, n, name):
+def as_ints(bound: Any, n: int, name: str) -> tuple[int, ...]:
     """`bound` as a tuple of n Python ints."""
     values = np.broadcast_to(np.asarray(bound, object), (n,)) if np.shape(bound) in ((), (n,)) else None
     if values is None or not all(_is_int64(x) for x in values):

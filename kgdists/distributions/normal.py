@@ -1,10 +1,13 @@
 """Normal distribution with independent dimensions."""
 
 import math
+from collections.abc import Sequence
+from typing import Self
 
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import special
 from kgdists.random import normal
@@ -43,7 +46,11 @@ class NormalDist(Distribution):
     PARAM_NAMES = ("mu", "logvar")
     STATIC_NAMES = ("name",)
 
-    def __init__(self, mu, logvar, name="normal_dist", random_seed=None):
+    mu: Tensor
+    logvar: Tensor
+    name: str
+
+    def __init__(self, mu: TensorLike, logvar: TensorLike, name: str = "normal_dist", random_seed: Seed = None) -> None:
         mu, logvar = shapes.as_float(mu, "mu"), shapes.as_float(logvar, "logvar")
         shapes.check_vector(mu=mu, logvar=logvar)
         shapes.check_same(mu=mu, logvar=logvar)
@@ -52,7 +59,7 @@ class NormalDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         r"""Draw :math:`\mu + \sigma \epsilon`, differentiable in both parameters.
 
         Parameters
@@ -69,21 +76,21 @@ class NormalDist(Distribution):
         noise = normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
         return self.mu + ops.exp(0.5 * self.logvar) * noise
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The mean, shape [B..., n]."""
         return self.mu
 
-    def mean(self):
+    def mean(self) -> Tensor:
         """The mean, shape [B..., n]."""
         return self.mu
 
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Tensor:
         """The variance of each dimension, shape [B..., n]."""
         return ops.exp(self.logvar)
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`-\frac12 \sum_i (\log 2\pi + \log\sigma_i^2 + (x_i - \mu_i)^2 / \sigma_i^2)`.
 
         Parameters
@@ -104,12 +111,12 @@ class NormalDist(Distribution):
         return -0.5 * (self.event_shape[0] * LOG_2PI + ops.sum(self.logvar, axis=-1) + ops.sum(z * z, axis=-1))
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         r"""Entropy :math:`\frac12 \sum_i (1 + \log 2\pi + \log\sigma_i^2)`, shape [B...]."""
         return 0.5 * (self.event_shape[0] * (1.0 + LOG_2PI) + ops.sum(self.logvar, axis=-1))
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\mathrm{E}_p \log q` to `other` = q, shape [B...]:
 
         :math:`\frac12 \sum_i (\log 2\pi + \log\sigma_{q,i}^2
@@ -120,7 +127,7 @@ class NormalDist(Distribution):
         return 0.5 * ops.sum(LOG_2PI + other.logvar + ops.exp(self.logvar - other.logvar) + z * z, axis=-1)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q, shape [B...], >= 0:
 
         :math:`\frac12 \sum_i (e^{d_i} - 1 - d_i + (\mu_{p,i} - \mu_{q,i})^2 / \sigma_{q,i}^2)`,

@@ -1,11 +1,13 @@
 """Relaxed one-hot distribution, also known as Concrete or Gumbel-softmax."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import special
@@ -54,16 +56,20 @@ class RelaxedOneHotCategorical(Distribution):
     PARAM_NAMES = ("logits", "temperature")
     STATIC_NAMES = ("name",)
 
+    logits: Tensor
+    temperature: Tensor
+    name: str
+
     def __init__(
         self,
-        temperature,
-        probs=None,
-        logits=None,
-        validate_args=None,
+        temperature: TensorLike,
+        probs: TensorLike | None = None,
+        logits: TensorLike | None = None,
+        validate_args: bool | None = None,
         *,
-        name="relaxed_one_hot_categorical",
-        random_seed=None,
-    ):
+        name: str = "relaxed_one_hot_categorical",
+        random_seed: Seed = None,
+    ) -> None:
         if (probs is None) == (logits is None):
             received = "neither" if probs is None else "both"
             raise ValueError(f"Exactly one of `probs` and `logits` must be given. Received: {received}")
@@ -87,25 +93,25 @@ class RelaxedOneHotCategorical(Distribution):
         self.set_fields(logits=logits, temperature=temperature, name=name, random_seed=random_seed)
 
     @property
-    def num_categories(self):
+    def num_categories(self) -> int:
         """The number of choices, `n`."""
         return self.event_shape[0]
 
     @property
     @in_full_precision
-    def log_probs(self):
+    def log_probs(self) -> Tensor:
         """Log-probabilities of the choices that draws are near to, shape [B..., n]."""
         return ops.log_softmax(self.logits, axis=-1)
 
     @property
     @in_full_precision
-    def probs(self):
+    def probs(self) -> Tensor:
         """Probabilities of the choices that draws are near to, shape [B..., n]."""
         return ops.exp(self.log_probs)
 
     @draws
     @in_full_precision
-    def rsample(self, sample_shape=(), seed=None, hard=False):
+    def rsample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """Draw points of the simplex, differentiable in the logits and in the temperature.
 
         Parameters
@@ -124,13 +130,13 @@ class RelaxedOneHotCategorical(Distribution):
         return one_hot.gumbel_softmax(self._scores(sample_shape, seed), hard)
 
     @draws
-    def sample(self, sample_shape=(), seed=None, hard=False):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """The same as `rsample`."""
         return self.rsample(sample_shape, seed, hard)
 
     @draws
     @in_full_precision
-    def sample_log(self, sample_shape=(), seed=None):
+    def sample_log(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw the logarithm of a sample, which never leaves the range of floats; arguments as for `rsample`."""
         return ops.log_softmax(self._scores(sample_shape, seed), axis=-1)
 
@@ -143,23 +149,25 @@ class RelaxedOneHotCategorical(Distribution):
 
     @draws
     @in_full_precision
-    def sample_and_log_proba(self, sample_shape=(), seed=None):
+    def sample_and_log_proba(
+        self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
+    ) -> tuple[Tensor, Tensor]:
         """A sample and its log-density, finite at any temperature: it is that of the logarithm of the sample."""
         scores = self._scores(sample_shape, seed)
         return one_hot.gumbel_softmax(scores), self.log_proba(log_x=ops.log_softmax(scores, axis=-1))
 
     @draws
     @in_full_precision
-    def sample_action(self, seed=None):
+    def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs`."""
         return one_hot.draw(self.logits, self.generator(seed))
 
-    def mode_action(self):
+    def mode_action(self) -> Tensor:
         """The most probable label: int32 tensor, shape [B...]; the first of equals."""
         return one_hot.argmax(self.logits)
 
     @in_full_precision
-    def log_proba(self, x=None, *, log_x=None):
+    def log_proba(self, x: TensorLike | None = None, *, log_x: TensorLike | None = None) -> Tensor:
         r"""Log-density of a point of the simplex, with respect to its first `n - 1` entries (Maddison et al. 2017):
 
         :math:`\log\Gamma(n) + (n - 1)\log\tau + \sum_i (\log\mathrm{softmax}_i(\log p - \tau\log y) - \log y_i)`.

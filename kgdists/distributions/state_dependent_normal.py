@@ -1,8 +1,12 @@
 """Normal distribution with state-dependent exploration."""
 
+from collections.abc import Sequence
+from typing import Self
+
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.distributions.normal import NormalDist
 from kgdists.random import normal
@@ -47,7 +51,18 @@ class StateDependentNormalDist(Distribution):
     PARAM_NAMES = ("mu", "loadings")
     STATIC_NAMES = ("name",)
 
-    def __init__(self, mu, loadings, *, name="state_dependent_normal_dist", random_seed=None):
+    mu: Tensor
+    loadings: Tensor
+    name: str
+
+    def __init__(
+        self,
+        mu: TensorLike,
+        loadings: TensorLike,
+        *,
+        name: str = "state_dependent_normal_dist",
+        random_seed: Seed = None,
+    ) -> None:
         mu, loadings = shapes.as_float(mu, "mu"), shapes.as_float(loadings, "loadings")
         shapes.check_vector(mu=mu, loadings=loadings)
         shape = tuple(loadings.shape)
@@ -66,7 +81,7 @@ class StateDependentNormalDist(Distribution):
 
     @property
     @in_full_precision
-    def marginal(self):
+    def marginal(self) -> NormalDist:
         r"""The `NormalDist` of one draw, of variance :math:`10^{-6} + \sum_f \ell_{fi}^2`.
 
         The constant keeps densities finite where all features are 0. Draws have it too.
@@ -75,7 +90,7 @@ class StateDependentNormalDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw variates, differentiable in both parameters; equal seeds mean equal noise.
 
         Parameters
@@ -95,37 +110,37 @@ class StateDependentNormalDist(Distribution):
         explored = ops.sum(self.loadings * noise[..., :-1, :], axis=-2)
         return self.mu + explored + FLOOR**0.5 * noise[..., -1, :]
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The mean, shape [B..., n]."""
         return self.mu
 
-    def mean(self):
+    def mean(self) -> Tensor:
         """The mean, shape [B..., n]."""
         return self.mu
 
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Tensor:
         """The variance of each dimension, shape [B..., n]."""
         return FLOOR + ops.sum(self.loadings * self.loadings, axis=-2)
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         """Log-density of one draw, that of `marginal`; `x` of shape [B..., n], sample axes may come in front."""
         return self.marginal.log_proba(self.as_variate(x))
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         """Entropy of one draw, shape [B...]."""
         return self.marginal.entropy()
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         """Cross-entropy to `other`, shape [B...]."""
         self.check_same_kind(other)
         return self.marginal.cross_entropy(other.marginal)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         """Kullback-Leibler divergence to `other`, shape [B...], >= 0."""
         self.check_same_kind(other)
         return self.marginal.kl_divergence(other.marginal)
