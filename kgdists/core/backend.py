@@ -57,8 +57,10 @@ if keras.backend.backend() == "tensorflow":
 
     def map_rows() -> list[Tensor]:
         """The row, a scalar tensor, of each `tf.vectorized_map` that is being traced here, the outermost first."""
-        graph = tf.compat.v1.get_default_graph() if is_tracing() else None
-        scopes, rows = graph.get_name_scope().split("/") if graph else (), []
+        if not is_tracing():
+            return []
+        graph = tf.compat.v1.get_default_graph()
+        scopes, rows = graph.get_name_scope().split("/"), []
         # TensorFlow traces the body in a name scope of its own, in which the row comes first.
         for i, scope in enumerate(scopes, 1):
             if scope.startswith("loop_body"):

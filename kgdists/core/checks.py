@@ -8,8 +8,12 @@ __all__ = ["count", "is_count"]
 
 @overload
 def count(name: str, value: Any, least: int = 1, most: int | None = None, optional: Literal[False] = False) -> int: ...
+
+
 @overload
 def count(name: str, value: Any, least: int = 1, most: int | None = None, *, optional: bool) -> int | None: ...
+
+
 def count(name: str, value: Any, least: int = 1, most: int | None = None, optional: bool = False) -> int | None:
     """An argument that must be a whole number, as an int.
 

@@ -13,6 +13,7 @@ from kgdists.core.types import Tensor, TensorLike
 
 __all__ = [
     "as_float",
+    "as_floats",
     "as_numbers",
     "check_finite",
     "check_not_nan",
@@ -55,6 +56,11 @@ def as_float(x: TensorLike, name: str, dtype: str | None = None) -> Tensor:
     if "int" in dtype_of(x):
         return ops.cast(x, dtype or keras.config.floatx())
     raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {dtype_of(x)}")
+
+
+def as_floats(**given: TensorLike) -> dict[str, Tensor]:
+    """Each as `as_float` makes it, by name."""
+    return {name: as_float(x, name) for name, x in given.items()}
 
 
 def as_numbers(x: Any, name: str) -> Tensor:

@@ -149,12 +149,12 @@ class BernoulliDist(Distribution):
             On wrong shapes and, where values are at hand, on values outside [0, 1] or NaN. In a graph those have
             log-probability `-inf`.
         """
-        x = self.as_variate(ops.cast(shapes.as_numbers(x, "x"), self.dtype))
-        _check_unit(x)
-        inside = (x >= 0) & (x <= 1) | ops.isnan(x)
+        ones = self.as_variate(ops.cast(shapes.as_numbers(x, "x"), self.dtype))
+        _check_unit(ones)
+        inside = (ones >= 0) & (ones <= 1) | ops.isnan(ones)
         # In terms of |l|, by symmetry: the likelier value has -log(1 + exp(-|l|)), the other one |l| less.
         is_negative, size = _sign_and_size(self.logits)
-        missed = ops.where(is_negative, x, 1.0 - x)
+        missed = ops.where(is_negative, ones, 1.0 - ones)
         penalty = ops.where(ops.equal(missed, 0), 0.0, size) * missed
         return -ops.sum(ops.where(inside, ops.log1p(ops.exp(-size)) + penalty, INF), axis=-1)
 

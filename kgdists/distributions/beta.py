@@ -79,14 +79,14 @@ class BetaDist(Distribution):
         name: str = "beta_dist",
         random_seed: Seed = None,
     ) -> None:
-        alpha, beta = shapes.as_float(alpha, "alpha"), shapes.as_float(beta, "beta")
-        shapes.check_vector(alpha=alpha, beta=beta)
-        shapes.check_same(alpha=alpha, beta=beta)
-        shapes.check_positive(alpha=alpha, beta=beta)
-        low, high = canonical(low, high, alpha.shape[-1])
+        params = shapes.as_floats(alpha=alpha, beta=beta)
+        shapes.check_vector(**params)
+        shapes.check_same(**params)
+        shapes.check_positive(**params)
+        low, high = canonical(low, high, params["alpha"].shape[-1])
         if not np.isfinite(low).all() or not np.isfinite(high).all():
             raise ValueError(f"`low` and `high` must be finite. Received: low={low}, high={high}")
-        self.set_fields(alpha=alpha, beta=beta, low=low, high=high, name=name, random_seed=random_seed)
+        self.set_fields(**params, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
@@ -229,8 +229,8 @@ class BetaDist(Distribution):
     def _log_density(self, t, u, log_t, log_u):
         """Of t and u = 1 - t, both with their digits."""
         shares, drawn = _log_shares(self.alpha, self.beta), ops.zeros_like(t)
-        params = (x + drawn for x in (self.alpha, self.beta, *shares))
-        terms = _log_odds(*params, t, u, log_t, log_u) - log_t - log_u
+        a, b, log_p, log_q = (x + drawn for x in (self.alpha, self.beta, *shares))
+        terms = _log_odds(a, b, log_p, log_q, t, u, log_t, log_u) - log_t - log_u
         return self._sum(terms - _rest(self.alpha, self.beta) - self._box.log_width)
 
     def _sum(self, terms):
@@ -244,7 +244,7 @@ class BetaDist(Distribution):
 # two terms of one sign, and in the entropy nothing. F = log B.
 
 
-def _log_shares(a, b):
+def _log_shares(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """log p and log q."""
     small, large = ops.minimum(a, b), ops.maximum(a, b)
     log_ratio = ops.log(ops.maximum(small / large, smallest(shapes.dtype_of(a))))

@@ -75,32 +75,32 @@ class Box:
     """
 
     def __init__(self, low: float | tuple[float, ...], high: float | tuple[float, ...], dtype: str) -> None:
-        low, high = (_representable(np.asarray(bound), dtype) for bound in (low, high))
-        self._rounded = tuple(_constant(_representable(bound, dtype), dtype) for bound in _rounded(low, high))
+        lower, upper = (_representable(np.asarray(bound), dtype) for bound in (low, high))
+        self._rounded = tuple(_constant(_representable(bound, dtype), dtype) for bound in _rounded(lower, upper))
         self._dtype = dtype
-        self.constant = low == high
-        self.has_low, self.has_high = np.isfinite(low) & ~self.constant, np.isfinite(high) & ~self.constant
+        self.constant = lower == upper
+        self.has_low, self.has_high = np.isfinite(lower) & ~self.constant, np.isfinite(upper) & ~self.constant
         self.both, self.free = self.has_low & self.has_high, ~(self.has_low | self.has_high | self.constant)
         self.below, self.above = self.has_low & ~self.both, self.has_high & ~self.both
-        low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
+        lower, upper = np.where(np.isfinite(lower), lower, 0.0), np.where(np.isfinite(upper), upper, 0.0)
         # Halved first: the width of a box may overflow where its bounds do not.
-        half = np.where(self.both, high / 2 - low / 2, 1.0)
+        half = np.where(self.both, upper / 2 - lower / 2, 1.0)
         tight = half > np.finfo(dtype).max / 2
         scale = np.where(tight, 0.5, 1.0)
         width = np.where(self.both, np.where(tight, half, 2.0 * np.where(tight, 0.0, half)), 1.0)
         self.low, self.high, self.half, self.scale, self.scaled_width = (
-            _constant(x, dtype) for x in (low, high, half, scale, width)
+            _constant(x, dtype) for x in (lower, upper, half, scale, width)
         )
         self.log_scaled_width = _constant(np.log(width), dtype)
-        largest = np.maximum(np.maximum(np.abs(low) / 2, np.abs(high) / 2), np.where(self.both, half, 0.5))
+        largest = np.maximum(np.maximum(np.abs(lower) / 2, np.abs(upper) / 2), np.where(self.both, half, 0.5))
         near = np.finfo(dtype).eps / 8 * largest
         self._near_low, self._near_high = (
             _constant(scale * np.minimum(near, _gap(bound, inside, dtype)), dtype)
-            for bound, inside in ((low, np.inf), (high, -np.inf))
+            for bound, inside in ((lower, np.inf), (upper, -np.inf))
         )
         # A bound next to which floats are much denser than elsewhere in the box.
-        self._dense_low, self._dense_high = (self.both & (np.abs(bound) < half / 4) for bound in (low, high))
-        self.center = _constant(np.where(self.both, low / 2 + high / 2, 0.0), dtype)
+        self._dense_low, self._dense_high = (self.both & (np.abs(bound) < half / 4) for bound in (lower, upper))
+        self.center = _constant(np.where(self.both, lower / 2 + upper / 2, 0.0), dtype)
         self.log_half = _constant(np.log(half), dtype)
         self.log_width = _constant(np.where(self.both, np.log(half) + np.log(2.0), 0.0), dtype)
 

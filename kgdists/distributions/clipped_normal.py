@@ -76,12 +76,12 @@ class ClippedNormalDist(Distribution):
         name: str = "clipped_normal_dist",
         random_seed: Seed = None,
     ) -> None:
-        mu, logvar = shapes.as_float(mu, "mu"), shapes.as_float(logvar, "logvar")
-        shapes.check_vector(mu=mu, logvar=logvar)
-        shapes.check_same(mu=mu, logvar=logvar)
-        shapes.check_finite(mu=mu, logvar=logvar)
-        low, high = canonical(low, high, mu.shape[-1])
-        self.set_fields(mu=mu, logvar=logvar, low=low, high=high, name=name, random_seed=random_seed)
+        params = shapes.as_floats(mu=mu, logvar=logvar)
+        shapes.check_vector(**params)
+        shapes.check_same(**params)
+        shapes.check_finite(**params)
+        low, high = canonical(low, high, params["mu"].shape[-1])
+        self.set_fields(**params, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision

@@ -52,7 +52,11 @@ class CompositeDist(Distribution):
     name: str
 
     def __init__(
-        self, dists: Mapping[str, Any] | Sequence[Any], *, name: str = "composite_dist", random_seed: Seed = None
+        self,
+        dists: dict[str, Any] | tuple[Any, ...] | list[Any],
+        *,
+        name: str = "composite_dist",
+        random_seed: Seed = None,
     ) -> None:
         dists = _checked(dists)
         each = branches(dists)

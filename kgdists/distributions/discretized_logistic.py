@@ -74,14 +74,15 @@ class DiscretizedLogisticDist(Distribution):
         name: str = "discretized_logistic_dist",
         random_seed: Seed = None,
     ) -> None:
-        mu, logscale = shapes.as_float(mu, "mu"), shapes.as_float(logscale, "logscale")
-        shapes.check_vector(mu=mu, logscale=logscale)
-        shapes.check_same(mu=mu, logscale=logscale)
-        shapes.check_finite(mu=mu, logscale=logscale)
-        low, high = (as_ints(bound, mu.shape[-1], which) for bound, which in ((low, "low"), (high, "high")))
+        params = shapes.as_floats(mu=mu, logscale=logscale)
+        shapes.check_vector(**params)
+        shapes.check_same(**params)
+        shapes.check_finite(**params)
+        n = params["mu"].shape[-1]
+        low, high = as_ints(low, n, "low"), as_ints(high, n, "high")
         if any(a > b for a, b in zip(low, high, strict=True)):
             raise ValueError(f"`low` must not exceed `high`. Received: low={low}, high={high}")
-        self.set_fields(mu=mu, logscale=logscale, low=low, high=high, name=name, random_seed=random_seed)
+        self.set_fields(**params, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
@@ -213,7 +214,7 @@ def as_ints(bound: Any, n: int, name: str) -> tuple[int, ...]:
 
 
 def _is_int64(x):
-    return isinstance(x, Integral) and not isinstance(x, bool) and -(2**63) <= x < 2**63
+    return isinstance(x, Integral) and not isinstance(x, bool) and -(2**63) <= int(x) < 2**63
 
 
 def _inwards(bound, dtype):

@@ -390,15 +390,15 @@ class Distribution:
         ValueError
             If the shape does not end with that of the batch and the event and, where values are at hand, on NaN.
         """
-        x = ops.cast(shapes.as_float(x, "x", self.dtype), self.dtype)
+        variate = ops.cast(shapes.as_float(x, "x", self.dtype), self.dtype)
         shape = self.batch_shape + self.event_shape
-        if not shapes.ends_with(x.shape, shape):
+        if not shapes.ends_with(variate.shape, shape):
             raise ValueError(
                 f"`x` must have shape {shape} behind any sample axes: nothing is broadcast. "
-                f"Received: x of shape {tuple(x.shape)}"
+                f"Received: x of shape {tuple(variate.shape)}"
             )
-        shapes.check_not_nan(x=x)
-        return x
+        shapes.check_not_nan(x=variate)
+        return variate
 
     def check_same_kind(self, other: "Distribution") -> None:
         """Raise unless a divergence to another distribution has a meaning.

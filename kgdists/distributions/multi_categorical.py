@@ -68,22 +68,22 @@ class MultiCategoricalDist(Distribution):
         name: str = "multi_categorical_dist",
         random_seed: Seed = None,
     ) -> None:
-        logits = shapes.as_float(logits, "logits")
-        shapes.check_vector(logits=logits)
+        given = shapes.as_float(logits, "logits")
+        shapes.check_vector(logits=given)
         nvec = as_nvec(nvec)
-        if sum(nvec) != logits.shape[-1]:
+        if sum(nvec) != given.shape[-1]:
             raise ValueError(
                 "`logits` must have sum(nvec) entries on its last axis. "
-                f"Received: logits of shape {tuple(logits.shape)}, nvec={nvec}"
+                f"Received: logits of shape {tuple(given.shape)}, nvec={nvec}"
             )
-        masks = [None] * len(_runs(nvec)) if mask is None else _split(_checked_mask(mask, logits), nvec)
+        masks = [None] * len(_runs(nvec)) if mask is None else _split(_checked_mask(mask, given), nvec)
         parts = [
             CategoricalDist(part, boltzmann_tau, mask=allowed)
-            for part, allowed in zip(_split(logits, nvec), masks, strict=True)
+            for part, allowed in zip(_split(given, nvec), masks, strict=True)
         ]
-        logits = logits if mask is None else _join([part.logits for part in parts])
+        joined = given if mask is None else _join([part.logits for part in parts])
         tau = parts[0].boltzmann_tau
-        self.set_fields(logits=logits, nvec=nvec, boltzmann_tau=tau, name=name, random_seed=random_seed)
+        self.set_fields(logits=joined, nvec=nvec, boltzmann_tau=tau, name=name, random_seed=random_seed)
 
     @property
     def parts(self) -> list[CategoricalDist]:
@@ -165,19 +165,19 @@ class MultiCategoricalDist(Distribution):
             On wrong shapes and, where values are at hand, on labels outside their range or NaN. In a graph such a label
             has log-probability `-inf`.
         """
-        x = shapes.as_numbers(x, "x")
-        if "float" in shapes.dtype_of(x):
-            xs = _split(self.as_variate(x), self.nvec)
-        elif shapes.ends_with(x.shape, (*self.batch_shape, len(self.nvec))):
+        given = shapes.as_numbers(x, "x")
+        if "float" in shapes.dtype_of(given):
+            xs = _split(self.as_variate(given), self.nvec)
+        elif shapes.ends_with(given.shape, (*self.batch_shape, len(self.nvec))):
             # A categorical takes a last axis of 1 off its labels, but not behind two sample axes.
-            xs = _cut(ops.expand_dims(x, (0, 1)), [r for _, r in _runs(self.nvec)])
+            xs = _cut(ops.expand_dims(given, (0, 1)), [r for _, r in _runs(self.nvec)])
         else:
             raise ValueError(
                 f"`x` of integer labels must have shape {(*self.batch_shape, len(self.nvec))} behind any sample axes; "
-                f"one-hot vectors must be floats. Received: x of shape {tuple(x.shape)}"
+                f"one-hot vectors must be floats. Received: x of shape {tuple(given.shape)}"
             )
         log_proba = sum(ops.sum(part.log_proba(each), axis=-1) for part, each in zip(self.parts, xs, strict=True))
-        return log_proba if "float" in shapes.dtype_of(x) else ops.squeeze(log_proba, (0, 1))
+        return log_proba if "float" in shapes.dtype_of(given) else ops.squeeze(log_proba, (0, 1))
 
     @in_full_precision
     def entropy(self) -> Tensor:

@@ -51,11 +51,11 @@ class NormalDist(Distribution):
     name: str
 
     def __init__(self, mu: TensorLike, logvar: TensorLike, name: str = "normal_dist", random_seed: Seed = None) -> None:
-        mu, logvar = shapes.as_float(mu, "mu"), shapes.as_float(logvar, "logvar")
-        shapes.check_vector(mu=mu, logvar=logvar)
-        shapes.check_same(mu=mu, logvar=logvar)
-        shapes.check_finite(mu=mu, logvar=logvar)
-        self.set_fields(mu=mu, logvar=logvar, name=name, random_seed=random_seed)
+        params = shapes.as_floats(mu=mu, logvar=logvar)
+        shapes.check_vector(**params)
+        shapes.check_same(**params)
+        shapes.check_finite(**params)
+        self.set_fields(**params, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision

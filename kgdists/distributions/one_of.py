@@ -48,7 +48,7 @@ class OneOfDist(CompositeDist):
 
     def __init__(
         self,
-        dists: tuple[CategoricalDist, Sequence[Any]],
+        dists: tuple[CategoricalDist, tuple[Any, ...]],
         *,
         name: str = "one_of_dist",
         random_seed: Seed = None,

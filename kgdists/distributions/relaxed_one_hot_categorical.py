@@ -75,22 +75,22 @@ class RelaxedOneHotCategorical(Distribution):
             raise ValueError(f"Exactly one of `probs` and `logits` must be given. Received: {received}")
         if logits is None:
             logits = _logs_of(probs, validate_args is not False)
-        logits = shapes.as_float(logits, "logits")
-        shapes.check_vector(logits=logits)
+        scores = shapes.as_float(logits, "logits")
+        shapes.check_vector(logits=scores)
         if isinstance(temperature, float):
             temperature = np.float64(temperature)  # all its digits, whatever the default float type
-        temperature = shapes.as_float(temperature, "temperature")
-        if len(temperature.shape) and not shapes.matches(temperature.shape, logits.shape[:-1]):
+        tau = shapes.as_float(temperature, "temperature")
+        if len(tau.shape) and not shapes.matches(tau.shape, scores.shape[:-1]):
             raise ValueError(
                 "`temperature` must be a number or have the batch shape. Received: temperature of shape "
-                f"{tuple(temperature.shape)} for a batch of shape {tuple(logits.shape[:-1])}"
+                f"{tuple(tau.shape)} for a batch of shape {tuple(scores.shape[:-1])}"
             )
         if validate_args is not False:
-            one_hot.check_logits(logits)
-            _check_temperature(temperature)
+            one_hot.check_logits(scores)
+            _check_temperature(tau)
         # Every parameter has the batch shape, so that distributions can be split and joined along it.
-        temperature = ops.add(ops.cast(temperature, shapes.dtype_of(logits)), ops.zeros_like(logits[..., 0]))
-        self.set_fields(logits=logits, temperature=temperature, name=name, random_seed=random_seed)
+        tau = ops.add(ops.cast(tau, shapes.dtype_of(scores)), ops.zeros_like(scores[..., 0]))
+        self.set_fields(logits=scores, temperature=tau, name=name, random_seed=random_seed)
 
     @property
     def num_categories(self) -> int:
@@ -198,15 +198,15 @@ class RelaxedOneHotCategorical(Distribution):
             raise ValueError(f"Exactly one of `x` and `log_x` must be given. Received: {received}")
         n, out = self.num_categories, ops.equal(self.logits, -INF)
         if log_x is None:
-            x = shapes.as_numbers(x, "x")
-            if "float" not in shapes.dtype_of(x):
-                labels, inside = one_hot.as_labels(x, self.batch_shape, n)
+            given = shapes.as_numbers(x, "x")
+            if "float" not in shapes.dtype_of(given):
+                labels, inside = one_hot.as_labels(given, self.batch_shape, n)
                 log_proba = one_hot.take(self.log_probs, labels)
                 return ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
-            x = self.as_variate(x)
-            one_hot.check_one_hot(x)
-            off_face = out & (x > 0)
-            log_y = ops.log(ops.maximum(x, _smallest(self.dtype)))
+            y = self.as_variate(given)
+            one_hot.check_one_hot(y)
+            off_face = out & (y > 0)
+            log_y = ops.log(ops.maximum(y, _smallest(self.dtype)))
         else:
             log_y = self.as_variate(log_x)
             off_face = out & (log_y > -INF)

@@ -63,21 +63,21 @@ class StateDependentNormalDist(Distribution):
         name: str = "state_dependent_normal_dist",
         random_seed: Seed = None,
     ) -> None:
-        mu, loadings = shapes.as_float(mu, "mu"), shapes.as_float(loadings, "loadings")
-        shapes.check_vector(mu=mu, loadings=loadings)
-        shape = tuple(loadings.shape)
-        if len(shape) < 2 or not shape[-2] or not shapes.matches((*shape[:-2], shape[-1]), mu.shape):
+        params = shapes.as_floats(mu=mu, loadings=loadings)
+        shapes.check_vector(**params)
+        mean, shape = params["mu"], tuple(params["loadings"].shape)
+        if len(shape) < 2 or not shape[-2] or not shapes.matches((*shape[:-2], shape[-1]), mean.shape):
             raise ValueError(
                 "`loadings` must have the shape of `mu` and an axis of features before its last: nothing is broadcast. "
-                f"Received: mu of shape {tuple(mu.shape)}, loadings of shape {shape}"
+                f"Received: mu of shape {tuple(mean.shape)}, loadings of shape {shape}"
             )
-        if shapes.dtype_of(mu) != shapes.dtype_of(loadings):
+        dtypes = [shapes.dtype_of(x) for x in params.values()]
+        if dtypes[0] != dtypes[1]:
             raise ValueError(
-                "`mu` and `loadings` must have the same dtype. "
-                f"Received: mu of {shapes.dtype_of(mu)}, loadings of {shapes.dtype_of(loadings)}"
+                f"`mu` and `loadings` must have the same dtype. Received: mu of {dtypes[0]}, loadings of {dtypes[1]}"
             )
-        shapes.check_finite(mu=mu, loadings=loadings)
-        self.set_fields(mu=mu, loadings=loadings, name=name, random_seed=random_seed)
+        shapes.check_finite(**params)
+        self.set_fields(**params, name=name, random_seed=random_seed)
 
     @property
     @in_full_precision

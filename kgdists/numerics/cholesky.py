@@ -79,21 +79,22 @@ def as_scale_tril(scale_tril: TensorLike, mu: Tensor) -> Tensor:
     too, except in a variable: there an optimizer may have left them.
     """
     was_variable = backend.is_variable(scale_tril)
-    scale_tril = shapes.as_float(scale_tril, "scale_tril")
-    shape = tuple(scale_tril.shape)
+    full = shapes.as_float(scale_tril, "scale_tril")
+    shape = tuple(full.shape)
     if len(shape) < 2 or not shape[-1] or not shapes.matches(shape, (*mu.shape, mu.shape[-1])):
         raise ValueError(
             "`scale_tril` must have the shape of `mu` and one more axis of the same size: nothing is broadcast. "
             f"Received: mu of shape {tuple(mu.shape)}, scale_tril of shape {shape}"
         )
-    if shapes.dtype_of(mu) != shapes.dtype_of(scale_tril):
+    if shapes.dtype_of(mu) != shapes.dtype_of(full):
         raise ValueError(
             "`mu` and `scale_tril` must have the same dtype. "
-            f"Received: mu of {shapes.dtype_of(mu)}, scale_tril of {shapes.dtype_of(scale_tril)}"
+            f"Received: mu of {shapes.dtype_of(mu)}, scale_tril of {shapes.dtype_of(full)}"
         )
-    tril = ops.tril(scale_tril)
-    shapes.check_finite(scale_tril=tril if was_variable else scale_tril)
-    values = backend.concrete(tril if was_variable else scale_tril)
+    tril = ops.tril(full)
+    checked = tril if was_variable else full
+    shapes.check_finite(scale_tril=checked)
+    values = backend.concrete(checked)
     if values is None:
         return tril
     n = values.shape[-1]

@@ -13,8 +13,12 @@ __all__ = ["stream"]
 
 @overload
 def stream(seed: Integer, purpose: str, *index: int) -> int: ...
+
+
 @overload
 def stream(seed: Integer | None, purpose: str, *index: int) -> int | None: ...
+
+
 def stream(seed: Integer | None, purpose: str, *index: int) -> int | None:
     """A seed for one purpose, independent of those of other purposes, other indices and other seeds.
 
