@@ -1,7 +1,7 @@
 """Probability distributions as values that flow through Keras."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kgdists import distributions, divergences, layers, losses, random, returns, testing
 from kgdists.core.moved import MOVED, find_moved_modules
@@ -43,7 +43,7 @@ __all__ += distributions.__all__
 find_moved_modules()
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     # What needs Gymnasium or Matplotlib is imported at first use (PEP 562): `import kgdists` costs no more than Keras.
     if name in ("agents", "envs", "evolution", "interop", "mixtures", "plotting", "runs", "spaces", "targets"):
         return importlib.import_module(f"kgdists.{name}")
@@ -54,5 +54,5 @@ def __getattr__(name):
     raise AttributeError(f"module 'kgdists' has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

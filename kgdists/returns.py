@@ -1,14 +1,18 @@
 """Returns and advantages of sequences: time-major tensors, episodes' ends kept apart."""
 
+from collections.abc import Callable
+from typing import Any
+
 from keras import ops
 
 from kgdists.core.checks import count
 from kgdists.core.shapes import check_same, dtype_of
+from kgdists.core.types import Integer, Tensor
 
 __all__ = ["discounted", "gae", "lambda_returns", "n_step", "vtrace"]
 
 
-def discounted(rewards, next_values, terminated, truncated, gamma):
+def discounted(rewards: Tensor, next_values: Tensor, terminated: Tensor, truncated: Tensor, gamma: float) -> Tensor:
     r"""Discounted sums of the rewards up to the end of the episode: :math:`R_t = r_t + \gamma R_{t+1}`.
 
     Where an episode is cut off, or the sequence ends within it, :math:`V'_t` stands for what is left.
@@ -42,7 +46,9 @@ def discounted(rewards, next_values, terminated, truncated, gamma):
     return lambda_returns(rewards, next_values, terminated, truncated, gamma, 1.0)
 
 
-def lambda_returns(rewards, next_values, terminated, truncated, gamma, lambda_):
+def lambda_returns(
+    rewards: Tensor, next_values: Tensor, terminated: Tensor, truncated: Tensor, gamma: float, lambda_: float
+) -> Tensor:
     r"""Mixtures of the n-step returns: :math:`G_t = r_t + \gamma ((1 - \lambda) V'_t + \lambda G_{t+1})`.
 
     Sutton and Barto 2018, eq. 12.20. A terminated step has nothing after it; at a truncated one and at the last,
@@ -85,7 +91,15 @@ def lambda_returns(rewards, next_values, terminated, truncated, gamma, lambda_):
     return _backwards(step, lambda: bootstraps[-1], (rewards, bootstraps, same_episode))
 
 
-def n_step(rewards, next_values, terminated, truncated, gamma, n, lambda_=1.0):
+def n_step(
+    rewards: Tensor,
+    next_values: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
+    gamma: float,
+    n: Integer,
+    lambda_: float = 1.0,
+) -> Tensor:
     r"""Sums of n rewards and the value after them, :math:`\sum_{k<n} \gamma^k r_{t+k} + \gamma^n V'_{t+n-1}`.
 
     The sum ends sooner where the episode or the sequence ends, with the value there; a terminated step has none. With
@@ -128,7 +142,15 @@ def n_step(rewards, next_values, terminated, truncated, gamma, n, lambda_=1.0):
     return ops.fori_loop(1, n, longer, rewards + bootstraps)
 
 
-def gae(rewards, values, next_values, terminated, truncated, gamma, gae_lambda):
+def gae(
+    rewards: Tensor,
+    values: Tensor,
+    next_values: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
+    gamma: float,
+    gae_lambda: float,
+) -> tuple[Tensor, Tensor]:
     r"""Generalised advantage estimates and the returns that go with them (Schulman et al. 2016, eq. 16).
 
     :math:`A_t = \delta_t + \gamma \lambda A_{t+1}`, :math:`\delta_t = r_t + \gamma V'_t - V_t`. A terminated step has
@@ -179,8 +201,17 @@ def gae(rewards, values, next_values, terminated, truncated, gamma, gae_lambda):
 
 
 def vtrace(
-    rewards, values, next_values, terminated, truncated, log_ratios, gamma, lambda_=1.0, clip_rho=1.0, clip_trace=1.0
-):
+    rewards: Tensor,
+    values: Tensor,
+    next_values: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
+    log_ratios: Tensor,
+    gamma: float,
+    lambda_: float = 1.0,
+    clip_rho: float = 1.0,
+    clip_trace: float = 1.0,
+) -> tuple[Tensor, Tensor]:
     r"""V-trace: advantages and returns of a policy from the steps of another (Espeholt et al. 2018, eq. 1).
 
     With the one-step errors :math:`\delta_t` of `gae` and the ratio :math:`r_t = \pi(a_t) / \pi_\mathrm{old}(a_t)`,
@@ -247,20 +278,20 @@ def vtrace(
     return deltas + gamma * lambda_ * ops.where(same_episode, later, 0.0), values + errors
 
 
-def _backwards(step, start, sequences):
+def _backwards(step: Callable[..., Any], start: Callable[[], Tensor], sequences: tuple[Tensor, ...]) -> Tensor:
     """What `step` gives at each time, from the last one on, where `start()` comes in; nothing for no time at all."""
     if sequences[0].shape[0] == 0:
         return sequences[0]
     return ops.scan(step, start(), sequences, reverse=True)[1]
 
 
-def _check_factors(**factors):
+def _check_factors(**factors: float) -> None:
     for name, factor in factors.items():
         if not 0.0 <= factor <= 1.0:
             raise ValueError(f"`{name}` must lie in [0, 1]. Received: {name}={factor}")
 
 
-def _ends(terminated, truncated, **floats):
+def _ends(terminated: Tensor, truncated: Tensor, **floats: Tensor) -> tuple[Tensor, Tensor]:
     """Where something comes after a step, and where that is a step of the same episode.
 
     What does not count is left out by `where`, never by a product: 0 times NaN is NaN.

@@ -176,7 +176,7 @@ def test_a_class_without_a_method_of_the_family_says_so(call):
         PARAM_NAMES = ("x",)
 
         def __init__(self, x):
-            self._set(x=x)
+            self.set_fields(x=x)
 
     with pytest.raises(NotImplementedError, match="Half must define `(sample|log_proba)`"):
         call(Half(tf.zeros(2)))

@@ -66,6 +66,15 @@ def test_the_snippets_for_those_who_come_from_keras_gym_run_one_after_the_other(
     assert entropy <= loss < entropy + 0.05
 
 
+@pytest.mark.exhaustive
+def test_the_snippets_of_own_distributions_run_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "own_distributions"}
+    for snippet in snippets("docs/own_distributions.md"):
+        exec(compile(snippet, "docs/own_distributions.md", "exec"), names)
+    assert abs(names["dist"].mu - 2.0 * names["x"]).mean() < 0.3
+
+
 def test_every_metric_is_in_the_guide():
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs" / "agents.md").read_text(), re.MULTILINE)
     assert {name: meaning for name, meaning in rows if name in MEANINGS} == MEANINGS

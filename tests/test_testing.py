@@ -104,7 +104,7 @@ class NanGradient(kg.NormalDist):
 class LostField(kg.NormalDist):
     def __init__(self, mu, logvar, name="lost", random_seed=None):
         super().__init__(mu, logvar, name, random_seed)
-        self._set(units="m")
+        self.set_fields(units="m")
 
 
 class ListField(kg.NormalDist):
@@ -112,7 +112,7 @@ class ListField(kg.NormalDist):
 
     def __init__(self, mu, logvar, units=(), name="list", random_seed=None):
         super().__init__(mu, logvar, name, random_seed)
-        self._set(units=list(units))
+        self.set_fields(units=list(units))
 
 
 class ConfigChanges(kg.NormalDist):
@@ -208,16 +208,16 @@ class Laplace(kg.Distribution):
     STATIC_NAMES = ("name",)
 
     def __init__(self, mu, scale, *, name="laplace", random_seed=None):
-        self._set(mu=mu, scale=scale, name=name, random_seed=random_seed)
+        self.set_fields(mu=mu, scale=scale, name=name, random_seed=random_seed)
 
     @draws
     def sample(self, sample_shape=(), seed=None):
-        u = kg.random.uniform(self._draw_shape(sample_shape), self._seed(seed))
+        u = kg.random.uniform(self.draw_shape(sample_shape), self.generator(seed))
         u = ops.cast(u, self.dtype) - 0.5
         return self.mu - self.scale * ops.sign(u) * ops.log1p(-2.0 * ops.abs(u))
 
     def log_proba(self, x):
-        return -ops.sum(ops.abs(self._variate(x) - self.mu) / self.scale + ops.log(2.0 * self.scale), axis=-1)
+        return -ops.sum(ops.abs(self.as_variate(x) - self.mu) / self.scale + ops.log(2.0 * self.scale), axis=-1)
 
     def entropy(self):
         return ops.sum(1.0 + ops.log(2.0 * self.scale), axis=-1)

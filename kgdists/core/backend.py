@@ -2,10 +2,14 @@
 
 import contextlib
 import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar, cast
 
 import keras
 import numpy as np
 from keras import ops, tree
+
+from kgdists.core.types import Tensor
 
 __all__ = [
     "adam_step",
@@ -25,17 +29,20 @@ __all__ = [
     "with_gradient",
 ]
 
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
 USES_PRIVATE_PARTS = True  # False takes the public way everywhere, which is slower
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    def compiled(function):
+    def compiled(function: F) -> F:
         """`function` under XLA, compiled once for each structure and shape of its arguments."""
         return tf.function(function, jit_compile=True, autograph=False)
 
     @contextlib.contextmanager
-    def outside_functions():
+    def outside_functions() -> Iterator[None]:
         """Run what makes a variable as if no function were being traced."""
         if not USES_PRIVATE_PARTS:
             with tf.init_scope():
@@ -46,12 +53,14 @@ if keras.backend.backend() == "tensorflow":
         with tf.Graph().as_default(), tf.__internal__.eager_context.eager_mode():
             yield
 
-    is_tracing = tf.inside_function
+    is_tracing: Callable[[], bool] = tf.inside_function
 
-    def map_rows():
+    def map_rows() -> list[Tensor]:
         """The row, a scalar tensor, of each `tf.vectorized_map` that is being traced here, the outermost first."""
-        graph = tf.compat.v1.get_default_graph() if is_tracing() else None
-        scopes, rows = graph.get_name_scope().split("/") if graph else (), []
+        if not is_tracing():
+            return []
+        graph = tf.compat.v1.get_default_graph()
+        scopes, rows = graph.get_name_scope().split("/"), []
         # TensorFlow traces the body in a name scope of its own, in which the row comes first.
         for i, scope in enumerate(scopes, 1):
             if scope.startswith("loop_body"):
@@ -60,7 +69,9 @@ if keras.backend.backend() == "tensorflow":
                     rows.append(row.outputs[0])
         return rows
 
-    def run(function, arrays, tensors, arguments):
+    def run(
+        function: Any, arrays: Sequence[np.ndarray], tensors: Sequence[Tensor], arguments: tuple[Any, ...]
+    ) -> list[Tensor]:
         """The flat results of a concrete function.
 
         Parameters
@@ -83,7 +94,7 @@ if keras.backend.backend() == "tensorflow":
         # In the same memory where that is aligned; `tf.constant` runs an operation that copies.
         return tf.__internal__.EagerTensor(array, None, None)
 
-    def read(variable):
+    def read(variable: keras.Variable) -> Tensor:
         """The present value of a variable, a tensor."""
         value = variable.value
         if hasattr(value, "values"):  # one on each of several devices
@@ -92,7 +103,9 @@ if keras.backend.backend() == "tensorflow":
             resource=value.handle, dtype=value.dtype
         )  # as that does, in a third of its time
 
-    def adam_step(optimizer, gradient, variable, learning_rate):
+    def adam_step(
+        optimizer: keras.optimizers.Adam, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
+    ) -> None:
         """Move a variable by one step of a `keras.optimizers.Adam`: its dozen operations as one."""
         if not USES_PRIVATE_PARTS:
             keras.optimizers.Adam.update_step(optimizer, gradient, variable, learning_rate)
@@ -126,20 +139,20 @@ if keras.backend.backend() == "tensorflow":
 else:
     import jax
 
-    def compiled(function):
+    def compiled(function: F) -> F:
         """`function` itself: JAX compiles its loops."""
         return function
 
     @contextlib.contextmanager
-    def outside_functions():
+    def outside_functions() -> Iterator[None]:
         """Nothing: JAX makes no variables in what it traces."""
         yield
 
-    def is_tracing():
+    def is_tracing() -> bool:
         """False: nothing depends on it on JAX."""
         return False
 
-    def map_rows():
+    def map_rows() -> list[Tensor]:
         """None: JAX' maps are seen by its own generators."""
         return []
 
@@ -157,7 +170,7 @@ else:
         return jax.numpy.squeeze(jax.numpy.take_along_axis(x, index, axis), axis)
 
 
-def layers_of(model):
+def layers_of(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     """All layers of a model or layer, itself and those at any depth."""
     if USES_PRIVATE_PARTS:
         return list(model._flatten_layers())
@@ -167,7 +180,7 @@ def layers_of(model):
     return found
 
 
-def concrete(x):
+def concrete(x: Any) -> np.ndarray | None:
     """The values of `x` as a NumPy array where they are at hand (eager), else `None`."""
     if not _is_concrete(x):
         return None
@@ -175,19 +188,19 @@ def concrete(x):
     return np.asarray(x.numpy() if hasattr(x, "numpy") else x)
 
 
-def is_variable(x):
+def is_variable(x: Any) -> bool:
     """Whether `x` is a variable, of Keras or of TensorFlow, which may change."""
     return isinstance(x, _VARIABLES)
 
 
-def value_of(x):
+def value_of(x: Any) -> Any:
     """`x`, as a tensor of its present value if it is a variable; gradients reach the variable."""
     if isinstance(x, keras.Variable):
         x = x.value
     return _read(x) if is_variable(x) else unmasked(x)
 
 
-def unmasked(x):
+def unmasked(x: T) -> T:
     """`x`, which must not be an array of which entries are masked: the numbers behind a mask are not meant."""
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise ValueError(
@@ -196,7 +209,7 @@ def unmasked(x):
     return x
 
 
-def all_finite(values):
+def all_finite(values: np.ndarray) -> bool:
     """Whether the sum of a NumPy array is finite, and so all of it is: one pass, several times as fast as `isfinite`.
 
     Where the sum overflows the answer is False although it might be True.
@@ -205,7 +218,7 @@ def all_finite(values):
         return bool(np.isfinite(np.sum(values)))
 
 
-def gather(x, index):
+def gather(x: Tensor, index: Tensor) -> Tensor:
     """`x[b, index[b]]` for each place `b`, from `x` of shape [B..., n, ...] and `index` of shape [B...]."""
     if isinstance(x, keras.KerasTensor) or isinstance(index, keras.KerasTensor):
         axis = len(index.shape)
@@ -213,17 +226,15 @@ def gather(x, index):
         return ops.squeeze(ops.take_along_axis(x, index, axis), axis)
     return _gather(x, index)  # `ops.take_along_axis` takes thirty times as long eagerly
 
-    return ops.mean(x) if isinstance(x, keras.KerasTensor) else ops.where(ops.equal(ops.size(x), 0), 0.0, ops.mean(x))
 
-
-def with_gradient(function):
+def with_gradient(function: F) -> F:
     """`ops.custom_gradient`, also of KerasTensors, which have no gradients."""
     differentiable = ops.custom_gradient(function)
 
     @functools.wraps(function)
-    def call(*tensors):
+    def call(*tensors: Tensor) -> Tensor:
         if any(isinstance(x, keras.KerasTensor) for x in tensors):
             return function(*tensors)[0]
         return differentiable(*tensors)
 
-    return call
+    return cast(F, call)

@@ -97,7 +97,7 @@ class CallbackList(keras.callbacks.CallbackList):
         last_step: float = math.inf,
     ) -> None:
         super().__init__(callbacks, model=model, epochs=epochs, first_step=first_step, last_step=last_step)
-        self._logs = None
+        self._logs: dict[str, Any] | None = None
         self._async_train = self._async_test = self._async_predict = False  # an epoch has time for its callbacks
 
     @contextlib.contextmanager
@@ -108,7 +108,8 @@ class CallbackList(keras.callbacks.CallbackList):
         have `ends_last` come last, since the others may take long to end. Callbacks that have a method
         `check_training` may raise in it before any of them begins.
         """
-        begun, logs = [], None
+        begun: list[keras.callbacks.Callback] = []
+        logs: dict[str, Any] | None = None
         for callback in self.callbacks:  # before any of them changes a file
             if hasattr(callback, "check_training"):
                 callback.check_training()

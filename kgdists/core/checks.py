@@ -1,11 +1,20 @@
 """The rules for arguments: what counts as a whole number, wherever one is asked for."""
 
 import operator
+from typing import Any, Literal, overload
 
 __all__ = ["count", "is_count"]
 
 
-def count(name, value, least=1, most=None, optional=False):
+@overload
+def count(name: str, value: Any, least: int = 1, most: int | None = None, optional: Literal[False] = False) -> int: ...
+
+
+@overload
+def count(name: str, value: Any, least: int = 1, most: int | None = None, *, optional: bool) -> int | None: ...
+
+
+def count(name: str, value: Any, least: int = 1, most: int | None = None, optional: bool = False) -> int | None:
     """An argument that must be a whole number, as an int.
 
     Parameters
@@ -48,7 +57,7 @@ def count(name, value, least=1, most=None, optional=False):
     return operator.index(value)
 
 
-def is_count(value, least=1, most=None):
+def is_count(value: Any, least: int = 1, most: int | None = None) -> bool:
     """Whether `count` takes a value."""
     try:
         number = operator.index(value)
@@ -57,6 +66,6 @@ def is_count(value, least=1, most=None):
     return not isinstance(value, bool) and number >= least and (most is None or number <= most)
 
 
-def _written(number):
+def _written(number: int) -> str:
     """A number in few digits: large powers of two as such."""
     return f"2**{number.bit_length() - 1}" if number > 10**9 and number.bit_count() == 1 else str(number)

@@ -1,5 +1,8 @@
 """Compiled functions of arrays, called with as little as possible around them."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 from keras import tree
 
@@ -19,22 +22,22 @@ class Compiled:
         Whether by XLA as a whole.
     """
 
-    def __init__(self, function, jit_compile=True):
+    def __init__(self, function: Callable[..., Any], jit_compile: bool = True) -> None:
         self._arguments = function, jit_compile
         self.forget()
 
-    def forget(self):
+    def forget(self) -> None:
         """Compile anew from now on: what is constant in the function has changed."""
         function, jit_compile = self._arguments
         self._function = tf.function(function, jit_compile=jit_compile, autograph=False)
-        self._compiled = {}
+        self._compiled: dict[tuple[Any, ...], Any] = {}
 
     @property
-    def num_traces(self):
+    def num_traces(self) -> int:
         """How often the function was compiled."""
         return len(self._compiled)
 
-    def __call__(self, *arguments, **settings):
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
         if tf.config.functions_run_eagerly():
             return self._function(*arguments, **settings)
         arrays = tf.nest.flatten(arguments)
@@ -49,7 +52,7 @@ class Compiled:
 class CompiledUpdate(Compiled):
     """The same of a function to a dict of (nested) tensors, of which scalars come back as floats."""
 
-    def __call__(self, *arguments, **settings):
+    def __call__(self, *arguments: Any, **settings: Any) -> dict[str, Any]:
         return _with_floats(super().__call__(*arguments, **settings))
 
 

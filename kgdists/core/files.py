@@ -4,6 +4,9 @@ import contextlib
 import os
 import secrets
 import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -32,7 +35,7 @@ class DamagedFileError(ValueError):
     """A file is not as it was written."""
 
 
-def damaged(file, reason):
+def damaged(file: str | Path, reason: str) -> DamagedFileError:
     """The error that says so."""
     return DamagedFileError(
         f"A run's files must be as they were written; this one is damaged: {reason}. Received: {file}"
@@ -44,7 +47,7 @@ class RunWarning(UserWarning):
 
 
 @contextlib.contextmanager
-def reading(file):
+def reading(file: str | Path) -> Iterator[None]:
     """Re-raise any error from reading a file as a one-line `DamagedFileError`."""
     try:
         yield
@@ -61,7 +64,7 @@ def reading(file):
         raise damaged(file, found) from error
 
 
-def reason(error):
+def reason(error: BaseException) -> str:
     """Why a file cannot be read, or Keras cannot make an object: the innermost cause, in one line."""
     if isinstance(error, zipfile.BadZipFile):
         return "a checksum differs" if "CRC" in str(error) else "it is no whole zip archive"
@@ -74,7 +77,7 @@ def reason(error):
 
 
 @contextlib.contextmanager
-def atomic_write(file):
+def atomic_write(file: Path) -> Iterator[Path]:
     """A path to write to that takes the place of `file` once it is written, and is on the disk before it does."""
     # Each writer has a name of its own: two at once must not write into, or take away, each other's file.
     partial = file.with_name(f"partial-{secrets.token_hex(4)}-{file.name}")
@@ -95,7 +98,7 @@ def atomic_write(file):
 
 
 @contextlib.contextmanager
-def locked(folder, waits=True):
+def locked(folder: str | Path, waits: bool = True) -> Iterator[None]:
     """Keep others that ask out of a folder; the end of this process, even a sudden one, lets them in.
 
     Raises
@@ -118,7 +121,7 @@ def locked(folder, waits=True):
         os.close(opened)
 
 
-def check_sizes(file):
+def check_sizes(file: str | Path) -> None:
     """Raise if what is in a zip archive takes more room than the archive: what kgdists and Keras write never does."""
     with zipfile.ZipFile(file) as archive:
         infos = archive.infolist()
@@ -128,7 +131,7 @@ def check_sizes(file):
         raise ValueError(f"{size} bytes unpack to {unpacked}, where nothing may be compressed")
 
 
-def load_model(file):
+def load_model(file: str | Path) -> keras.Model:
     """A `.keras` file, in safe mode and within the file's own size."""
     check_sizes(file)
     with zipfile.ZipFile(file) as archive:
@@ -140,13 +143,13 @@ def load_model(file):
 
 
 def _check_datasets(content, size):
-    sets = []
+    sets: list[Any] = []
     content.visititems(lambda name, x: sets.append(x) if isinstance(x, h5py.Dataset) else None)
     unpacked = sum(x.nbytes for x in sets)
     if unpacked > size or any(x.is_virtual or x.external for x in sets):
         raise ValueError(f"{size} bytes of weights unpack to {unpacked}, where nothing may be compressed")
 
 
-def not_finite(arrays):
+def not_finite(arrays: Mapping[str, np.ndarray]) -> list[str]:
     """The names of those arrays, of a dict, that hold a NaN or an infinity."""
     return [name for name, x in arrays.items() if x.dtype.kind not in "biuOSU" and not np.isfinite(x).all()]

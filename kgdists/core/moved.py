@@ -3,8 +3,11 @@
 import importlib
 import sys
 import warnings
+from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
 
 __all__ = ["MOVED", "find_moved_modules"]
 
@@ -33,22 +36,25 @@ MOVED = {
 class _Moved(MetaPathFinder, Loader):
     """Imports a module by its old name, with a warning: both names mean the same module."""
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         return ModuleSpec(fullname, self) if fullname in MOVED else None
 
-    def create_module(self, spec):
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
         new = MOVED[spec.name]
         warnings.warn(f"`{spec.name}` is `{new}` now: its old name goes in 0.3", DeprecationWarning, stacklevel=2)
         module = importlib.import_module(new)
         spec.loader_state = module.__spec__
         return module
 
-    def exec_module(self, module):
+    def exec_module(self, module: ModuleType) -> None:
         # The import system has put its own there.
-        module.__spec__ = module.__spec__.loader_state
+        spec: Any = module.__spec__
+        module.__spec__ = spec.loader_state
 
 
-def find_moved_modules():
+def find_moved_modules() -> None:
     """Let imports find modules by their old names."""
     if not any(isinstance(finder, _Moved) for finder in sys.meta_path):
         sys.meta_path.append(_Moved())

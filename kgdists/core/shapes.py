@@ -1,15 +1,19 @@
 """Shape and value rules, and the texts of their errors. An unknown dimension (`None`) agrees with every other."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend
+from kgdists.core.types import Tensor, TensorLike
 
 __all__ = [
     "as_float",
+    "as_floats",
     "as_numbers",
     "check_finite",
     "check_not_nan",
@@ -26,17 +30,17 @@ __all__ = [
 ]
 
 
-def dtype_of(x):
+def dtype_of(x: Tensor) -> str:
     """The name of a tensor's dtype, such as `"float32"`."""
     return keras.backend.standardize_dtype(x.dtype)
 
 
-def is_symbolic(x):
+def is_symbolic(x: Any) -> bool:
     """Whether `x` is a KerasTensor, which has a shape but no values."""
     return isinstance(x, keras.KerasTensor)
 
 
-def as_float(x, name, dtype=None):
+def as_float(x: TensorLike, name: str, dtype: str | None = None) -> Tensor:
     """`x` as a tensor of its own float dtype; integers and plain Python numbers become `dtype` or Keras' `floatx()`.
 
     A variable is read: what is made of it does not change with it.
@@ -54,7 +58,12 @@ def as_float(x, name, dtype=None):
     raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {dtype_of(x)}")
 
 
-def as_numbers(x, name):
+def as_floats(**given: TensorLike) -> dict[str, Tensor]:
+    """Each as `as_float` makes it, by name."""
+    return {name: as_float(x, name) for name, x in given.items()}
+
+
+def as_numbers(x: Any, name: str) -> Tensor:
     """`x`, as an array if it is a plain Python value, of floats, integers or bools; a variable is read."""
     x = backend.value_of(x) if hasattr(x, "dtype") else np.asarray(x)
     dtype = getattr(x.dtype, "name", x.dtype)
@@ -63,12 +72,12 @@ def as_numbers(x, name):
     return x
 
 
-def sizes(x):
+def sizes(x: Tensor) -> tuple[Any, ...]:
     """The shape of `x` to reshape others to: tensors where not static, -1 where a KerasTensor does not know it."""
     return tuple(-1 if n is None else n for n in ops.shape(x))
 
 
-def reshape_last(x, rank, last):
+def reshape_last(x: Tensor, rank: int, last: tuple[Any, ...]) -> Tensor:
     """`x` with `last` as the shape of its last `rank` axes, also where a KerasTensor does not know several others."""
     front = sizes(x)[: len(x.shape) - rank]
     if not is_symbolic(x) or front.count(-1) < 2 or -1 in last:
@@ -79,24 +88,24 @@ def reshape_last(x, rank, last):
     return ops.take(x, np.arange(math.prod(last)).reshape(last), axis=-1)
 
 
-def matches(shape, other):
+def matches(shape: Sequence[int | None], other: Sequence[int | None]) -> bool:
     """Whether two shapes agree, axis by axis."""
     return len(shape) == len(other) and all(None in (a, b) or a == b for a, b in zip(shape, other, strict=True))
 
 
-def ends_with(shape, tail):
+def ends_with(shape: Sequence[int | None], tail: Sequence[int | None]) -> bool:
     """Whether `shape` is `tail` after any number of leading sample axes."""
     return len(shape) >= len(tail) and matches(shape[len(shape) - len(tail) :], tail)
 
 
-def check_vector(**tensors):
+def check_vector(**tensors: Tensor) -> None:
     """Raise unless each tensor has a last axis of known size, at least one."""
     for name, x in tensors.items():
         if len(x.shape) == 0 or not x.shape[-1]:
             raise ValueError(f"`{name}` must have shape [B..., n], n >= 1. Received: {name} of shape {tuple(x.shape)}")
 
 
-def check_same(**tensors):
+def check_same(**tensors: Tensor) -> None:
     """Raise unless all tensors have one shape and one dtype: nothing is broadcast or cast silently."""
     for name, x in tensors.items():
         if not hasattr(x, "shape"):
@@ -115,7 +124,7 @@ def check_same(**tensors):
             )
 
 
-def check_scalar(**numbers):
+def check_scalar(**numbers: Tensor) -> None:
     """Raise unless each is one number or a tensor without axes: nothing is broadcast."""
     for name, x in numbers.items():
         if not isinstance(x, (int, float)) and getattr(x, "shape", None) != ():
@@ -125,22 +134,22 @@ def check_scalar(**numbers):
             )
 
 
-def check_finite(**tensors):
+def check_finite(**tensors: Tensor) -> None:
     """Raise if values are at hand and one of them is NaN or infinite."""
     _check_values(lambda x: backend.all_finite(x) or np.isfinite(x), "finite", tensors)
 
 
-def check_not_nan(**tensors):
+def check_not_nan(**tensors: Tensor) -> None:
     """Raise if values are at hand and one of them is NaN."""
     _check_values(lambda x: backend.all_finite(x) or ~np.isnan(x), "free of NaN", tensors)
 
 
-def check_positive(**tensors):
+def check_positive(**tensors: Tensor) -> None:
     """Raise if values are at hand and one of them is NaN, infinite or not above 0."""
     _check_values(lambda x: np.isfinite(x) & (x > 0), "finite and > 0", tensors)
 
 
-def _check_values(is_good, rule, tensors):
+def _check_values(is_good: Callable[[np.ndarray], Any], rule: str, tensors: dict[str, Tensor]) -> None:
     for name, x in tensors.items():
         values = backend.concrete(x)
         if values is not None and not np.all(is_good(values)):

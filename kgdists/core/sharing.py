@@ -1,5 +1,7 @@
 """Variables that several models share: trained once, and shared again after a load."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
@@ -8,12 +10,12 @@ from kgdists.core.backend import layers_of
 __all__ = ["places", "share", "trainable"]
 
 
-def trainable(*models):
+def trainable(*models: keras.Model) -> list[keras.Variable]:
     """The weights that models are trained by, each of them once."""
     return list({id(variable): variable for model in models for variable in model.trainable_variables}.values())
 
 
-def places(models):
+def places(models: Sequence[keras.Model]) -> np.ndarray | None:
     """Where among the variables of all models together each of them stands first; None if no two models share one."""
     variables = [variable for model in models for variable in model.variables]
     first = {id(variable): i for i, variable in reversed([*enumerate(variables)])}
@@ -21,7 +23,7 @@ def places(models):
     return None if (found == np.arange(len(found))).all() else found
 
 
-def share(models, found):
+def share(models: Sequence[keras.Model], found: np.ndarray) -> None:
     """Let models that were saved one by one share variables again, as `places` found them.
 
     Raises
@@ -38,7 +40,8 @@ def share(models, found):
     for model in models:
         for owner in _owners(model):
             _replace(owner, replaced)
-    if not np.array_equal(places(models), found):
+    shared = places(models)
+    if shared is None or not np.array_equal(shared, found):
         raise ValueError("a layer hides its variables: they cannot be shared again")
 
 

@@ -1,11 +1,14 @@
 """Independent 0 / 1 choices."""
 
+from collections.abc import Sequence
 from numbers import Real
+from typing import Self
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import special
 from kgdists.random import uniform
@@ -52,7 +55,19 @@ class BernoulliDist(Distribution):
     STATIC_NAMES = ("boltzmann_tau", "name")
     REPARAMETERIZED = False
 
-    def __init__(self, logits, boltzmann_tau=0.2, *, mask=None, name="bernoulli_dist", random_seed=None):
+    logits: Tensor
+    boltzmann_tau: float
+    name: str
+
+    def __init__(
+        self,
+        logits: TensorLike,
+        boltzmann_tau: float = 0.2,
+        *,
+        mask: TensorLike | None = None,
+        name: str = "bernoulli_dist",
+        random_seed: Seed = None,
+    ) -> None:
         logits = shapes.as_float(logits, "logits")
         shapes.check_vector(logits=logits)
         shapes.check_not_nan(logits=logits)
@@ -60,17 +75,17 @@ class BernoulliDist(Distribution):
             logits = _masked(logits, mask)
         if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, Real) or not 0 < boltzmann_tau < INF:
             raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
-        self._set(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
+        self.set_fields(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
 
     @property
     @in_full_precision
-    def probs(self):
+    def probs(self) -> Tensor:
         """Probabilities of a one, shape [B..., n]."""
         return ops.sigmoid(self.logits)
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None, hard=False):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """Draw variates near 0 or 1, differentiable in the logits.
 
         Parameters
@@ -93,30 +108,30 @@ class BernoulliDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample_action(self, seed=None):
+    def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw zeros and ones: int32 tensor, shape [B..., n]; -1, which no environment takes, where NaN in a graph."""
-        u = ops.cast(uniform(self._draw_shape(()), self._seed(seed)), self.dtype)
+        u = ops.cast(uniform(self.draw_shape(()), self.generator(seed)), self.dtype)
         return ops.where(ops.isnan(self.logits), -1, ops.cast(u > ops.sigmoid(-self.logits), "int32"))
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The likelier of 0 and 1 in each dimension, shape [B..., n]; 0 of equals."""
         return ops.cast(self.mode_action(), self.dtype)
 
-    def mode_action(self):
+    def mode_action(self) -> Tensor:
         """The likelier of 0 and 1 in each dimension: int32 tensor, shape [B..., n]; 0 of equals."""
         return _choice(self.logits)
 
-    def mean(self):
+    def mean(self) -> Tensor:
         """Mean: `probs`, shape [B..., n]."""
         return self.probs
 
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Tensor:
         """Variance of each dimension, `p (1 - p)`, shape [B..., n]."""
         return ops.sigmoid(self.logits) * ops.sigmoid(-self.logits)
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-probability :math:`\sum_i x_i \log p_i + (1 - x_i) \log(1 - p_i)`.
 
         Parameters
@@ -134,17 +149,17 @@ class BernoulliDist(Distribution):
             On wrong shapes and, where values are at hand, on values outside [0, 1] or NaN. In a graph those have
             log-probability `-inf`.
         """
-        x = self._variate(ops.cast(shapes.as_numbers(x, "x"), self.dtype))
-        _check_unit(x)
-        inside = (x >= 0) & (x <= 1) | ops.isnan(x)
+        ones = self.as_variate(ops.cast(shapes.as_numbers(x, "x"), self.dtype))
+        _check_unit(ones)
+        inside = (ones >= 0) & (ones <= 1) | ops.isnan(ones)
         # In terms of |l|, by symmetry: the likelier value has -log(1 + exp(-|l|)), the other one |l| less.
         is_negative, size = _sign_and_size(self.logits)
-        missed = ops.where(is_negative, x, 1.0 - x)
+        missed = ops.where(is_negative, ones, 1.0 - ones)
         penalty = ops.where(ops.equal(missed, 0), 0.0, size) * missed
         return -ops.sum(ops.where(inside, ops.log1p(ops.exp(-size)) + penalty, INF), axis=-1)
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         r"""Entropy :math:`-\sum_i p_i \log p_i + (1 - p_i) \log(1 - p_i)`, shape [B...]."""
         # The likelier value's part as in `log_proba`, where it then is computed once for both.
         _, size = _sign_and_size(self.logits)
@@ -152,26 +167,26 @@ class BernoulliDist(Distribution):
         return ops.sum(likelier + ops.where(ops.equal(size, INF), 0.0, size) * ops.sigmoid(-size), axis=-1)
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\sum_i p_i \log q_i + (1 - p_i) \log(1 - q_i)` to `other` = q, shape [B...]."""
-        self._check_other(other)
+        self.check_same_kind(other)
         one = _times_log(ops.sigmoid(self.logits), -ops.softplus(-other.logits))
         zero = _times_log(ops.sigmoid(-self.logits), -ops.softplus(other.logits))
         return -ops.sum(one + zero, axis=-1)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q, shape [B...], >= 0; `inf` if q rules out what p does not:
 
         :math:`\sum_i p_i \log (p_i / q_i) + (1 - p_i) \log ((1 - p_i) / (1 - q_i))`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         of_p, of_q = ops.zeros_like(self.logits), ops.zeros_like(other.logits)  # for one of two without a batch
         p, q = self.logits + of_q, other.logits + of_p
         return ops.sum(_kl(p, q), axis=-1)
 
     def _noise(self, sample_shape, seed):
-        u = ops.cast(uniform(self._draw_shape(sample_shape), self._seed(seed)), self.dtype)
+        u = ops.cast(uniform(self.draw_shape(sample_shape), self.generator(seed)), self.dtype)
         return ops.log(u) - ops.log1p(-u)
 
 

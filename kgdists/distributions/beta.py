@@ -1,12 +1,15 @@
 """Beta distribution on a box."""
 
 import math
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
-from kgdists.distributions.box import box_of, canonical, piecewise, smallest
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
+from kgdists.distributions.box import Box, box_of, canonical, piecewise, smallest
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import special
 from kgdists.random import log_gamma
@@ -60,19 +63,34 @@ class BetaDist(Distribution):
     STATIC_NAMES = ("low", "high", "name")
     SUPPORT_NAMES = ("low", "high")
 
-    def __init__(self, alpha, beta, low=0.0, high=1.0, *, name="beta_dist", random_seed=None):
-        alpha, beta = shapes.as_float(alpha, "alpha"), shapes.as_float(beta, "beta")
-        shapes.check_vector(alpha=alpha, beta=beta)
-        shapes.check_same(alpha=alpha, beta=beta)
-        shapes.check_positive(alpha=alpha, beta=beta)
-        low, high = canonical(low, high, alpha.shape[-1])
+    alpha: Tensor
+    beta: Tensor
+    low: float | tuple[float, ...]
+    high: float | tuple[float, ...]
+    name: str
+
+    def __init__(
+        self,
+        alpha: TensorLike,
+        beta: TensorLike,
+        low: TensorLike = 0.0,
+        high: TensorLike = 1.0,
+        *,
+        name: str = "beta_dist",
+        random_seed: Seed = None,
+    ) -> None:
+        params = shapes.as_floats(alpha=alpha, beta=beta)
+        shapes.check_vector(**params)
+        shapes.check_same(**params)
+        shapes.check_positive(**params)
+        low, high = canonical(low, high, params["alpha"].shape[-1])
         if not np.isfinite(low).all() or not np.isfinite(high).all():
             raise ValueError(f"`low` and `high` must be finite. Received: low={low}, high={high}")
-        self._set(alpha=alpha, beta=beta, low=low, high=high, name=name, random_seed=random_seed)
+        self.set_fields(**params, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw exactly, by two gamma variates, differentiable in both parameters through implicit gradients.
 
         Parameters
@@ -91,14 +109,16 @@ class BetaDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample_and_log_proba(self, sample_shape=(), seed=None):
+    def sample_and_log_proba(
+        self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
+    ) -> tuple[Tensor, Tensor]:
         """A variate and its log-density, which is exact also where the variate is rounded to a bound."""
         logit = self._draw_logit(sample_shape, seed)
         t, u = ops.sigmoid(logit), ops.sigmoid(-logit)
         return self._scale(t, u), self._log_density(t, u, -ops.softplus(-logit), -ops.softplus(logit))
 
     @in_full_precision
-    def mode(self):
+    def mode(self) -> Tensor:
         r"""The peak :math:`(\alpha - 1) / (\alpha + \beta - 2)`, shape [B..., n].
 
         Without a peak inside it is the bound with more of the probability, `low` if they have the same, and the middle
@@ -113,13 +133,13 @@ class BetaDist(Distribution):
         return self._scale(t, ops.where(at_bound, 1.0 - t, high / (low + high)))
 
     @in_full_precision
-    def mean(self):
+    def mean(self) -> Tensor:
         r"""Mean :math:`\mathrm{low} + (\mathrm{high} - \mathrm{low}) \alpha / (\alpha + \beta)`, shape [B..., n]."""
         total = self.alpha + self.beta
         return self._scale(self.alpha / total, self.beta / total)
 
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Tensor:
         r"""The variance of each dimension, shape [B..., n]:
 
         :math:`(\mathrm{high} - \mathrm{low})^2 \alpha \beta / ((\alpha + \beta)^2 (\alpha + \beta + 1))`.
@@ -129,7 +149,7 @@ class BetaDist(Distribution):
         return piecewise((self._box.both, lambda: variance), (self._box.constant, lambda: ops.zeros_like(variance)))
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`\sum_i ((\alpha_i - 1) \log t_i + (\beta_i - 1) \log (1 - t_i)
         - \log \mathrm{B}(\alpha_i, \beta_i) - \log (\mathrm{high}_i - \mathrm{low}_i))`.
 
@@ -147,7 +167,7 @@ class BetaDist(Distribution):
             On wrong shapes and, where values are at hand, on NaN and on values outside the bounds. In a graph those
             have log-density `-inf`.
         """
-        x = self._variate(x)
+        x = self.as_variate(x)
         box = self._box
         inside = box.inside(x)
         low, high = box.distances(x)
@@ -156,7 +176,7 @@ class BetaDist(Distribution):
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         r"""Entropy, shape [B...]:
 
         :math:`\sum_i (\log \mathrm{B}(\alpha_i, \beta_i) - (\alpha_i - 1) \psi(\alpha_i) - (\beta_i - 1) \psi(\beta_i)
@@ -165,26 +185,26 @@ class BetaDist(Distribution):
         return self._sum(_entropy(self.alpha, self.beta) + self._box.log_width)
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\mathrm{E}_p \log q` to `other` = q of the same bounds, shape [B...]:
 
         :math:`\sum_i (\log \mathrm{B}(\alpha_{q,i}, \beta_{q,i}) - (\alpha_{q,i} - 1) \mathrm{E}_p \log t_i
         - (\beta_{q,i} - 1) \mathrm{E}_p \log (1 - t_i) + \log (\mathrm{high}_i - \mathrm{low}_i))`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         return self._sum(_cross_entropy(*self._pair(other)) + self._box.log_width)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q of the same bounds, shape [B...], >= 0:
 
         :math:`\sum_i (F(q_i) - F(p_i) - \nabla F(p_i) \cdot (q_i - p_i))`, :math:`F = \log \mathrm{B}`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         return self._sum(_kl(*self._pair(other)))
 
     @property
-    def _box(self):
+    def _box(self) -> Box:
         return box_of(self.low, self.high, self.dtype)
 
     def _scale(self, t, u):
@@ -195,10 +215,10 @@ class BetaDist(Distribution):
 
     def _draw_logit(self, sample_shape, seed):
         """A draw of log(t / (1 - t))."""
-        shape = (2, *self._draw_shape(sample_shape))
+        shape = (2, *self.draw_shape(sample_shape))
         lift = (slice(None), *(None,) * (len(shape) - 1 - len(self.alpha.shape)))
         concentrations = ops.broadcast_to(ops.stack([self.alpha, self.beta])[lift], shape)
-        of_alpha, of_beta = ops.unstack(log_gamma(concentrations, self._seed(seed)), 2)
+        of_alpha, of_beta = ops.unstack(log_gamma(concentrations, self.generator(seed)), 2)
         return of_alpha - of_beta
 
     def _pair(self, other):
@@ -209,8 +229,8 @@ class BetaDist(Distribution):
     def _log_density(self, t, u, log_t, log_u):
         """Of t and u = 1 - t, both with their digits."""
         shares, drawn = _log_shares(self.alpha, self.beta), ops.zeros_like(t)
-        params = (x + drawn for x in (self.alpha, self.beta, *shares))
-        terms = _log_odds(*params, t, u, log_t, log_u) - log_t - log_u
+        a, b, log_p, log_q = (x + drawn for x in (self.alpha, self.beta, *shares))
+        terms = _log_odds(a, b, log_p, log_q, t, u, log_t, log_u) - log_t - log_u
         return self._sum(terms - _rest(self.alpha, self.beta) - self._box.log_width)
 
     def _sum(self, terms):
@@ -224,7 +244,7 @@ class BetaDist(Distribution):
 # two terms of one sign, and in the entropy nothing. F = log B.
 
 
-def _log_shares(a, b):
+def _log_shares(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """log p and log q."""
     small, large = ops.minimum(a, b), ops.maximum(a, b)
     log_ratio = ops.log(ops.maximum(small / large, smallest(shapes.dtype_of(a))))

@@ -1,19 +1,22 @@
 """Bounds of boxes: each dimension has two, one or none, or is a constant where they are equal."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend
+from kgdists.core.types import Tensor, TensorLike
 
 __all__ = ["Box", "box_of", "canonical", "piecewise", "smallest"]
 
 _SIGNIFICANDS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # bits
 
 
-def canonical(low, high, n):
+def canonical(low: TensorLike, high: TensorLike, n: int) -> tuple[float | tuple[float, ...], float | tuple[float, ...]]:
     """`low` and `high` as they are stored: a float if it is the same in all `n` dimensions, else a tuple of `n`.
 
     Parameters
@@ -29,11 +32,10 @@ def canonical(low, high, n):
         raise ValueError(f"`low` and `high` must be numbers or sequences of {n} numbers. Received: {low} and {high}")
     if not np.all((bounds[0] <= bounds[1]) & (bounds[0] < np.inf) & (bounds[1] > -np.inf)):
         raise ValueError(f"`low` must be <= `high`, and infinite only outwards. Received: {low} and {high}")
-    low, high = (tuple(bound.tolist()) if bound.ndim else bound.item() for bound in bounds)
-    return tuple(bound[0] if isinstance(bound, tuple) and len(set(bound)) == 1 else bound for bound in (low, high))
+    return _shortest(bounds[0]), _shortest(bounds[1])
 
 
-def piecewise(*cases):
+def piecewise(*cases: tuple[np.ndarray, Callable[[], Any]]) -> Any:
     """The value, one or several tensors, of each dimension's own case.
 
     Parameters
@@ -72,37 +74,37 @@ class Box:
         1, or a half where the width of a box would overflow; and that times the width, 1 where not `both`.
     """
 
-    def __init__(self, low, high, dtype):
-        low, high = (_representable(np.asarray(bound), dtype) for bound in (low, high))
-        self._rounded = tuple(_constant(_representable(bound, dtype), dtype) for bound in _rounded(low, high))
+    def __init__(self, low: float | tuple[float, ...], high: float | tuple[float, ...], dtype: str) -> None:
+        lower, upper = (_representable(np.asarray(bound), dtype) for bound in (low, high))
+        self._rounded = tuple(_constant(_representable(bound, dtype), dtype) for bound in _rounded(lower, upper))
         self._dtype = dtype
-        self.constant = low == high
-        self.has_low, self.has_high = np.isfinite(low) & ~self.constant, np.isfinite(high) & ~self.constant
+        self.constant = lower == upper
+        self.has_low, self.has_high = np.isfinite(lower) & ~self.constant, np.isfinite(upper) & ~self.constant
         self.both, self.free = self.has_low & self.has_high, ~(self.has_low | self.has_high | self.constant)
         self.below, self.above = self.has_low & ~self.both, self.has_high & ~self.both
-        low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
+        lower, upper = np.where(np.isfinite(lower), lower, 0.0), np.where(np.isfinite(upper), upper, 0.0)
         # Halved first: the width of a box may overflow where its bounds do not.
-        half = np.where(self.both, high / 2 - low / 2, 1.0)
+        half = np.where(self.both, upper / 2 - lower / 2, 1.0)
         tight = half > np.finfo(dtype).max / 2
         scale = np.where(tight, 0.5, 1.0)
         width = np.where(self.both, np.where(tight, half, 2.0 * np.where(tight, 0.0, half)), 1.0)
         self.low, self.high, self.half, self.scale, self.scaled_width = (
-            _constant(x, dtype) for x in (low, high, half, scale, width)
+            _constant(x, dtype) for x in (lower, upper, half, scale, width)
         )
         self.log_scaled_width = _constant(np.log(width), dtype)
-        largest = np.maximum(np.maximum(np.abs(low) / 2, np.abs(high) / 2), np.where(self.both, half, 0.5))
+        largest = np.maximum(np.maximum(np.abs(lower) / 2, np.abs(upper) / 2), np.where(self.both, half, 0.5))
         near = np.finfo(dtype).eps / 8 * largest
         self._near_low, self._near_high = (
             _constant(scale * np.minimum(near, _gap(bound, inside, dtype)), dtype)
-            for bound, inside in ((low, np.inf), (high, -np.inf))
+            for bound, inside in ((lower, np.inf), (upper, -np.inf))
         )
         # A bound next to which floats are much denser than elsewhere in the box.
-        self._dense_low, self._dense_high = (self.both & (np.abs(bound) < half / 4) for bound in (low, high))
-        self.center = _constant(np.where(self.both, low / 2 + high / 2, 0.0), dtype)
+        self._dense_low, self._dense_high = (self.both & (np.abs(bound) < half / 4) for bound in (lower, upper))
+        self.center = _constant(np.where(self.both, lower / 2 + upper / 2, 0.0), dtype)
         self.log_half = _constant(np.log(half), dtype)
         self.log_width = _constant(np.where(self.both, np.log(half) + np.log(2.0), 0.0), dtype)
 
-    def inside(self, x):
+    def inside(self, x: Tensor) -> Tensor | None:
         """Whether each event `x` lies in the box; None where values are at hand, which must.
 
         A bound may be missed by as much as a float type rounds it.
@@ -120,12 +122,12 @@ class Box:
             )
         return None
 
-    def at_bounds(self, x, dtype):
+    def at_bounds(self, x: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
         """Whether `x` is at `low`, and at `high`, where these are finite; `dtype` is what both were rounded to."""
         low, high = (_constant(_round(np.asarray(x), _SIGNIFICANDS[dtype]), self._dtype) for x in (self.low, self.high))
         return (x <= low) & self.has_low, (x >= high) & self.has_high
 
-    def distances(self, x):
+    def distances(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """`x - low` and `high - x` times `scale`, each at least as large as can be told apart at that bound.
 
         That is `eps / 16` of the largest of |low|, |high| and the width (with a single bound: of 1 and that bound), or
@@ -134,7 +136,9 @@ class Box:
         from_low = ops.maximum(x * self.scale - self.scale * self.low, self._near_low)
         return from_low, ops.maximum(x * -self.scale + self.scale * self.high, self._near_high)
 
-    def between(self, is_low, t, u, middle):
+    def between(
+        self, is_low: Tensor, t: Callable[[], Tensor], u: Callable[[], Tensor], middle: Callable[[], Tensor]
+    ) -> Tensor:
         """The place in the box at the share `t()` of its width from `low`, `u()` from `high`; clipped for rounding.
 
         It is counted from the nearer bound, which `is_low` tells, where floats are dense next to that one, as they are
@@ -150,13 +154,18 @@ class Box:
         return ops.maximum(ops.minimum(x, self.high), self.low)
 
 
-def smallest(dtype):
+def smallest(dtype: str) -> float:
     """The smallest normal number of a dtype; smaller ones are 0 to a compiled function."""
     return float(np.finfo(dtype).tiny)
 
 
 # Distributions are values without room for what follows from their fields.
 box_of = functools.lru_cache(maxsize=1024)(Box)
+
+
+def _shortest(bound: np.ndarray) -> float | tuple[float, ...]:
+    values = bound.ravel().tolist()
+    return values[0] if len(set(values)) == 1 else tuple(values)
 
 
 def _constant(x, dtype):

@@ -1,11 +1,14 @@
 """Categorical distribution with Gumbel-softmax samples."""
 
+from collections.abc import Sequence
 from numbers import Real
+from typing import Self
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCategorical
@@ -52,7 +55,19 @@ class CategoricalDist(Distribution):
     STATIC_NAMES = ("boltzmann_tau", "name")
     REPARAMETERIZED = False
 
-    def __init__(self, logits, boltzmann_tau=0.2, name="categorical_dist", random_seed=None, *, mask=None):
+    logits: Tensor
+    boltzmann_tau: float
+    name: str
+
+    def __init__(
+        self,
+        logits: TensorLike,
+        boltzmann_tau: float = 0.2,
+        name: str = "categorical_dist",
+        random_seed: Seed = None,
+        *,
+        mask: TensorLike | None = None,
+    ) -> None:
         logits = shapes.as_float(logits, "logits")
         shapes.check_vector(logits=logits)
         if mask is not None:
@@ -60,35 +75,35 @@ class CategoricalDist(Distribution):
         one_hot.check_logits(logits)
         if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, Real) or not 0 < boltzmann_tau < INF:
             raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
-        self._set(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
+        self.set_fields(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
 
     @property
-    def num_categories(self):
+    def num_categories(self) -> int:
         """The number of choices, `n`."""
         return self.event_shape[0]
 
     @property
     @in_full_precision
-    def log_probs(self):
+    def log_probs(self) -> Tensor:
         """Log-probabilities of all choices, shape [B..., n]; `-inf` where ruled out."""
         y, total = one_hot.shifted(self.logits)
         return y - ops.log(total)
 
     @property
     @in_full_precision
-    def probs(self):
+    def probs(self) -> Tensor:
         """Probabilities of all choices, shape [B..., n]."""
         y, total = one_hot.shifted(self.logits)
         return ops.exp(y) / total
 
-    def relaxed(self, temperature=None):
+    def relaxed(self, temperature: TensorLike | None = None) -> RelaxedOneHotCategorical:
         """The distribution of `sample`, a `RelaxedOneHotCategorical`, at `temperature` or else `boltzmann_tau`."""
         temperature = self.boltzmann_tau if temperature is None else temperature
-        return RelaxedOneHotCategorical(temperature, logits=self.logits, random_seed=self._stream.generator())
+        return RelaxedOneHotCategorical(temperature, logits=self.logits, random_seed=self.generator())
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None, hard=False):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """Draw near one-hot variates, differentiable in the logits.
 
         Parameters
@@ -105,38 +120,38 @@ class CategoricalDist(Distribution):
         float tensor, shape [*sample_shape, B..., n]; rows sum to one.
         """
         scores = one_hot.gumbel_scores(
-            one_hot.shifted(self.logits)[0], self._draw_shape(sample_shape), self._seed(seed)
+            one_hot.shifted(self.logits)[0], self.draw_shape(sample_shape), self.generator(seed)
         )
         return one_hot.gumbel_softmax(scores / self.boltzmann_tau, hard)
 
     @draws
     @in_full_precision
-    def sample_action(self, seed=None):
+    def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs`.
 
         In a graph a row that is NaN or allows nothing gives -1, which no environment takes.
         """
-        return one_hot.draw(self.logits, self._seed(seed))
+        return one_hot.draw(self.logits, self.generator(seed))
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The most probable choice as a one-hot vector, shape [B..., n]; the first of equals."""
         return ops.one_hot(self.mode_action(), self.num_categories, dtype=self.dtype)
 
-    def mode_action(self):
+    def mode_action(self) -> Tensor:
         """The most probable label: int32 tensor, shape [B...]; the first of equals."""
         return one_hot.argmax(self.logits)
 
-    def mean(self):
+    def mean(self) -> Tensor:
         """Mean of the one-hot vector: `probs`, shape [B..., n]."""
         return self.probs
 
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Tensor:
         """Variance of each entry of the one-hot vector: `p (1 - p)`, shape [B..., n]."""
         return self.probs * (1.0 - self.probs)
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-probability :math:`\sum_i x_i \log p_i`.
 
         Parameters
@@ -166,7 +181,7 @@ class CategoricalDist(Distribution):
         return ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         r"""Entropy :math:`-\sum_i p_i \log p_i`, shape [B...]."""
         # Of y = logits - max and t = sum exp(y) it is log t - sum y exp(y) / t: two parts >= 0, nothing cancels.
         y, total = one_hot.shifted(self.logits)
@@ -175,16 +190,16 @@ class CategoricalDist(Distribution):
         return ops.log(total) - part / total
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\sum_i p_i \log q_i` to `other` = q, shape [B...]; `inf` if q lacks a choice of p."""
-        self._check_other(other)
+        self.check_same_kind(other)
         p, log_q = self.probs, other.log_probs
         return -ops.sum(p * ops.where(ops.equal(p, 0), 0.0, log_q), axis=-1)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence :math:`\sum_i p_i \log (p_i / q_i)` to `other` = q, shape [B...], >= 0."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return _kl(self.logits, other.logits)
 
     def _near_one_hot(self, x):

@@ -1,12 +1,15 @@
 """Normal distribution clipped to a box."""
 
 import math
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
-from kgdists.distributions.box import box_of, canonical
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
+from kgdists.distributions.box import Box, box_of, canonical
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import special
 from kgdists.random import normal
@@ -57,17 +60,32 @@ class ClippedNormalDist(Distribution):
     SUPPORT_NAMES = ("low", "high")
     REPARAMETERIZED = False
 
-    def __init__(self, mu, logvar, low=-1.0, high=1.0, *, name="clipped_normal_dist", random_seed=None):
-        mu, logvar = shapes.as_float(mu, "mu"), shapes.as_float(logvar, "logvar")
-        shapes.check_vector(mu=mu, logvar=logvar)
-        shapes.check_same(mu=mu, logvar=logvar)
-        shapes.check_finite(mu=mu, logvar=logvar)
-        low, high = canonical(low, high, mu.shape[-1])
-        self._set(mu=mu, logvar=logvar, low=low, high=high, name=name, random_seed=random_seed)
+    mu: Tensor
+    logvar: Tensor
+    low: float | tuple[float, ...]
+    high: float | tuple[float, ...]
+    name: str
+
+    def __init__(
+        self,
+        mu: TensorLike,
+        logvar: TensorLike,
+        low: TensorLike = -1.0,
+        high: TensorLike = 1.0,
+        *,
+        name: str = "clipped_normal_dist",
+        random_seed: Seed = None,
+    ) -> None:
+        params = shapes.as_floats(mu=mu, logvar=logvar)
+        shapes.check_vector(**params)
+        shapes.check_same(**params)
+        shapes.check_finite(**params)
+        low, high = canonical(low, high, params["mu"].shape[-1])
+        self.set_fields(**params, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         r"""Draw :math:`\mu + \sigma \epsilon`, clipped; differentiable between the bounds, without gradient at them.
 
         The mean of a function of the draws is differentiated right if the function is continuous, which `log_proba` is
@@ -84,16 +102,16 @@ class ClippedNormalDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n].
         """
-        noise = normal(self._draw_shape(sample_shape), self._seed(seed), self.dtype)
+        noise = normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
         return self._clip(self.mu + ops.exp(0.5 * self.logvar) * noise)
 
     @in_full_precision
-    def mode(self):
+    def mode(self) -> Tensor:
         """The median, `mu` clipped, shape [B..., n]: probabilities and densities do not compare."""
         return self._clip(self.mu)
 
     @in_full_precision
-    def mean(self):
+    def mean(self) -> Tensor:
         """The mean of what is clipped, shape [B..., n]."""
         narrow, logvar = self._narrow()
         k, _ = self._standard_moments()
@@ -103,7 +121,7 @@ class ClippedNormalDist(Distribution):
         return ops.where(narrow, above * self._box.high + below * self._box.low, wide)
 
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Tensor:
         """The variance of each dimension of what is clipped, shape [B..., n]."""
         narrow, logvar = self._narrow()
         _, variance = self._standard_moments()
@@ -116,7 +134,7 @@ class ClippedNormalDist(Distribution):
         between = 2.0 * pairs * width * width
         return ops.where(narrow, between, ops.exp(logvar) * self._without_constants(variance))
 
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-probability of a bound, :math:`\log \Phi((\mathrm{low} - \mu) / \sigma)` or
         :math:`\log \Phi((\mu - \mathrm{high}) / \sigma)`, and the log-density of `u` between them; summed over the
         dimensions.
@@ -139,7 +157,7 @@ class ClippedNormalDist(Distribution):
 
     @in_full_precision
     def _log_proba(self, x, dtype):
-        x = self._variate(x)
+        x = self.as_variate(x)
         box = self._box
         inside = box.inside(x)
         z = special.standardized(x - self.mu, self.logvar)
@@ -150,16 +168,16 @@ class ClippedNormalDist(Distribution):
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         """Entropy, shape [B...]: of the probabilities at the bounds and of the density between them."""
         return self.cross_entropy(self)
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy to `other` = q of the same bounds, shape [B...]: at the bounds :math:`-P \log Q`, and between
         them :math:`-\int p \log q`, by the moments of the truncated normal distribution.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         low, high = self._tails()
         log_low, log_high = other._log_tails()
         scale = ops.exp(0.5 * (self.logvar - other.logvar))
@@ -170,13 +188,13 @@ class ClippedNormalDist(Distribution):
         return ops.sum(self._without_constants(terms), axis=-1)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q of the same bounds, shape [B...], >= 0:
 
         :math:`\sum_i (\sum P (e^d - 1 - d) + \int p (e^d - 1 - d))`, :math:`d = \log q - \log p`, summed over the
         bounds and integrated between them.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         dlv = self.logvar - other.logvar
         growth = ops.expm1(0.5 * dlv)  # scale - 1
         shift = special.standardized(self.mu - other.mu, other.logvar)
@@ -190,7 +208,7 @@ class ClippedNormalDist(Distribution):
         return ops.sum(ops.maximum(self._without_constants(terms), 0.0), axis=-1)
 
     @property
-    def _box(self):
+    def _box(self) -> Box:
         return box_of(self.low, self.high, self.dtype)
 
     def _clip(self, x):

@@ -2,11 +2,14 @@
 
 import json
 from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
+from typing import Any, Self
 
 import keras
 
 from kgdists.core import shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, in_full_precision
 from kgdists.random import split
 
@@ -45,7 +48,16 @@ class CompositeDist(Distribution):
     PARAM_NAMES = ("dists",)
     STATIC_NAMES = ("name",)
 
-    def __init__(self, dists, *, name="composite_dist", random_seed=None):
+    dists: Any
+    name: str
+
+    def __init__(
+        self,
+        dists: dict[str, Any] | tuple[Any, ...] | list[Any],
+        *,
+        name: str = "composite_dist",
+        random_seed: Seed = None,
+    ) -> None:
         dists = _checked(dists)
         each = branches(dists)
         if not each:
@@ -57,81 +69,85 @@ class CompositeDist(Distribution):
                     "`dists` must be of one batch shape and dtype. "
                     f"Received: {first.batch_shape} of {first.dtype} and {dist.batch_shape} of {dist.dtype}"
                 )
-        self._set(dists=dists, name=name, random_seed=random_seed)
+        self.set_fields(dists=dists, name=name, random_seed=random_seed)
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: str | int) -> Any:
         """The branch, or the structure of branches, at a key or index."""
         return self.dists[key]
 
     # What it is made of.
 
     @property
-    def params(self):
+    def params(self) -> OrderedDict[str, Tensor]:
         """Ordered dict of the parameters of all branches, such as `"move/logits"` -> tensor."""
         return OrderedDict(_named_params(self.dists))
 
     @classmethod
-    def from_params(cls, params, structure, **fields):
+    def from_params(  # type: ignore[override]
+        cls, params: Mapping[str, TensorLike], structure: str, **fields: Any
+    ) -> Self:
         """Make a distribution of its `params` and of the JSON text `structure`, which `get_config` has too."""
         return cls(_rebuilt(json.loads(structure), params), **fields)
 
-    def _static(self):
+    def _static(self) -> dict[str, Any]:
         return {"structure": json.dumps(_structure(self.dists))} | super()._static()
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         """Name of the parameters' dtype."""
         return branches(self.dists)[0].dtype
 
     @property
-    def batch_shape(self):
+    def batch_shape(self) -> tuple[int | None, ...]:
         """Static shape of the batch, a tuple; None where unknown."""
         return branches(self.dists)[0].batch_shape
 
     @property
-    def event_shape(self):
+    def event_shape(self) -> Any:
         """Static shapes of a variate, in the structure of the branches."""
         return map_branches(lambda dist: dist.event_shape, self.dists)
 
     @property
-    def REPARAMETERIZED(self):
+    def REPARAMETERIZED(self) -> bool:  # type: ignore[override]
         """Whether `sample` is an exact draw in every branch."""
         return all(dist.REPARAMETERIZED for dist in branches(self.dists))
 
     # What the branches do, one by one.
 
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw a variate of each branch, differentiable as that is; arguments as for any distribution."""
         return self._draw(lambda dist, seed: dist.sample(sample_shape, seed), seed)
 
-    def sample_action(self, seed=None):
+    def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw an action of each branch, exactly distributed."""
         return self._draw(lambda dist, seed: dist.sample_action(seed), seed)
 
-    def sample_and_log_proba(self, sample_shape=(), seed=None):
+    def sample_and_log_proba(
+        self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
+    ) -> tuple[Tensor, Tensor]:
         """A variate and its log-probability; arguments as for `sample`."""
         drawn = self._draw(lambda dist, seed: dist.sample_and_log_proba(sample_shape, seed), seed)
         x = map_branches(lambda _, pair: pair[0], self.dists, drawn)
         return x, sum(branches(map_branches(lambda _, pair: pair[1], self.dists, drawn)))
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The mode of each branch."""
         return map_branches(lambda dist: dist.mode(), self.dists)
 
-    def mode_action(self):
+    def mode_action(self) -> Tensor:
         """The most probable action of each branch."""
         return map_branches(lambda dist: dist.mode_action(), self.dists)
 
-    def mean(self):
+    def mean(self) -> Tensor:
         """The mean of each branch."""
         return map_branches(lambda dist: dist.mean(), self.dists)
 
-    def variance(self):
+    def variance(self) -> Tensor:
         """The variances of each branch."""
         return map_branches(lambda dist: dist.variance(), self.dists)
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: Any) -> Tensor:
         r"""Log-probability :math:`\sum_b \log p_b(x_b)`, shape [B...] behind any sample axes.
 
         Parameters
@@ -142,38 +158,39 @@ class CompositeDist(Distribution):
         return self._sum(lambda dist, x: dist.log_proba(x), x)
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         """Entropy, the sum of those of the branches, shape [B...]."""
         return self._sum(lambda dist: dist.entropy())
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         """Cross-entropy to `other`, the sum of those of the branches, shape [B...]."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return self._sum(lambda p, q: p.cross_entropy(q), other.dists)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         """Kullback-Leibler divergence to `other`, the sum of those of the branches, shape [B...], >= 0."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return self._sum(lambda p, q: p.kl_divergence(q), other.dists)
 
-    def _draw(self, function, seed):
-        seeds = iter(split(self._seed(seed), len(branches(self.dists))))
-        return map_branches(lambda dist: function(dist, next(seeds)), self.dists)
-
-    def _sum(self, function, *trees):
-        return sum(branches(map_branches(function, self.dists, *trees)))
-
-    def _check_other(self, other):
+    def check_same_kind(self, other: Distribution) -> None:
+        """Raise unless `other` is of the same type, and each of its branches of the same kind as the one here."""
         if type(other) is not type(self):
             raise TypeError(
                 f"`other` must be of the same type, {type(self).__name__}. Received: {type(other).__name__}"
             )
-        map_branches(lambda p, q: p._check_other(q), self.dists, other.dists)
+        map_branches(lambda p, q: p.check_same_kind(q), self.dists, other.dists)
+
+    def _draw(self, function: Callable[[Any, Seed], Any], seed: Seed) -> Any:
+        seeds = iter(split(self.generator(seed), len(branches(self.dists))))
+        return map_branches(lambda dist: function(dist, next(seeds)), self.dists)
+
+    def _sum(self, function: Callable[..., Tensor], *trees: Any) -> Tensor:
+        return sum(branches(map_branches(function, self.dists, *trees)))
 
 
-def map_branches(function, dists, *trees):
+def map_branches(function: Callable[..., Any], dists: Any, *trees: Any) -> Any:
     """`function(branch, *parts)` for each distribution in a nested dict or tuple, and the same part of other trees."""
     if isinstance(dists, dict):
         for tree in trees:
@@ -190,7 +207,7 @@ def map_branches(function, dists, *trees):
     return function(dists, *trees)
 
 
-def branches(tree):
+def branches(tree: Any) -> list[Any]:
     """All leaves of a nested dict or tuple, in order."""
     if isinstance(tree, dict):
         return [leaf for part in tree.values() for leaf in branches(part)]

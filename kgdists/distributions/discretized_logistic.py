@@ -1,11 +1,14 @@
 """Integers between bounds, by a logistic distribution cut into cells."""
 
+from collections.abc import Iterable, Sequence
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.random import uniform
 
@@ -55,19 +58,35 @@ class DiscretizedLogisticDist(Distribution):
     SUPPORT_NAMES = ("low", "high")
     REPARAMETERIZED = False
 
-    def __init__(self, mu, logscale, low, high, *, name="discretized_logistic_dist", random_seed=None):
-        mu, logscale = shapes.as_float(mu, "mu"), shapes.as_float(logscale, "logscale")
-        shapes.check_vector(mu=mu, logscale=logscale)
-        shapes.check_same(mu=mu, logscale=logscale)
-        shapes.check_finite(mu=mu, logscale=logscale)
-        low, high = (as_ints(bound, mu.shape[-1], which) for bound, which in ((low, "low"), (high, "high")))
+    mu: Tensor
+    logscale: Tensor
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+    name: str
+
+    def __init__(
+        self,
+        mu: TensorLike,
+        logscale: TensorLike,
+        low: Integer | Iterable[Integer],
+        high: Integer | Iterable[Integer],
+        *,
+        name: str = "discretized_logistic_dist",
+        random_seed: Seed = None,
+    ) -> None:
+        params = shapes.as_floats(mu=mu, logscale=logscale)
+        shapes.check_vector(**params)
+        shapes.check_same(**params)
+        shapes.check_finite(**params)
+        n = params["mu"].shape[-1]
+        low, high = as_ints(low, n, "low"), as_ints(high, n, "high")
         if any(a > b for a, b in zip(low, high, strict=True)):
             raise ValueError(f"`low` must not exceed `high`. Received: low={low}, high={high}")
-        self._set(mu=mu, logscale=logscale, low=low, high=high, name=name, random_seed=random_seed)
+        self.set_fields(**params, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw integers as floats, with the gradient of the logistic draw before rounding (straight-through).
 
         Parameters
@@ -87,18 +106,18 @@ class DiscretizedLogisticDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample_action(self, seed=None):
+    def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw integers: int64 tensor, shape [B..., n]."""
         return self._nearest(self._logistic((), seed))
 
     @in_full_precision
-    def mode(self):
+    def mode(self) -> Tensor:
         """The most probable integers as floats, shape [B..., n]."""
         # A float may be further out than the integer that it stands for.
         return _clip(ops.cast(self.mode_action(), self.dtype), *self._bounds())
 
     @in_full_precision
-    def mode_action(self):
+    def mode_action(self) -> Tensor:
         """The most probable integers: int64 tensor, shape [B..., n]; the one next to `mu`, or a bound with its tail."""
         best = self._nearest(self.mu)
         for bound in (self.low, self.high):
@@ -107,7 +126,7 @@ class DiscretizedLogisticDist(Distribution):
         return best
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-probability :math:`\sum_i \log P(x_i)`.
 
         Parameters
@@ -127,11 +146,11 @@ class DiscretizedLogisticDist(Distribution):
         """
         x = shapes.as_numbers(x, "x")
         if "float" in shapes.dtype_of(x):
-            x = self._variate(x)
+            x = self.as_variate(x)
             inside = ops.equal(x, _clip(ops.round(x), *self._bounds()))
             k = self._nearest(x)
         else:
-            self._variate(ops.cast(x, self.dtype))
+            self.as_variate(ops.cast(x, self.dtype))
             k = ops.cast(x, "int64")
             inside = (k >= ops.convert_to_tensor(self.low, "int64")) & (k <= ops.convert_to_tensor(self.high, "int64"))
             if "uint" in shapes.dtype_of(x):
@@ -158,7 +177,7 @@ class DiscretizedLogisticDist(Distribution):
         return left_of_above + right_of_below + ops.where(at_low | at_high, 0.0, log_share)
 
     def _logistic(self, sample_shape, seed):
-        u = ops.cast(uniform(self._draw_shape(sample_shape), self._seed(seed)), self.dtype)
+        u = ops.cast(uniform(self.draw_shape(sample_shape), self.generator(seed)), self.dtype)
         return self.mu + ops.exp(self.logscale) * (ops.log(u) - ops.log1p(-u))
 
     def _bounds(self):
@@ -186,7 +205,7 @@ def _clip(x, low, high):
     return ops.minimum(ops.maximum(x, low), high)
 
 
-def as_ints(bound, n, name):
+def as_ints(bound: Any, n: int, name: str) -> tuple[int, ...]:
     """`bound` as a tuple of n Python ints."""
     values = np.broadcast_to(np.asarray(bound, object), (n,)) if np.shape(bound) in ((), (n,)) else None
     if values is None or not all(_is_int64(x) for x in values):
@@ -195,7 +214,7 @@ def as_ints(bound, n, name):
 
 
 def _is_int64(x):
-    return isinstance(x, Integral) and not isinstance(x, bool) and -(2**63) <= x < 2**63
+    return isinstance(x, Integral) and not isinstance(x, bool) and -(2**63) <= int(x) < 2**63
 
 
 def _inwards(bound, dtype):

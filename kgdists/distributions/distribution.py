@@ -3,12 +3,15 @@
 import functools
 import inspect
 from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, Self, TypeVar, cast
 
 import keras
 from keras import ops
 
 from kgdists.core import pytree, shapes
 from kgdists.core.checks import is_count
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.symbolic import Draw
 from kgdists.random import Stream
 
@@ -16,54 +19,81 @@ __all__ = ["Distribution", "draws", "in_full_precision"]
 
 HALF = ("float16", "bfloat16")
 
+F = TypeVar("F", bound=Callable[..., Any])
 
-def in_full_precision(method):
-    """Compute a method of a float16 or bfloat16 distribution in float32 and round its result once."""
 
-    def widen(x):
+def in_full_precision(method: F) -> F:
+    """Compute a method of a float16 or bfloat16 distribution in float32 and round its result once.
+
+    Parameters
+    ----------
+    method : callable
+        A method of a `Distribution`, whose other arguments may be distributions and tensors.
+
+    Returns
+    -------
+    callable
+        The method. It does nothing more for other dtypes.
+    """
+
+    def widen(x: Any) -> Any:
         return ops.cast(x, "float32") if hasattr(x, "dtype") and shapes.dtype_of(x) in HALF else x
 
     @functools.wraps(method)
-    def widened(self, *args, **kwargs):
+    def widened(self: "Distribution", *args: Any, **kwargs: Any) -> Any:
         if self.dtype not in HALF:
             return method(self, *args, **kwargs)
         for other in (*args, *kwargs.values()):
             if isinstance(other, Distribution):
-                self._check_other(other)  # while the dtypes still differ
+                self.check_same_kind(other)  # while the dtypes still differ
         this, args, kwargs = keras.tree.map_structure(widen, (self, args, kwargs))
         result = method(this, *args, **kwargs)
         return keras.tree.map_structure(
             lambda x: ops.cast(x, self.dtype) if shapes.dtype_of(x) == "float32" else x, result
         )
 
-    return widened
+    return cast(F, widened)
 
 
-def draws(method):
-    """Let a drawing method, one with an argument `seed`, run on KerasTensors too: as a layer."""
+def draws(method: F) -> F:
+    """Let a drawing method, one with an argument `seed`, run on KerasTensors too: as a layer.
+
+    It goes outermost, above `in_full_precision`.
+
+    Parameters
+    ----------
+    method : callable
+        A method of a `Distribution`: its arguments but the seed must be constants.
+
+    Returns
+    -------
+    callable
+        The method. It does nothing more where the parameters are tensors.
+    """
     signature = inspect.signature(method)
 
     @functools.wraps(method)
-    def draw(self, *args, **kwargs):
+    def draw(self: "Distribution", *args: Any, **kwargs: Any) -> Any:
         if not any(shapes.is_symbolic(x) for x in self.params.values()):
             return method(self, *args, **kwargs)
-        _, *arguments = signature.bind(self, *args, **kwargs).arguments.items()
-        arguments = dict(arguments)
+        _, *given = signature.bind(self, *args, **kwargs).arguments.items()
+        arguments = dict(given)
         seed = None
         if arguments.get("seed") is None or isinstance(arguments["seed"], keras.random.SeedGenerator):
             seed = arguments.pop("seed", None) or self._stream.child()
         return Draw(type(self), self._static(), method.__name__, arguments, seed)(dict(self.params))
 
-    return draw
+    return cast(F, draw)
 
 
 class Distribution:
     """A probability distribution: named parameter tensors and a few static fields, fixed for good.
 
     A subclass declares its parameters in `PARAM_NAMES` and its other fields in `STATIC_NAMES`, all of them arguments of
-    `__init__` beside an optional `random_seed`, which ends with `self._set(...)`. The first parameter has the batch
-    shape and one more axis. It defines `sample`, `log_proba` and what else has a closed form. It is then a node of
-    `keras.tree` and `tf.nest`: it goes in and out of `tf.function`, loops and `predict`.
+    `__init__` beside an optional `random_seed`, which ends with `self.set_fields(...)`. The first parameter has the
+    batch shape and one more axis. It defines `sample`, `log_proba` and what else has a closed form, by means of
+    `generator`, `draw_shape`, `as_variate` and `check_same_kind`. It is then a node of `keras.tree` and `tf.nest`: it
+    goes in and out of `tf.function`, loops and `predict`.
 
     Events are summed over: densities, entropies and divergences are those of the joint distribution, in nats, and have
     the batch shape.
@@ -80,31 +110,49 @@ class Distribution:
     PARAM_NAMES: tuple[str, ...] = ()
     STATIC_NAMES: tuple[str, ...] = ()
     SUPPORT_NAMES: tuple[str, ...] = ()
-    REPARAMETERIZED = True
+    REPARAMETERIZED: bool = True
 
-    def __init_subclass__(cls, **kwargs):
+    _stream: Stream
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         pytree.register(cls)
         keras.saving.register_keras_serializable(cls.__module__.partition(".")[0])(cls)
 
-    def _set(self, *, random_seed=None, **fields):
+    def set_fields(self, *, random_seed: Seed = None, **fields: Any) -> None:
+        """Set all fields, once: the last thing that `__init__` does, since a distribution is immutable.
+
+        Parameters
+        ----------
+        random_seed : None, int or keras.random.SeedGenerator
+            What draws come from when no seed is given: Keras' global stream, a sequence of this distribution's own, or
+            the generator of a layer.
+        **fields
+            Each of `PARAM_NAMES`, a float tensor of shape [B..., ...], and each of `STATIC_NAMES`, which must be
+            hashable and known to JSON.
+
+        Raises
+        ------
+        ValueError
+            If `random_seed` is none of these.
+        """
         self.__dict__.update(fields, _stream=Stream(random_seed))
 
-    def __setattr__(self, field, value):
+    def __setattr__(self, field: str, value: Any) -> NoReturn:
         raise AttributeError(f"A {type(self).__name__} is immutable: make a new one. Received: {field} = {value!r}")
 
-    def __delattr__(self, field):
+    def __delattr__(self, field: str) -> NoReturn:
         raise AttributeError(f"A {type(self).__name__} is immutable: make a new one. Received: del {field}")
 
     # The pytree. Unflattening skips `__init__`: Keras also unflattens with None, strings and lists as leaves.
 
-    def _flatten(self):
+    def _flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[str, ...]]:
         leaves = tuple(self.__dict__[name] for name in self.PARAM_NAMES)
         static = (self.__dict__[name] for name in self.STATIC_NAMES)
         return leaves, (self.PARAM_NAMES, *static, self._stream), self.PARAM_NAMES
 
     @classmethod
-    def _unflatten(cls, metadata, leaves):
+    def _unflatten(cls, metadata: Any, leaves: Any) -> Self:
         dist = object.__new__(cls)
         names, *static, stream = metadata
         if names != cls.PARAM_NAMES:  # a class whose instances differ in their parameters
@@ -113,65 +161,65 @@ class Distribution:
         dist.__dict__.update(zip(cls.STATIC_NAMES, static, strict=True))
         return dist
 
-    def __tf_flatten__(self):
+    def __tf_flatten__(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         leaves, metadata, _ = self._flatten()
         return metadata, leaves
 
     @classmethod
-    def __tf_unflatten__(cls, metadata, leaves):
+    def __tf_unflatten__(cls, metadata: Any, leaves: Any) -> Self:
         return cls._unflatten(metadata, leaves)
 
-    def __len__(self):
+    def __len__(self) -> int:
         # Keras takes the length of nested arguments of a layer.
         return len(self.PARAM_NAMES)
 
     # What it is made of.
 
     @property
-    def params(self):
+    def params(self) -> OrderedDict[str, Tensor]:
         """Ordered dict of parameter name -> tensor."""
         return OrderedDict((name, self.__dict__[name]) for name in self.PARAM_NAMES)
 
     @property
-    def random_seed(self):
+    def random_seed(self) -> Seed:
         """What the draws come from when no seed is given: None, an int or a layer's `SeedGenerator`."""
         return self._stream.random_seed
 
-    def _static(self):
+    def _static(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in self.STATIC_NAMES}
 
     @classmethod
-    def from_params(cls, params, **static):
+    def from_params(cls, params: Mapping[str, TensorLike], **static: Any) -> Self:
         """Make a distribution of its parameters, a dict of name -> tensor, and of its static fields."""
         return cls(**params, **static)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor as Keras saves them, parameters as arrays."""
         params = {name: ops.convert_to_numpy(x) for name, x in self.params.items()}
         config = keras.saving.serialize_keras_object({"params": params, "random_seed": self.random_seed})
         return config | self._static()
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Make a distribution of what `get_config` returned."""
         return cls.from_params(**{name: keras.saving.deserialize_keras_object(x) for name, x in config.items()})
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         """Name of the parameters' dtype, which all results have too."""
         return shapes.dtype_of(self.__dict__[self.PARAM_NAMES[0]])
 
     @property
-    def batch_shape(self):
+    def batch_shape(self) -> tuple[int | None, ...]:
         """Static shape of the batch, a tuple; None where unknown."""
         return tuple(self.__dict__[self.PARAM_NAMES[0]].shape[:-1])
 
     @property
-    def event_shape(self):
+    def event_shape(self) -> Any:
         """Static shape of one variate, a tuple."""
         return tuple(self.__dict__[self.PARAM_NAMES[0]].shape[-1:])
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         # Leaves of a node that Keras unflattened need not be tensors.
         params = (
             f"{name}=<{getattr(x.dtype, 'name', x.dtype)} {x.shape}>" if hasattr(x, "dtype") else f"{name}={x!r}"
@@ -182,7 +230,7 @@ class Distribution:
 
     # What a subclass defines.
 
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw variates, each an event behind the batch axes of the parameters.
 
         Parameters
@@ -205,7 +253,7 @@ class Distribution:
         """
         raise NotImplementedError(f"{type(self).__name__} must define `sample`")
 
-    def log_proba(self, x):
+    def log_proba(self, x: Any) -> Tensor:
         """The log-probability, or log-density, of variates, in nats, summed over the event.
 
         Parameters
@@ -226,85 +274,147 @@ class Distribution:
 
     # What follows from these methods.
 
-    def log_prob(self, x=None, *, value=None):
+    def log_prob(self, x: Any = None, *, value: Any = None) -> Tensor:
         """The same as `log_proba`, for those who come from torch, lucid or TensorFlow Probability: x is `value` too."""
         if (x is None) == (value is None):
             raise ValueError(f"One of `x` and `value` must be given. Received: {'neither' if x is None else 'both'}")
         return self.log_proba(value if x is None else x)
 
     @in_full_precision
-    def proba_ratio(self, x, other):
+    def proba_ratio(self, x: Any, other: Self) -> Tensor:
         """`p(x) / q(x)`, where p is this distribution and q is `other`, of the same type: the importance ratio."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return ops.exp(self.log_proba(x) - other.log_proba(x))
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The most probable variate."""
         raise NotImplementedError(f"A {type(self).__name__} has no closed form of `mode`")
 
-    def mean(self):
+    def mean(self) -> Tensor:
         """The mean of a variate."""
         raise NotImplementedError(f"A {type(self).__name__} has no closed form of `mean`: average draws instead")
 
-    def variance(self):
+    def variance(self) -> Tensor:
         """The variance of each dimension of a variate."""
         raise NotImplementedError(f"A {type(self).__name__} has no closed form of `variance`: use that of draws")
 
-    def entropy(self):
+    def entropy(self) -> Tensor:
         """Entropy, shape [B...]."""
         raise NotImplementedError(self._estimated("entropy"))
 
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         """Cross-entropy to `other`, shape [B...]."""
         raise NotImplementedError(self._estimated("cross_entropy"))
 
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         """Kullback-Leibler divergence to `other`, shape [B...], >= 0."""
         raise NotImplementedError(self._estimated("kl_divergence"))
 
-    def _estimated(self, name):
+    def _estimated(self, name: str) -> str:
         return f"A {type(self).__name__} has no closed form of `{name}`: estimate it by `kgdists.divergences.{name}`"
 
     @draws
-    def sample_and_log_proba(self, sample_shape=(), seed=None):
+    def sample_and_log_proba(
+        self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
+    ) -> tuple[Tensor, Tensor]:
         """A variate and its log-probability; arguments as for `sample`."""
         x = self.sample(sample_shape, seed)
         return x, self.log_proba(x)
 
     @draws
-    def sample_action(self, seed=None):
+    def sample_action(self, seed: Seed = None) -> Tensor:
         """An exact draw, in the form that an environment takes: the variate itself unless a subclass overrides this."""
         return self.sample(seed=seed)
 
-    def mode_action(self):
+    def mode_action(self) -> Tensor:
         """The most probable action, in the form that an environment takes."""
         return self.mode()
 
-    def _seed(self, seed):
+    # What a subclass makes its own methods of.
+
+    def generator(self, seed: Seed = None) -> Seed:
+        """What to draw from for a seed: what the functions of `kgdists.random` take.
+
+        Parameters
+        ----------
+        seed : None, int, keras.random.SeedGenerator or key
+            The argument of a drawing method.
+
+        Returns
+        -------
+        None, int, keras.random.SeedGenerator or key
+            The seed itself; for None the generator of the `random_seed`, or None, Keras' global stream, without one.
+        """
         return self._stream.generator() if seed is None else seed
 
-    def _variate(self, x):
-        """`x` as a tensor of the parameters' dtype: of the event shape, behind the batch shape and any sample axes."""
-        x = ops.cast(shapes.as_float(x, "x", self.dtype), self.dtype)
-        shape = self.batch_shape + self.event_shape
-        if not shapes.ends_with(x.shape, shape):
-            raise ValueError(
-                f"`x` must have shape {shape} behind any sample axes: nothing is broadcast. "
-                f"Received: x of shape {tuple(x.shape)}"
-            )
-        shapes.check_not_nan(x=x)
-        return x
+    def draw_shape(
+        self, sample_shape: Integer | Sequence[Integer], event: Sequence[Integer] | None = None
+    ) -> tuple[Any, ...]:
+        """The shape of a draw: the sample axes, the batch and the event in one.
 
-    def _draw_shape(self, sample_shape, event=None):
-        """Sample, batch and event (or other) shape in one; dimensions that are not static are tensors."""
+        Parameters
+        ----------
+        sample_shape : int or sequence of int, >= 0
+            The argument of a drawing method.
+        event : None or sequence of int
+            In place of the event shape, where a draw takes more numbers, or fewer.
+
+        Returns
+        -------
+        tuple of int and scalar tensors: [*sample_shape, B..., *event], tensors where the batch is not static.
+
+        Raises
+        ------
+        ValueError
+            If `sample_shape` is none.
+        """
         sizes = tuple(sample_shape) if hasattr(sample_shape, "__iter__") else (sample_shape,)
         if not all(is_count(n, least=0) for n in sizes):
             raise ValueError(f"`sample_shape` must be an int or a tuple of ints >= 0. Received: {sample_shape!r}")
         batch = ops.shape(self.__dict__[self.PARAM_NAMES[0]])[:-1]
         return (*map(int, sizes), *batch, *(self.event_shape if event is None else event))
 
-    def _check_other(self, other):
-        """Raise unless `other` is of the same type, event shape and dtype, and of the same batch shape or of none."""
+    def as_variate(self, x: TensorLike) -> Tensor:
+        """The argument of `log_proba` as a tensor of the parameters' dtype.
+
+        Parameters
+        ----------
+        x : tensor or numbers, shape [*sample_shape, B..., *event_shape]
+
+        Returns
+        -------
+        float tensor of that shape.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not end with that of the batch and the event and, where values are at hand, on NaN.
+        """
+        variate = ops.cast(shapes.as_float(x, "x", self.dtype), self.dtype)
+        shape = self.batch_shape + self.event_shape
+        if not shapes.ends_with(variate.shape, shape):
+            raise ValueError(
+                f"`x` must have shape {shape} behind any sample axes: nothing is broadcast. "
+                f"Received: x of shape {tuple(variate.shape)}"
+            )
+        shapes.check_not_nan(x=variate)
+        return variate
+
+    def check_same_kind(self, other: "Distribution") -> None:
+        """Raise unless a divergence to another distribution has a meaning.
+
+        Parameters
+        ----------
+        other : Distribution
+            Of the same type, event shape, dtype and `SUPPORT_NAMES`, and of the same batch shape or of none.
+
+        Raises
+        ------
+        TypeError
+            If it is of another type.
+        ValueError
+            If another of these differs.
+        """
         if type(other) is not type(self):
             raise TypeError(
                 f"`other` must be of the same type, {type(self).__name__}. Received: {type(other).__name__}"

@@ -93,7 +93,7 @@ class GaussianMixtureDist(Distribution):
             spread = {"logvar": logvar}
         else:
             spread = {"scale_tril": cholesky.as_scale_tril(scale_tril, mu)}
-        self._set(
+        self.set_fields(
             PARAM_NAMES=("logits", "mu", *spread),
             logits=logits,
             mu=mu,
@@ -143,12 +143,12 @@ class GaussianMixtureDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n].
         """
-        choice_seed, noise_seed = split(self._seed(seed), 2)
+        choice_seed, noise_seed = split(self.generator(seed), 2)
         scores = one_hot.gumbel_scores(
-            self.log_weights, self._draw_shape(sample_shape, self.logits.shape[-1:]), choice_seed
+            self.log_weights, self.draw_shape(sample_shape, self.logits.shape[-1:]), choice_seed
         )
         y = one_hot.gumbel_softmax(scores / self.gumbel_tau, hard)
-        noise = normal(self._draw_shape(sample_shape), noise_seed, self.dtype)[..., None, :]
+        noise = normal(self.draw_shape(sample_shape), noise_seed, self.dtype)[..., None, :]
         if "logvar" in self.PARAM_NAMES:
             steps = ops.exp(0.5 * self.logvar) * noise
         else:
@@ -235,7 +235,7 @@ class GaussianMixtureDist(Distribution):
 
     def _joint_log_proba(self, x):
         """Logarithms of `w_k N(x; mu_k, Sigma_k)`, shape [..., B..., K], and x in their standard coordinates."""
-        steps = self._variate(x)[..., None, :] - self.mu
+        steps = self.as_variate(x)[..., None, :] - self.mu
         if "logvar" in self.PARAM_NAMES:
             z, half_log_det = special.standardized(steps, self.logvar), 0.5 * ops.sum(self.logvar, axis=-1)
         else:

@@ -1,11 +1,14 @@
 """Several independent categorical choices."""
 
 import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
 
 from keras import ops
 
 from kgdists.core import shapes
 from kgdists.core.checks import is_count
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.random import split
@@ -50,43 +53,57 @@ class MultiCategoricalDist(Distribution):
     SUPPORT_NAMES = ("nvec",)
     REPARAMETERIZED = False
 
-    def __init__(self, logits, nvec, boltzmann_tau=0.2, *, mask=None, name="multi_categorical_dist", random_seed=None):
-        logits = shapes.as_float(logits, "logits")
-        shapes.check_vector(logits=logits)
+    logits: Tensor
+    nvec: tuple[int, ...]
+    boltzmann_tau: float
+    name: str
+
+    def __init__(
+        self,
+        logits: TensorLike,
+        nvec: Iterable[Integer],
+        boltzmann_tau: float = 0.2,
+        *,
+        mask: TensorLike | None = None,
+        name: str = "multi_categorical_dist",
+        random_seed: Seed = None,
+    ) -> None:
+        given = shapes.as_float(logits, "logits")
+        shapes.check_vector(logits=given)
         nvec = as_nvec(nvec)
-        if sum(nvec) != logits.shape[-1]:
+        if sum(nvec) != given.shape[-1]:
             raise ValueError(
                 "`logits` must have sum(nvec) entries on its last axis. "
-                f"Received: logits of shape {tuple(logits.shape)}, nvec={nvec}"
+                f"Received: logits of shape {tuple(given.shape)}, nvec={nvec}"
             )
-        masks = [None] * len(_runs(nvec)) if mask is None else _split(_checked_mask(mask, logits), nvec)
+        masks = [None] * len(_runs(nvec)) if mask is None else _split(_checked_mask(mask, given), nvec)
         parts = [
             CategoricalDist(part, boltzmann_tau, mask=allowed)
-            for part, allowed in zip(_split(logits, nvec), masks, strict=True)
+            for part, allowed in zip(_split(given, nvec), masks, strict=True)
         ]
-        logits = logits if mask is None else _join([part.logits for part in parts])
+        joined = given if mask is None else _join([part.logits for part in parts])
         tau = parts[0].boltzmann_tau
-        self._set(logits=logits, nvec=nvec, boltzmann_tau=tau, name=name, random_seed=random_seed)
+        self.set_fields(logits=joined, nvec=nvec, boltzmann_tau=tau, name=name, random_seed=random_seed)
 
     @property
-    def parts(self):
+    def parts(self) -> list[CategoricalDist]:
         """Categoricals of shape [B..., r, n], one for each run of r neighbours with equally many options."""
         return self._parts_of(self.logits)
 
-    def _parts_of(self, logits):
+    def _parts_of(self, logits: Tensor) -> list[CategoricalDist]:
         # What the constructor has checked is not checked again.
         metadata = (CategoricalDist.PARAM_NAMES, self.boltzmann_tau, self.name, self._stream)
         return [CategoricalDist._unflatten(metadata, (part,)) for part in _split(logits, self.nvec)]
 
     @property
     @in_full_precision
-    def probs(self):
+    def probs(self) -> Tensor:
         """Probabilities of all options, shape [B..., sum(nvec)]; those of each choice sum to one."""
         return _join([part.probs for part in self.parts])
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None, hard=False):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """Draw concatenated near one-hot vectors, differentiable in the logits.
 
         Parameters
@@ -102,34 +119,34 @@ class MultiCategoricalDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., sum(nvec)].
         """
-        seeds = split(self._seed(seed), len(self.parts))
+        seeds = split(self.generator(seed), len(self.parts))
         return _join([part.sample(sample_shape, s, hard) for part, s in zip(self.parts, seeds, strict=True)])
 
     @draws
     @in_full_precision
-    def sample_action(self, seed=None):
+    def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw labels: int32 tensor, shape [B..., len(nvec)], exactly distributed; -1 as in a `CategoricalDist`."""
-        seeds = split(self._seed(seed), len(self.parts))
+        seeds = split(self.generator(seed), len(self.parts))
         return ops.concatenate([part.sample_action(s) for part, s in zip(self.parts, seeds, strict=True)], axis=-1)
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The most probable options as concatenated one-hot vectors, shape [B..., sum(nvec)]; the first of equals."""
         return _join([part.mode() for part in self.parts])
 
-    def mode_action(self):
+    def mode_action(self) -> Tensor:
         """The most probable labels: int32 tensor, shape [B..., len(nvec)]; the first of equals."""
         return ops.concatenate([part.mode_action() for part in self.parts], axis=-1)
 
-    def mean(self):
+    def mean(self) -> Tensor:
         """Mean of the one-hot vectors: `probs`, shape [B..., sum(nvec)]."""
         return self.probs
 
-    def variance(self):
+    def variance(self) -> Tensor:
         """Variance of each entry of the one-hot vectors: `p (1 - p)`, shape [B..., sum(nvec)]."""
         return _join([part.variance() for part in self.parts])
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-probability :math:`\sum_i \log p_i(x_i)`.
 
         Parameters
@@ -148,35 +165,35 @@ class MultiCategoricalDist(Distribution):
             On wrong shapes and, where values are at hand, on labels outside their range or NaN. In a graph such a label
             has log-probability `-inf`.
         """
-        x = shapes.as_numbers(x, "x")
-        if "float" in shapes.dtype_of(x):
-            xs = _split(self._variate(x), self.nvec)
-        elif shapes.ends_with(x.shape, (*self.batch_shape, len(self.nvec))):
+        given = shapes.as_numbers(x, "x")
+        if "float" in shapes.dtype_of(given):
+            xs = _split(self.as_variate(given), self.nvec)
+        elif shapes.ends_with(given.shape, (*self.batch_shape, len(self.nvec))):
             # A categorical takes a last axis of 1 off its labels, but not behind two sample axes.
-            xs = _cut(ops.expand_dims(x, (0, 1)), [r for _, r in _runs(self.nvec)])
+            xs = _cut(ops.expand_dims(given, (0, 1)), [r for _, r in _runs(self.nvec)])
         else:
             raise ValueError(
                 f"`x` of integer labels must have shape {(*self.batch_shape, len(self.nvec))} behind any sample axes; "
-                f"one-hot vectors must be floats. Received: x of shape {tuple(x.shape)}"
+                f"one-hot vectors must be floats. Received: x of shape {tuple(given.shape)}"
             )
         log_proba = sum(ops.sum(part.log_proba(each), axis=-1) for part, each in zip(self.parts, xs, strict=True))
-        return log_proba if "float" in shapes.dtype_of(x) else ops.squeeze(log_proba, (0, 1))
+        return log_proba if "float" in shapes.dtype_of(given) else ops.squeeze(log_proba, (0, 1))
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         """Entropy, the sum of those of the choices, shape [B...]."""
         return sum(ops.sum(part.entropy(), axis=-1) for part in self.parts)
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         """Cross-entropy to `other`, the sum of those of the choices, shape [B...]."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return sum(ops.sum(p.cross_entropy(q), axis=-1) for p, q in self._pairs(other))
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         """Kullback-Leibler divergence to `other`, the sum of those of the choices, shape [B...], >= 0."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return sum(ops.sum(p.kl_divergence(q), axis=-1) for p, q in self._pairs(other))
 
     def _pairs(self, other):
@@ -186,7 +203,7 @@ class MultiCategoricalDist(Distribution):
         return zip(self._parts_of(p), self._parts_of(q), strict=True)
 
 
-def as_nvec(nvec):
+def as_nvec(nvec: Any) -> tuple[int, ...]:
     """`nvec` as a tuple of Python ints."""
     sizes = tuple(nvec) if hasattr(nvec, "__iter__") else ()
     if not sizes or not all(is_count(n) for n in sizes):
@@ -199,13 +216,13 @@ def _runs(nvec):
     return [(n, len(list(group))) for n, group in itertools.groupby(nvec)]
 
 
-def _cut(x, lengths):
+def _cut(x: Tensor, lengths: list[int]) -> list[Tensor]:
     """`x` as one piece of each length along its last axis."""
     ends = list(itertools.accumulate(lengths))[:-1]
     return ops.split(x, ends, axis=-1) if ends else [x]
 
 
-def _split(x, nvec):
+def _split(x: Tensor, nvec: tuple[int, ...]) -> list[Tensor]:
     """Vectors of shape [..., sum(nvec)] as one tensor of shape [..., r, n] for each run."""
     parts = _cut(x, [n * r for n, r in _runs(nvec)])
     return [shapes.reshape_last(part, 1, (r, n)) for part, (n, r) in zip(parts, _runs(nvec), strict=True)]

@@ -1,10 +1,13 @@
 """Normal distribution with a full covariance."""
 
 import math
+from collections.abc import Sequence
+from typing import Self
 
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import cholesky, special
 from kgdists.random import normal
@@ -45,16 +48,27 @@ class MultivariateNormalDist(Distribution):
     PARAM_NAMES = ("mu", "scale_tril")
     STATIC_NAMES = ("name",)
 
-    def __init__(self, mu, scale_tril, *, name="multivariate_normal_dist", random_seed=None):
+    mu: Tensor
+    scale_tril: Tensor
+    name: str
+
+    def __init__(
+        self,
+        mu: TensorLike,
+        scale_tril: TensorLike,
+        *,
+        name: str = "multivariate_normal_dist",
+        random_seed: Seed = None,
+    ) -> None:
         mu = shapes.as_float(mu, "mu")
         shapes.check_vector(mu=mu)
         shapes.check_finite(mu=mu)
         scale_tril = cholesky.as_scale_tril(scale_tril, mu)
-        self._set(mu=mu, scale_tril=scale_tril, name=name, random_seed=random_seed)
+        self.set_fields(mu=mu, scale_tril=scale_tril, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         r"""Draw :math:`\mu + L \epsilon`, differentiable in both parameters.
 
         Parameters
@@ -68,29 +82,29 @@ class MultivariateNormalDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n].
         """
-        noise = normal(self._draw_shape(sample_shape), self._seed(seed), self.dtype)
+        noise = normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
         return self.mu + cholesky.multiply(self.scale_tril, noise)
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The mean, shape [B..., n]."""
         return self.mu
 
-    def mean(self):
+    def mean(self) -> Tensor:
         """The mean, shape [B..., n]."""
         return self.mu
 
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Tensor:
         """The variance of each dimension, shape [B..., n]."""
         return ops.sum(self.scale_tril * self.scale_tril, axis=-1)
 
     @in_full_precision
-    def covariance(self):
+    def covariance(self) -> Tensor:
         """The covariance, shape [B..., n, n]."""
         return cholesky.covariance(self.scale_tril)
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`-\frac12 (n \log 2\pi + |z|^2) - \sum_i \log L_{ii}`, :math:`z = L^{-1} (x - \mu)`.
 
         Parameters
@@ -106,35 +120,35 @@ class MultivariateNormalDist(Distribution):
         ValueError
             On wrong shapes and, where values are at hand, on NaN.
         """
-        z = cholesky.solve(self.scale_tril, self._variate(x) - self.mu)
+        z = cholesky.solve(self.scale_tril, self.as_variate(x) - self.mu)
         return -0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - cholesky.half_log_det(self.scale_tril)
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         r"""Entropy :math:`\frac n2 (1 + \log 2\pi) + \sum_i \log L_{ii}`, shape [B...]."""
         return 0.5 * self.event_shape[0] * (1.0 + LOG_2PI) + cholesky.half_log_det(self.scale_tril)
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\mathrm{E}_p \log q` to `other` = q, shape [B...]:
 
         :math:`\frac12 (n \log 2\pi + |M|^2 + |z|^2) + \sum_i \log L_{q,ii}`,
         :math:`M = L_q^{-1} L_p,\ z = L_q^{-1} (\mu_p - \mu_q)`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         n = self.event_shape[0]
         whitened = self._whitened_steps(other) + ops.eye(n, n + 1, dtype=self.dtype)
         squares = n * LOG_2PI + ops.sum(whitened * whitened, axis=(-2, -1))
         return 0.5 * squares + cholesky.half_log_det(other.scale_tril)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q, shape [B...], >= 0:
 
         :math:`\frac12 (|S|^2 + |z|^2) + \sum_i (e^{d_i} - 1 - d_i)`,
         :math:`S = L_q^{-1} (L_p - L_q),\ d_i = \log L_{p,ii} - \log L_{q,ii}`, z as for the cross-entropy.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         # With M = 1 + S, triangular as all of them are, so that its determinant is the product of exp(d): terms >= 0.
         whitened = self._whitened_steps(other)
         p, q = cholesky.diagonal(self.scale_tril), cholesky.diagonal(other.scale_tril)

@@ -1,10 +1,13 @@
 """Normal distribution with independent dimensions."""
 
 import math
+from collections.abc import Sequence
+from typing import Self
 
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import special
 from kgdists.random import normal
@@ -43,16 +46,20 @@ class NormalDist(Distribution):
     PARAM_NAMES = ("mu", "logvar")
     STATIC_NAMES = ("name",)
 
-    def __init__(self, mu, logvar, name="normal_dist", random_seed=None):
-        mu, logvar = shapes.as_float(mu, "mu"), shapes.as_float(logvar, "logvar")
-        shapes.check_vector(mu=mu, logvar=logvar)
-        shapes.check_same(mu=mu, logvar=logvar)
-        shapes.check_finite(mu=mu, logvar=logvar)
-        self._set(mu=mu, logvar=logvar, name=name, random_seed=random_seed)
+    mu: Tensor
+    logvar: Tensor
+    name: str
+
+    def __init__(self, mu: TensorLike, logvar: TensorLike, name: str = "normal_dist", random_seed: Seed = None) -> None:
+        params = shapes.as_floats(mu=mu, logvar=logvar)
+        shapes.check_vector(**params)
+        shapes.check_same(**params)
+        shapes.check_finite(**params)
+        self.set_fields(**params, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         r"""Draw :math:`\mu + \sigma \epsilon`, differentiable in both parameters.
 
         Parameters
@@ -66,24 +73,24 @@ class NormalDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n].
         """
-        noise = normal(self._draw_shape(sample_shape), self._seed(seed), self.dtype)
+        noise = normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
         return self.mu + ops.exp(0.5 * self.logvar) * noise
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The mean, shape [B..., n]."""
         return self.mu
 
-    def mean(self):
+    def mean(self) -> Tensor:
         """The mean, shape [B..., n]."""
         return self.mu
 
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Tensor:
         """The variance of each dimension, shape [B..., n]."""
         return ops.exp(self.logvar)
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`-\frac12 \sum_i (\log 2\pi + \log\sigma_i^2 + (x_i - \mu_i)^2 / \sigma_i^2)`.
 
         Parameters
@@ -99,33 +106,33 @@ class NormalDist(Distribution):
         ValueError
             On wrong shapes and, where values are at hand, on NaN.
         """
-        x = self._variate(x)
+        x = self.as_variate(x)
         z = special.standardized(x - self.mu, self.logvar)
         return -0.5 * (self.event_shape[0] * LOG_2PI + ops.sum(self.logvar, axis=-1) + ops.sum(z * z, axis=-1))
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         r"""Entropy :math:`\frac12 \sum_i (1 + \log 2\pi + \log\sigma_i^2)`, shape [B...]."""
         return 0.5 * (self.event_shape[0] * (1.0 + LOG_2PI) + ops.sum(self.logvar, axis=-1))
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\mathrm{E}_p \log q` to `other` = q, shape [B...]:
 
         :math:`\frac12 \sum_i (\log 2\pi + \log\sigma_{q,i}^2
         + (\sigma_{p,i}^2 + (\mu_{p,i} - \mu_{q,i})^2) / \sigma_{q,i}^2)`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         z = special.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * ops.sum(LOG_2PI + other.logvar + ops.exp(self.logvar - other.logvar) + z * z, axis=-1)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q, shape [B...], >= 0:
 
         :math:`\frac12 \sum_i (e^{d_i} - 1 - d_i + (\mu_{p,i} - \mu_{q,i})^2 / \sigma_{q,i}^2)`,
         :math:`d = \log\sigma_p^2 - \log\sigma_q^2`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         z = special.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * ops.sum(special.expm1_minus(self.logvar - other.logvar) + z * z, axis=-1)

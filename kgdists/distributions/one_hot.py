@@ -1,9 +1,12 @@
 """What the distributions of choices share: Gumbel-softmax draws, labels and their checks."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.numerics import special
 from kgdists.random import gumbel, uniform
 
@@ -22,13 +25,13 @@ __all__ = [
 INF = float("inf")
 
 
-def shifted(logits):
+def shifted(logits: Tensor) -> tuple[Tensor, Tensor]:
     """`y = logits - max`, and the sum of `exp(y)`. Written out, as fewer and cheaper passes than `ops.log_softmax`."""
     y = logits - ops.stop_gradient(special.max_last(logits))
     return y, ops.sum(ops.exp(y), axis=-1, keepdims=True)
 
 
-def gumbel_scores(log_probs, shape, seed):
+def gumbel_scores(log_probs: Tensor, shape: Sequence[Integer], seed: Seed) -> Tensor:
     """`log_probs + g`, g Gumbel noise of `shape`: their argmax is distributed by the probabilities.
 
     A constant may be missing in `log_probs`: neither the argmax nor a softmax knows of it.
@@ -36,7 +39,7 @@ def gumbel_scores(log_probs, shape, seed):
     return log_probs + ops.cast(gumbel(shape, seed), shapes.dtype_of(log_probs))
 
 
-def gumbel_softmax(scores, hard=False):
+def gumbel_softmax(scores: Tensor, hard: bool = False) -> Tensor:
     """Draws of their scores; if `hard` exactly one-hot, with the gradient of the soft ones (straight-through)."""
     y, total = shifted(scores)
     soft = ops.exp(y) / total
@@ -47,7 +50,7 @@ def gumbel_softmax(scores, hard=False):
     return one_hot + (soft - ops.stop_gradient(soft))
 
 
-def draw(logits, seed):
+def draw(logits: Tensor, seed: Seed) -> Tensor:
     """Labels of shape [B...] drawn by the distribution function, inverted at a uniform number; -1 as for `argmax`.
 
     In two stages, of about sqrt(n) each: the block of the label, then the label in its block. Gumbel noise would take
@@ -70,14 +73,14 @@ def _first_above(u, cumulative):
     return ops.argmax(cumulative > u * cumulative[..., -1:], axis=-1)
 
 
-def argmax(scores):
+def argmax(scores: Tensor) -> Tensor:
     """Labels of the largest scores, the first of equals; -1 for a row that is NaN or allows nothing."""
     # XLA's maximum overlooks NaN.
     is_proper = ops.isfinite(special.max_last(scores)[..., 0]) & ~ops.isnan(ops.sum(scores, axis=-1))
     return ops.where(is_proper, ops.argmax(scores, axis=-1), -1)
 
 
-def take(x, labels):
+def take(x: Tensor, labels: Tensor) -> Tensor:
     """The entries of `x`, shape [B..., n], at the labels, which may have sample axes in front."""
     if len(labels.shape) >= len(x.shape):
         x = x + ops.zeros_like(ops.expand_dims(labels, -1), shapes.dtype_of(x))
@@ -92,7 +95,7 @@ def _take(x, labels):
     return backend.gather(x, labels), gradient
 
 
-def as_labels(x, batch, n):
+def as_labels(x: Tensor, batch: tuple[int | None, ...], n: int) -> tuple[Tensor, Tensor]:
     """Integers `x` of shape [..., B...] or [..., B..., 1] as labels of shape [..., B...], and whether each is in range.
 
     Labels that are not become 0; where values are at hand they are an error.
@@ -116,7 +119,7 @@ def as_labels(x, batch, n):
     return ops.cast(ops.where(inside, x, 0), "int32"), inside
 
 
-def check_logits(logits):
+def check_logits(logits: Tensor) -> None:
     """Raise if values are at hand and one is NaN or `+inf`, or a row allows nothing."""
     values = backend.concrete(logits)
     if values is None or backend.all_finite(values):
@@ -132,7 +135,7 @@ def check_logits(logits):
         raise ValueError(f"`logits` and `mask` must allow a choice in every row. Received: none allowed in row {row}")
 
 
-def check_one_hot(x):
+def check_one_hot(x: Tensor) -> None:
     """Raise if values are at hand and are NaN, negative or do not sum to one."""
     shapes.check_not_nan(x=x)
     values = backend.concrete(x)

@@ -1,9 +1,13 @@
 """A choice between distributions."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import keras
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.distributions.composite import CompositeDist, map_branches
 from kgdists.distributions.distribution import in_full_precision
@@ -42,7 +46,13 @@ class OneOfDist(CompositeDist):
 
     REPARAMETERIZED = False
 
-    def __init__(self, dists, *, name="one_of_dist", random_seed=None):
+    def __init__(
+        self,
+        dists: tuple[CategoricalDist, tuple[Any, ...]],
+        *,
+        name: str = "one_of_dist",
+        random_seed: Seed = None,
+    ) -> None:
         super().__init__(dists, name=name, random_seed=random_seed)
         parts = self.dists if isinstance(self.dists, tuple) else ()
         if len(parts) != 2 or not isinstance(parts[0], CategoricalDist) or not isinstance(parts[1], tuple):
@@ -57,31 +67,33 @@ class OneOfDist(CompositeDist):
             )
 
     @property
-    def choice(self):
+    def choice(self) -> CategoricalDist:
         """The distribution of the branch, a `CategoricalDist`."""
         return self.dists[0]
 
     @property
-    def values(self):
+    def values(self) -> tuple[Any, ...]:
         """The distributions of the values, a tuple."""
         return self.dists[1]
 
-    def sample_action(self, seed=None):
+    def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw a label [B...] and values, exactly distributed; values of branches not chosen are zeros."""
         return _chosen_only(super().sample_action(seed))
 
-    def mode_action(self):
+    def mode_action(self) -> Tensor:
         """The most probable branch and the mode in it; values of branches not chosen are zeros."""
         return _chosen_only(super().mode_action())
 
-    def sample_and_log_proba(self, sample_shape=(), seed=None):
+    def sample_and_log_proba(
+        self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
+    ) -> tuple[Tensor, Tensor]:
         """A variate and its log-probability; arguments as for `sample`."""
         (choice, log_proba), drawn = self._draw(lambda dist, seed: dist.sample_and_log_proba(sample_shape, seed), seed)
         x = choice, tuple(value for value, _ in drawn)
         return x, log_proba + sum(choice[..., i] * term for i, (_, term) in enumerate(drawn))
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: Any) -> Tensor:
         r"""Log-probability :math:`\log p(c) + \log p_c(x_c)`, shape [B...] behind any sample axes.
 
         Parameters
@@ -104,21 +116,21 @@ class OneOfDist(CompositeDist):
         return log_proba
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         r"""Entropy :math:`\mathrm{H}(c) + \sum_c p(c) \mathrm{H}_c`, shape [B...]."""
         return self.choice.entropy() + self._expected([dist.entropy() for dist in self.values])
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy to `other`, that of the choices plus the expected one of the values, shape [B...]."""
-        self._check_other(other)
+        self.check_same_kind(other)
         values = [p.cross_entropy(q) for p, q in zip(self.values, other.values, strict=True)]
         return self.choice.cross_entropy(other.choice) + self._expected(values)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other`: that of the choices plus the expected one of the values, >= 0."""
-        self._check_other(other)
+        self.check_same_kind(other)
         values = [p.kl_divergence(q) for p, q in zip(self.values, other.values, strict=True)]
         return self.choice.kl_divergence(other.choice) + self._expected(values)
 

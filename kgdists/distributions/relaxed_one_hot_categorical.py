@@ -1,11 +1,13 @@
 """Relaxed one-hot distribution, also known as Concrete or Gumbel-softmax."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import special
@@ -54,58 +56,62 @@ class RelaxedOneHotCategorical(Distribution):
     PARAM_NAMES = ("logits", "temperature")
     STATIC_NAMES = ("name",)
 
+    logits: Tensor
+    temperature: Tensor
+    name: str
+
     def __init__(
         self,
-        temperature,
-        probs=None,
-        logits=None,
-        validate_args=None,
+        temperature: TensorLike,
+        probs: TensorLike | None = None,
+        logits: TensorLike | None = None,
+        validate_args: bool | None = None,
         *,
-        name="relaxed_one_hot_categorical",
-        random_seed=None,
-    ):
+        name: str = "relaxed_one_hot_categorical",
+        random_seed: Seed = None,
+    ) -> None:
         if (probs is None) == (logits is None):
             received = "neither" if probs is None else "both"
             raise ValueError(f"Exactly one of `probs` and `logits` must be given. Received: {received}")
         if logits is None:
             logits = _logs_of(probs, validate_args is not False)
-        logits = shapes.as_float(logits, "logits")
-        shapes.check_vector(logits=logits)
+        scores = shapes.as_float(logits, "logits")
+        shapes.check_vector(logits=scores)
         if isinstance(temperature, float):
             temperature = np.float64(temperature)  # all its digits, whatever the default float type
-        temperature = shapes.as_float(temperature, "temperature")
-        if len(temperature.shape) and not shapes.matches(temperature.shape, logits.shape[:-1]):
+        tau = shapes.as_float(temperature, "temperature")
+        if len(tau.shape) and not shapes.matches(tau.shape, scores.shape[:-1]):
             raise ValueError(
                 "`temperature` must be a number or have the batch shape. Received: temperature of shape "
-                f"{tuple(temperature.shape)} for a batch of shape {tuple(logits.shape[:-1])}"
+                f"{tuple(tau.shape)} for a batch of shape {tuple(scores.shape[:-1])}"
             )
         if validate_args is not False:
-            one_hot.check_logits(logits)
-            _check_temperature(temperature)
+            one_hot.check_logits(scores)
+            _check_temperature(tau)
         # Every parameter has the batch shape, so that distributions can be split and joined along it.
-        temperature = ops.add(ops.cast(temperature, shapes.dtype_of(logits)), ops.zeros_like(logits[..., 0]))
-        self._set(logits=logits, temperature=temperature, name=name, random_seed=random_seed)
+        tau = ops.add(ops.cast(tau, shapes.dtype_of(scores)), ops.zeros_like(scores[..., 0]))
+        self.set_fields(logits=scores, temperature=tau, name=name, random_seed=random_seed)
 
     @property
-    def num_categories(self):
+    def num_categories(self) -> int:
         """The number of choices, `n`."""
         return self.event_shape[0]
 
     @property
     @in_full_precision
-    def log_probs(self):
+    def log_probs(self) -> Tensor:
         """Log-probabilities of the choices that draws are near to, shape [B..., n]."""
         return ops.log_softmax(self.logits, axis=-1)
 
     @property
     @in_full_precision
-    def probs(self):
+    def probs(self) -> Tensor:
         """Probabilities of the choices that draws are near to, shape [B..., n]."""
         return ops.exp(self.log_probs)
 
     @draws
     @in_full_precision
-    def rsample(self, sample_shape=(), seed=None, hard=False):
+    def rsample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """Draw points of the simplex, differentiable in the logits and in the temperature.
 
         Parameters
@@ -124,13 +130,13 @@ class RelaxedOneHotCategorical(Distribution):
         return one_hot.gumbel_softmax(self._scores(sample_shape, seed), hard)
 
     @draws
-    def sample(self, sample_shape=(), seed=None, hard=False):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """The same as `rsample`."""
         return self.rsample(sample_shape, seed, hard)
 
     @draws
     @in_full_precision
-    def sample_log(self, sample_shape=(), seed=None):
+    def sample_log(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw the logarithm of a sample, which never leaves the range of floats; arguments as for `rsample`."""
         return ops.log_softmax(self._scores(sample_shape, seed), axis=-1)
 
@@ -138,28 +144,30 @@ class RelaxedOneHotCategorical(Distribution):
         out = ops.equal(self.logits, -INF)
         # Guarded before the division, for a finite gradient of the temperature.
         logits = ops.where(out, 0.0, self.logits - ops.stop_gradient(special.max_last(self.logits)))
-        scores = one_hot.gumbel_scores(logits, self._draw_shape(sample_shape), self._seed(seed))
+        scores = one_hot.gumbel_scores(logits, self.draw_shape(sample_shape), self.generator(seed))
         return ops.where(out, -INF, scores / self.temperature[..., None])
 
     @draws
     @in_full_precision
-    def sample_and_log_proba(self, sample_shape=(), seed=None):
+    def sample_and_log_proba(
+        self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
+    ) -> tuple[Tensor, Tensor]:
         """A sample and its log-density, finite at any temperature: it is that of the logarithm of the sample."""
         scores = self._scores(sample_shape, seed)
         return one_hot.gumbel_softmax(scores), self.log_proba(log_x=ops.log_softmax(scores, axis=-1))
 
     @draws
     @in_full_precision
-    def sample_action(self, seed=None):
+    def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs`."""
-        return one_hot.draw(self.logits, self._seed(seed))
+        return one_hot.draw(self.logits, self.generator(seed))
 
-    def mode_action(self):
+    def mode_action(self) -> Tensor:
         """The most probable label: int32 tensor, shape [B...]; the first of equals."""
         return one_hot.argmax(self.logits)
 
     @in_full_precision
-    def log_proba(self, x=None, *, log_x=None):
+    def log_proba(self, x: TensorLike | None = None, *, log_x: TensorLike | None = None) -> Tensor:
         r"""Log-density of a point of the simplex, with respect to its first `n - 1` entries (Maddison et al. 2017):
 
         :math:`\log\Gamma(n) + (n - 1)\log\tau + \sum_i (\log\mathrm{softmax}_i(\log p - \tau\log y) - \log y_i)`.
@@ -190,17 +198,17 @@ class RelaxedOneHotCategorical(Distribution):
             raise ValueError(f"Exactly one of `x` and `log_x` must be given. Received: {received}")
         n, out = self.num_categories, ops.equal(self.logits, -INF)
         if log_x is None:
-            x = shapes.as_numbers(x, "x")
-            if "float" not in shapes.dtype_of(x):
-                labels, inside = one_hot.as_labels(x, self.batch_shape, n)
+            given = shapes.as_numbers(x, "x")
+            if "float" not in shapes.dtype_of(given):
+                labels, inside = one_hot.as_labels(given, self.batch_shape, n)
                 log_proba = one_hot.take(self.log_probs, labels)
                 return ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
-            x = self._variate(x)
-            one_hot.check_one_hot(x)
-            off_face = out & (x > 0)
-            log_y = ops.log(ops.maximum(x, _smallest(self.dtype)))
+            y = self.as_variate(given)
+            one_hot.check_one_hot(y)
+            off_face = out & (y > 0)
+            log_y = ops.log(ops.maximum(y, _smallest(self.dtype)))
         else:
-            log_y = self._variate(log_x)
+            log_y = self.as_variate(log_x)
             off_face = out & (log_y > -INF)
         log_y = ops.where(out, 0.0, log_y)
         # A common offset of the logits, which a softmax does not see, would take the digits of log y with it.

@@ -1,11 +1,14 @@
 """Normal distribution squashed into a box."""
 
 import math
+from collections.abc import Sequence
+from typing import Self
 
 from keras import ops
 
 from kgdists.core import shapes
-from kgdists.distributions.box import box_of, canonical, piecewise
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
+from kgdists.distributions.box import Box, box_of, canonical, piecewise
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import special
 from kgdists.random import normal
@@ -63,17 +66,32 @@ class SquashedNormalDist(Distribution):
     STATIC_NAMES = ("low", "high", "name")
     SUPPORT_NAMES = ("low", "high")
 
-    def __init__(self, mu, logvar, low=-1.0, high=1.0, *, name="squashed_normal_dist", random_seed=None):
-        mu, logvar = shapes.as_float(mu, "mu"), shapes.as_float(logvar, "logvar")
-        shapes.check_vector(mu=mu, logvar=logvar)
-        shapes.check_same(mu=mu, logvar=logvar)
-        shapes.check_finite(mu=mu, logvar=logvar)
-        low, high = canonical(low, high, mu.shape[-1])
-        self._set(mu=mu, logvar=logvar, low=low, high=high, name=name, random_seed=random_seed)
+    mu: Tensor
+    logvar: Tensor
+    low: float | tuple[float, ...]
+    high: float | tuple[float, ...]
+    name: str
+
+    def __init__(
+        self,
+        mu: TensorLike,
+        logvar: TensorLike,
+        low: TensorLike = -1.0,
+        high: TensorLike = 1.0,
+        *,
+        name: str = "squashed_normal_dist",
+        random_seed: Seed = None,
+    ) -> None:
+        params = shapes.as_floats(mu=mu, logvar=logvar)
+        shapes.check_vector(**params)
+        shapes.check_same(**params)
+        shapes.check_finite(**params)
+        low, high = canonical(low, high, params["mu"].shape[-1])
+        self.set_fields(**params, low=low, high=high, name=name, random_seed=random_seed)
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         r"""Squash a draw :math:`u = \mu + \sigma \epsilon`, differentiable in both parameters.
 
         Parameters
@@ -92,18 +110,20 @@ class SquashedNormalDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample_and_log_proba(self, sample_shape=(), seed=None):
+    def sample_and_log_proba(
+        self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
+    ) -> tuple[Tensor, Tensor]:
         """A variate and its log-density, which is exact also where the variate is rounded to a bound."""
         u, noise = self._draw(sample_shape, seed)
         return self._squash(u), self._log_density(noise, self._log_det(u))
 
     @in_full_precision
-    def mode(self):
+    def mode(self) -> Tensor:
         """The median, `mu` squashed, shape [B..., n]; towards the bounds the density may be higher."""
         return self._squash(self.mu)
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`\sum_i (\log \mathcal{N}(u_i; \mu_i, \sigma_i^2) - \log \mathrm{d}x_i / \mathrm{d}u_i)`.
 
         Parameters
@@ -120,7 +140,7 @@ class SquashedNormalDist(Distribution):
             On wrong shapes and, where values are at hand, on NaN and on values outside the bounds. In a graph those
             have log-density `-inf`.
         """
-        x = self._variate(x)
+        x = self.as_variate(x)
         box = self._box
         inside = box.inside(x)
         u, log_det = self._invert(x)
@@ -128,23 +148,23 @@ class SquashedNormalDist(Distribution):
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q of the same bounds, shape [B...], >= 0: that of the normals,
 
         :math:`\frac12 \sum_i (e^{d_i} - 1 - d_i + (\mu_{p,i} - \mu_{q,i})^2 / \sigma_{q,i}^2)`,
         :math:`d = \log\sigma_p^2 - \log\sigma_q^2`.
         """
-        self._check_other(other)
+        self.check_same_kind(other)
         z = special.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * self._sum(special.expm1_minus(self.logvar - other.logvar) + z * z)
 
     @property
-    def _box(self):
+    def _box(self) -> Box:
         return box_of(self.low, self.high, self.dtype)
 
     def _draw(self, sample_shape, seed):
         """A draw of `u`, and the standard noise in it."""
-        noise = normal(self._draw_shape(sample_shape), self._seed(seed), self.dtype)
+        noise = normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
         return self.mu + ops.exp(0.5 * self.logvar) * noise, noise
 
     def _squash(self, u):

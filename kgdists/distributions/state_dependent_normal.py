@@ -1,8 +1,12 @@
 """Normal distribution with state-dependent exploration."""
 
+from collections.abc import Sequence
+from typing import Self
+
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.distributions.normal import NormalDist
 from kgdists.random import normal
@@ -47,26 +51,37 @@ class StateDependentNormalDist(Distribution):
     PARAM_NAMES = ("mu", "loadings")
     STATIC_NAMES = ("name",)
 
-    def __init__(self, mu, loadings, *, name="state_dependent_normal_dist", random_seed=None):
-        mu, loadings = shapes.as_float(mu, "mu"), shapes.as_float(loadings, "loadings")
-        shapes.check_vector(mu=mu, loadings=loadings)
-        shape = tuple(loadings.shape)
-        if len(shape) < 2 or not shape[-2] or not shapes.matches((*shape[:-2], shape[-1]), mu.shape):
+    mu: Tensor
+    loadings: Tensor
+    name: str
+
+    def __init__(
+        self,
+        mu: TensorLike,
+        loadings: TensorLike,
+        *,
+        name: str = "state_dependent_normal_dist",
+        random_seed: Seed = None,
+    ) -> None:
+        params = shapes.as_floats(mu=mu, loadings=loadings)
+        shapes.check_vector(**params)
+        mean, shape = params["mu"], tuple(params["loadings"].shape)
+        if len(shape) < 2 or not shape[-2] or not shapes.matches((*shape[:-2], shape[-1]), mean.shape):
             raise ValueError(
                 "`loadings` must have the shape of `mu` and an axis of features before its last: nothing is broadcast. "
-                f"Received: mu of shape {tuple(mu.shape)}, loadings of shape {shape}"
+                f"Received: mu of shape {tuple(mean.shape)}, loadings of shape {shape}"
             )
-        if shapes.dtype_of(mu) != shapes.dtype_of(loadings):
+        dtypes = [shapes.dtype_of(x) for x in params.values()]
+        if dtypes[0] != dtypes[1]:
             raise ValueError(
-                "`mu` and `loadings` must have the same dtype. "
-                f"Received: mu of {shapes.dtype_of(mu)}, loadings of {shapes.dtype_of(loadings)}"
+                f"`mu` and `loadings` must have the same dtype. Received: mu of {dtypes[0]}, loadings of {dtypes[1]}"
             )
-        shapes.check_finite(mu=mu, loadings=loadings)
-        self._set(mu=mu, loadings=loadings, name=name, random_seed=random_seed)
+        shapes.check_finite(**params)
+        self.set_fields(**params, name=name, random_seed=random_seed)
 
     @property
     @in_full_precision
-    def marginal(self):
+    def marginal(self) -> NormalDist:
         r"""The `NormalDist` of one draw, of variance :math:`10^{-6} + \sum_f \ell_{fi}^2`.
 
         The constant keeps densities finite where all features are 0. Draws have it too.
@@ -75,7 +90,7 @@ class StateDependentNormalDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw variates, differentiable in both parameters; equal seeds mean equal noise.
 
         Parameters
@@ -91,41 +106,41 @@ class StateDependentNormalDist(Distribution):
         """
         num_features, num_dims = self.loadings.shape[-2:]
         # The last row of the noise is that of the constant variance.
-        noise = normal(self._draw_shape(sample_shape, (num_features + 1, num_dims)), self._seed(seed), self.dtype)
+        noise = normal(self.draw_shape(sample_shape, (num_features + 1, num_dims)), self.generator(seed), self.dtype)
         explored = ops.sum(self.loadings * noise[..., :-1, :], axis=-2)
         return self.mu + explored + FLOOR**0.5 * noise[..., -1, :]
 
-    def mode(self):
+    def mode(self) -> Tensor:
         """The mean, shape [B..., n]."""
         return self.mu
 
-    def mean(self):
+    def mean(self) -> Tensor:
         """The mean, shape [B..., n]."""
         return self.mu
 
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Tensor:
         """The variance of each dimension, shape [B..., n]."""
         return FLOOR + ops.sum(self.loadings * self.loadings, axis=-2)
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         """Log-density of one draw, that of `marginal`; `x` of shape [B..., n], sample axes may come in front."""
-        return self.marginal.log_proba(self._variate(x))
+        return self.marginal.log_proba(self.as_variate(x))
 
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         """Entropy of one draw, shape [B...]."""
         return self.marginal.entropy()
 
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         """Cross-entropy to `other`, shape [B...]."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return self.marginal.cross_entropy(other.marginal)
 
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         """Kullback-Leibler divergence to `other`, shape [B...], >= 0."""
-        self._check_other(other)
+        self.check_same_kind(other)
         return self.marginal.kl_divergence(other.marginal)

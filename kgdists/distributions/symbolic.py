@@ -1,8 +1,11 @@
 """Drawing from a distribution whose parameters are KerasTensors: a layer, so that Keras tracks its random state."""
 
 import zlib
+from typing import Any, Self
 
 import keras
+
+from kgdists.core.types import Seed, Tensor
 
 __all__ = ["Draw"]
 
@@ -27,7 +30,15 @@ class Draw(keras.layers.Layer):
         With `None` every model, also every reloaded one, draws its own sequence.
     """
 
-    def __init__(self, distribution, static, method, arguments, seed=None, **kwargs):
+    def __init__(
+        self,
+        distribution: type[Any],
+        static: dict[str, Any],
+        method: str,
+        arguments: dict[str, Any],
+        seed: Seed = None,
+        **kwargs: Any,
+    ) -> None:
         kwargs.setdefault("dtype", "float32")
         super().__init__(autocast=False, **kwargs)
         self.distribution = distribution
@@ -38,11 +49,11 @@ class Draw(keras.layers.Layer):
         is_generator = isinstance(seed, keras.random.SeedGenerator)
         self.seed_generator = seed if is_generator else keras.random.SeedGenerator(seed)
 
-    def call(self, params):
+    def call(self, params: dict[str, Tensor]) -> Any:
         dist = self.distribution.from_params(params, **self.static)
         return getattr(dist, self.method)(**({"seed": self.seed_generator} | self.arguments))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         seed = self.seed
         if isinstance(seed, keras.random.SeedGenerator):
             seed = seed.get_config()["seed"]
@@ -57,7 +68,7 @@ class Draw(keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         distribution = keras.saving.get_registered_object(config["distribution"])
         if distribution is None:
             raise ValueError(

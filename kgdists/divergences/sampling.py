@@ -99,7 +99,7 @@ def draws_and_log_density(p, num_samples, seed=None):
 
 def stream_of(p, seed):
     """What to draw from: the stream of `p`, if it has one of its own, where no seed is given."""
-    return p._seed(seed) if isinstance(p, Distribution) else seed
+    return p.generator(seed) if isinstance(p, Distribution) else seed
 
 
 def exact_draws(p, num_samples, seed=None):

@@ -1,13 +1,23 @@
 """Loss of imitation."""
 
+from typing import Protocol, Self, TypeVar
+
 from keras import ops, tree
 
+from kgdists.core.types import Tensor
 from kgdists.numerics import special
 
 __all__ = ["cross_entropy"]
 
 
-def cross_entropy(pi, behaviour):
+class _Comparable(Protocol):
+    def cross_entropy(self, other: Self) -> Tensor: ...
+
+
+D = TypeVar("D", bound=_Comparable)
+
+
+def cross_entropy(pi: D, behaviour: D) -> Tensor:
     r"""Mean cross-entropy :math:`-\mathrm{mean}\,\mathrm{E}_{a \sim b} \log\pi(a)` of a policy to another, b.
 
     What imitates a policy that is known as a distribution, such as a search's or a teacher's; it is least where `pi` is

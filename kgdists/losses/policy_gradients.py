@@ -3,12 +3,13 @@
 from keras import ops
 
 from kgdists.core.shapes import check_same, check_scalar
+from kgdists.core.types import Tensor
 from kgdists.numerics import special
 
 __all__ = ["policy_gradient", "vtrace_policy_gradient"]
 
 
-def policy_gradient(log_proba, advantages):
+def policy_gradient(log_proba: Tensor, advantages: Tensor) -> Tensor:
     r"""Policy-gradient loss :math:`-\mathrm{mean}(A \log\pi(a))` (Sutton et al. 2000, theorem 1).
 
     Parameters
@@ -37,7 +38,9 @@ def policy_gradient(log_proba, advantages):
     return -special.mean(ops.stop_gradient(advantages) * log_proba)
 
 
-def vtrace_policy_gradient(log_proba, old_log_proba, advantages, clip_ratio=1.0):
+def vtrace_policy_gradient(
+    log_proba: Tensor, old_log_proba: Tensor, advantages: Tensor, clip_ratio: float | Tensor = 1.0
+) -> Tensor:
     r"""Policy-gradient loss of another policy's actions: :math:`-\mathrm{mean}(\min(r, \bar\rho) A \log\pi(a))`.
 
     Espeholt et al. 2018, section 4.2, with :math:`r = \pi(a) / \pi_\mathrm{old}(a)` as a constant weight. With

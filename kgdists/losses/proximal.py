@@ -3,12 +3,13 @@
 from keras import ops
 
 from kgdists.core.shapes import check_same, check_scalar
+from kgdists.core.types import Tensor
 from kgdists.numerics import special
 
 __all__ = ["ppo_clip", "ppo_kl_penalty"]
 
 
-def ppo_clip(log_proba, old_log_proba, advantages, clip_range=0.2):
+def ppo_clip(log_proba: Tensor, old_log_proba: Tensor, advantages: Tensor, clip_range: float | Tensor = 0.2) -> Tensor:
     r"""Clipped surrogate loss :math:`-\mathrm{mean}(\min(r A, \mathrm{clip}(r, 1 - \epsilon, 1 + \epsilon) A))`.
 
     Schulman et al. 2017, eq. 7, with :math:`r = \pi(a) / \pi_\mathrm{old}(a)`.
@@ -41,7 +42,9 @@ def ppo_clip(log_proba, old_log_proba, advantages, clip_range=0.2):
     return -special.mean(ops.minimum(ratio * advantages, clipped * advantages))
 
 
-def ppo_kl_penalty(log_proba, old_log_proba, advantages, kl, kl_coef):
+def ppo_kl_penalty(
+    log_proba: Tensor, old_log_proba: Tensor, advantages: Tensor, kl: Tensor, kl_coef: float | Tensor
+) -> Tensor:
     r"""Surrogate loss with a penalty instead of a clip: :math:`-\mathrm{mean}(r A) + \beta\,\mathrm{mean}(D)`.
 
     Schulman et al. 2017, eq. 8, with :math:`r = \pi(a) / \pi_\mathrm{old}(a)` and

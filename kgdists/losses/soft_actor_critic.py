@@ -3,12 +3,13 @@
 from keras import ops
 
 from kgdists.core.shapes import check_same, check_scalar, dtype_of
+from kgdists.core.types import Tensor
 from kgdists.numerics import special
 
 __all__ = ["sac_actor", "sac_actor_discrete", "sac_critic", "sac_temperature"]
 
 
-def sac_critic(values_1, values_2, targets):
+def sac_critic(values_1: Tensor, values_2: Tensor, targets: Tensor) -> Tensor:
     r"""Loss of twin critics: :math:`\frac12 \mathrm{mean}((Q_1 - y)^2) + \frac12 \mathrm{mean}((Q_2 - y)^2)`.
 
     Haarnoja et al. 2018, eq. 5.
@@ -35,7 +36,7 @@ def sac_critic(values_1, values_2, targets):
     return 0.5 * (special.mean(ops.square(values_1 - targets)) + special.mean(ops.square(values_2 - targets)))
 
 
-def sac_actor(log_proba, values, alpha):
+def sac_actor(log_proba: Tensor, values: Tensor, alpha: float | Tensor) -> Tensor:
     r"""Loss of the policy by its own draws: :math:`\mathrm{mean}(\alpha \log\pi(a) - Q(a))`.
 
     Haarnoja et al. 2018, eq. 9. The actions are reparameterised samples, and the gradient goes through them into both.
@@ -63,7 +64,7 @@ def sac_actor(log_proba, values, alpha):
     return special.mean(_constant(alpha, log_proba) * log_proba - values)
 
 
-def sac_actor_discrete(log_probs, values, alpha):
+def sac_actor_discrete(log_probs: Tensor, values: Tensor, alpha: float | Tensor) -> Tensor:
     r"""Loss of a policy over choices, its expectation: :math:`\mathrm{mean} \sum_i \pi_i (\alpha \log\pi_i - Q_i)`.
 
     Christodoulou 2019, eq. 12. It is least at :math:`\pi = \mathrm{softmax}(Q / \alpha)`.
@@ -96,7 +97,7 @@ def sac_actor_discrete(log_probs, values, alpha):
     return special.mean(ops.sum(probs * costs, axis=-1))
 
 
-def sac_temperature(log_alpha, entropy, target_entropy):
+def sac_temperature(log_alpha: Tensor, entropy: Tensor, target_entropy: float | Tensor) -> Tensor:
     r"""Loss of the temperature: :math:`\log\alpha \cdot \mathrm{mean}(H - \bar H)`.
 
     It raises the temperature while the entropy is below its target and lowers it above. Haarnoja et al. 2018b, eq. 18,

@@ -3,12 +3,15 @@
 from keras import ops
 
 from kgdists.core.shapes import check_same, check_scalar
+from kgdists.core.types import Tensor
 from kgdists.numerics import special
 
 __all__ = ["value"]
 
 
-def value(values, returns, old_values=None, clip_range=None):
+def value(
+    values: Tensor, returns: Tensor, old_values: Tensor | None = None, clip_range: float | Tensor | None = None
+) -> Tensor:
     r"""Value loss :math:`\mathrm{mean}((V - R)^2)`, optionally with the value clip of PPO's first implementation.
 
     With `clip_range` = :math:`\epsilon` the error of each value is the larger of its own and of that of

@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Tensor, TensorLike
 
 __all__ = [
     "as_scale_tril",
@@ -19,32 +20,32 @@ __all__ = [
 ]
 
 
-def diagonal(tril):
+def diagonal(tril: Tensor) -> Tensor:
     """The diagonals, shape [B..., n]."""
     return ops.diagonal(tril, axis1=-2, axis2=-1)
 
 
-def half_log_det(tril):
+def half_log_det(tril: Tensor) -> Tensor:
     """Half the log-determinants of `tril tril^T`, shape [B...]."""
     return ops.sum(ops.log(diagonal(tril)), axis=-1)
 
 
-def covariance(tril):
+def covariance(tril: Tensor) -> Tensor:
     """`tril tril^T`, shape [B..., n, n]."""
     return ops.matmul(tril, ops.swapaxes(tril, -2, -1))
 
 
-def multiply(tril, x):
+def multiply(tril: Tensor, x: Tensor) -> Tensor:
     """`tril x` of each vector of `x`, shape [..., B..., n]."""
     return ops.matmul(tril, x[..., None])[..., 0]
 
 
-def solve(tril, x):
+def solve(tril: Tensor, x: Tensor) -> Tensor:
     """`tril^-1 x` of each vector of `x`, shape [..., B..., n]."""
     return _solve(tril, x, lower=True)
 
 
-def solve_transposed(tril, x):
+def solve_transposed(tril: Tensor, x: Tensor) -> Tensor:
     """`tril^-T x` of each vector of `x`, shape [..., B..., n]."""
     return _solve(ops.swapaxes(tril, -2, -1), x, lower=False)
 
@@ -62,7 +63,7 @@ def _solve(matrix, x, lower):
     return ops.transpose(solved, (*range(rank - front, rank), *range(rank - front)))
 
 
-def strictly_lower(entries, n):
+def strictly_lower(entries: Tensor, n: int) -> Tensor:
     """Vectors of `n (n - 1) / 2` entries as matrices with these below the diagonal, row by row, shape [..., n, n]."""
     rows, columns = np.tril_indices(n, -1)
     placement = np.zeros((len(rows), n * n))
@@ -71,28 +72,29 @@ def strictly_lower(entries, n):
     return shapes.reshape_last(matrix, 1, (n, n))
 
 
-def as_scale_tril(scale_tril, mu):
+def as_scale_tril(scale_tril: TensorLike, mu: Tensor) -> Tensor:
     """`scale_tril` as Cholesky factors that fit `mu`: what is above the diagonal is cut off, and has no gradient.
 
     Raise unless they are square and, where values are at hand, have a positive diagonal. Numbers above it are an error
     too, except in a variable: there an optimizer may have left them.
     """
     was_variable = backend.is_variable(scale_tril)
-    scale_tril = shapes.as_float(scale_tril, "scale_tril")
-    shape = tuple(scale_tril.shape)
+    full = shapes.as_float(scale_tril, "scale_tril")
+    shape = tuple(full.shape)
     if len(shape) < 2 or not shape[-1] or not shapes.matches(shape, (*mu.shape, mu.shape[-1])):
         raise ValueError(
             "`scale_tril` must have the shape of `mu` and one more axis of the same size: nothing is broadcast. "
             f"Received: mu of shape {tuple(mu.shape)}, scale_tril of shape {shape}"
         )
-    if shapes.dtype_of(mu) != shapes.dtype_of(scale_tril):
+    if shapes.dtype_of(mu) != shapes.dtype_of(full):
         raise ValueError(
             "`mu` and `scale_tril` must have the same dtype. "
-            f"Received: mu of {shapes.dtype_of(mu)}, scale_tril of {shapes.dtype_of(scale_tril)}"
+            f"Received: mu of {shapes.dtype_of(mu)}, scale_tril of {shapes.dtype_of(full)}"
         )
-    tril = ops.tril(scale_tril)
-    shapes.check_finite(scale_tril=tril if was_variable else scale_tril)
-    values = backend.concrete(tril if was_variable else scale_tril)
+    tril = ops.tril(full)
+    checked = tril if was_variable else full
+    shapes.check_finite(scale_tril=checked)
+    values = backend.concrete(checked)
     if values is None:
         return tril
     n = values.shape[-1]

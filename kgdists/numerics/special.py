@@ -1,12 +1,14 @@
 """Stable scalar helpers, and the few things that `keras.ops` lacks."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core.backend import with_gradient
+from kgdists.core.types import Tensor, TensorLike
 
 __all__ = [
     "expm1_minus",
@@ -25,7 +27,7 @@ _STIRLING = tuple(b / (2 * k * (2 * k - 1)) for k, b in enumerate(_BERNOULLI, 1)
 _STIRLING_1 = tuple(b / (2 * k) for k, b in enumerate(_BERNOULLI, 1))
 
 
-def max_last(x):
+def max_last(x: Tensor) -> Tensor:
     """The largest along the last axis, which stays as one of size 1; also of a batch of no rows.
 
     Without an `initial` value Keras refuses all empty tensors, also those whose last axis is not the empty one.
@@ -33,7 +35,7 @@ def max_last(x):
     return ops.max(x, axis=-1, keepdims=True, initial=-float("inf"))
 
 
-def mean(x):
+def mean(x: Tensor) -> Tensor:
     """The mean of all numbers of `x`; 0 if there are none, so that a batch of no rows adds nothing to a loss."""
     shape = ops.shape(x)
     if all(isinstance(size, int) for size in shape):
@@ -42,7 +44,7 @@ def mean(x):
 
 
 @with_gradient
-def expm1_minus(x):
+def expm1_minus(x: Tensor) -> Tensor:
     """`exp(x) - 1 - x` to full relative accuracy, hence never negative.
 
     Parameters
@@ -60,7 +62,7 @@ def expm1_minus(x):
     return value, lambda upstream: upstream * ops.expm1(x)
 
 
-def expm1_minus_series(x):
+def expm1_minus_series(x: Tensor) -> Tensor:
     """The same for `|x| <= SERIES_RADIUS`, where the subtraction would cancel: the Taylor series to its last digit."""
     terms = 13 if keras.backend.standardize_dtype(x.dtype) == "float64" else 7
     series = 1.0 + x * (1.0 / terms)
@@ -69,7 +71,7 @@ def expm1_minus_series(x):
     return 0.5 * x * x * series
 
 
-def soft_clip(x, low, high):
+def soft_clip(x: Tensor, low: float, high: float) -> Tensor:
     """A smooth clip to `(low, high)`: the identity well inside, and never a zero gradient at hand.
 
     Parameters
@@ -87,13 +89,13 @@ def soft_clip(x, low, high):
     return ops.where(x < 0.5 * (low + high), from_low, from_high)
 
 
-def soft_clip_inverse(y, low, high):
+def soft_clip_inverse(y: TensorLike, low: float, high: float) -> np.ndarray:
     """The `x` (NumPy) for which `soft_clip(x, low, high) == y`, for `low < y < high`."""
     y = np.asarray(y, "float64")
     return y + np.log1p(-np.exp(low - y)) - np.log1p(-np.exp(y - high))
 
 
-def lgamma(x):
+def lgamma(x: Tensor) -> Tensor:
     """The logarithm of the gamma function of `x` > 0, differentiable any number of times.
 
     Parameters
@@ -112,7 +114,7 @@ def lgamma(x):
     return large - ops.where(is_small, ops.log(q * (q + 6.0) * (q + 10.0) * (q + 12.0)), 0.0)
 
 
-def digamma(x):
+def digamma(x: Tensor) -> Tensor:
     """The derivative of `lgamma` at `x` > 0, itself differentiable; shape and accuracy as there."""
     is_small, small, y = _shifted(x)
     large = ops.log(y) - 0.5 / y - polynomial(1.0 / (y * y), _STIRLING_1) / (y * y)
@@ -122,7 +124,7 @@ def digamma(x):
     return large - ops.where(is_small, (2.0 * small + 7.0) * slope / product, 0.0)
 
 
-def trigamma_minus(x):
+def trigamma_minus(x: Tensor) -> Tensor:
     """The second derivative of `lgamma` at `x` > 0 without its part `1 / x`, which is most of it for large `x`."""
     is_small, small, y = _shifted(x)
     v = 1.0 / y
@@ -132,7 +134,7 @@ def trigamma_minus(x):
     return large + ops.where(is_small, sum(pairs) + v - 1.0 / small, 0.0)
 
 
-def digamma_gap(x, step):
+def digamma_gap(x: Tensor, step: Tensor) -> Tensor:
     """The growth of `digamma(x) - log(x)`, which is negative and increases, over `step`: >= 0, for `x`, `step` > 0.
 
     So `digamma(x + step) - digamma(x)` is `log1p(step / x)` and this, two terms of one sign.
@@ -156,7 +158,7 @@ def digamma_gap(x, step):
     return large + ops.where(is_small, parts - ops.log1p(8.0 / small * (step * w)), 0.0)
 
 
-def trigamma_gap(x, step):
+def trigamma_gap(x: Tensor, step: Tensor) -> Tensor:
     """`trigamma_minus(x) - trigamma_minus(x + step)`, >= 0; arguments and accuracy as for `digamma_gap`."""
     is_small, small, y = _shifted(x)
     v, w = 1.0 / y, 1.0 / (y + step)
@@ -169,7 +171,7 @@ def trigamma_gap(x, step):
     return large + ops.where(is_small, squares - inverses, 0.0)
 
 
-def stirling_remainder(a, b):
+def stirling_remainder(a: Tensor, b: Tensor) -> Tensor:
     """`r(a) + r(b) - r(a + b)` of positive a and b, r what Stirling's formula leaves of `lgamma`.
 
     That is `lgamma(x) - ((x - 1/2) log(x) - x + log(2 pi) / 2)`, less than 1 / (12 x).
@@ -195,7 +197,7 @@ def _stirling_terms(x):
     return 8 if keras.backend.standardize_dtype(x.dtype) == "float64" else 3
 
 
-def log1p_minus(x):
+def log1p_minus(x: Tensor) -> Tensor:
     """`log(1 + x) - x` for `|x| <= SERIES_RADIUS` to full relative accuracy, hence never positive."""
     # Of log(1 + x) = 2 atanh(x / (2 + x)).
     terms = 9 if keras.backend.standardize_dtype(x.dtype) == "float64" else 4
@@ -210,7 +212,7 @@ def _shifted(x):
     return is_small, ops.where(is_small, x, ops.ones_like(x)), ops.where(is_small, x + 8.0, x)
 
 
-def standardized(distance, logvar):
+def standardized(distance: Tensor, logvar: Tensor) -> Tensor:
     """`distance / exp(logvar / 2)`, right also where the exponential leaves the range of floats: by its root, twice.
 
     Parameters
@@ -227,7 +229,7 @@ def standardized(distance, logvar):
     return (distance * root) * root
 
 
-def polynomial(x, coefficients):
+def polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:
     """By Horner's rule, the lowest coefficient first."""
     result = coefficients[-1] * ops.ones_like(x)
     for coefficient in coefficients[-2::-1]:
@@ -235,7 +237,7 @@ def polynomial(x, coefficients):
     return result
 
 
-def divided_difference(x, y, coefficients):
+def divided_difference(x: Tensor, y: Tensor, coefficients: Sequence[float]) -> Tensor:
     """`(polynomial(x) - polynomial(y)) / (x - y)`, by Horner's rule too."""
     at_x, result = coefficients[-1] * ops.ones_like(x), ops.zeros_like(x)
     for coefficient in coefficients[-2::-1]:
@@ -244,7 +246,7 @@ def divided_difference(x, y, coefficients):
     return result
 
 
-def log_ndtr(z):
+def log_ndtr(z: Tensor) -> Tensor:
     """The logarithm of the standard normal distribution function, with its digits and gradient in both tails.
 
     Parameters

@@ -1,8 +1,11 @@
 """Uniform, Gumbel, normal and gamma noise with explicit seeds, as distributions need it: no infinities, no ends."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
+from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.random.streams import checked
 from kgdists.random.streams import key as key_of
 
@@ -16,18 +19,18 @@ if keras.backend.backend() == "tensorflow":
 else:
     import jax
 
-    def _uniform(shape, seed, dtype="float32"):
+    def _uniform(shape: Sequence[Integer], seed: Seed, dtype: str = "float32") -> Tensor:
         # Multiples of 2^-23 in [0, 1).
         return keras.random.uniform(shape, dtype=dtype, seed=seed) + 2.0**-24
 
-    def _normal(shape, seed, dtype):
+    def _normal(shape: Sequence[Integer], seed: Seed, dtype: str) -> Tensor:
         return keras.random.normal(shape, dtype=dtype, seed=seed)
 
-    def _log_gamma(concentration, seed):
+    def _log_gamma(concentration: Tensor, seed: Seed) -> Tensor:
         return jax.random.loggamma(ops.cast(key_of(seed), "uint32"), concentration, dtype=concentration.dtype)
 
 
-def uniform(shape, seed=None):
+def uniform(shape: Sequence[Integer], seed: Seed = None) -> Tensor:
     """Draw from the open interval (0, 1).
 
     Parameters
@@ -42,17 +45,17 @@ def uniform(shape, seed=None):
     return _uniform(tuple(shape), checked(seed))
 
 
-def gumbel(shape, seed=None):
+def gumbel(shape: Sequence[Integer], seed: Seed = None) -> Tensor:
     """Draw standard Gumbel noise `-log(-log u)`, float32, always finite; arguments as for `uniform`."""
     return -ops.log(-ops.log(uniform(shape, seed)))
 
 
-def normal(shape, seed=None, dtype="float32"):
+def normal(shape: Sequence[Integer], seed: Seed = None, dtype: str = "float32") -> Tensor:
     """Draw standard normal noise in float32 or float64; other arguments as for `uniform`."""
     return _normal(tuple(shape), checked(seed), dtype)
 
 
-def log_gamma(concentration, seed=None):
+def log_gamma(concentration: Tensor, seed: Seed = None) -> Tensor:
     """Draw the logarithms of gamma variates, differentiable in their concentrations.
 
     Parameters
@@ -67,6 +70,6 @@ def log_gamma(concentration, seed=None):
     return _log_gamma(concentration, checked(seed))
 
 
-def permutation(n, seed=None):
+def permutation(n: Integer, seed: Seed = None) -> Tensor:
     """Draw a random order of `0 ... n - 1`: int32 tensor, shape [n]; `seed` as for `uniform`."""
     return ops.argsort(uniform((n,), seed))

@@ -11,6 +11,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from kgdists.core.types import Integer, Tensor
 from kgdists.random.procedural import as_word
 
 __all__ = ["generation_key", "normal"]
@@ -37,7 +38,9 @@ LOGARITHM = (
 ROOT_HALF_BITS = 0x3F3504F3  # of the float32 sqrt(1/2)
 
 
-def normal(key, first_row, num_rows, num_columns, dtype="float32"):
+def normal(
+    key: Tensor, first_row: Integer | Tensor, num_rows: Integer, num_columns: Integer, dtype: str = "float32"
+) -> Tensor:
     """Standard normal numbers: rows `first_row` to `first_row + num_rows` of an endless table.
 
     Parameters
@@ -73,7 +76,7 @@ def normal(key, first_row, num_rows, num_columns, dtype="float32"):
     return -math.sqrt(2.0) * tf.sign(uniform) * tf.math.erfinv(-tf.abs(uniform))
 
 
-def generation_key(seed_key, generation):
+def generation_key(seed_key: Tensor, generation: Integer | Tensor) -> Tensor:
     """The key of a generation of a search: a hash of the search's key, an integer tensor of shape [2], and a number."""
     counter = tf.stack(
         [as_word(generation), tf.bitwise.bitwise_xor(as_word(seed_key[1]), tf.constant(GENERATIONS, "uint64"))]

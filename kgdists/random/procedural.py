@@ -11,6 +11,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from kgdists.core.types import Integer, Tensor
+
 __all__ = [
     "as_word",
     "choice_of_bits",
@@ -33,7 +35,13 @@ FRACTION_BITS = 25  # of a normal number, which has four before the point and a 
 GUARD_BITS = 7
 
 
-def procedural_bits(seed, stream, start, num_rows, num_columns):
+def procedural_bits(
+    seed: Integer | Tensor,
+    stream: Integer | Tensor,
+    start: Integer | Tensor,
+    num_rows: Integer | Tensor,
+    num_columns: int,
+) -> Tensor:
     """Random bits: rows `start` to `start + num_rows` of an endless table.
 
     Parameters
@@ -77,23 +85,37 @@ def procedural_bits(seed, stream, start, num_rows, num_columns):
     return bits[:, :num_columns]
 
 
-def procedural_uniform(seed, stream, start, num_rows, num_columns, dtype="float32"):
+def procedural_uniform(
+    seed: Integer | Tensor,
+    stream: Integer | Tensor,
+    start: Integer | Tensor,
+    num_rows: Integer | Tensor,
+    num_columns: int,
+    dtype: str = "float32",
+) -> Tensor:
     """Numbers of the open interval (0, 1), float32 or float64; arguments as for `procedural_bits`."""
     return uniform_of_bits(procedural_bits(seed, stream, start, num_rows, num_columns), dtype)
 
 
-def procedural_normal(seed, stream, start, num_rows, num_columns, dtype="float32"):
+def procedural_normal(
+    seed: Integer | Tensor,
+    stream: Integer | Tensor,
+    start: Integer | Tensor,
+    num_rows: Integer | Tensor,
+    num_columns: int,
+    dtype: str = "float32",
+) -> Tensor:
     """Standard normal numbers, float32 or float64, in steps of 2^-25; arguments as for `procedural_bits`."""
     return normal_of_bits(procedural_bits(seed, stream, start, num_rows, num_columns), dtype)
 
 
-def uniform_of_bits(bits, dtype="float32"):
+def uniform_of_bits(bits: Tensor, dtype: str = "float32") -> Tensor:
     """Random bits, uint64, as numbers of the open interval (0, 1): midpoints of equal steps."""
     digits = 23 if dtype == "float32" else DIGITS
     return (tf.cast(_leading(bits, digits), dtype) + 0.5) * 2.0**-digits
 
 
-def normal_of_bits(bits, dtype="float32"):
+def normal_of_bits(bits: Tensor, dtype: str = "float32") -> Tensor:
     """Random bits, uint64, as standard normal numbers in steps of 2^-25."""
     # An odd integer of 53 bits: the mass of the tail, times 2^54. Its float64 is exact.
     tail = tf.bitcast(tf.cast(2 * _leading(bits, DIGITS) + 1, "float64"), "int64")
@@ -110,7 +132,7 @@ def normal_of_bits(bits, dtype="float32"):
     return tf.cast(value * (1 - 2 * negative), dtype) * 2.0**-FRACTION_BITS
 
 
-def choice_of_bits(bits, thresholds):
+def choice_of_bits(bits: Tensor, thresholds: np.ndarray) -> Tensor:
     """Random bits, uint64, as choices among K, int64; `thresholds` are those of `choice_thresholds`."""
     uniform = _leading(bits, DIGITS)
     choice, step = tf.zeros_like(uniform), (len(thresholds) + 1) // 2
@@ -120,7 +142,7 @@ def choice_of_bits(bits, thresholds):
     return choice
 
 
-def choice_thresholds(logits):
+def choice_thresholds(logits: np.ndarray) -> np.ndarray:
     """Integers that divide the uniform numbers by the weights of K choices, filled up to a power of two minus one.
 
     Weights are rounded to 2^-40 of the largest.
@@ -143,7 +165,7 @@ def choice_thresholds(logits):
     return np.array((thresholds[:-1] + [1 << DIGITS] * length)[: length - 1], "int64")
 
 
-def as_word(x):
+def as_word(x: Integer | Tensor) -> Tensor:
     """An integer of any kind as a uint64 scalar tensor, negative ones modulo 2^64."""
     if isinstance(x, (int, np.integer)):
         return tf.constant(int(x) % 2**64, "uint64")

@@ -1,15 +1,25 @@
 """Seeds of what is random in a training: one for each purpose, so that no two of them draw the same numbers."""
 
 import zlib
+from typing import overload
 
 import numpy as np
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer
 
 __all__ = ["stream"]
 
 
-def stream(seed, purpose, *index):
+@overload
+def stream(seed: Integer, purpose: str, *index: int) -> int: ...
+
+
+@overload
+def stream(seed: Integer | None, purpose: str, *index: int) -> int | None: ...
+
+
+def stream(seed: Integer | None, purpose: str, *index: int) -> int | None:
     """A seed for one purpose, independent of those of other purposes, other indices and other seeds.
 
     Seeds that are a little apart, as s and s + 1, are those of other agents, whose networks, actions and environments

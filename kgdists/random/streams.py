@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from kgdists.core.backend import is_tracing, map_rows, outside_functions
+from kgdists.core.types import Seed, Tensor
 
 __all__ = ["Stream", "checked", "key", "split"]
 
@@ -23,7 +24,7 @@ _CHILDREN = 1_000_003  # more than one seed ever has
 _ROWS = 1_048_583
 
 
-def key(seed):
+def key(seed: Seed) -> Tensor:
     """A seed as a key, an integer tensor of shape [2]: of an int always the same, else another one at every call."""
     seed = checked(seed)
     if seed is None:
@@ -43,7 +44,7 @@ def _of_row(key):
     return key
 
 
-def split(seed, num):
+def split(seed: Seed, num: int) -> list[Seed]:
     """Seeds for `num` independent draws, a list: a generator and the global stream serve all, an int makes ints.
 
     Parameters
@@ -77,7 +78,7 @@ class Stream:
         Keras' global stream; one reproducible sequence; or the generator of a layer, which owns it.
     """
 
-    def __init__(self, random_seed):
+    def __init__(self, random_seed: Seed) -> None:
         if random_seed is not None and not _is_int(random_seed) and not _is_generator(random_seed):
             raise ValueError(
                 "`random_seed` must be None, an int or a keras.random.SeedGenerator. "
@@ -86,7 +87,7 @@ class Stream:
         self.random_seed = random_seed
         self._generator = random_seed if _is_generator(random_seed) else None
 
-    def generator(self):
+    def generator(self) -> keras.random.SeedGenerator | None:
         """The `SeedGenerator` to draw from, or None for the global stream."""
         if self._generator is None and self.random_seed is not None:
             with outside_functions():  # the first draw may happen inside a traced function
@@ -95,7 +96,7 @@ class Stream:
             _TRACED.add(self._generator)
         return self._generator
 
-    def child(self):
+    def child(self) -> int | None:
         """An int seed of its own for a layer that draws, another one at each call; None for an unseeded stream."""
         generator = self.generator()
         seed = None if generator is None else generator.get_config()["seed"]
@@ -104,22 +105,22 @@ class Stream:
         number = next(_NUMBERS.setdefault(generator, itertools.count(1)))
         return (seed * _CHILDREN + number) % 2**31
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Stream) and self.random_seed == other.random_seed
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(("kgdists.Stream", self.random_seed))
 
 
-def _is_int(seed):
+def _is_int(seed: Seed) -> bool:
     return isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
 
 
-def _is_generator(seed):
+def _is_generator(seed: Seed) -> bool:
     return isinstance(seed, keras.random.SeedGenerator)
 
 
-def checked(seed):
+def checked(seed: Seed) -> Seed:
     """`seed`, an int of Python where it was another one, if it is one of the four."""
     if seed is None or _is_generator(seed) or tuple(getattr(seed, "shape", ())) == (2,):
         return seed

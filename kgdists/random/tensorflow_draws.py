@@ -1,10 +1,12 @@
 """Draws on TensorFlow: the same eagerly and under XLA."""
 
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from kgdists.core.backend import map_rows
+from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.random.streams import key as key_of
 from kgdists.random.streams import split
 
@@ -17,7 +19,7 @@ PHILOX = 1
 # under XLA on a CPU, and because scrambling the key first, as `tf.random.stateless_uniform` does, doubles the time
 # of a small compiled function.
 # Integers, because they come out the same eagerly and under XLA; TensorFlow's floats do not.
-def uniform(shape, seed, dtype="float32"):
+def uniform(shape: Sequence[Integer], seed: Seed, dtype: str = "float32") -> Tensor:
     """In the open interval (0, 1), float32 or float64; `seed` as `streams.checked` returns it."""
     bits, spare = ("uint32", 9) if dtype == "float32" else ("uint64", 12)
     seed = key_of(seed)
@@ -37,12 +39,12 @@ def uniform(shape, seed, dtype="float32"):
     return numbers if known is None else tf.ensure_shape(numbers, list(known))  # which the branches have lost
 
 
-def normal(shape, seed, dtype):
+def normal(shape: Sequence[Integer], seed: Seed, dtype: str) -> Tensor:
     """Standard normal noise, float32 or float64."""
     return math.sqrt(2.0) * tf.math.erfinv(2.0 * uniform(shape, seed, dtype) - 1.0)
 
 
-def log_gamma(concentration, seed):
+def log_gamma(concentration: Tensor, seed: Seed) -> Tensor:
     """Logarithms of gamma variates, differentiable in their concentrations."""
     for_gamma, for_boost = split(key_of(seed), 2)
     # A gamma variate times u^(1 / a) is one of a concentration a that is lower by one; its logarithm does not

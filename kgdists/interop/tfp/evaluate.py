@@ -19,7 +19,7 @@ def evaluates(method):
             return method(self, *args)
         for other in args:
             if isinstance(other, Distribution):
-                self._check_other(other)
+                self.check_same_kind(other)
         statics = [x._static() if isinstance(x, Distribution) else None for x in (self, *args)]
         trees = (dict(x.params) if isinstance(x, Distribution) else x for x in (self, *args))
         return Evaluate(method.__name__, statics)(*trees)

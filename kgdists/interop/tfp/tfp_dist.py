@@ -80,7 +80,7 @@ class TFPDist(Distribution):
         if reinterpreted_batch_ndims is None:
             of_scalars = all(ndims.get(key) == 0 and len(x.shape) > 0 for key, x in leaves.items())
             reinterpreted_batch_ndims = int(of_scalars)
-        self._set(
+        self.set_fields(
             **leaves,
             PARAM_NAMES=tuple(leaves),
             distribution=distribution,
@@ -152,28 +152,28 @@ class TFPDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., *event]; of a joint distribution a structure of them.
         """
-        return self._as_floats(self._tfp().sample(self._sizes(sample_shape), seed=_tfp_seed(self._seed(seed))))
+        return self._as_floats(self._tfp().sample(self._sizes(sample_shape), seed=_tfp_seed(self.generator(seed))))
 
     @draws
     @in_full_precision
     def sample_and_log_proba(self, sample_shape=(), seed=None):
         """A variate and its log-probability, without inverting bijectors; arguments as for `sample`."""
         draw = self._tfp().experimental_sample_and_log_prob
-        x, log_proba = draw(self._sizes(sample_shape), seed=_tfp_seed(self._seed(seed)))
+        x, log_proba = draw(self._sizes(sample_shape), seed=_tfp_seed(self.generator(seed)))
         return self._as_floats(x), log_proba
 
     @draws
     @in_full_precision
     def sample_action(self, seed=None):
         """Draw in TFP's own dtype, which for labels is an integer."""
-        return self._tfp().sample(seed=_tfp_seed(self._seed(seed)))
+        return self._tfp().sample(seed=_tfp_seed(self.generator(seed)))
 
     def _as_floats(self, x):
         return keras.tree.map_structure(lambda x: tf.cast(x, self.dtype), x)
 
     def _sizes(self, sample_shape):
         first = next(iter(self.params.values()))
-        sizes = self._draw_shape(sample_shape, ())  # followed by all axes but the last of the first parameter
+        sizes = self.draw_shape(sample_shape, ())  # followed by all axes but the last of the first parameter
         return sizes[: len(sizes) - max(len(first.shape) - 1, 0)]
 
     @evaluates
@@ -194,7 +194,7 @@ class TFPDist(Distribution):
         # Copies, because bijectors remember where a tensor came from, and then `x` is no constant to gradients.
         if keras.tree.is_nested(dist.dtype):
             return dist.log_prob(keras.tree.map_structure(tf.identity, x))
-        x = self._variate(x)
+        x = self.as_variate(x)
         variate = tf.identity(tf.cast(x, dist.dtype))
         values = backend.concrete(x)
         if values is not None and (values != backend.concrete(variate)).any():
@@ -251,7 +251,7 @@ class TFPDist(Distribution):
 
     def _closed_form(self, method, *others):
         for other in others:
-            self._check_other(other)
+            self.check_same_kind(other)
         try:
             return getattr(self._tfp(), method)(*(other._tfp() for other in others))
         except NotImplementedError as error:
