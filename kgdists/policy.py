@@ -1,16 +1,21 @@
 """`Policy`: a Keras model whose output is a distribution."""
 
+import os
 from collections import namedtuple
+from collections.abc import Sequence
+from typing import Any, Self, cast
 
 import keras
 from keras import ops
 
+from kgdists.core.types import Tensor
+from kgdists.distributions.distribution import Distribution
 from kgdists.numerics import special
 
 __all__ = ["Policy", "split_mask"]
 
 
-def split_mask(observations):
+def split_mask(observations: Tensor | dict[str, Any]) -> tuple[Tensor | dict[str, Any], Any]:
     """Observations without the action mask among them, and that mask; None if there is none.
 
     Parameters
@@ -28,7 +33,7 @@ def split_mask(observations):
 class _ReplicaLoss(keras.losses.Loss):
     # Under `tf.distribute` Keras sums the gradients of the replicas, and divides the losses that it reduces itself.
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return y_pred
 
 
@@ -36,7 +41,7 @@ def _replicated(dist):
     # `tf.distribute` joins what the replicas return entry by entry in tuples, lists and dicts, but not in other nodes.
     # It then makes a named tuple anew by its `_make`, and that makes the distribution.
     leaves = keras.tree.flatten(dist)
-    fields = namedtuple("Replicated", map(str, range(len(leaves))), rename=True)
+    fields = cast(Any, namedtuple("Replicated", map(str, range(len(leaves))), rename=True))
     fields._make = lambda _, leaves: keras.tree.pack_sequence_as(dist, leaves)
     return fields(*leaves)
 
@@ -69,7 +74,7 @@ class Policy(keras.Model):
     TensorShape([5])
     """
 
-    def __init__(self, trunk, head, **kwargs):
+    def __init__(self, trunk: keras.layers.Layer, head: keras.layers.Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.trunk = trunk
         self.head = head
@@ -80,13 +85,20 @@ class Policy(keras.Model):
             return None
         return self.trunk.inputs[0] if isinstance(self.trunk, keras.Sequential) else self.trunk.input
 
-    def call(self, observations, training=None):
+    def call(self, observations: Tensor | dict[str, Any], training: bool | None = None) -> Distribution:
         # Keras hands `training` on to the layers called here.
         observations, mask = split_mask(observations)
         features = self.trunk(observations)
         return self.head(features) if mask is None else self.head(features, action_mask=mask)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Tensor | None = None,
+        training: bool = True,
+    ) -> Tensor:
         """Mean negative log-probability of the actions `y` under the distribution `y_pred`, plus the layers' losses.
 
         Actions of composite distributions are nested as `sample_action` returns them.
@@ -97,7 +109,7 @@ class Policy(keras.Model):
         total = ops.reshape(sum(self.losses, special.mean(loss)), (1,))
         return _ReplicaLoss("replica_loss", dtype=total.dtype)(total, total)
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Distribution:
         """The distributions of many observations, with NumPy parameters; arguments as for `keras.Model.predict`.
 
         No rows, an array of shape [0, ...], give a distribution of batch shape [0].
@@ -105,7 +117,7 @@ class Policy(keras.Model):
         # Keras has no batch of such an array, and then no outputs to join.
         return self.predict_on_batch(x) if _has_no_rows(x) else super().predict(x, *args, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Loss and metrics of observations and actions; arguments as for `keras.Model.evaluate`.
 
         Raises
@@ -117,13 +129,15 @@ class Policy(keras.Model):
             raise ValueError("`x` must have at least one row: the mean loss of none has no value. Received: no rows")
         return super().evaluate(x, *args, **kwargs)
 
-    def predict_step(self, *args):
+    def predict_step(self, *args: Any) -> Any:
         # Their number depends on the backend; only TensorFlow's has strategies.
         dist = super().predict_step(*args)
         strategy = getattr(self, "distribute_strategy", None)
         return dist if strategy is None or strategy.num_replicas_in_sync == 1 else _replicated(dist)
 
-    def export(self, filepath, input_signature=None, **kwargs):
+    def export(
+        self, filepath: str | os.PathLike[str], input_signature: Sequence[Any] | None = None, **kwargs: Any
+    ) -> None:
         """Write a SavedModel whose endpoint `serve` maps observations to the parameters, `action` and `mode_action`.
 
         Nested actions come out under names such as `action/move` or, for tuples, `action/0`.
@@ -155,19 +169,19 @@ class Policy(keras.Model):
         archive.add_endpoint("serve", serve, input_signature=input_signature)
         archive.write_out(filepath, **kwargs)
 
-    def get_build_config(self):
+    def get_build_config(self) -> dict[str, Any] | None:
         # A loaded policy is built without a mask: Keras would make one of floats.
         config = super().get_build_config()
         return config and {"input_shape": split_mask(config["input_shape"])[0]}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "trunk": keras.saving.serialize_keras_object(self.trunk),
             "head": keras.saving.serialize_keras_object(self.head),
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("trunk", "head")}
         return cls(**(config | layers))
 

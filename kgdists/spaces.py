@@ -7,12 +7,14 @@ add one.
 import copy
 import functools
 import math
+from typing import Any
 
 import gymnasium
 import keras
 import numpy as np
 
 from kgdists.core.shapes import dtype_of
+from kgdists.distributions.distribution import Distribution
 from kgdists.layers import (
     BernoulliHead,
     BetaHead,
@@ -39,7 +41,14 @@ MAX_CELLS = 32  # an integer box with no more values in any dimension gets a pro
 
 
 @functools.singledispatch
-def head_for(space, *, family="squashed", initial_stddev=None, random_seed=None, **options):
+def head_for(
+    space: gymnasium.Space,
+    *,
+    family: str = "squashed",
+    initial_stddev: float | None = None,
+    random_seed: int | None = None,
+    **options: Any,
+) -> keras.layers.Layer:
     """Make the head layer whose distributions act in `space`.
 
     ============================  ==============================================================================
@@ -90,7 +99,7 @@ def head_for(space, *, family="squashed", initial_stddev=None, random_seed=None,
 
 
 @functools.singledispatch
-def decode_action(space, action):
+def decode_action(space: gymnasium.Space, action: Any) -> Any:
     """Turn actions of a distribution into actions of `space`, ready for `env.step`.
 
     Parameters
@@ -110,7 +119,7 @@ def decode_action(space, action):
 
 
 @functools.singledispatch
-def encode_action(space, action):
+def encode_action(space: gymnasium.Space, action: Any) -> Any:
     """Turn actions of `space` into what `log_proba` of its distributions takes: the inverse of `decode_action`.
 
     Parameters
@@ -127,7 +136,7 @@ def encode_action(space, action):
 
 
 @functools.singledispatch
-def encode_mask(space, mask):
+def encode_mask(space: gymnasium.Space, mask: Any) -> Any:
     """Turn a mask in the format of `space.sample(mask=...)` into what the head takes as `action_mask`.
 
     Parameters
@@ -406,7 +415,7 @@ def _zeros(space):
 # What policies must be.
 
 
-def check_fits(pi, space):
+def check_fits(pi: Distribution, space: gymnasium.Space) -> None:
     """Raise unless the distribution `pi` has events and actions of the form that the space's own head gives."""
 
     def form(dist):

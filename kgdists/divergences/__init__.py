@@ -1,6 +1,7 @@
 """Entropies and divergences without a closed form: estimates, bounds, and losses of fits."""
 
 import warnings
+from typing import Any
 
 from kgdists.divergences.importance import effective_sample_size, elbo, eubo, log_normalizer
 from kgdists.divergences.kl_losses import forward_kl_loss, reverse_kl_loss
@@ -33,7 +34,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name == "log_normaliser":
         warnings.warn(
             "`log_normaliser` is `log_normalizer` now: its old name goes in 0.3", DeprecationWarning, stacklevel=2

@@ -1,9 +1,12 @@
 r"""Estimates for a density known but for its normaliser :math:`Z = \int \tilde p`: bounds and importance sampling."""
 
+from typing import Literal
+
 from keras import ops
 
 from kgdists.core import shapes
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.divergences.moments import log_moments, streamed
 from kgdists.divergences.monte_carlo import kl_divergence
 from kgdists.divergences.sampling import (
@@ -13,11 +16,19 @@ from kgdists.divergences.sampling import (
     draws_and_log_density,
     log_density,
 )
+from kgdists.divergences.types import Density, Sampler
 
 __all__ = ["effective_sample_size", "elbo", "eubo", "log_normalizer"]
 
 
-def elbo(q, log_prob, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
+def elbo(
+    q: Sampler,
+    log_prob: Density,
+    num_samples: Integer = NUM_SAMPLES,
+    seed: Seed = None,
+    *,
+    chunk_size: Integer | None = None,
+) -> tuple[Tensor, Tensor]:
     r"""Estimate the evidence lower bound :math:`\mathrm{E}_q [\log \tilde p - \log q] = \log Z - \mathrm{KL}(q \| p)`.
 
     Parameters
@@ -35,7 +46,9 @@ def elbo(q, log_prob, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     return -value, standard_error
 
 
-def eubo(q, p, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
+def eubo(
+    q: Density, p: Sampler, num_samples: Integer = NUM_SAMPLES, seed: Seed = None, *, chunk_size: Integer | None = None
+) -> tuple[Tensor, Tensor]:
     r"""Estimate the evidence upper bound :math:`\mathrm{E}_p [\log \tilde p - \log q] = \log Z + \mathrm{KL}(p \| q)`.
 
     Parameters
@@ -49,7 +62,15 @@ def eubo(q, p, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     return kl_divergence(p, q, num_samples, seed, chunk_size=chunk_size)
 
 
-def log_normalizer(q, p, num_samples=NUM_SAMPLES, seed=None, *, drawn_from="q", chunk_size=None):
+def log_normalizer(
+    q: Density,
+    p: Density,
+    num_samples: Integer = NUM_SAMPLES,
+    seed: Seed = None,
+    *,
+    drawn_from: Literal["q", "p"] = "q",
+    chunk_size: Integer | None = None,
+) -> tuple[Tensor, Tensor]:
     r"""Estimate :math:`\log Z` by importance sampling.
 
     Parameters
@@ -93,7 +114,7 @@ def log_normalizer(q, p, num_samples=NUM_SAMPLES, seed=None, *, drawn_from="q", 
     return (value if drawn_from == "q" else -value), ops.sqrt(variance)
 
 
-def effective_sample_size(log_weights):
+def effective_sample_size(log_weights: TensorLike) -> Tensor:
     r"""The number of draws that importance weights are worth: :math:`(\sum_i w_i)^2 / \sum_i w_i^2` (Kong 1992).
 
     Parameters
@@ -112,11 +133,11 @@ def effective_sample_size(log_weights):
     >>> float(kg.divergences.effective_sample_size([0.0, 0.0, 0.0, -100.0]))
     3.0
     """
-    log_weights = shapes.as_float(log_weights, "log_weights")
-    if len(log_weights.shape) == 0:
+    logs = shapes.as_float(log_weights, "log_weights")
+    if len(logs.shape) == 0:
         raise ValueError("`log_weights` must have shape [n, B...]. Received: log_weights of shape ()")
-    largest = ops.max(log_weights, axis=0)
-    weights = ops.exp(log_weights - ops.where(ops.isfinite(largest), largest, 0.0))
+    largest = ops.max(logs, axis=0)
+    weights = ops.exp(logs - ops.where(ops.isfinite(largest), largest, 0.0))
     squares = ops.sum(ops.square(weights), axis=0)
     return ops.square(ops.sum(weights, axis=0)) / ops.where(squares > 0, squares, 1.0)
 

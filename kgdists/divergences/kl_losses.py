@@ -1,17 +1,21 @@
 """Losses whose minimum is at the least divergence: forward KL from samples, reverse KL from a density."""
 
+from typing import Any, Literal
+
 import keras
 from keras import ops
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.distributions.distribution import Distribution
 from kgdists.divergences.sampling import as_density, components, exact_draws, log_density
+from kgdists.divergences.types import Density
 
 __all__ = ["forward_kl_loss", "reverse_kl_loss"]
 
 
-def forward_kl_loss(q, x):
+def forward_kl_loss(q: Distribution, x: Any) -> Tensor:
     r"""Mean negative log-likelihood :math:`-\mathrm{mean}(\log q(x))` of samples x of p.
 
     It is the forward divergence :math:`\mathrm{KL}(p \| q)` but for the entropy of p, which `q` cannot change.
@@ -40,7 +44,13 @@ def forward_kl_loss(q, x):
     return -ops.mean(log_q, axis=tuple(range(len(log_q.shape) - len(q.batch_shape))))
 
 
-def reverse_kl_loss(q, log_prob, num_samples=500, seed=None, estimator="score"):
+def reverse_kl_loss(
+    q: Distribution,
+    log_prob: Density,
+    num_samples: Integer = 500,
+    seed: Seed = None,
+    estimator: Literal["score", "pathwise"] = "score",
+) -> Tensor:
     r"""Estimate the reverse divergence :math:`\mathrm{KL}(q \| p) = \mathrm{E}_q [\log q - \log p]` from draws of `q`.
 
     Parameters

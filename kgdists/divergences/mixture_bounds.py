@@ -1,11 +1,13 @@
 """Entropies and divergences of Gaussian mixtures in closed form: bounds, and approximations that are none."""
 
 import math
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.types import Tensor
 from kgdists.distributions import GaussianMixtureDist, MultivariateNormalDist, NormalDist
 from kgdists.divergences.sampling import as_mixture, components
 
@@ -15,8 +17,10 @@ ORDERS = (0.5, 0.25, 0.75, 0.9, 0.97)  # of the Chernoff distances tried for a l
 ITERATIONS = 30
 NOTHING = -1e30  # the log-weight of a component without weight: finite, for it is multiplied by 0
 
+Mixture: TypeAlias = GaussianMixtureDist | Any  # or a target, whose `distribution` is one
 
-def entropy_bounds(p):
+
+def entropy_bounds(p: Mixture) -> tuple[Tensor, Tensor]:
     r"""Bounds of the entropy of a mixture of components :math:`p_i` of weights :math:`w_i`.
 
     With :math:`\bar H = \sum_i w_i H(p_i)`, the lower bound is the larger of
@@ -59,7 +63,7 @@ def entropy_bounds(p):
     return ops.minimum(lower, upper), upper
 
 
-def kl_divergence_bounds(p, q):
+def kl_divergence_bounds(p: Mixture, q: Mixture) -> tuple[Tensor, Tensor]:
     r"""Bounds of the divergence :math:`\mathrm{KL}(p \| q)` of two mixtures, of weights :math:`a_i` and :math:`b_j`.
 
     The upper bound is the smaller of
@@ -115,7 +119,9 @@ def kl_divergence_bounds(p, q):
     return ops.minimum(lower, upper), upper
 
 
-def kl_divergence_approximation(p, q, method="variational"):
+def kl_divergence_approximation(
+    p: Mixture, q: Mixture, method: Literal["variational", "product"] = "variational"
+) -> Tensor:
     r"""Approximate the divergence :math:`\mathrm{KL}(p \| q)` of two mixtures (Hershey and Olsen 2007).
 
     Neither is a bound, and both may be negative. They are 0 for equal mixtures, and differentiable:

@@ -1,10 +1,13 @@
 """Mean and standard error of terms, of all at once or of one chunk after the other in constant memory."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from keras import ops
 
 from kgdists.core.backend import compiled
+from kgdists.core.types import Seed, Tensor
 from kgdists.distributions.distribution import Distribution
 from kgdists.divergences.sampling import stream_of
 from kgdists.random import uniform
@@ -12,21 +15,28 @@ from kgdists.random import uniform
 __all__ = ["log_moments", "moments", "streamed"]
 
 
-def moments(terms):
+def moments(terms: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of `terms`, shape [n, B...], over the first axis, and the variance of that mean, NaN for n = 1."""
     n = terms.shape[0]
     mean = _sum(terms) / n
     return mean, _sum(ops.square(terms - mean)) / n / (n - 1) if n > 1 else mean * float("nan")
 
 
-def log_moments(terms):
+def log_moments(terms: Tensor) -> tuple[Tensor, Tensor]:
     """Logarithm of the mean of `exp(terms)`, and its variance by the delta method; shapes as for `moments`."""
     shift = _shift(ops.max(terms, axis=0))
     mean, variance = moments(ops.exp(terms - shift))
     return shift + ops.log(mean), variance / ops.square(mean)
 
 
-def streamed(evaluate, args, num_samples, chunk_size, seed, is_log=False):
+def streamed(
+    evaluate: Callable[..., Tensor],
+    args: tuple[Any, ...],
+    num_samples: int,
+    chunk_size: int,
+    seed: Seed,
+    is_log: bool = False,
+) -> tuple[Tensor, Tensor]:
     """`moments` or `log_moments` of terms that are drawn chunk by chunk, as constants.
 
     Parameters
@@ -43,7 +53,8 @@ def streamed(evaluate, args, num_samples, chunk_size, seed, is_log=False):
     last = num_samples - (chunks - 1) * chunk_size
     key = _key(stream_of(args[0], seed))
     if isinstance(args[0], Distribution) and all(isinstance(x, (Distribution, str, float, type(None))) for x in args):
-        shift, mean, squares = _loop(evaluate, args, chunk_size, is_log, *_counts(chunks, last), key)
+        counts = _counts(chunks, last)
+        shift, mean, squares = _loop(evaluate, args, chunk_size, is_log, counts[0], counts[1], key)
     else:
         # Foreign draws and densities need not be traceable: their chunks are drawn as they come.
         first = int(ops.convert_to_numpy(key)[0])

@@ -6,6 +6,7 @@ from keras import ops
 
 from kgdists import random
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.distributions.distribution import Distribution
 from kgdists.divergences.moments import moments, streamed
 from kgdists.divergences.sampling import (
@@ -15,6 +16,7 @@ from kgdists.divergences.sampling import (
     draws_and_log_density,
     log_density,
 )
+from kgdists.divergences.types import Density, Sampler
 
 __all__ = [
     "alpha_divergence",
@@ -26,7 +28,9 @@ __all__ = [
 ]
 
 
-def entropy(p, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
+def entropy(
+    p: Sampler, num_samples: Integer = NUM_SAMPLES, seed: Seed = None, *, chunk_size: Integer | None = None
+) -> tuple[Tensor, Tensor]:
     r"""Estimate the entropy :math:`-\mathrm{E}_p \log p`.
 
     Parameters
@@ -65,7 +69,9 @@ def entropy(p, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     return _estimate("entropy", p, None, num_samples, seed, chunk_size)
 
 
-def cross_entropy(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
+def cross_entropy(
+    p: Sampler, q: Density, num_samples: Integer = NUM_SAMPLES, seed: Seed = None, *, chunk_size: Integer | None = None
+) -> tuple[Tensor, Tensor]:
     r"""Estimate the cross-entropy :math:`-\mathrm{E}_p \log q`.
 
     Parameters
@@ -80,7 +86,9 @@ def cross_entropy(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     return _estimate("cross_entropy", p, q, num_samples, seed, chunk_size)
 
 
-def kl_divergence(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
+def kl_divergence(
+    p: Sampler, q: Density, num_samples: Integer = NUM_SAMPLES, seed: Seed = None, *, chunk_size: Integer | None = None
+) -> tuple[Tensor, Tensor]:
     r"""Estimate the divergence :math:`\mathrm{KL}(p \| q) = \mathrm{E}_p [\log p - \log q]` , the forward one.
 
     Arguments and results as for `cross_entropy`. A mixture has a divergence of exactly 0 from itself.
@@ -88,7 +96,9 @@ def kl_divergence(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     return _estimate("kl_divergence", p, q, num_samples, seed, chunk_size)
 
 
-def reverse_kl(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
+def reverse_kl(
+    p: Density, q: Sampler, num_samples: Integer = NUM_SAMPLES, seed: Seed = None, *, chunk_size: Integer | None = None
+) -> tuple[Tensor, Tensor]:
     r"""Estimate the reverse divergence :math:`\mathrm{KL}(q \| p) = \mathrm{E}_q [\log q - \log p]`.
 
     Arguments and results as for `cross_entropy`, with the roles exchanged: draws come from `q`, and of `p` only the
@@ -97,7 +107,9 @@ def reverse_kl(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
     return _estimate("kl_divergence", q, p, num_samples, seed, chunk_size)
 
 
-def jensen_shannon_divergence(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
+def jensen_shannon_divergence(
+    p: Sampler, q: Sampler, num_samples: Integer = NUM_SAMPLES, seed: Seed = None, *, chunk_size: Integer | None = None
+) -> tuple[Tensor, Tensor]:
     r"""Estimate the divergence :math:`\frac12 \mathrm{KL}(p \| m) + \frac12 \mathrm{KL}(q \| m)`, m the mean of both.
 
     Each of the two draws `num_samples` points x, stratified samples of m, and the term of each is
@@ -119,7 +131,15 @@ def jensen_shannon_divergence(p, q, num_samples=NUM_SAMPLES, seed=None, *, chunk
     return 0.5 * (value_p + value_q), 0.5 * ops.sqrt(ops.square(error_p) + ops.square(error_q))
 
 
-def alpha_divergence(p, q, alpha, num_samples=NUM_SAMPLES, seed=None, *, chunk_size=None):
+def alpha_divergence(
+    p: Density,
+    q: Density,
+    alpha: float,
+    num_samples: Integer = NUM_SAMPLES,
+    seed: Seed = None,
+    *,
+    chunk_size: Integer | None = None,
+) -> tuple[Tensor, Tensor]:
     r"""Estimate Amari's divergence :math:`\frac{1}{\alpha (\alpha - 1)} (\int p^\alpha q^{1 - \alpha} dx - 1)`.
 
     At `alpha` = 1 it is :math:`\mathrm{KL}(p \| q)` and at 0 :math:`\mathrm{KL}(q \| p)`, the limits; at 1/2 four times

@@ -1,8 +1,11 @@
 """Head layer: features -> `BernoulliDist`."""
 
+from typing import Any
+
 import keras
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import BernoulliDist
 from kgdists.layers.logits_head import LogitsHead
 
@@ -29,14 +32,14 @@ class BernoulliHead(LogitsHead):
     (3,)
     """
 
-    def __init__(self, num_dims, **options):
+    def __init__(self, num_dims: Integer, **options: Any) -> None:
         num_dims = count("num_dims", num_dims)
         super().__init__(num_dims, **options)
         self.num_dims = num_dims
 
-    def call(self, features, action_mask=None):
+    def call(self, features: Tensor, action_mask: Tensor | None = None) -> BernoulliDist:
         logits = self.logits(features)
         return BernoulliDist(logits, self.boltzmann_tau, random_seed=self.seed_generator, mask=action_mask)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"num_dims": self.num_dims}

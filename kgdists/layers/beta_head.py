@@ -1,10 +1,14 @@
 """Head layer: features -> `BetaDist`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.distributions import BetaDist
 from kgdists.distributions.box import canonical
 from kgdists.numerics import special
@@ -42,16 +46,16 @@ class BetaHead(keras.layers.Layer):
 
     def __init__(
         self,
-        num_dims,
-        low=0.0,
-        high=1.0,
-        initial_concentration=2.0,
-        min_concentration=1.0,
-        max_concentration=1e4,
-        kernel_gain=0.01,
-        random_seed=None,
-        **kwargs,
-    ):
+        num_dims: Integer,
+        low: TensorLike = 0.0,
+        high: TensorLike = 1.0,
+        initial_concentration: float = 2.0,
+        min_concentration: float = 1.0,
+        max_concentration: float = 1e4,
+        kernel_gain: float = 0.01,
+        random_seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         num_dims = count("num_dims", num_dims)
         if not 0 < min_concentration < initial_concentration < max_concentration < np.inf:
@@ -79,15 +83,15 @@ class BetaHead(keras.layers.Layer):
             name="concentrations",
         )
 
-    def build(self, features_shape):
+    def build(self, features_shape: Sequence[int | None]) -> None:
         self.dense.build(features_shape)
 
-    def call(self, features):
+    def call(self, features: Tensor) -> BetaDist:
         concentrations = special.soft_clip(self.dense(features), self.min_concentration, self.max_concentration)
         alpha, beta = ops.split(concentrations, 2, axis=-1)
         return BetaDist(alpha, beta, self.low, self.high, random_seed=self.seed_generator)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "num_dims": self.num_dims,
             "low": self.low,

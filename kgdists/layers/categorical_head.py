@@ -1,8 +1,11 @@
 """Head layer: features -> `CategoricalDist`."""
 
+from typing import Any
+
 import keras
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import CategoricalDist
 from kgdists.layers.logits_head import LogitsHead
 
@@ -33,14 +36,14 @@ class CategoricalHead(LogitsHead):
     (1,)
     """
 
-    def __init__(self, num_categories, **options):
+    def __init__(self, num_categories: Integer, **options: Any) -> None:
         num_categories = count("num_categories", num_categories)
         super().__init__(num_categories, **options)
         self.num_categories = num_categories
 
-    def call(self, features, action_mask=None):
+    def call(self, features: Tensor, action_mask: Tensor | None = None) -> CategoricalDist:
         logits = self.logits(features)
         return CategoricalDist(logits, self.boltzmann_tau, random_seed=self.seed_generator, mask=action_mask)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"num_categories": self.num_categories}

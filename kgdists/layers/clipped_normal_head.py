@@ -1,9 +1,12 @@
 """Head layer: features -> `ClippedNormalDist`."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.distributions import ClippedNormalDist
 from kgdists.distributions.box import box_of, canonical
 from kgdists.layers.normal_head import NormalHead
@@ -32,17 +35,17 @@ class ClippedNormalHead(NormalHead):
     ([0.5, 2.5], [0.5, 2.5])
     """
 
-    def __init__(self, num_dims, low=-1.0, high=1.0, **options):
-        low, high = canonical(low, high, count("num_dims", num_dims))
-        box = box_of(low, high, "float64")
+    def __init__(self, num_dims: Integer, low: TensorLike = -1.0, high: TensorLike = 1.0, **options: Any) -> None:
+        bounds = canonical(low, high, count("num_dims", num_dims))
+        box = box_of(*bounds, "float64")
         open_center = np.where(box.constant, box.low, box.low + box.high + box.below * 1.0 - box.above * 1.0)
         center = np.where(box.both, box.center, open_center).tolist()
         super().__init__(num_dims, **options | {"center": center, "scale": np.asarray(box.half).tolist()})
-        self.low, self.high = low, high
+        self.low, self.high = bounds
 
-    def call(self, features):
+    def call(self, features: Tensor) -> ClippedNormalDist:
         mu, logvar = self.mu_and_logvar(features)
         return ClippedNormalDist(mu, logvar, self.low, self.high, random_seed=self.seed_generator)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"low": self.low, "high": self.high}

@@ -1,11 +1,18 @@
 """Head layers: features -> `CompositeDist` or `OneOfDist`, from a head for each branch."""
 
+from collections.abc import Sequence
+from typing import Any, Self, TypeAlias
+
 import keras
 
+from kgdists.core.types import Tensor
 from kgdists.distributions import CompositeDist, OneOfDist
 from kgdists.distributions.composite import branches, map_branches
 
 __all__ = ["CompositeHead", "OneOfHead"]
+
+Heads: TypeAlias = dict[str, Any] | tuple[Any, ...]  # of layers, nested
+Mask: TypeAlias = Tensor | dict[str, Any] | tuple[Any, ...]  # nested as the heads are
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
@@ -27,19 +34,19 @@ class CompositeHead(keras.layers.Layer):
     {'move': (3,), 'push': (2,)}
     """
 
-    def __init__(self, heads, **kwargs):
+    def __init__(self, heads: Heads, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._structure = _plain(heads)
         self.branches = branches(self._structure)  # Keras finds, and saves, the layers in a flat list
         if not self.branches or not all(isinstance(head, keras.layers.Layer) for head in self.branches):
             raise ValueError(f"`heads` must be nested dicts and tuples of layers. Received: heads={heads}")
 
-    def build(self, features_shape):
+    def build(self, features_shape: Sequence[int | None]) -> None:
         for head in self.branches:
             if not head.built:  # those of a saved head come built
                 head.build(features_shape)
 
-    def call(self, features, action_mask=None):
+    def call(self, features: Tensor, action_mask: Mask | None = None) -> CompositeDist:
         return CompositeDist(self._dists(features, action_mask))
 
     def _dists(self, features, action_mask):
@@ -53,11 +60,11 @@ class CompositeHead(keras.layers.Layer):
 
         return map_branches(apply, self._structure, action_mask)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"heads": keras.saving.serialize_keras_object(self._structure)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config | {"heads": keras.saving.deserialize_keras_object(config["heads"])})
 
 
@@ -77,7 +84,7 @@ class OneOfHead(CompositeHead):
     ((2,), ((3,), (2,)))
     """
 
-    def call(self, features, action_mask=None):
+    def call(self, features: Tensor, action_mask: Mask | None = None) -> OneOfDist:
         return OneOfDist(self._dists(features, action_mask))
 
 

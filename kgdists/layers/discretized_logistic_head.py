@@ -1,10 +1,13 @@
 """Head layer: features -> `DiscretizedLogisticDist`."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.distributions import DiscretizedLogisticDist
 from kgdists.distributions.discretized_logistic import as_ints
 from kgdists.layers.normal_head import NormalHead
@@ -36,23 +39,31 @@ class DiscretizedLogisticHead(NormalHead):
     TensorShape([1, 2])
     """
 
-    def __init__(self, num_dims, low, high, initial_stddev=0.5, dtype=None, **options):
+    def __init__(
+        self,
+        num_dims: Integer,
+        low: TensorLike,
+        high: TensorLike,
+        initial_stddev: float = 0.5,
+        dtype: str | keras.DTypePolicy | None = None,
+        **options: Any,
+    ) -> None:
         num_dims = count("num_dims", num_dims)
         low, high = (list(as_ints(bound, num_dims, name)) for bound, name in ((low, "low"), (high, "high")))
         center = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
         scale = [max((b - a) / 2, 0.5) for a, b in zip(low, high, strict=True)]
-        dtype = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
-        if dtype.compute_dtype in ("float16", "bfloat16"):  # which hold no integers beyond 2048 or 256
-            dtype = "float32"
+        policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
+        if policy.compute_dtype in ("float16", "bfloat16"):  # which hold no integers beyond 2048 or 256
+            policy = "float32"
         options |= {"center": center, "scale": scale}  # also those of a saved head
-        super().__init__(num_dims, initial_stddev=initial_stddev, dtype=dtype, **options)
+        super().__init__(num_dims, initial_stddev=initial_stddev, dtype=policy, **options)
         self.low, self.high = low, high
 
-    def call(self, features):
+    def call(self, features: Tensor) -> DiscretizedLogisticDist:
         mu, logvar = self.mu_and_logvar(features)
         # A logistic distribution of scale s has the variance (pi s)^2 / 3.
         logscale = 0.5 * (logvar + ops.cast(np.log(3.0 / np.pi**2), logvar.dtype))
         return DiscretizedLogisticDist(mu, logscale, self.low, self.high, random_seed=self.seed_generator)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"low": self.low, "high": self.high}

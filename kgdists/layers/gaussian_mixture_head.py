@@ -1,11 +1,15 @@
 """Head layer: features -> `GaussianMixtureDist`."""
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.layers.normal_head import NormalHead
 from kgdists.numerics import cholesky
@@ -47,20 +51,20 @@ class GaussianMixtureHead(keras.layers.Layer):
 
     def __init__(
         self,
-        num_components,
-        num_dims,
-        covariance="diag",
-        initial_spread=1.0,
-        initial_stddev=0.5,
-        min_stddev=1e-3,
-        max_stddev=1e2,
-        center=0.0,
-        scale=1.0,
-        gumbel_tau=0.2,
-        kernel_gain=0.01,
-        random_seed=None,
-        **kwargs,
-    ):
+        num_components: Integer,
+        num_dims: Integer,
+        covariance: Literal["diag", "full"] = "diag",
+        initial_spread: float = 1.0,
+        initial_stddev: float = 0.5,
+        min_stddev: float = 1e-3,
+        max_stddev: float = 1e2,
+        center: float | Sequence[float] | np.ndarray = 0.0,
+        scale: float | Sequence[float] | np.ndarray = 1.0,
+        gumbel_tau: float = 0.2,
+        kernel_gain: float = 0.01,
+        random_seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         num_components, num_dims = count("num_components", num_components), count("num_dims", num_dims)
         if covariance not in ("diag", "full"):
@@ -101,12 +105,12 @@ class GaussianMixtureHead(keras.layers.Layer):
         initializer = keras.initializers.Orthogonal(self.kernel_gain, seed=self.random_seed)
         return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
-    def build(self, features_shape):
+    def build(self, features_shape: Sequence[int | None]) -> None:
         for layer in (self.logits, self.components, self.lower):
             if layer is not None:
                 layer.build(features_shape)
 
-    def call(self, features):
+    def call(self, features: Tensor) -> GaussianMixtureDist:
         mu, logvar = (self._per_component(x) for x in self.components.mu_and_logvar(features))
         spread = {"logvar": logvar}
         if self.covariance == "full":
@@ -121,7 +125,7 @@ class GaussianMixtureHead(keras.layers.Layer):
     def _per_component(self, x):
         return shapes.reshape_last(x, 1, (self.num_components, x.shape[-1] // self.num_components))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "num_components": self.num_components,
             "num_dims": self.num_dims,

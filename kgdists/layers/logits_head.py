@@ -1,6 +1,11 @@
 """What the heads of choices share: a dense layer of logits."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
+
+from kgdists.core.types import Integer
 
 __all__ = ["LogitsHead"]
 
@@ -8,7 +13,14 @@ __all__ = ["LogitsHead"]
 class LogitsHead(keras.layers.Layer):
     """A dense layer of `num_logits` logits, the settings and the random state of a head of choices."""
 
-    def __init__(self, num_logits, boltzmann_tau=0.2, kernel_gain=0.01, random_seed=None, **kwargs):
+    def __init__(
+        self,
+        num_logits: Integer,
+        boltzmann_tau: float = 0.2,
+        kernel_gain: float = 0.01,
+        random_seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.boltzmann_tau = boltzmann_tau
         self.kernel_gain = kernel_gain
@@ -17,10 +29,10 @@ class LogitsHead(keras.layers.Layer):
         initializer = keras.initializers.Orthogonal(kernel_gain, seed=random_seed)
         self.logits = keras.layers.Dense(num_logits, kernel_initializer=initializer, dtype=self.dtype_policy)
 
-    def build(self, features_shape):
+    def build(self, features_shape: Sequence[int | None]) -> None:
         self.logits.build(features_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "boltzmann_tau": self.boltzmann_tau,
             "kernel_gain": self.kernel_gain,

@@ -1,7 +1,11 @@
 """Head layer: features -> `MultiCategoricalDist`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
+from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import MultiCategoricalDist
 from kgdists.distributions.multi_categorical import as_nvec
 from kgdists.layers.logits_head import LogitsHead
@@ -30,12 +34,12 @@ class MultiCategoricalHead(LogitsHead):
     TensorShape([1, 2])
     """
 
-    def __init__(self, nvec, **options):
+    def __init__(self, nvec: Sequence[Integer], **options: Any) -> None:
         nvec = as_nvec(nvec)
         super().__init__(sum(nvec), **options)
         self.nvec = nvec
 
-    def call(self, features, action_mask=None):
+    def call(self, features: Tensor, action_mask: Tensor | None = None) -> MultiCategoricalDist:
         return MultiCategoricalDist(
             self.logits(features),
             self.nvec,
@@ -44,5 +48,5 @@ class MultiCategoricalHead(LogitsHead):
             mask=action_mask,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"nvec": self.nvec}

@@ -1,8 +1,12 @@
 """Head layer: features -> `MultivariateNormalDist`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import MultivariateNormalDist
 from kgdists.layers.normal_head import NormalHead
 from kgdists.numerics import cholesky
@@ -35,7 +39,7 @@ class MultivariateNormalHead(NormalHead):
     TensorShape([1, 2, 2])
     """
 
-    def __init__(self, num_dims, state_dependent=False, **options):
+    def __init__(self, num_dims: Integer, state_dependent: bool = False, **options: Any) -> None:
         super().__init__(num_dims, state_dependent, **options)
         self.num_lower = self.num_dims * (self.num_dims - 1) // 2
         if state_dependent and self.num_lower:
@@ -46,14 +50,14 @@ class MultivariateNormalHead(NormalHead):
                 name="lower",
             )
 
-    def build(self, features_shape):
+    def build(self, features_shape: Sequence[int | None]) -> None:
         super().build(features_shape)
         if self.num_lower and self.state_dependent:
             self.lower.build(features_shape)
         elif self.num_lower:
             self.lower_weight = self.add_weight((self.num_lower,), "zeros", name="lower")
 
-    def call(self, features):
+    def call(self, features: Tensor) -> MultivariateNormalDist:
         mu, logvar = self.mu_and_logvar(features)
         unit = ops.eye(self.num_dims, dtype=mu.dtype)
         if self.num_lower:

@@ -1,11 +1,16 @@
 """Head layer: features -> `NormalDist`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import NormalDist
+from kgdists.distributions.distribution import Distribution
 from kgdists.numerics import special
 from kgdists.random import split
 
@@ -43,17 +48,17 @@ class NormalHead(keras.layers.Layer):
 
     def __init__(
         self,
-        num_dims,
-        state_dependent=False,
-        initial_stddev=1.0,
-        min_stddev=1e-3,
-        max_stddev=1e2,
-        center=0.0,
-        scale=1.0,
-        kernel_gain=0.01,
-        random_seed=None,
-        **kwargs,
-    ):
+        num_dims: Integer,
+        state_dependent: bool = False,
+        initial_stddev: float = 1.0,
+        min_stddev: float = 1e-3,
+        max_stddev: float = 1e2,
+        center: float | Sequence[float] | np.ndarray = 0.0,
+        scale: float | Sequence[float] | np.ndarray = 1.0,
+        kernel_gain: float = 0.01,
+        random_seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         num_dims = count("num_dims", num_dims)
         if not 0 < min_stddev < initial_stddev < max_stddev < np.inf:
@@ -96,17 +101,17 @@ class NormalHead(keras.layers.Layer):
                 name="logvar",
             )
 
-    def build(self, features_shape):
+    def build(self, features_shape: Sequence[int | None]) -> None:
         self.mu.build(features_shape)
         if self.state_dependent:
             self.logvar.build(features_shape)
         else:
             self.logvar_weight = self.add_weight((self.num_dims,), self.initial_logvar, name="logvar")
 
-    def call(self, features):
+    def call(self, features: Tensor) -> Distribution:
         return NormalDist(*self.mu_and_logvar(features), random_seed=self.seed_generator)
 
-    def mu_and_logvar(self, features):
+    def mu_and_logvar(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """The parameters for these features."""
         mu = self.mu(features)
         raw = self.logvar(features) if self.state_dependent else self.logvar_weight + ops.zeros_like(mu)
@@ -114,7 +119,7 @@ class NormalHead(keras.layers.Layer):
         logvar = 2.0 * ops.log(scale) + special.soft_clip(raw, *self.logvar_bounds)
         return center + scale * mu, logvar
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "num_dims": self.num_dims,
             "state_dependent": self.state_dependent,

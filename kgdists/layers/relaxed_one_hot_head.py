@@ -1,11 +1,15 @@
 """Head layer: features -> `RelaxedOneHotCategorical`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core.checks import count
-from kgdists.distributions import CategoricalDist
+from kgdists.core.types import Integer, Tensor
+from kgdists.distributions import CategoricalDist, RelaxedOneHotCategorical
 from kgdists.layers.logits_head import LogitsHead
 
 __all__ = ["RelaxedOneHotHead"]
@@ -33,7 +37,9 @@ class RelaxedOneHotHead(LogitsHead):
     (1,)
     """
 
-    def __init__(self, num_categories, temperature=0.5, train_temperature=False, **options):
+    def __init__(
+        self, num_categories: Integer, temperature: float = 0.5, train_temperature: bool = False, **options: Any
+    ) -> None:
         num_categories = count("num_categories", num_categories)
         if not 0 < temperature < np.inf:
             raise ValueError(f"`temperature` must be a finite number > 0. Received: temperature={temperature!r}")
@@ -41,18 +47,18 @@ class RelaxedOneHotHead(LogitsHead):
         self.num_categories = num_categories
         self.train_temperature = train_temperature
 
-    def build(self, features_shape):
+    def build(self, features_shape: Sequence[int | None]) -> None:
         super().build(features_shape)
         if self.train_temperature:
             start = keras.initializers.Constant(np.log(self.boltzmann_tau).item())
             self.log_temperature = self.add_weight((), start, name="log_temperature")
 
-    def call(self, features, action_mask=None):
+    def call(self, features: Tensor, action_mask: Tensor | None = None) -> RelaxedOneHotCategorical:
         temperature = ops.exp(self.log_temperature) if self.train_temperature else self.boltzmann_tau
         choice = CategoricalDist(self.logits(features), random_seed=self.seed_generator, mask=action_mask)
         return choice.relaxed(temperature)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config["temperature"] = config.pop("boltzmann_tau")
         return config | {"num_categories": self.num_categories, "train_temperature": self.train_temperature}

@@ -1,7 +1,10 @@
 """Head layer: features -> `SquashedNormalDist`."""
 
+from typing import Any
+
 import keras
 
+from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.distributions import SquashedNormalDist
 from kgdists.distributions.box import canonical
 from kgdists.layers.normal_head import NormalHead
@@ -30,13 +33,13 @@ class SquashedNormalHead(NormalHead):
     (1.0, 5.0)
     """
 
-    def __init__(self, num_dims, low=-1.0, high=1.0, **options):
+    def __init__(self, num_dims: Integer, low: TensorLike = -1.0, high: TensorLike = 1.0, **options: Any) -> None:
         super().__init__(num_dims, **options)
-        self.low, self.high = canonical(low, high, num_dims)
+        self.low, self.high = canonical(low, high, self.num_dims)
 
-    def call(self, features):
+    def call(self, features: Tensor) -> SquashedNormalDist:
         mu, logvar = self.mu_and_logvar(features)
         return SquashedNormalDist(mu, logvar, self.low, self.high, random_seed=self.seed_generator)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"low": self.low, "high": self.high}

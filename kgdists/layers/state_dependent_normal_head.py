@@ -1,8 +1,12 @@
 """Head layer: features -> `StateDependentNormalDist`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import StateDependentNormalDist
 from kgdists.layers.normal_head import NormalHead
 from kgdists.numerics import special
@@ -36,18 +40,20 @@ class StateDependentNormalHead(NormalHead):
     TensorShape([1, 3, 2])
     """
 
-    def __init__(self, num_dims, initial_stddev=1.0, train_through_features=False, **options):
+    def __init__(
+        self, num_dims: Integer, initial_stddev: float = 1.0, train_through_features: bool = False, **options: Any
+    ) -> None:
         super().__init__(num_dims, initial_stddev=initial_stddev, **options)
         if self.state_dependent:
             raise ValueError("`state_dependent` must be False: features enter by the loadings. Received: True")
         self.train_through_features = train_through_features
 
-    def build(self, features_shape):
+    def build(self, features_shape: Sequence[int | None]) -> None:
         self.mu.build(features_shape)
         shape = (features_shape[-1], self.num_dims)
         self.logvar_weight = self.add_weight(shape, self.initial_logvar, name="logvar")
 
-    def call(self, features):
+    def call(self, features: Tensor) -> StateDependentNormalDist:
         mu = self.mu(features)
         center, scale = (ops.convert_to_tensor(x, mu.dtype) for x in (self.center, self.scale))
         logvar = special.soft_clip(self.logvar_weight, *self.logvar_bounds)
@@ -56,7 +62,7 @@ class StateDependentNormalHead(NormalHead):
         loadings = ops.cast(exploring, mu.dtype)[..., None] * stddev
         return StateDependentNormalDist(center + scale * mu, loadings, random_seed=self.seed_generator)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["state_dependent"]
         return config | {"train_through_features": self.train_through_features}

@@ -1,6 +1,8 @@
 """Expectation maximisation (Dempster et al. 1977) of several mixtures at once, in float64, over chunks of rows."""
 
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -17,7 +19,16 @@ NARROW = 1e8
 
 
 @np.errstate(all="ignore")  # what is not finite ends the fit, with its cause
-def maximize(x, weights, start, covariance, iterations, tolerance, floor, on_progress):
+def maximize(
+    x: np.ndarray,
+    weights: np.ndarray,
+    start: tuple[np.ndarray, ...],
+    covariance: Literal["full", "diag"],
+    iterations: int,
+    tolerance: float,
+    floor: np.ndarray,
+    on_progress: Callable[[int, np.ndarray], object],
+) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """Maximise the likelihood of rows in standard coordinates.
 
     Parameters
@@ -62,7 +73,9 @@ def maximize(x, weights, start, covariance, iterations, tolerance, floor, on_pro
     return np.array(losses), best
 
 
-def negative_log_likelihood(x, weights, values, covariance):
+def negative_log_likelihood(
+    x: np.ndarray, weights: np.ndarray, values: tuple[np.ndarray, ...], covariance: Literal["full", "diag"]
+) -> np.ndarray:
     """The weighted mean of `-log q(x)` for each restart, shape [restarts]."""
     return _Rows(x, weights, covariance).expect(values, with_sums=False)[0]
 
@@ -74,15 +87,17 @@ class _Rows:
     steps are one matrix product for all components and restarts, except for narrow components.
     """
 
-    def __init__(self, x, weights, covariance):
+    def __init__(self, x: np.ndarray, weights: np.ndarray, covariance: str) -> None:
         self.x, self.weights, self.total = x, weights, weights.sum()
         self.full = covariance == "full"
         n = x.shape[1]
         self.pairs = np.triu_indices(n) if self.full else (np.arange(n), np.arange(n))
         self.reach = np.maximum(np.abs(x).max(axis=0), 1.0) ** 2
-        self.features = None
+        self.features: np.ndarray | None = None
 
-    def expect(self, values, with_sums=True):
+    def expect(
+        self, values: tuple[np.ndarray, ...], with_sums: bool = True
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The losses, the features summed with the responsibilities as weights, and each row's log-density."""
         logits, mu, _ = values
         restarts, num_components, n = mu.shape
@@ -109,7 +124,9 @@ class _Rows:
                 sums += joint.reshape(restarts * num_components, -1) @ features.T
         return -(norms @ self.weights) / self.total, sums.reshape(restarts, num_components, width), norms
 
-    def maximize(self, values, sums, norms, floor):
+    def maximize(
+        self, values: tuple[np.ndarray, ...], sums: np.ndarray, norms: np.ndarray, floor: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
         """The parameters at which the expected log-likelihood is highest, `floor**2` added to the covariances."""
         n = self.x.shape[1]
         counts = sums[..., 0]
@@ -128,8 +145,8 @@ class _Rows:
             variances = np.diagonal(spread, axis1=-2, axis2=-1) ** 2
         else:
             variances = covariances
-        for index in np.argwhere(~lost & ~(variances * NARROW > self.reach).all(axis=-1)):
-            index = tuple(index)
+        for place in np.argwhere(~lost & ~(variances * NARROW > self.reach).all(axis=-1)):
+            index = tuple(place)
             means[index], covariance = self._moments(values, norms, index, means[index])
             spread[index] = self._factors(covariance, floor)
         spread = np.where(lost.reshape(*lost.shape, *(1,) * (spread.ndim - 2)), values[2], spread)

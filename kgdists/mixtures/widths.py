@@ -4,16 +4,17 @@ import warnings
 
 import numpy as np
 
-__all__ = ["FitWarning", "floor_of", "warn_of_collapse"]
+__all__ = ["COARSE", "FitWarning", "floor_of", "warn_of_collapse"]
 
 FLOOR = 5e-4  # of the narrowest crowd of samples
+COARSE = 1e-3  # in the units of a fit, where the floor does not come from samples
 
 
 class FitWarning(UserWarning):
     """A fit found something other than the widths of the data."""
 
 
-def floor_of(x, weights, num_components):
+def floor_of(x: np.ndarray, weights: np.ndarray, num_components: int) -> np.ndarray:
     """The least standard deviation in each dimension, from samples x [N, n] with weights [N]: shape [n].
 
     It is `FLOOR` times the width of the narrowest interval that holds a quarter of a component's share of the samples
@@ -39,7 +40,7 @@ def _floor_of(column, weights, share):
     return max(float(np.maximum(FLOOR * (end - start), rounding).min()), float(np.spacing(np.float64(largest))))
 
 
-def warn_of_collapse(spread, floor, full):
+def warn_of_collapse(spread: np.ndarray, floor: np.ndarray, full: bool) -> None:
     """Warn if a component has a standard deviation that is the floor's: spread [K, n(, n)], both in the same units."""
     if full:
         least = np.linalg.svd(spread / floor[:, None], compute_uv=False)[..., -1]

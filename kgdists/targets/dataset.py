@@ -1,13 +1,30 @@
 """`Dataset`: rows of an endless sequence of draws, made when they are asked for."""
 
+from typing import Protocol
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Seed, Tensor
 
 __all__ = ["Dataset"]
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+class Target(Protocol):
+    """What a dataset needs of its target, a `Mixture`."""
+
+    kB_T: float
+    procedural_seed: int
+
+    def draw_rows(self, seed: Seed, stream: int, start: Tensor, num_rows: int) -> Tensor: ...
+    def log_prob(self, x: Tensor) -> Tensor: ...
+    def score(self, x: Tensor) -> Tensor: ...
+    def check_holds(self, dtype: str, name: str) -> None: ...
+    def check_holds_scores(self, dtype: str, name: str) -> None: ...
 
 
 class Dataset:
@@ -25,40 +42,42 @@ class Dataset:
         Of "samples", "log_probs" and "scores".
     """
 
-    def __init__(self, target, stream, start, length, included):
+    def __init__(self, target: Target, stream: int, start: int, length: int, included: tuple[str, ...]) -> None:
         self._target, self._stream = target, stream
         self.start, self.length, self.included = start, length, included
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.length
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Dataset(start={self.start}, length={self.length}, included={self.included})"
 
-    def get_samples(self, length=-1):
+    def get_samples(self, length: Integer = -1) -> np.ndarray:
         """The first `length` samples, or all of them (-1): array of shape [length, D]."""
         self._check_included("samples")
         return self._samples(length)
 
-    def get_log_probs(self, length=-1):
+    def get_log_probs(self, length: Integer = -1) -> np.ndarray:
         """Their log-densities, shape [length]; `length` as for `get_samples`."""
         self._check_included("log_probs")
         return self._target.log_prob(self._samples(length))
 
-    def get_energies(self, length=-1):
+    def get_energies(self, length: Integer = -1) -> np.ndarray:
         """Their energies `-kB_T log_prob`, shape [length]; `length` as for `get_samples`."""
         return -self._target.kB_T * self.get_log_probs(length)
 
-    def get_scores(self, length=-1):
+    def get_scores(self, length: Integer = -1) -> np.ndarray:
         """Gradients of the log-density at the samples, shape [length, D]; `length` as for `get_samples`."""
         self._check_included("scores")
         return self._target.score(self._samples(length))
 
-    def get_forces(self, length=-1):
+    def get_forces(self, length: Integer = -1) -> np.ndarray:
         """Their forces `kB_T score`, shape [length, D]; `length` as for `get_samples`."""
         return self._target.kB_T * self.get_scores(length)
 
-    def as_tf_dataset(self, batch_size, *, dtype=None, num_shards=1, shard_index=0):
+    def as_tf_dataset(
+        self, batch_size: Integer, *, dtype: str | None = None, num_shards: Integer = 1, shard_index: Integer = 0
+    ) -> tf.data.Dataset:
         """Stream batches endlessly, each row once: from `start` on, and past `length`.
 
         Batch `i` is a function of `i` alone and computed in the graph. `shard` and `tf.distribute` (by data) give each
@@ -120,7 +139,7 @@ class Dataset:
         batches = tf.data.Dataset.counter(shard_index, num_shards)
         return batches.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
-    def _samples(self, length):
+    def _samples(self, length: Integer) -> np.ndarray:
         length = self.length if length == -1 else length
         length = count("length", length, least=0)
         if length > self.length:
@@ -136,7 +155,7 @@ class Dataset:
             )
 
 
-def _float_dtype(dtype):
+def _float_dtype(dtype: str | None) -> str:
     try:
         name = keras.backend.standardize_dtype(keras.config.floatx() if dtype is None else dtype)
     except (ValueError, TypeError):

@@ -5,11 +5,15 @@ some number of terms, each component is written out: a compiler then makes one l
 components go through a loop, a few in each step. Nothing of size N times K is ever stored.
 """
 
+from collections.abc import Mapping
+from typing import TypeAlias
+
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.types import Tensor
 from kgdists.numerics import cholesky
 
 __all__ = ["log_prob", "log_prob_and_score", "responsibilities"]
@@ -21,8 +25,10 @@ WRITTEN_OUT = 128
 IN_A_STEP = 16
 COLUMNS = 32  # dimensions up to which each is a tensor of its own
 
+Params: TypeAlias = Mapping[str, np.ndarray]
 
-def log_prob(params, x):
+
+def log_prob(params: Params, x: Tensor) -> Tensor:
     """Log-density, shape [N], whose gradient is computed as the score.
 
     Parameters
@@ -40,7 +46,7 @@ def log_prob(params, x):
     return value(x)
 
 
-def log_prob_and_score(params, x):
+def log_prob_and_score(params: Params, x: Tensor) -> tuple[Tensor, Tensor]:
     """Log-density, shape [N], and its gradient in `x`, shape [N, D]; arguments as for `log_prob`."""
     return _evaluate(params, x, IN_A_STEP)
 
@@ -57,7 +63,7 @@ def _evaluate(params, x, written_out):
     return peak + ops.log(total), score[0] if dim > COLUMNS else ops.stack(score, axis=-1)
 
 
-def responsibilities(params, x):
+def responsibilities(params: Params, x: Tensor) -> Tensor:
     """Probabilities of the components given `x`, shape [N, K]; arguments as for `log_prob`."""
     params = _cast(params, x)
     points = _pieces(x)
@@ -140,7 +146,7 @@ def _kept(u, factor):
 
 
 def _solve(tril, steps):
-    z = []
+    z: list[Tensor] = []
     for i, step in enumerate(steps):
         z.append((step - sum(tril[i, j] * z[j] for j in range(i))) / tril[i, i])
     return z

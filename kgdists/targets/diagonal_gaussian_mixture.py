@@ -1,10 +1,13 @@
 """Mixture of normal distributions with independent dimensions."""
 
+from typing import Self
+
 import numpy as np
 import tensorflow as tf
 
 from kgdists.core import shapes
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, TensorLike
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.targets.mixture import Mixture, as_array, check_logits, to_24_bits
 
@@ -44,7 +47,15 @@ class DiagonalGaussianMixture(Mixture):
     ((5, 1), (3,), (1,))
     """
 
-    def __init__(self, means, diag_stds, logits, *, kB_T=1.0, procedural_seed=0):
+    def __init__(
+        self,
+        means: TensorLike,
+        diag_stds: TensorLike,
+        logits: TensorLike,
+        *,
+        kB_T: float = 1.0,
+        procedural_seed: Integer = 0,
+    ) -> None:
         means, logits = as_array(means, "means", "KD"), as_array(logits, "logits", "K")
         diag_stds = as_array(diag_stds, "diag_stds", "KD")
         check_logits(logits, means)
@@ -65,7 +76,15 @@ class DiagonalGaussianMixture(Mixture):
         super().__init__(logits, means, {"inverse_stds": 1.0 / stds}, stds, stds, kB_T, procedural_seed)
 
     @classmethod
-    def create_isotropic(cls, means, std, logits, *, kB_T=1.0, procedural_seed=0):
+    def create_isotropic(
+        cls,
+        means: TensorLike,
+        std: float,
+        logits: TensorLike,
+        *,
+        kB_T: float = 1.0,
+        procedural_seed: Integer = 0,
+    ) -> Self:
         """Make a mixture in which all components have one standard deviation in all dimensions.
 
         Parameters
@@ -81,7 +100,17 @@ class DiagonalGaussianMixture(Mixture):
         return cls(means, stds, logits, kB_T=kB_T, procedural_seed=procedural_seed)
 
     @classmethod
-    def create_isotropic_uniform(cls, std, n_components, dim, mean_range, seed=0, *, kB_T=1.0, procedural_seed=0):
+    def create_isotropic_uniform(
+        cls,
+        std: float,
+        n_components: Integer,
+        dim: Integer,
+        mean_range: tuple[float, float],
+        seed: Integer = 0,
+        *,
+        kB_T: float = 1.0,
+        procedural_seed: Integer = 0,
+    ) -> Self:
         """Make an isotropic mixture of equal weights whose means are drawn uniformly from a box.
 
         Parameters
@@ -106,7 +135,17 @@ class DiagonalGaussianMixture(Mixture):
         return cls.create_isotropic(means, std, logits, kB_T=kB_T, procedural_seed=procedural_seed)
 
     @classmethod
-    def create_gmm40(cls, dim=2, n_components=40, loc_scaling=40.0, scale=1.0, seed=0, *, kB_T=1.0, procedural_seed=0):
+    def create_gmm40(
+        cls,
+        dim: Integer = 2,
+        n_components: Integer = 40,
+        loc_scaling: float = 40.0,
+        scale: float = 1.0,
+        seed: Integer = 0,
+        *,
+        kB_T: float = 1.0,
+        procedural_seed: Integer = 0,
+    ) -> Self:
         """Make a mixture of forty components far apart, a hard target for samplers that have to find all of them.
 
         The one of boltzkit (not that of FAB, whose means and widths are others).
@@ -134,7 +173,7 @@ class DiagonalGaussianMixture(Mixture):
         )
 
     @property
-    def distribution(self):
+    def distribution(self) -> GaussianMixtureDist:
         """The same density as a `GaussianMixtureDist`, of the dtype of the means."""
         dtype = self.means.dtype
         logvar = 2.0 * np.log(self.diag_stds.astype("float64"))

@@ -1,9 +1,12 @@
 """Mixture of normal distributions with full covariances."""
 
+from typing import Self
+
 import numpy as np
 import tensorflow as tf
 
 from kgdists.core import shapes
+from kgdists.core.types import Integer, TensorLike
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.targets.mixture import Mixture, as_array, check_logits, to_24_bits
 
@@ -47,7 +50,16 @@ class GaussianMixture(Mixture):
     ((5, 2), (3,), (2,))
     """
 
-    def __init__(self, means, covariances, logits=None, *, weights=None, kB_T=1.0, procedural_seed=0):
+    def __init__(
+        self,
+        means: TensorLike,
+        covariances: TensorLike,
+        logits: TensorLike | None = None,
+        *,
+        weights: TensorLike | None = None,
+        kB_T: float = 1.0,
+        procedural_seed: Integer = 0,
+    ) -> None:
         if (logits is None) == (weights is None):
             received = "neither" if logits is None else "both"
             raise ValueError(f"Exactly one of `logits` and `weights` must be given. Received: {received}")
@@ -74,7 +86,7 @@ class GaussianMixture(Mixture):
         super().__init__(logits, means, {"scale_tril": self.scale_tril}, stds, spreads, kB_T, procedural_seed)
 
     @classmethod
-    def create_tutorial(cls, *, kB_T=1.0, procedural_seed=0):
+    def create_tutorial(cls, *, kB_T: float = 1.0, procedural_seed: Integer = 0) -> Self:
         """Make the mixture of four components in the plane with which forward and reverse KL are compared.
 
         Examples
@@ -97,7 +109,7 @@ class GaussianMixture(Mixture):
         )
 
     @property
-    def distribution(self):
+    def distribution(self) -> GaussianMixtureDist:
         """The same density as a `GaussianMixtureDist`, of the dtype of the means."""
         dtype = self.means.dtype
         return GaussianMixtureDist(self.logits.astype(dtype), self.means, scale_tril=self.scale_tril.astype(dtype))

@@ -2,6 +2,8 @@
 
 import functools
 import math
+from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +12,7 @@ from keras import ops
 from kgdists import random
 from kgdists.core import shapes
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.random import procedural
 from kgdists.targets import density
 from kgdists.targets.dataset import Dataset
@@ -34,7 +37,16 @@ class Mixture:
 
     logZ = 0.0  # the density is normalised
 
-    def __init__(self, logits, means, factors, stds, spreads, kB_T, procedural_seed):
+    def __init__(
+        self,
+        logits: np.ndarray,
+        means: np.ndarray,
+        factors: Mapping[str, np.ndarray],
+        stds: np.ndarray,
+        spreads: np.ndarray,
+        kB_T: float,
+        procedural_seed: Integer,
+    ) -> None:
         # `stds` are the deviations of each dimension, `spreads` those given the dimensions before it; both [K, D].
         if not (_is_number(kB_T) and 0.0 < kB_T < math.inf):
             raise ValueError(f"`kB_T` must be a finite number > 0. Received: kB_T={kB_T!r}")
@@ -54,26 +66,26 @@ class Mixture:
         )
 
     @property
-    def dim(self):
+    def dim(self) -> int:
         """The number of dimensions, D."""
         return self.means.shape[1]
 
     @property
-    def num_components(self):
+    def num_components(self) -> int:
         """The number of components, K."""
         return self.means.shape[0]
 
     @property
-    def log_weights(self):
+    def log_weights(self) -> np.ndarray:
         """Logarithms of the weights of the components, shape [K]."""
         return _log_softmax(self.logits)
 
     @property
-    def weights(self):
+    def weights(self) -> np.ndarray:
         """Weights of the components, shape [K]."""
         return np.exp(self.log_weights)
 
-    def sample(self, n_samples, seed=None):
+    def sample(self, n_samples: Integer | Tensor, seed: Seed = None) -> Tensor:
         """Draw exactly: array of shape [n_samples, D], or a tensor in a `tf.function`.
 
         Parameters
@@ -94,8 +106,15 @@ class Mixture:
         return x.numpy() if tf.executing_eagerly() else x
 
     def load_dataset(
-        self, type, length, *, start=0, include_samples=True, include_log_probs=False, include_scores=False
-    ):
+        self,
+        type: Literal["train", "val", "test"],
+        length: Integer,
+        *,
+        start: Integer = 0,
+        include_samples: bool = True,
+        include_log_probs: bool = False,
+        include_scores: bool = False,
+    ) -> Dataset:
         """Rows of one of three endless sequences of draws, each a function of its type and of `procedural_seed`.
 
         Row `i` does not depend on `start` and `length`, and costs the same wherever it is. It is the same, bit for bit,
@@ -138,7 +157,9 @@ class Mixture:
             raise ValueError("At least one of samples, log_probs and scores must be included. Received: none")
         return Dataset(self, TYPES.index(type), int(start), int(length), included)
 
-    def draw_rows(self, seed, stream, start, num_rows):
+    def draw_rows(
+        self, seed: Integer | Tensor, stream: Integer | Tensor, start: Integer | Tensor, num_rows: Integer | Tensor
+    ) -> Tensor:
         """Rows of the endless sequence of draws of a seed and stream: tensor of shape [num_rows, D].
 
         Parameters
@@ -158,7 +179,7 @@ class Mixture:
         )
         return tf.convert_to_tensor(rows)
 
-    def check_holds(self, dtype, name):
+    def check_holds(self, dtype: str, name: str) -> None:
         """Raise unless a float dtype can hold draws: its steps at each mean must be below half a deviation."""
         info, is_drawn = np.finfo("float32" if dtype == "bfloat16" else dtype), np.isfinite(self.logits)
         eps = 2.0**-7 if dtype == "bfloat16" else float(info.eps)
@@ -176,7 +197,7 @@ class Mixture:
             f"subtract the offset. Received: {received} at mean {means[k, i]:g} and deviation {spreads[k, i]:g}"
         )
 
-    def check_holds_scores(self, dtype, name):
+    def check_holds_scores(self, dtype: str, name: str) -> None:
         """Raise unless a float dtype can hold the scores of draws, which are as large as deviations are small."""
         info, spreads = np.finfo("float32" if dtype == "bfloat16" else dtype), self._spreads[np.isfinite(self.logits)]
         largest, usual = FARTHEST / float(spreads.min()), 1.0 / float(self._stds[np.isfinite(self.logits)].max())
@@ -192,7 +213,10 @@ class Mixture:
         noise = procedural.normal_of_bits(bits[:, 1:], "float64")
         return tf.cast(self._place(component, noise), self.means.dtype)
 
-    def log_prob(self, x):
+    def _place(self, component: Tensor, noise: Tensor) -> Tensor:
+        raise NotImplementedError(f"{type(self).__name__} must define `_place`")
+
+    def log_prob(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`\log \sum_k w_k N(x; \mu_k, \Sigma_k)`.
 
         Parameters
@@ -211,15 +235,15 @@ class Mixture:
         """
         return self._evaluate(self._log_prob, x)
 
-    def score(self, x):
+    def score(self, x: TensorLike) -> Tensor:
         r"""Gradient of the log-density in `x`: :math:`-\sum_k r_k \Sigma_k^{-1} (x - \mu_k)`, shape of `x`."""
         return self._evaluate(self._score, x)
 
-    def log_prob_and_score(self, x):
+    def log_prob_and_score(self, x: TensorLike) -> tuple[Tensor, Tensor]:
         """The two in one pass; arguments and results as for `log_prob` and `score`."""
         return self._evaluate(self._log_prob_and_score, x)
 
-    def responsibilities(self, x):
+    def responsibilities(self, x: TensorLike) -> Tensor:
         """Probabilities of the components given `x`, shape [..., K]; `x` as for `log_prob`."""
         return self._evaluate(self._responsibilities, x)
 
@@ -256,11 +280,11 @@ def _log_softmax(logits):
     return shifted - np.log(np.sum(np.exp(shifted)))
 
 
-def _is_number(x):
+def _is_number(x: object) -> bool:
     return isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool)
 
 
-def as_array(x, name, axes):
+def as_array(x: object, name: str, axes: str) -> np.ndarray:
     """A copy of `x` that cannot be changed, of its own float dtype; other numbers become float64.
 
     Its axes are named by letters, K, D and D.
@@ -275,13 +299,13 @@ def as_array(x, name, axes):
     return x
 
 
-def to_24_bits(x):
+def to_24_bits(x: np.ndarray) -> np.ndarray:
     """Float64 numbers, rounded to the digits of float32 but not to its range."""
     mantissa, exponent = np.frexp(x)
     return np.ldexp(np.rint(mantissa * 2.0**24), exponent - 24)
 
 
-def check_logits(logits, means):
+def check_logits(logits: np.ndarray, means: np.ndarray) -> None:
     """Raise unless these are log-weights of as many components as there are means."""
     if logits.shape != means.shape[:1]:
         raise ValueError(

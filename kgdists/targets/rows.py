@@ -1,7 +1,12 @@
 """Functions of many rows, evaluated in blocks of fixed sizes: compiled once, in constant memory."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
+
+from kgdists.core.types import Integer, Tensor
 
 __all__ = ["ByRows", "in_blocks"]
 
@@ -9,7 +14,7 @@ FEW, MANY = 1 << 10, 1 << 16  # rows of the two sizes of blocks
 NUMBERS = 1 << 20  # at most, in a block of many rows
 
 
-def in_blocks(compute, num_rows, width):
+def in_blocks(compute: Callable[[int, int], Any], num_rows: Integer, width: int) -> Any:
     """Arrays of `num_rows` rows, filled by `compute(start, size)` for blocks of two sizes.
 
     Parameters
@@ -44,11 +49,11 @@ class ByRows:
         Of tensors; differentiable as often as needed.
     """
 
-    def __init__(self, formula):
+    def __init__(self, formula: Callable[[Tensor], Any]) -> None:
         self._formula = formula
         self._compiled = tf.function(formula, jit_compile=True, autograph=False)
 
-    def __call__(self, x):
+    def __call__(self, x: Tensor) -> Any:
         if not tf.executing_eagerly():
             return self._formula(x)
         return self._eagerly(x) if tf.is_tensor(x) else self._in_blocks(x)

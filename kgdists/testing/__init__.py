@@ -6,6 +6,7 @@ from keras import ops
 
 from kgdists.core import shapes
 from kgdists.core.checks import count
+from kgdists.core.types import Integer
 from kgdists.distributions.distribution import Distribution
 from kgdists.testing.closed_forms import check_closed_forms, check_moments
 from kgdists.testing.declaration import check_shapes
@@ -18,7 +19,7 @@ from kgdists.testing.values import is_float, repeated
 __all__ = ["check_distribution"]
 
 
-def check_distribution(dist, *, num_samples=10_000, seed=0):
+def check_distribution(dist: Distribution, *, num_samples: Integer = 10_000, seed: int = 0) -> None:
     r"""Raise unless a distribution does what kgdists' own ones do; for the tests of a class of one's own.
 
     - Shapes and dtypes of draws, actions and log-probabilities are those of the class's declaration.

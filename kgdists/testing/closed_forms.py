@@ -1,14 +1,17 @@
 """Closed forms agree with their Monte Carlo estimates."""
 
+from typing import Any
+
 import numpy as np
 
+from kgdists.distributions.distribution import Distribution
 from kgdists.testing.requirements import ROUNDING, closed_form, estimate, require_close
 from kgdists.testing.values import as_array, first_row, flat, repeated, shape_of
 
 __all__ = ["check_closed_forms", "check_moments"]
 
 
-def check_moments(dist, x):
+def check_moments(dist: Distribution, x: Any) -> None:
     mean, variance = closed_form(dist.mean), closed_form(dist.variance)
     if mean is None or shape_of(first_row(x)) != shape_of(mean):
         return  # labels and the like
@@ -20,7 +23,7 @@ def check_moments(dist, x):
             require_close("variance differs from that of draws", spread, *estimate(squares))
 
 
-def check_closed_forms(p, q, many, x):
+def check_closed_forms(p: Distribution, q: Distribution, many: Distribution, x: Any) -> None:
     log_p = as_array(many.log_proba(x))
     log_q = as_array(repeated(q, len(log_p)).log_proba(x))
     ratio = as_array(many.proba_ratio(x, repeated(q, len(log_p))))

@@ -1,13 +1,14 @@
 """Shapes and dtypes are those of the class's declaration."""
 
 from kgdists.core import shapes
+from kgdists.distributions.distribution import Distribution
 from kgdists.testing.requirements import closed_form, require_same
 from kgdists.testing.values import behind, flat, shape_of
 
 __all__ = ["check_shapes"]
 
 
-def check_shapes(dist, seed):
+def check_shapes(dist: Distribution, seed: int) -> None:
     batch, event = tuple(dist.batch_shape), dist.event_shape
     for sample_shape in ((), (3,), (2, 3)):
         x = dist.sample(sample_shape, seed)

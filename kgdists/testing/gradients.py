@@ -1,14 +1,17 @@
 """Gradients are finite and agree with central differences."""
 
+import functools
+
 import numpy as np
 
+from kgdists.distributions.distribution import Distribution
 from kgdists.testing.requirements import closed_form, require_close
 from kgdists.testing.values import as_array, flat, gradients_of, moved, repeated
 
 __all__ = ["check_gradients"]
 
 
-def check_gradients(p, q, rng, seed):
+def check_gradients(p: Distribution, q: Distribution, rng: np.random.Generator, seed: int) -> None:
     """Along one random direction in each parameter; the parameters moved up and down are rows of one batch."""
     x, leaves = p.sample_action(seed), [as_array(leaf) for leaf in flat(p)]
     functions = {
@@ -31,7 +34,7 @@ def check_gradients(p, q, rng, seed):
         if values is None:
             continue
         values = as_array(values).reshape(len(leaves), 2, *p.batch_shape)
-        gradients = gradients_of(lambda p, function=function: function(p, q, x), p)
+        gradients = gradients_of(functools.partial(function, q=q, x=x), p)
         for name, gradient, direction, (up, down) in zip(p.params, gradients, directions, values, strict=True):
             if not np.isfinite(gradient).all():
                 raise AssertionError(f"gradient of {method} in `{name}` is not finite")

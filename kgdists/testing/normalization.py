@@ -1,21 +1,25 @@
 """The density integrates to one."""
 
+from typing import Any
+
 import numpy as np
 
+from kgdists.distributions.distribution import Distribution
 from kgdists.testing.requirements import estimate, require_close
 from kgdists.testing.values import as_array, flat, is_float, repeated, rows_of, width_of
 
 __all__ = ["check_normalisation"]
 
 
-def check_normalisation(dist, many, x, rng):
+def check_normalisation(dist: Distribution, many: Distribution, x: Any, rng: np.random.Generator) -> None:
     """Importance sampling of the integral, with the product of the draws' histograms as proposal."""
     rows, _, unpack = rows_of(many, x)
     is_integer = np.concatenate([np.full(width_of(many, leaf), not is_float(leaf)) for leaf in flat(x)])
     half = rows.shape[1] // 2
     if any(_is_flat(row[:, ~is_integer]) for row in rows):
         return  # a simplex, for instance: the density is not that of all coordinates
-    proposed, log_q, inside = np.empty_like(rows[:, :half]), 0.0, True
+    proposed = np.empty_like(rows[:, :half])
+    log_q, inside = np.zeros(proposed.shape[:2]), np.ones(proposed.shape[:2], bool)
     for i, integer in enumerate(is_integer):
         columns = [_propose(row[:half, i], row[half : 2 * half, i], integer, rng) for row in rows]
         proposed[..., i], log_q_i, inside_i = (np.stack(parts) for parts in zip(*columns, strict=True))

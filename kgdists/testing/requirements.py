@@ -1,7 +1,12 @@
 """What must be equal, or close, and the errors where it is not."""
 
-import numpy as np
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kgdists.core.types import Tensor
 from kgdists.testing.values import as_array
 
 __all__ = ["ROUNDING", "STANDARD_ERRORS", "closed_form", "estimate", "require_close", "require_same"]
@@ -9,8 +14,10 @@ __all__ = ["ROUNDING", "STANDARD_ERRORS", "closed_form", "estimate", "require_cl
 STANDARD_ERRORS = 5.0
 ROUNDING = 1e-5
 
+T = TypeVar("T")
 
-def closed_form(method, *arguments):
+
+def closed_form(method: Callable[..., T], *arguments: Any) -> T | None:
     """What a method returns, None if it has no closed form."""
     try:
         return method(*arguments)
@@ -18,19 +25,19 @@ def closed_form(method, *arguments):
         return None
 
 
-def estimate(x):
+def estimate(x: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Mean over draws, and what it may be off."""
     x = np.asarray(as_array(x) if hasattr(x, "dtype") else x, "float64")
     return x.mean(axis=0), STANDARD_ERRORS * x.std(axis=0) / np.sqrt(len(x))
 
 
-def require_same(what, got, want):
+def require_same(what: str, got: object, want: object) -> None:
     """Raise unless both are equal."""
     if got != want:
         raise AssertionError(f"{what} must be {want}. Received: {got}")
 
 
-def require_close(what, got, want, allowed):
+def require_close(what: str, got: Tensor, want: Tensor, allowed: ArrayLike) -> None:
     """Raise unless no value is off by more than what is allowed, besides rounding."""
     got, want = as_array(got).astype("float64"), as_array(want).astype("float64")
     require_same(f"{what}: shape", got.shape, want.shape)

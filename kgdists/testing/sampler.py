@@ -1,16 +1,19 @@
 """Draws belong to their seed and to the density."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from kgdists.distributions.distribution import Distribution
 from kgdists.testing.requirements import STANDARD_ERRORS, estimate, require_close
 from kgdists.testing.values import as_array, behind_axes, equal, first_row, flat, gradients_of, is_float, moved, rows_of
 
 __all__ = ["check_frequencies", "check_paths", "check_scores", "check_seeds"]
 
 
-def check_seeds(many, seed):
+def check_seeds(many: Distribution, seed: int) -> bool:
     """Check them, and return whether draws vary at all."""
     for name in ("sample", "sample_action"):
         draw = getattr(many, name)
@@ -28,14 +31,14 @@ def check_seeds(many, seed):
     return varies
 
 
-def check_scores(many, x, rng, seed):
+def check_scores(many: Distribution, x: Any, rng: np.random.Generator, seed: int) -> Distribution:
     """The mean gradient of `log p` is 0, and q / p turns draws of p into those of q, a neighbour, which is returned."""
     log_p = as_array(many.log_proba(x))
     if not np.isfinite(log_p).all():
         raise AssertionError(f"log_proba of a draw is not finite: {log_p[~np.isfinite(log_p)][0]}")
     scores = gradients_of(lambda dist: dist.log_proba(x), many)
     leaves = [as_array(leaf[0]) for leaf in flat(many)]
-    steps, slope = [], 0.0
+    steps, slope = [], np.zeros(log_p.shape)
     for name, leaf, score in zip(many.params, leaves, scores, strict=True):
         mean, error = estimate(score)
         require_close(f"mean over draws of the gradient of log_proba in `{name}` is not 0", mean, 0.0 * mean, error)
@@ -69,7 +72,7 @@ def _within(step, x):
     return np.clip(step, -bound, bound)
 
 
-def check_paths(many, rng, seed):
+def check_paths(many: Distribution, rng: np.random.Generator, seed: int) -> None:
     """The gradient through the draws of a mean is that by the score function."""
     leaves = [as_array(leaf) for leaf in flat(many.sample(seed=seed))]
     units = [(leaf.mean(axis=0), leaf.std(axis=0) + 1e-6, rng.normal(size=leaf.shape[1:])) for leaf in leaves]
@@ -95,7 +98,7 @@ def check_paths(many, rng, seed):
         )
 
 
-def check_frequencies(many, x):
+def check_frequencies(many: Distribution, x: Any) -> None:
     """Of actions made of integers."""
     if any(is_float(leaf) for leaf in flat(x)):
         return

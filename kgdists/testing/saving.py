@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.distributions.distribution import Distribution
 from kgdists.testing.requirements import require_close, require_same
 from kgdists.testing.values import as_array, equal, flat, repeated
 
@@ -24,7 +25,7 @@ else:
 MODEL_ROWS = 100
 
 
-def check_tree(dist):
+def check_tree(dist: Distribution) -> None:
     for name, tree in TREES.items():
         leaves = tree.flatten(dist)
         require_same(f"leaves of {name}", len(leaves), len(dist.params))
@@ -42,7 +43,7 @@ def check_tree(dist):
         raise AssertionError(f"static fields must be hashable: {error}") from None
 
 
-def check_config(dist, seed):
+def check_config(dist: Distribution, seed: int) -> None:
     try:
         text = json.dumps(keras.saving.serialize_keras_object(dist))
         twin = keras.saving.deserialize_keras_object(json.loads(text))
@@ -56,7 +57,7 @@ def check_config(dist, seed):
         require_close("config changes the draws", got, want, 0.0)
 
 
-def check_model(dist, varies, seed):
+def check_model(dist: Distribution, varies: bool, seed: int) -> None:
     many = repeated(dist, MODEL_ROWS)
     inputs = keras.tree.map_structure(lambda x: keras.Input(x.shape[1:], dtype=shapes.dtype_of(x)), many)
     x = inputs.sample(seed=seed)

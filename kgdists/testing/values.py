@@ -1,10 +1,16 @@
 """Distributions, draws and gradients as arrays and trees of arrays."""
 
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.types import Tensor
+from kgdists.distributions.distribution import Distribution
 
 __all__ = [
     "as_array",
@@ -22,6 +28,8 @@ __all__ = [
     "width_of",
 ]
 
+Tree = TypeVar("Tree")  # a distribution, or tensors in tuples and dicts
+
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
@@ -38,47 +46,47 @@ else:
         return jax.grad(lambda leaves: ops.sum(function(leaves)))(leaves)
 
 
-def flat(tree):
+def flat(tree: Any) -> list[Tensor]:
     """The leaves of a tree."""
     return keras.tree.flatten(tree)
 
 
-def as_array(x):
+def as_array(x: Tensor) -> np.ndarray:
     """A tensor as a NumPy array; bfloat16, which NumPy lacks, as float32."""
     return np.asarray(ops.convert_to_numpy(ops.cast(x, "float32") if "bfloat16" in str(x.dtype) else x))
 
 
-def is_float(x):
+def is_float(x: Tensor) -> bool:
     """Whether a tensor is of floats."""
     return "float" in shapes.dtype_of(x)
 
 
-def shape_of(tree):
+def shape_of(tree: Any) -> Any:
     """The shape of each leaf."""
     return keras.tree.map_structure(lambda x: tuple(x.shape), tree)
 
 
-def behind(front, event):
+def behind(front: Sequence[int | None], event: Any) -> Any:
     """The event shape, or shapes, behind other axes."""
     return keras.tree.map_shape_structure(lambda shape: (*front, *shape), event)
 
 
-def behind_axes(x, like):
+def behind_axes(x: np.ndarray, like: np.ndarray) -> np.ndarray:
     """`x` with as many axes as `like`."""
     return x.reshape(*x.shape, *[1] * (like.ndim - x.ndim))
 
 
-def repeated(dist, times):
+def repeated(dist: Tree, times: int) -> Tree:
     """`dist` with a batch axis of size `times` in front."""
     return keras.tree.map_structure(lambda x: ops.broadcast_to(x, (times, *x.shape)), dist)
 
 
-def first_row(tree):
+def first_row(tree: Tree) -> Tree:
     """A tree without its first axis: what is first along it."""
     return keras.tree.map_structure(lambda x: x[0], tree)
 
 
-def moved(dist, steps):
+def moved(dist: Tree, steps: Iterable[np.ndarray]) -> Tree:
     """`dist` with a step added to each of its parameters that is of floats."""
     leaves = [
         x + ops.convert_to_tensor(np.broadcast_to(step, x.shape), x.dtype) if is_float(x) else x
@@ -87,7 +95,7 @@ def moved(dist, steps):
     return keras.tree.pack_sequence_as(dist, leaves)
 
 
-def gradients_of(function, dist):
+def gradients_of(function: Callable[[Any], Tensor], dist: Distribution) -> list[np.ndarray]:
     """The gradient of the sum of `function(dist)` in each parameter, zeros in integers."""
     leaves = flat(dist)
     floats = [i for i, x in enumerate(leaves) if is_float(x)]
@@ -103,19 +111,20 @@ def gradients_of(function, dist):
     return [as_array(gradients[i]) if i in gradients else np.zeros(x.shape) for i, x in enumerate(leaves)]
 
 
-def equal(tree, other):
+def equal(tree: Any, other: Any) -> bool:
     """Whether all leaves are equal."""
     return all(np.array_equal(as_array(a), as_array(b)) for a, b in zip(flat(tree), flat(other), strict=True))
 
 
-def width_of(many, leaf):
+def width_of(many: Distribution, leaf: Tensor) -> int:
     """How many coordinates a draw has in a leaf."""
     return int(np.prod(leaf.shape[1 + len(many.batch_shape[1:]) :]))
 
 
-def rows_of(many, x):
+def rows_of(many: Distribution, x: Any) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], Any]]:
     """Draws as an array of shape [batch, draws, coordinates], their log-probabilities, and the way back."""
-    num, batch = many.batch_shape[0], many.batch_shape[1:]
+    log_p = as_array(many.log_proba(x))
+    num, *batch = log_p.shape
     leaves = flat(x)
     widths = [width_of(many, leaf) for leaf in leaves]
 
@@ -127,7 +136,7 @@ def rows_of(many, x):
         ]
         return keras.tree.pack_sequence_as(x, shaped)
 
-    count = int(np.prod(batch))
+    count = math.prod(batch)
     arrays = [as_array(leaf).reshape(num, count, width) for leaf, width in zip(leaves, widths, strict=True)]
     rows = np.moveaxis(np.concatenate(arrays, axis=-1).astype("float64"), 1, 0)
-    return rows, as_array(many.log_proba(x)).reshape(num, count).T, unpack
+    return rows, log_p.reshape(num, count).T, unpack

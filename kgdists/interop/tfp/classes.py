@@ -1,5 +1,7 @@
 """TFP's own classes, by name."""
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -12,7 +14,7 @@ SPACES = {
 }
 
 
-def class_of(space, name):
+def class_of(space: str, name: str) -> type[Any]:
     """The class of a name among distributions, bijectors or linear operators."""
     module, base = SPACES[space]
     cls = getattr(module, name, None) if isinstance(name, str) else None
@@ -21,7 +23,7 @@ def class_of(space, name):
     return cls
 
 
-def name_of(tfp_object):
+def name_of(tfp_object: Any) -> str:
     """The public name of the class of a distribution, bijector or linear operator."""
     cls = type(tfp_object)
     name = cls.__name__.lstrip("_")
@@ -34,7 +36,7 @@ def name_of(tfp_object):
     )
 
 
-def event_ndims(cls):
+def event_ndims(cls: type[Any]) -> dict[str, int]:
     """How many axes of each tensor parameter of a TFP class belong to one event."""
     try:
         properties = cls.parameter_properties()

@@ -3,12 +3,15 @@
 import functools
 import inspect
 import numbers
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Tensor
 from kgdists.interop.tfp.classes import SPACES, class_of, event_ndims, name_of
 
 __all__ = ["as_tuples", "decode", "encode", "names_of_leaves", "new_leaf", "rename"]
@@ -17,7 +20,7 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 
 
 @functools.singledispatch
-def encode(value, path, leaves):
+def encode(value: Any, path: str, leaves: dict[str, Tensor]) -> Any:
     """`value` as plain values and tuples that start with their kind; its tensors are put into `leaves`."""
     if isinstance(value, tfd.Distribution):
         value = _broadcast(value)
@@ -44,7 +47,7 @@ def encode(value, path, leaves):
     )
 
 
-def decode(value, leaves):
+def decode(value: Any, leaves: Mapping[str, Tensor]) -> Any:
     """The inverse of `encode`."""
     if not isinstance(value, tuple):
         return value
@@ -91,7 +94,7 @@ def _arguments(tfp_object):
     return arguments
 
 
-def new_leaf(path, value, leaves):
+def new_leaf(path: str, value: Tensor, leaves: dict[str, Tensor]) -> str:
     """Put a tensor into `leaves` and return its name: the path, unless that is taken."""
     while path in leaves:
         path += "_"
@@ -99,7 +102,7 @@ def new_leaf(path, value, leaves):
     return path
 
 
-def rename(value, names):
+def rename(value: Any, names: Mapping[str, str]) -> Any:
     """What is encoded, with other names for its leaves, old -> new."""
     if not isinstance(value, tuple):
         return value
@@ -108,7 +111,7 @@ def rename(value, names):
     return tuple(rename(part, names) for part in value)
 
 
-def names_of_leaves(value):
+def names_of_leaves(value: Any) -> set[str]:
     """The names of the leaves in what is encoded, a set."""
     if not isinstance(value, tuple):
         return set()
@@ -117,6 +120,6 @@ def names_of_leaves(value):
     return set().union(*(names_of_leaves(part) for part in value))
 
 
-def as_tuples(value):
+def as_tuples(value: Any) -> Any:
     """What is encoded, after JSON made lists of its tuples."""
     return tuple(map(as_tuples, value)) if isinstance(value, (list, tuple)) else value

@@ -1,6 +1,8 @@
 """Methods of a `TFPDist` of KerasTensors, as operations."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Self, TypeVar, cast
 
 import keras
 
@@ -9,8 +11,10 @@ from kgdists.distributions.distribution import Distribution
 
 __all__ = ["Evaluate", "evaluates"]
 
+F = TypeVar("F", bound=Callable[..., Any])
 
-def evaluates(method):
+
+def evaluates(method: F) -> F:
     """Let a method without random numbers run on KerasTensors too: as an operation."""
 
     @functools.wraps(method)
@@ -24,7 +28,7 @@ def evaluates(method):
         trees = (dict(x.params) if isinstance(x, Distribution) else x for x in (self, *args))
         return Evaluate(method.__name__, statics)(*trees)
 
-    return evaluate
+    return cast(F, evaluate)
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
@@ -41,12 +45,12 @@ class Evaluate(keras.Operation):
         a tensor.
     """
 
-    def __init__(self, method, statics, name=None):
+    def __init__(self, method: str, statics: Sequence[dict[str, Any] | None], name: str | None = None) -> None:
         super().__init__(name=name)
         self.method = method
         self.statics = statics
 
-    def call(self, *trees):
+    def call(self, *trees: Any) -> Any:
         cls = keras.saving.get_registered_object("kgdists>TFPDist")
         dist, *args = (
             tree if static is None else cls.from_params(tree, **static)
@@ -54,9 +58,9 @@ class Evaluate(keras.Operation):
         )
         return getattr(dist, self.method)(*args)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"method": self.method, "statics": self.statics, "name": self.name}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{name: keras.saving.deserialize_keras_object(x) for name, x in config.items()})

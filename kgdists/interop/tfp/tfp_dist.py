@@ -1,12 +1,15 @@
 """TFP's distributions as values that flow through Keras."""
 
 import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from kgdists.core import backend, shapes
+from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.interop.tfp.classes import class_of, event_ndims, name_of
 from kgdists.interop.tfp.encoding import as_tuples, decode, encode, names_of_leaves, new_leaf, rename
@@ -54,17 +57,22 @@ class TFPDist(Distribution):
 
     STATIC_NAMES = ("distribution", "fixed", "reinterpreted_batch_ndims", "name")
 
+    distribution: str
+    fixed: tuple[tuple[str, Any], ...]
+    reinterpreted_batch_ndims: int
+    name: str
+
     def __init__(
         self,
-        distribution,
-        params,
-        fixed=(),
-        reinterpreted_batch_ndims=None,
-        name="tfp_dist",
-        random_seed=None,
-    ):
+        distribution: str,
+        params: Mapping[str, Any],
+        fixed: dict[str, Any] | Sequence[Any] = (),
+        reinterpreted_batch_ndims: int | None = None,
+        name: str = "tfp_dist",
+        random_seed: Seed = None,
+    ) -> None:
         ndims = event_ndims(class_of("distributions", distribution))
-        leaves = {}
+        leaves: dict[str, Tensor] = {}
         nested = {key: value for key, value in params.items() if _holds_distribution(value)}
         for key, value in params.items():
             if key not in nested:
@@ -92,7 +100,7 @@ class TFPDist(Distribution):
         self._abstract()  # lets TFP object to what it is made of
 
     @classmethod
-    def from_params(cls, params, **static):
+    def from_params(cls, params: Mapping[str, Any], **static: Any) -> Self:
         """Make a distribution of its parameters, a dict of name -> tensor, and of its static fields."""
         return cls(params=params, **static)
 
@@ -115,30 +123,30 @@ class TFPDist(Distribution):
             return self._of({key: tf.compat.v1.placeholder(x.dtype, x.shape) for key, x in self.params.items()})
 
     @property
-    def dtype(self):
+    def dtype(self) -> str:
         """Name of the dtype of the parameters that are floats."""
         return next(dtype for dtype in map(shapes.dtype_of, self.params.values()) if "float" in dtype)
 
     @property
-    def batch_shape(self):
+    def batch_shape(self) -> tuple[int | None, ...]:
         """Static shape of the batch, a tuple; None where unknown."""
         shape = self._abstract().batch_shape
         return tuple(functools.reduce(tf.broadcast_static_shape, tf.nest.flatten(shape)))
 
     @property
-    def event_shape(self):
+    def event_shape(self) -> Any:
         """Static shape of one variate, a tuple; for a joint distribution one for each of its parts."""
         return tf.nest.map_structure(tuple, self._abstract().event_shape)
 
     @property
-    def REPARAMETERIZED(self):
+    def REPARAMETERIZED(self) -> bool:  # type: ignore[override]
         """Whether `sample` moves with the parameters."""
         kinds = tf.nest.flatten(self._abstract().reparameterization_type)
         return all(kind == tfd.FULLY_REPARAMETERIZED for kind in kinds)
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Any:
         """Draw variates.
 
         Parameters
@@ -156,7 +164,9 @@ class TFPDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample_and_log_proba(self, sample_shape=(), seed=None):
+    def sample_and_log_proba(
+        self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
+    ) -> tuple[Any, Tensor]:
         """A variate and its log-probability, without inverting bijectors; arguments as for `sample`."""
         draw = self._tfp().experimental_sample_and_log_prob
         x, log_proba = draw(self._sizes(sample_shape), seed=_tfp_seed(self.generator(seed)))
@@ -164,7 +174,7 @@ class TFPDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample_action(self, seed=None):
+    def sample_action(self, seed: Seed = None) -> Any:
         """Draw in TFP's own dtype, which for labels is an integer."""
         return self._tfp().sample(seed=_tfp_seed(self.generator(seed)))
 
@@ -178,7 +188,7 @@ class TFPDist(Distribution):
 
     @evaluates
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: Any) -> Tensor:
         """Log-probability or log-density, summed over the event.
 
         Parameters
@@ -203,49 +213,49 @@ class TFPDist(Distribution):
 
     @evaluates
     @in_full_precision
-    def proba_ratio(self, x, other):
+    def proba_ratio(self, x: Any, other: Self) -> Tensor:
         """`p(x) / q(x)`, where p is this distribution and q is `other`, a `TFPDist` too: the importance ratio."""
         return super().proba_ratio(x, other)
 
     @evaluates
     @in_full_precision
-    def mode(self):
+    def mode(self) -> Any:
         """The most probable variate, where TFP knows it."""
         return self._as_floats(self._closed_form("mode"))
 
     @evaluates
     @in_full_precision
-    def mode_action(self):
+    def mode_action(self) -> Any:
         """The mode in TFP's own dtype, which for labels is an integer."""
         return self._closed_form("mode")
 
     @evaluates
     @in_full_precision
-    def mean(self):
+    def mean(self) -> Any:
         """The mean of a variate, where TFP knows it."""
         return self._closed_form("mean")
 
     @evaluates
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Any:
         """The variance of each dimension of a variate, where TFP knows it."""
         return self._closed_form("variance")
 
     @evaluates
     @in_full_precision
-    def entropy(self):
+    def entropy(self) -> Tensor:
         """Entropy, shape [B...], where TFP knows it."""
         return self._closed_form("entropy")
 
     @evaluates
     @in_full_precision
-    def cross_entropy(self, other):
+    def cross_entropy(self, other: Self) -> Tensor:
         """Cross-entropy to `other`, a `TFPDist` of any class, shape [B...], where TFP knows it."""
         return self._closed_form("cross_entropy", other)
 
     @evaluates
     @in_full_precision
-    def kl_divergence(self, other):
+    def kl_divergence(self, other: Self) -> Tensor:
         """Kullback-Leibler divergence to `other`, a `TFPDist` of any class, shape [B...], where TFP knows it."""
         return self._closed_form("kl_divergence", other)
 
@@ -262,7 +272,7 @@ class TFPDist(Distribution):
             ) from error
 
 
-def from_tfp(tfp_dist, name="tfp_dist", random_seed=None):
+def from_tfp(tfp_dist: tfp.distributions.Distribution, name: str = "tfp_dist", random_seed: Seed = None) -> TFPDist:
     """The `TFPDist` of an instance of a TFP distribution, of the same batch shape and event shape.
 
     Parameters are broadcast to the batch shape; only for linear operators and some bijectors TFP does not know how.
@@ -299,7 +309,7 @@ def from_tfp(tfp_dist, name="tfp_dist", random_seed=None):
     while name_of(tfp_dist) == "Independent":
         reinterpreted += len(tfp_dist.event_shape) - len(tfp_dist.distribution.event_shape)
         tfp_dist = tfp_dist.distribution
-    leaves = {}
+    leaves: dict[str, Tensor] = {}
     _, distribution, arguments = encode(tfp_dist, "", leaves)
     fixed = tuple((key, value) for key, value in arguments if value != ("leaf", key))
     return TFPDist(distribution, leaves, fixed, reinterpreted, name, random_seed)

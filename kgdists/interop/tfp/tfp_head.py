@@ -2,12 +2,15 @@
 
 import inspect
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer, Tensor
 from kgdists.distributions.distribution import HALF
 from kgdists.interop.tfp.classes import class_of, event_ndims
 from kgdists.interop.tfp.tfp_dist import TFPDist
@@ -45,7 +48,14 @@ class TFPHead(keras.layers.Layer):
     (['loc', 'scale'], (1,), (2,))
     """
 
-    def __init__(self, distribution, num_dims, kernel_gain=0.01, random_seed=None, **kwargs):
+    def __init__(
+        self,
+        distribution: str,
+        num_dims: Integer,
+        kernel_gain: float = 0.01,
+        random_seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         cls = class_of("distributions", distribution)
         own = set(inspect.signature(cls.__init__).parameters) - {"name", "dtype"}
         fixed = {key: kwargs.pop(key) for key in own & set(kwargs)}
@@ -69,18 +79,18 @@ class TFPHead(keras.layers.Layer):
                 name=key,
             )
 
-    def build(self, features_shape):
+    def build(self, features_shape: Sequence[int | None]) -> None:
         for dense in self.raw.values():
             dense.build(features_shape)
 
-    def call(self, features):
+    def call(self, features: Tensor) -> TFPDist:
         params = {}
         for key, (shape, bijector) in self.constraints.items():
             raw = ops.cast(self.raw[key](features), self.params_dtype)
             params[key] = bijector.forward(ops.reshape(raw, (*ops.shape(raw)[:-1], *shape)))
         return TFPDist(self.distribution, params, dict(self.fixed), random_seed=self.seed_generator)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "distribution": self.distribution,
             "num_dims": self.num_dims,
