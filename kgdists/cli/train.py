@@ -54,8 +54,8 @@ def add_to(commands):
 
 def train(options):
     """Train an agent and write its run folder."""
-    if not 1 <= options.threads <= checkpoint.MAX_THREADS:
-        raise ValueError(f"`--threads` must be from 1 to {checkpoint.MAX_THREADS}. Received: {options.threads}")
+    if not 1 <= options.threads <= layout.MAX_THREADS:
+        raise ValueError(f"`--threads` must be from 1 to {layout.MAX_THREADS}. Received: {options.threads}")
     if options.evaluate_every is not None and options.evaluate_every < 1:
         raise ValueError(f"`--evaluate-every` must be at least 1. Received: {options.evaluate_every}")
     name = options.agent or default_agent(options.env)

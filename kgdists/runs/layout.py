@@ -18,6 +18,7 @@ __all__ = [
     "CURVE",
     "EVALUATION",
     "MAX_STEPS",
+    "MAX_THREADS",
     "METRICS",
     "POLICY",
     "REPORT",
