@@ -1,7 +1,7 @@
 """Agents: policies that learn on Gymnasium environments."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kgdists.agents.a2c import A2C
 from kgdists.agents.a2c_config import A2CConfig
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name == "RayRollouts":  # which imports Ray
         return importlib.import_module("kgdists.agents.ray_rollouts").RayRollouts
     raise AttributeError(f"module 'kgdists.agents' has no attribute {name!r}")

@@ -1,5 +1,7 @@
 """Advantage actor-critic, the synchronous form of A3C (Mnih et al. 2016)."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -15,9 +17,10 @@ from kgdists.agents.reward_scaling import RewardScaling
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
+from kgdists.envs.make import Env
 from kgdists.envs.rollout import as_rollout
 from kgdists.layers.running_normalization import running_normalizations
-from kgdists.policy import split_mask
+from kgdists.policy import Policy, split_mask
 from kgdists.returns import gae, vtrace
 
 __all__ = ["A2C"]
@@ -55,36 +58,47 @@ class A2C(RolloutAgent):
     HAS_REPLICAS = True
     LEARNS_FROM_ROLLOUTS = True
 
-    def __init__(self, env, *, policy=None, value=None, strategy=None, **config):
+    config: A2CConfig
+
+    def __init__(
+        self,
+        env: Env,
+        *,
+        policy: Policy | None = None,
+        value: keras.Model | None = None,
+        strategy: tf.distribute.Strategy | None = None,
+        **config: Any,
+    ) -> None:
         super().__init__(env, policy=policy, strategy=strategy, **config)
-        config = self.config
-        self.replicas.check("n_steps * num_envs", config.n_steps * config.num_envs)
+        settings = self.config
+        self.replicas.check("n_steps * num_envs", settings.n_steps * settings.num_envs)
         self.replicas.check_model(value)
-        self.value = value or value_network(self.envs, config)
+        self.value = value or value_network(self.envs, settings)
         check_values(self.value, self._example)
         self.variables = trainable(self.policy, self.value)
         self.normalizations = running_normalizations(self.policy.trunk, self.value)
         self.optimizer = keras.optimizers.RMSprop(
-            config.learning_rate, rho=0.99, epsilon=config.epsilon, global_clipnorm=config.max_grad_norm
+            settings.learning_rate, rho=0.99, epsilon=settings.epsilon, global_clipnorm=settings.max_grad_norm
         )
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self.scaled = RewardScaling(config.num_envs, config.gamma, self.replicas.update)
+        self.scaled = RewardScaling(settings.num_envs, settings.gamma, self.replicas.update)
         self._compiled_update, self._compiled_turn = (
             CompiledUpdate(function, jit_compile=strategy is None) for function in (self._update, self._turn)
         )
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         """Steps of all environments together in one epoch: as many rollouts as make `epoch_steps`."""
         per_update = self.config.n_steps * self.config.num_envs
         return -(-self.config.epoch_steps // per_update) * per_update
 
-    def _train(self):
+    def _train(self) -> dict[str, float]:
         config, first = self.config, self.steps // self.config.num_envs
         keys = self._keys(first + np.arange(self.steps_per_epoch // config.num_envs + 1))
-        tensors, updates, started = iter(tf.unstack(keys)), [], {}
+        tensors, updates = iter(tf.unstack(keys)), []
+        started: dict[str, Any] = {}
         for i in range(0, len(keys) - 1, config.n_steps):
             end = i + config.n_steps
             rollout = self.rollouts.collect(Acting(self._act, keys[i:end], tensors, **started))
@@ -92,7 +106,15 @@ class A2C(RolloutAgent):
             started = updates[-1].pop("started")
         return {name: float(np.mean([update[name] for update in updates])) for name in updates[0]}
 
-    def update(self, observations, actions, rewards, next_observations, terminated, truncated):
+    def update(
+        self,
+        observations: Any,
+        actions: Any,
+        rewards: np.ndarray,
+        next_observations: Any,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+    ) -> dict[str, float]:
         """Improve policy and values on one rollout: (nested) arrays [T, N, ...] as `Rollouts.collect` returns them.
 
         Returns
@@ -141,7 +163,7 @@ class A2C(RolloutAgent):
         log_proba = as_float32(pi.log_proba(taken))
         old_pi, old_log_proba = old = old or (pi, log_proba)
         of_steps = [ops.reshape(x, rewards.shape) for x in (values, next_values, log_proba - old_log_proba)]
-        advantages, returns = self._advantages(rewards, *of_steps, terminated, truncated)
+        advantages, returns = self._advantages(rewards, terminated, truncated, *of_steps)
         if config.normalize_advantages:
             advantages = self.replicas.standardized(advantages)
         gradients, metrics = self.replicas.gradients(
@@ -181,7 +203,7 @@ class A2C(RolloutAgent):
             metrics["kl"] = diagnostics.approximate_kl(log_ratio)
         return loss, metrics
 
-    def _advantages(self, rewards, values, next_values, log_ratio, terminated, truncated):
+    def _advantages(self, rewards, terminated, truncated, values, next_values, log_ratio):
         """Advantages and returns of the steps [T, N], each as [T N]."""
         gamma, lambda_ = self.config.gamma, self.config.gae_lambda
         if self.config.vtrace:

@@ -1,13 +1,18 @@
 """Acting in rollouts: compiled functions that are called once for each step of the environments."""
 
 import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import tree
 
 from kgdists.core import backend
+from kgdists.core.types import Tensor
 from kgdists.envs.player import NotANumber, are_numbers
+from kgdists.policy import Policy
 
 __all__ = ["Acting", "Actor"]
 
@@ -25,7 +30,7 @@ class Actor:
     num_envs : int
     """
 
-    def __init__(self, policy, example, num_envs):
+    def __init__(self, policy: Policy, example: Any, num_envs: int) -> None:
         self.policy = policy
         observations = tree.map_structure(lambda x: tf.TensorSpec((num_envs, *x.shape[1:]), x.dtype), example)
         self._inputs = observations, tf.TensorSpec((2,), tf.int64)
@@ -48,23 +53,23 @@ class Actor:
 
         return self._compiled(act)
 
-    def __call__(self, observations, key):
+    def __call__(self, observations: Any, key: Tensor) -> Any:
         """Actions [num_envs, ...] by the weights of this moment and an int64 key [2]; raises `NotANumber`."""
         return _called(self._read_and_act, observations, key)
 
-    def start(self, observations, key):
+    def start(self, observations: Any, key: Tensor) -> dict[str, Any]:
         """For traced functions: what an `Acting` starts from, its first actions and its weights."""
         weights = list(map(tf.convert_to_tensor, self.policy.variables))
         return {"first": self._act(observations, key, *weights), "weights": weights}
 
-    def of_rollout(self, n_steps):
+    def of_rollout(self, n_steps: int) -> Callable[[Any, Tensor], Any]:
         """The fastest variant for a rollout of `n_steps` with fixed weights."""
         return self if n_steps <= FEW_STEPS else self.frozen()
 
-    def frozen(self, weights=None):
+    def frozen(self, weights: Sequence[Tensor] | None = None) -> Callable[[Any, Tensor], Any]:
         """The same function with given weights, or those of this moment, whatever becomes of them."""
-        act, weights = self._act, weights or list(map(backend.read, self.policy.variables))
-        return lambda observations, key: _called(act, observations, key, *weights)
+        act, kept = self._act, weights or list(map(backend.read, self.policy.variables))
+        return lambda observations, key: _called(act, observations, key, *kept)
 
 
 def _called(act, observations, *others):
@@ -92,13 +97,20 @@ class Acting:
         By which the others are chosen, those of this moment by default.
     """
 
-    def __init__(self, actor, keys, tensors=None, first=None, weights=None):
+    def __init__(
+        self,
+        actor: Actor,
+        keys: np.ndarray,
+        tensors: Iterator[Tensor] | None = None,
+        first: tuple[Any, Tensor] | None = None,
+        weights: Sequence[Tensor] | None = None,
+    ) -> None:
         # Made in one call: a tensor made from an array costs as much as a layer.
         self.actor, self.keys, self._tensors = actor, keys, tensors or iter(tf.unstack(keys))
         self._act = actor.of_rollout(len(keys)) if weights is None else actor.frozen(weights)
         self._first = first
 
-    def __call__(self, observations):
+    def __call__(self, observations: Any) -> Any:
         key, first, self._first = next(self._tensors), self._first, None
         if first is None:
             return self._act(observations, key)

@@ -20,6 +20,7 @@ from kgdists.envs.play import evaluate
 from kgdists.envs.player import decider, predictor
 from kgdists.policy import Policy
 from kgdists.runs import checkpoint
+from kgdists.runs.checkpoint import Ownership
 
 __all__ = ["Agent"]
 
@@ -32,8 +33,6 @@ class Agent:
 
     Attributes
     ----------
-    name : str
-        By which files and the command line know the algorithm.
     config : Config
     env : str, callable or gymnasium.vector.VectorEnv
         What the agent was made with.
@@ -48,7 +47,6 @@ class Agent:
         The last checkpoint that it was saved to or loaded from.
     """
 
-    name: str
     Config: ClassVar[type[Config]]
     MODELS: ClassVar[tuple[str, ...]] = ("policy",)  # attributes that are Keras models, each a file of a checkpoint
     HAS_ROLLOUTS: ClassVar[bool] = False  # whether its arrays have one row for each environment
@@ -61,16 +59,21 @@ class Agent:
     steps: int
     is_sound: bool
     checkpoint: Path | None
-    owned: checkpoint.Ownership
+    owned: Ownership
 
     def _prepare_acting(self, example: Any) -> None:
         """Set what acting and files need, once there are `policy` and `envs`; `example` is a batch of one observed."""
         # By whether the most probable action is taken.
         self._decide = {is_mode: decider(self.policy, is_mode) for is_mode in (True, False)}
         self._predict = predictor(self.policy, self.envs.single_action_space, example)
-        self.checkpoint, self.owned = None, checkpoint.Ownership()
+        self.checkpoint, self.owned = None, Ownership()
 
     # What a subclass defines.
+
+    @property
+    def name(self) -> str:
+        """By which files and the command line know the algorithm; a class attribute of most."""
+        raise NotImplementedError(f"{type(self).__name__} must define `name`")
 
     @property
     def epochs(self) -> int:

@@ -13,12 +13,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kgdists.agents.tuned import TUNED, default_agent
 from kgdists.core.files import atomic_write
+from kgdists.core.types import Integer, TensorLike
 from kgdists.runs.folder import read_run
 from kgdists.runs.layout import CONFIG, read_config, read_evaluation, read_versions
 from kgdists.runs.metrics import read_metrics
@@ -40,18 +43,18 @@ class Job:
     steps: int | None = None
 
     @property
-    def name(self):
+    def name(self) -> str:
         return f"{self.env.replace('/', '-')}_{self.agent}_{self.seed}"
 
     @property
-    def folder(self):
+    def folder(self) -> Path:
         return self.out / "runs" / self.name
 
     @property
-    def file(self):
+    def file(self) -> Path:
         return self.out / f"{self.name}.json"
 
-    def command(self):
+    def command(self) -> list[str]:
         """The command that starts the run or, where it was interrupted, goes on with it."""
         start = [sys.executable, "-m", "kgdists"]
         if (self.folder / CONFIG).is_file():
@@ -60,7 +63,7 @@ class Job:
         options = ["--agent", self.agent, "--seed", str(self.seed), "--out", str(self.folder), *steps]
         return [*start, "train", self.env, *options]
 
-    def launch(self):
+    def launch(self) -> subprocess.Popen[bytes]:
         """Start the process, whose output goes to `out / "runs" / "name.log"`."""
         if self.folder.is_dir() and not (self.folder / CONFIG).is_file():
             shutil.rmtree(self.folder)  # killed before it began
@@ -68,14 +71,14 @@ class Job:
         with self.folder.with_name(f"{self.name}.log").open("a") as log:
             return subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
-    def share_done(self):
+    def share_done(self) -> float:
         """Which part of its steps the run has taken, in [0, 1]."""
         try:
             return read_metrics(self.folder)["steps"][-1] / read_config(self.folder)["total_steps"]
         except (KeyError, TypeError, ValueError):
             return 0.0
 
-    def finish(self):
+    def finish(self) -> dict[str, Any] | None:
         """Write the result of the run if it has taken all its steps, and return it; else None."""
         try:
             run, evaluation, metrics = read_run(self.folder), read_evaluation(self.folder), read_metrics(self.folder)
@@ -101,7 +104,7 @@ class Job:
         return result
 
 
-def run_jobs(jobs, num_processes=1, say=print):
+def run_jobs(jobs: Sequence[Job], num_processes: Integer = 1, say: Callable[[str], Any] = print) -> list[Job]:
     """Run the jobs that have no result yet, this many at a time.
 
     Parameters
@@ -117,7 +120,8 @@ def run_jobs(jobs, num_processes=1, say=print):
     """
     waiting = [job for job in jobs if not job.file.is_file() and job.finish() is None]
     say(f"{len(jobs)} runs, {len(jobs) - len(waiting)} of them finished before")
-    running, failed, status_due = {}, [], time.monotonic() + STATUS_SECONDS
+    running: dict[Job, subprocess.Popen[bytes]] = {}
+    failed, status_due = [], time.monotonic() + STATUS_SECONDS
     try:
         while waiting or running:
             while waiting and len(running) < num_processes:
@@ -144,12 +148,12 @@ def run_jobs(jobs, num_processes=1, say=print):
     return failed
 
 
-def read_results(out):
+def read_results(out: str | Path) -> list[dict[str, Any]]:
     """The results in a folder: list of dicts."""
     return [json.loads(file.read_text()) for file in sorted(Path(out).glob("*_*_*.json"))]
 
 
-def interquartile_mean(x):
+def interquartile_mean(x: TensorLike) -> np.ndarray:
     """Mean of what is left without the lowest and the highest quarter, as `scipy.stats.trim_mean(x, 0.25)`.
 
     Parameters
@@ -170,7 +174,9 @@ def interquartile_mean(x):
     return x[..., cut : x.shape[-1] - cut].mean(axis=-1)
 
 
-def bootstrap_interval(returns, confidence=0.95, num_resamples=2000, seed=0):
+def bootstrap_interval(
+    returns: TensorLike, confidence: float = 0.95, num_resamples: Integer = 2000, seed: Integer = 0
+) -> tuple[float, float]:
     """Percentile interval of the interquartile mean of all episodes of several runs.
 
     A resample draws runs, and episodes within each: runs differ more than episodes do. See Agarwal et al. (2021), Deep
@@ -202,7 +208,7 @@ def bootstrap_interval(returns, confidence=0.95, num_resamples=2000, seed=0):
     return float(low), float(high)
 
 
-def table(results):
+def table(results: Iterable[dict[str, Any]]) -> str:
     """A Markdown table of results: a row for each environment and agent, with the mean return of every seed.
 
     Parameters
@@ -214,7 +220,7 @@ def table(results):
     -------
     str
     """
-    groups = {}
+    groups: dict[tuple[int, str, str], list[dict[str, Any]]] = {}
     for result in sorted(results, key=lambda result: result["seed"]):
         groups.setdefault((_place(result["env"]), result["env"], result["agent"]), []).append(result)
     lines = [
@@ -247,7 +253,7 @@ def _range(numbers):
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 1 if a run failed, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="python -m kgdists.agents.benchmark", description=__doc__.splitlines()[0])
     parser.add_argument("--envs", nargs="+", default=list(TUNED), metavar="ENV", help="default: all that are tuned")

@@ -5,7 +5,7 @@ import math
 import operator
 import sys
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from keras.optimizers.schedules import LearningRateSchedule
 
@@ -40,7 +40,7 @@ class Config:
     TOTAL_STEPS = 100_000  # of a training of which nothing else is known
     FAMILIES = tuple(BOX_FAMILIES)
     # Where an algorithm has these settings, they are its fields.
-    sde_sample_freq = None
+    sde_sample_freq = cast(int | None, None)
     state_dependent_stddev = False
 
     normalize_observations: bool = setting(

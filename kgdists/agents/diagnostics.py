@@ -1,14 +1,19 @@
 """Training diagnostics: pure functions of tensors, which run in the compiled update."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
-from gymnasium.spaces import Box, Dict, OneOf, Tuple
+from gymnasium.spaces import Box, Dict, OneOf, Space, Tuple
 from keras import ops
 
 from kgdists import divergences
+from kgdists.core.types import Seed, Tensor
 from kgdists.distributions import CompositeDist, OneOfDist
+from kgdists.distributions.distribution import Distribution
 
 __all__ = [
     "adam_gradient_norm",
@@ -24,7 +29,7 @@ __all__ = [
 NEAR = 0.01  # of the width of a box: how close to a bound an action counts as saturated
 
 
-def entropy(pi, seed=None):
+def entropy(pi: Distribution, seed: Seed = None) -> Tensor:
     """The entropy of a distribution in closed form or, where there is none, an unbiased estimate by one draw.
 
     Parameters
@@ -43,7 +48,7 @@ def entropy(pi, seed=None):
         return divergences.entropy(pi, num_samples=1, seed=seed)[0]
 
 
-def entropies(pi, seed=None):
+def entropies(pi: Distribution, seed: Seed = None) -> dict[str, Tensor]:
     """The entropy of a policy and, if its actions are composed of several, that of each.
 
     Parameters
@@ -83,7 +88,7 @@ def _named(dists, prefix=""):
         yield from _named(part, f"{prefix}/{key}" if prefix else str(key))
 
 
-def saturation(space, actions):
+def saturation(space: Space, actions: Any) -> dict[str, Tensor]:
     """The part of the coordinates of boxes that are at a bound, beyond it, or nearer than 1 % of the box's width.
 
     Coordinates with one bound count if they are at it or beyond; those without bounds, constants, integers and the
@@ -141,7 +146,7 @@ def _saturated(space, actions, weights=1.0):
                 yield ops.sum(weights * hits), coordinates * ops.sum(weights)
 
 
-def explained_variance(values, returns):
+def explained_variance(values: Tensor, returns: Tensor) -> Tensor:
     r"""The part of the variance of returns that values explain, :math:`1 - \mathrm{Var}(R - V) / \mathrm{Var}(R)`.
 
     Parameters
@@ -163,7 +168,7 @@ def explained_variance(values, returns):
     return ops.where(variance > 0.0, 1.0 - ops.var(returns - values) / variance, float("nan"))
 
 
-def approximate_kl(log_ratio):
+def approximate_kl(log_ratio: Tensor) -> Tensor:
     r"""Schulman's estimate of the divergence of the old policy from the new one, :math:`\mathrm{mean}(r - 1 - \log r)`.
 
     Unlike :math:`-\mathrm{mean}(\log r)`, which has the same expectation, it is never negative.
@@ -180,7 +185,7 @@ def approximate_kl(log_ratio):
     return ops.mean(ops.expm1(log_ratio) - log_ratio)
 
 
-def clip_fraction(log_ratio, clip_range):
+def clip_fraction(log_ratio: Tensor, clip_range: Tensor) -> Tensor:
     r"""The part of the ratios that PPO's loss clips: :math:`|r - 1| > \epsilon`.
 
     Parameters
@@ -195,7 +200,7 @@ def clip_fraction(log_ratio, clip_range):
     return ops.mean(ops.cast(ops.abs(ops.expm1(log_ratio)) > clip_range, "float32"))
 
 
-def gradient_norm(gradients):
+def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
     """Euclidean norm of the gradients of all weights together, before they are clipped.
 
     Parameters
@@ -211,7 +216,7 @@ def gradient_norm(gradients):
     return ops.sqrt(sum(ops.sum(ops.square(x)) for x in given))
 
 
-def adam_gradient_norm(optimizer):
+def adam_gradient_norm(optimizer: keras.optimizers.Adam) -> float:
     """Root mean square of the gradient's norm over the last steps of Adam, read off its second moments.
 
     That costs a step nothing, where a norm would cost a few percent.

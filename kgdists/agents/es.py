@@ -61,6 +61,8 @@ class ES(Agent):
 
     Config = ESConfig
 
+    config: ESConfig
+
     def __init__(self, env: Env, *, policy: Policy | None = None, **config: Any) -> None:
         self.env, self.config = env, ESConfig(**config)
         num_envs = getattr(env, "num_envs", self.config.num_envs)
@@ -70,7 +72,7 @@ class ES(Agent):
                 f"Received: num_envs={self.config.num_envs}, environments {num_envs}"
             )
         if isinstance(env, VectorEnv):
-            make_envs(env, num_envs)  # raises unless agents can be evaluated in it
+            make_envs(env, env.num_envs)  # raises unless agents can be evaluated in it
         options = {name: getattr(self.config, name) for name in SETTINGS}
         if self.config.searcher == "cem":
             options["parenthood_ratio"] = self.config.elite

@@ -3,13 +3,15 @@
 from keras import ops
 
 from kgdists.agents.networks import as_float32
+from kgdists.core.types import Tensor
+from kgdists.distributions.distribution import Distribution
 
 __all__ = ["adapted", "divergence"]
 
 FAR, FACTOR = 1.5, 2.0  # Schulman et al. 2017, section 4
 
 
-def divergence(old_pi, pi, log_ratio):
+def divergence(old_pi: Distribution, pi: Distribution, log_ratio: Tensor) -> Tensor:
     r"""KL divergence from the policy that acted, in closed form or else estimated by its actions.
 
     The estimate :math:`r - 1 - \log r` of an action is never negative, and its expectation has the right value and
@@ -31,7 +33,7 @@ def divergence(old_pi, pi, log_ratio):
         return ops.expm1(log_ratio) - log_ratio
 
 
-def adapted(kl_coef, kl, target_kl):
+def adapted(kl_coef: Tensor, kl: Tensor, target_kl: float) -> Tensor:
     """A coefficient for the next update: twice as large after a divergence far above its target, half as far below.
 
     Parameters

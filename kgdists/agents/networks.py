@@ -2,12 +2,17 @@
 
 import inspect
 import math
+from collections.abc import Iterable
+from typing import Any, cast
 
 import keras
 import numpy as np
 from gymnasium.spaces import Box, Dict
+from gymnasium.vector import VectorEnv
 from keras import ops, tree
 
+from kgdists.agents.config import Config
+from kgdists.core.types import Tensor
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
 from kgdists.policy import Policy, split_mask
 from kgdists.random.seeds import stream
@@ -29,7 +34,7 @@ __all__ = [
 QUANTIZED = keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Embedding
 
 
-def mlp(envs, config, name):
+def mlp(envs: VectorEnv, config: Config, name: str) -> list[Any]:
     """Layers from the observations of `envs`, without action masks, to features: a list for a Sequential model.
 
     Parameters
@@ -41,7 +46,7 @@ def mlp(envs, config, name):
         Networks of one seed and different names start with different weights.
     """
     space = envs.single_observation_space
-    shape = (space["observation"] if isinstance(space, Dict) else space).shape
+    shape = cast(tuple[int, ...], (space["observation"] if isinstance(space, Dict) else space).shape)
     layers = [keras.Input(shape)]
     if config.normalize_observations:
         layers.append(RunningNormalization())
@@ -55,7 +60,7 @@ def mlp(envs, config, name):
     return layers
 
 
-def policy_network(envs, config):
+def policy_network(envs: VectorEnv, config: Config) -> Policy:
     """The default policy for the spaces of `envs`: layers as `mlp` makes them, and the head for the action space.
 
     Parameters
@@ -70,7 +75,7 @@ def policy_network(envs, config):
     kgdists.Policy
     """
     space = envs.single_action_space
-    options = {"initial_stddev": config.initial_stddev, "random_seed": stream(config.seed, "head")}
+    options: dict[str, Any] = {"initial_stddev": config.initial_stddev, "random_seed": stream(config.seed, "head")}
     if config.state_dependent_stddev and isinstance(space, Box) and space.dtype.kind == "f":
         options["state_dependent"] = True
     if config.sde_sample_freq is None:
@@ -85,26 +90,26 @@ def policy_network(envs, config):
     return Policy(keras.Sequential(mlp(envs, config, "policy")), head)
 
 
-def value_network(envs, config):
+def value_network(envs: VectorEnv, config: Config) -> keras.Model:
     """The default values for the observations of `envs`: layers as `mlp` makes them, and a linear one."""
     initializer = keras.initializers.Orthogonal(1.0, seed=stream(config.seed, "values"))
     return keras.Sequential([*mlp(envs, config, "value"), keras.layers.Dense(1, kernel_initializer=initializer)])
 
 
-def check_values(value, example):
+def check_values(value: keras.Model, example: Any) -> None:
     """Raise unless a model maps observations to values [B, 1]; `example` is a batch of one, with its mask if any."""
     values = value(split_mask(example)[0])
     if tuple(values.shape) != (1, 1):
         raise ValueError(f"`value` must map observations [B, ...] to [B, 1]. Received: shape {tuple(values.shape)}")
 
 
-def penalty(variables):
+def penalty(variables: Iterable[keras.Variable]) -> Tensor:
     """The sum of what the regularizers of weights, such as Keras' `L2`, add to the loss; 0.0 if there are none."""
     regularized = [variable for variable in variables if getattr(variable, "regularizer", None) is not None]
     return sum(ops.cast(variable.regularizer(ops.convert_to_tensor(variable)), "float32") for variable in regularized)
 
 
-def check_trainable(name, model, inputs):
+def check_trainable(name: str, model: keras.Model, inputs: Any) -> None:
     """Raise unless a model is one that agents can train: what it does depends on inputs and weights alone.
 
     Updates compare what the policy does with what the one that acted did. Noise in training alone, or statistics of a
@@ -165,16 +170,16 @@ def _leaves(layer):
     return [leaf for part in parts for leaf in _leaves(part)] if parts else [layer]
 
 
-def as_float32(x):
+def as_float32(x: Tensor) -> Tensor:
     """A tensor of losses' dtype, also where the networks compute in another."""
     return ops.cast(x, "float32")
 
 
-def flat(x):
+def flat(x: Tensor) -> Tensor:
     """[T, N, ...] -> [T N, ...]."""
     return ops.reshape(x, (-1, *x.shape[2:]))
 
 
-def values_of(model, observations):
+def values_of(model: keras.Model, observations: Any) -> Tensor:
     """A model's values [B] of observations [B, ...], which may hold action masks."""
     return as_float32(ops.squeeze(model(split_mask(observations)[0]), axis=-1))

@@ -2,8 +2,10 @@
 
 import functools
 import math
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops, tree
 from keras.optimizers.schedules import LearningRateSchedule
@@ -17,9 +19,10 @@ from kgdists.agents.reward_scaling import RewardScaling
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
+from kgdists.envs.make import Env
 from kgdists.envs.rollout import as_rollout
 from kgdists.layers.running_normalization import running_normalizations
-from kgdists.policy import split_mask
+from kgdists.policy import Policy, split_mask
 from kgdists.returns import gae, vtrace
 
 __all__ = ["PPO"]
@@ -57,24 +60,36 @@ class PPO(RolloutAgent):
     HAS_REPLICAS = True
     LEARNS_FROM_ROLLOUTS = True
 
-    def __init__(self, env, *, policy=None, value=None, strategy=None, **config):
+    config: PPOConfig
+
+    def __init__(
+        self,
+        env: Env,
+        *,
+        policy: Policy | None = None,
+        value: keras.Model | None = None,
+        strategy: tf.distribute.Strategy | None = None,
+        **config: Any,
+    ) -> None:
         super().__init__(env, policy=policy, strategy=strategy, **config)
-        config = self.config
-        self.replicas.check("batch_size", config.batch_size)
+        settings = self.config
+        self.replicas.check("batch_size", settings.batch_size)
         self.replicas.check_model(value)
-        self.value = value or value_network(self.envs, config)
+        self.value = value or value_network(self.envs, settings)
         check_values(self.value, self._example)
         self.variables = trainable(self.policy, self.value)
         self.normalizations = running_normalizations(self.policy.trunk, self.value)
-        self.optimizer = keras.optimizers.Adam(config.learning_rate, epsilon=1e-5, global_clipnorm=config.max_grad_norm)
+        self.optimizer = keras.optimizers.Adam(
+            settings.learning_rate, epsilon=1e-5, global_clipnorm=settings.max_grad_norm
+        )
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self.scaled = RewardScaling(config.num_envs, config.gamma, self.replicas.update)
-        self.kl_coef = tf.Variable(config.kl_coef)
+        self.scaled = RewardScaling(settings.num_envs, settings.gamma, self.replicas.update)
+        self.kl_coef = tf.Variable(settings.kl_coef)
         self._compiled_update = CompiledUpdate(self._update, jit_compile=strategy is None)
 
-    def _train(self):
+    def _train(self) -> dict[str, float]:
         return self.update(*self._collect())
 
     def _keys(self, steps):
@@ -82,7 +97,15 @@ class PPO(RolloutAgent):
             steps = steps - steps % self.config.sde_sample_freq  # one key, one exploration
         return super()._keys(steps)
 
-    def update(self, observations, actions, rewards, next_observations, terminated, truncated):
+    def update(
+        self,
+        observations: Any,
+        actions: Any,
+        rewards: np.ndarray,
+        next_observations: Any,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+    ) -> dict[str, float]:
         """Improve policy and values on one rollout: (nested) arrays [T, N, ...] as `Rollouts.collect` returns them.
 
         Returns

@@ -6,7 +6,9 @@ import importlib.util
 import json
 import tempfile
 import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -15,10 +17,11 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
-from kgdists.agents.acting import Actor
+from kgdists.agents.acting import Acting, Actor
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.checks import count
 from kgdists.core.files import RunWarning
+from kgdists.core.types import Integer
 from kgdists.envs.episode_record import records_episodes
 from kgdists.envs.make import make_env
 from kgdists.envs.rollout import Rollouts, copied
@@ -58,7 +61,10 @@ class RayRollouts(Rollouts):
         `resources`, ...
     """
 
-    def __init__(self, agent, num_workers=None, **options):
+    _seed: int | None
+    _states: Sequence[dict[str, np.ndarray]]  # of the workers
+
+    def __init__(self, agent: RolloutAgent, num_workers: Integer | None = None, **options: Any) -> None:
         if not (isinstance(agent, RolloutAgent) and agent.LEARNS_FROM_ROLLOUTS):
             raise ValueError(f"`agent` must learn from rollouts, as PPO and A2C do. Received: agent={agent!r}")
         if isinstance(agent.env, VectorEnv):
@@ -85,18 +91,20 @@ class RayRollouts(Rollouts):
         bounds = [num_envs * i // num_workers for i in range(num_workers + 1)]
         self._parts = [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
         makers = [functools.partial(make_env, agent.env, i) for i in range(num_envs)]
-        self._actor = ray.remote(_Worker).options(**options)
+        self._actor: Any = ray.remote(_Worker).options(**options)
         self._arguments = ray.put((ray.cloudpickle.dumps(makers), _to_bytes(agent.policy))), self.n_steps, num_threads
-        self._workers = []
+        self._workers: list[Any] = []
         self._agent, self._own = agent, agent.rollouts
         self.restore(self._own.arrays(), self._own.seed)
         agent.rollouts = self
 
-    def reset(self):
+    def reset(self) -> None:
         """Start new episodes in all environments, at the next rollout."""
-        self.restore({"recent_returns": self.recent_returns, "recent_lengths": self.recent_lengths}, self.seed)
+        self.restore(
+            {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}, self.seed
+        )
 
-    def collect(self, act):
+    def collect(self, act: Acting) -> tuple[Any, ...]:
         """Step the environments T times; `act` is an `Acting`, result as of `Rollouts.collect`."""
         weights = ray.put([np.asarray(variable.value) for variable in act.actor.policy.variables])
         try:
@@ -113,7 +121,7 @@ class RayRollouts(Rollouts):
         self.observations = tree.map_structure(lambda *x: np.concatenate(x), *observations)
         return rollout
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         """Name -> array of what the next rollout follows from, as those of `Rollouts`."""
         arrays = {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}
         if self.observations is None or not all("starts" in state for state in self._states):
@@ -126,7 +134,7 @@ class RayRollouts(Rollouts):
             actions += [state[f"actions_{i}"] for i in range(part.stop - part.start)]
         return arrays | {"starts": np.asarray(json.dumps(starts))} | {f"actions_{i}": x for i, x in enumerate(actions)}
 
-    def restore(self, arrays, seed):
+    def restore(self, arrays: dict[str, np.ndarray], seed: int | None) -> None:
         """Go on where other rollouts gave these arrays, as `Rollouts.restore` does, at the next rollout."""
         self._dismiss()
         for name in ("recent_returns", "recent_lengths"):
@@ -142,19 +150,19 @@ class RayRollouts(Rollouts):
             leaves = [arrays[f"observations_{i}"] for i in range(len(tree.flatten(like)))]
             self.observations = tree.pack_sequence_as(like, leaves)
 
-    def lend(self, seed=None):
+    def lend(self, seed: int | None = None) -> None:
         """Do nothing: the workers have environments of their own."""
 
-    def close(self):
+    def close(self) -> None:
         """Stop the workers. From then on the agent collects by itself, where the workers have ended."""
         self._own.restore(self.arrays(), self._seed)
         self._agent.rollouts = self._own
         self._dismiss()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _results(self, *task):
@@ -196,11 +204,11 @@ class RayRollouts(Rollouts):
 class _Worker:
     """An actor with a part of the environments."""
 
-    def __init__(self, sources, n_steps, num_threads, part):
+    def __init__(self, sources: tuple[bytes, bytes], n_steps: int, num_threads: int, part: slice) -> None:
         with contextlib.suppress(RuntimeError):  # in a process where TensorFlow has already run
             tf.config.threading.set_intra_op_parallelism_threads(num_threads)
-        makers, policy = sources
-        makers = ray.cloudpickle.loads(makers)
+        pickled, policy = sources
+        makers = ray.cloudpickle.loads(pickled)
         envs = SyncEnvs(makers[part])
         self._rollouts = Rollouts(envs, n_steps)
         self._part, self._num_envs = part, len(makers)
@@ -208,22 +216,24 @@ class _Worker:
         example = copied(create_empty_array(envs.single_observation_space, 1, np.ones))
         self._policy(example)
         self._actor = Actor(self._policy, example, self._num_envs)
-        self._messages = []
+        self._messages: list[str] = []
 
-    def restore(self, arrays, seed):
+    def restore(self, arrays: dict[str, np.ndarray], seed: int | None) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", RunWarning)
             self._rollouts.restore(arrays, seed)
         self._messages = [str(warning.message) for warning in caught if issubclass(warning.category, RunWarning)]
 
-    def collect(self, weights, keys):
+    def collect(
+        self, weights: Iterable[np.ndarray], keys: np.ndarray
+    ) -> tuple[Any, Any, dict[str, np.ndarray], list[str]]:
         for variable, value in zip(self._policy.variables, weights, strict=True):
             variable.assign(value)
-        act, keys = self._actor.frozen(), iter(tf.unstack(keys))
+        act, tensors = self._actor.frozen(), iter(tf.unstack(keys))
 
         def act_in_part(observations):
             # All draw the numbers of all environments, in the program that the agent has, and take what is theirs.
-            actions = act(tree.map_structure(self._padded, observations), next(keys))
+            actions = act(tree.map_structure(self._padded, observations), next(tensors))
             return tree.map_structure(lambda x: x[self._part], actions)
 
         rollout = self._rollouts.collect(act_in_part)

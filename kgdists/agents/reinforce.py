@@ -1,6 +1,7 @@
 """REINFORCE, the policy gradient of whole episodes (Williams 1992)."""
 
 import itertools
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,9 +15,10 @@ from kgdists.agents.reinforce_config import REINFORCEConfig
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
+from kgdists.envs.make import Env
 from kgdists.envs.rollout import as_rollout, collect_episodes, padded
 from kgdists.layers.running_normalization import running_normalizations
-from kgdists.policy import split_mask
+from kgdists.policy import Policy, split_mask
 from kgdists.returns import discounted
 
 __all__ = ["REINFORCE"]
@@ -54,40 +56,46 @@ class REINFORCE(RolloutAgent):
     Config = REINFORCEConfig
     MODELS = ("policy", "value")
 
-    def __init__(self, env, *, policy=None, value=None, **config):
+    config: REINFORCEConfig
+
+    def __init__(
+        self, env: Env, *, policy: Policy | None = None, value: keras.Model | None = None, **config: Any
+    ) -> None:
         super().__init__(env, policy=policy, **config)
-        config = self.config
-        self.value = value or value_network(self.envs, config)
+        settings = self.config
+        self.value = value or value_network(self.envs, settings)
         check_values(self.value, self._example)
-        trained = (self.policy, self.value) if config.baseline else (self.policy,)
+        trained = (self.policy, self.value) if settings.baseline else (self.policy,)
         self.variables = trainable(*trained)
         self.normalizations = running_normalizations(self.policy.trunk, *trained[1:])
-        self.optimizer = keras.optimizers.Adam(config.learning_rate, epsilon=1e-5, global_clipnorm=config.max_grad_norm)
+        self.optimizer = keras.optimizers.Adam(
+            settings.learning_rate, epsilon=1e-5, global_clipnorm=settings.max_grad_norm
+        )
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self._steps = config.num_envs
+        self._steps = settings.num_envs
         self._compiled_update = CompiledUpdate(self._update)
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         """Steps of all environments together in the last epoch; episodes have no fixed number of them."""
         return self._steps
 
     @property
-    def epochs(self):
+    def epochs(self) -> int:
         """Epochs so far, each of one gradient step."""
         return int(self.optimizer.iterations)
 
-    def _last_epoch(self, total_steps):
+    def _last_epoch(self, total_steps: int) -> None:
         return None  # as long as the episodes will be
 
-    def _train(self):
+    def _train(self) -> dict[str, float]:
         experience, is_wanted = self._collect()
         self._steps = is_wanted.size
         return self.update(*experience, is_wanted)
 
-    def _collect(self):
+    def _collect(self) -> tuple[tuple[Any, Any, np.ndarray, Any, np.ndarray, np.ndarray], np.ndarray]:
         """New episodes: arrays as `Rollouts.collect` returns them, and which of their steps belong to the episodes."""
         act, first = self._act.frozen(), self.steps // self.config.num_envs
         pieces = (
@@ -99,7 +107,16 @@ class REINFORCE(RolloutAgent):
             self.rollouts, lambda observations: act(observations, next(keys)), config.episodes, config.max_steps
         )
 
-    def update(self, observations, actions, rewards, next_observations, terminated, truncated, is_wanted):
+    def update(
+        self,
+        observations: Any,
+        actions: Any,
+        rewards: np.ndarray,
+        next_observations: Any,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+        is_wanted: np.ndarray,
+    ) -> dict[str, float]:
         """Improve policy and baseline on episodes: (nested) arrays [T, N, ...] as `Rollouts.collect` returns them.
 
         Parameters

@@ -1,10 +1,15 @@
 """Updates shared out among devices and machines by a strategy of `tf.distribute`."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops, tree
 
 from kgdists import random
+from kgdists.core.types import Tensor
+from kgdists.layers import RunningNormalization
 
 __all__ = ["Replicas"]
 
@@ -29,7 +34,7 @@ class Replicas:
         Processes.
     """
 
-    def __init__(self, strategy=None):
+    def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
         if strategy is not None and not isinstance(
             strategy, (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)
         ):
@@ -37,18 +42,18 @@ class Replicas:
                 "`strategy` must be None, a tf.distribute.MirroredStrategy or a "
                 f"tf.distribute.MultiWorkerMirroredStrategy. Received: strategy={strategy!r}"
             )
-        self.strategy = strategy
+        self.strategy: Any = strategy
         self._num_devices = 1 if strategy is None else len(strategy.extended.worker_devices)
         self.num_workers = 1 if strategy is None else strategy.num_replicas_in_sync // self._num_devices
-        self.worker = 0 if self.num_workers == 1 else _index(strategy.cluster_resolver)
+        self.worker = 0 if strategy is None or self.num_workers == 1 else _index(strategy.cluster_resolver)
         self._is_agreed = self.num_workers == 1
 
     @property
-    def is_chief(self):
+    def is_chief(self) -> bool:
         """Whether this process is the one that writes files."""
         return self.worker == 0
 
-    def check(self, name, batch_size):
+    def check(self, name: str, batch_size: int) -> None:
         """Raise unless a batch can be split among the devices of this process."""
         if batch_size % self._num_devices:
             raise ValueError(
@@ -56,12 +61,20 @@ class Replicas:
                 f"Received: {name}={batch_size}"
             )
 
-    def check_model(self, model):
+    def check_model(self, model: keras.Model | None) -> None:
         """Raise if the variables of a model, which may be None, are the strategy's."""
         if model is not None and any(isinstance(x.value, tf.distribute.DistributedValues) for x in model.variables):
             raise ValueError(f"Models must not be made in `strategy.scope()`. Received: {model}")
 
-    def gradients(self, loss, models, variables, rows, generator, step):
+    def gradients(
+        self,
+        loss: Callable[..., tuple[Tensor, dict[str, Tensor]]],
+        models: Sequence[keras.Model],
+        variables: Sequence[keras.Variable],
+        rows: Sequence[Any],
+        generator: keras.random.SeedGenerator,
+        step: keras.Variable,
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """The gradients of a loss that is a mean over rows, and its metrics, over the rows of all replicas.
 
         Parameters
@@ -119,7 +132,7 @@ class Replicas:
         means = [ops.cast(tf.reshape(part, x.shape), x.dtype) for part, x in zip(parts, like, strict=True)]
         return tree.pack_sequence_as(outputs, means)
 
-    def standardized(self, x):
+    def standardized(self, x: Tensor) -> Tensor:
         """Numbers minus their mean over all processes, over their standard deviation; a single one stays as it is."""
         if x.shape[0] * self.num_workers < 2:
             return x  # less itself it would be 0, and teach nothing
@@ -128,7 +141,7 @@ class Replicas:
         mean, variance = self._moments(ops.reshape(x, (-1, 1)))
         return (x - mean) / (ops.sqrt(variance) + 1e-8)
 
-    def update(self, layer, x):
+    def update(self, layer: RunningNormalization, x: Tensor) -> None:
         """Take `x`, shape [B..., *shape], of all processes into the statistics of a `RunningNormalization`."""
         if self.num_workers == 1:
             layer.update(x)
@@ -136,7 +149,7 @@ class Replicas:
         x = ops.reshape(ops.cast(x, layer.mean.dtype), (-1, *layer.mean.shape))
         layer.update_moments(x.shape[0] * self.num_workers, *self._moments(x))
 
-    def agree(self, *owners):
+    def agree(self, *owners: keras.Model | keras.optimizers.Optimizer) -> None:
         """Give the variables of models and optimizers the chief's values in all processes; once, before any update."""
         if self._is_agreed:
             return

@@ -1,8 +1,12 @@
 """Rewards divided by the running deviation of the discounted return."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 from keras import ops
 
+from kgdists.core.types import Tensor
 from kgdists.layers import RunningNormalization
 
 __all__ = ["RewardScaling"]
@@ -32,14 +36,16 @@ class RewardScaling:
     [1.0, -1.0]
     """
 
-    def __init__(self, num_envs, gamma, update=None):
+    def __init__(
+        self, num_envs: int, gamma: float, update: Callable[[RunningNormalization, Tensor], None] | None = None
+    ) -> None:
         self.gamma = gamma
         self.update = update or RunningNormalization.update
         self.statistics = RunningNormalization()
         self.statistics.build((None,))
         self.discounted_return = tf.Variable(tf.zeros(num_envs, "float64"))  # of float32 rewards none overflows
 
-    def __call__(self, rewards, ended):
+    def __call__(self, rewards: Tensor, ended: Tensor) -> Tensor:
         """Scaled rewards of a rollout; rewards and ends of episodes, both [T, N], count from now on."""
 
         def step(total, at_t):
@@ -55,7 +61,7 @@ class RewardScaling:
         return ops.cast(ops.clip(scaled, -LARGEST, LARGEST), rewards.dtype)
 
     @property
-    def variables(self):
+    def variables(self) -> dict[str, Any]:
         """Name -> variable of all that changes."""
         statistics = {f"return_statistics_{i}": variable for i, variable in enumerate(self.statistics.variables)}
         return statistics | {"discounted_return": self.discounted_return}

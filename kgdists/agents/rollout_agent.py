@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import keras
 import numpy as np
@@ -58,6 +58,7 @@ class RolloutAgent(Agent):
         Fields of `Config`.
     """
 
+    name: ClassVar[str]
     Config: ClassVar[type[TrainingConfig]]
     HAS_ROLLOUTS = True
     HAS_REPLICAS: ClassVar[bool] = False  # whether updates can be shared out by a strategy
@@ -71,7 +72,7 @@ class RolloutAgent(Agent):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            cls.__init__ = _closing_environments(cls.__init__)
+            cast(Any, cls).__init__ = _closing_environments(cls.__init__)
 
     def __init__(
         self,
@@ -87,15 +88,15 @@ class RolloutAgent(Agent):
         self.replicas = Replicas(strategy)
         num_envs, vectorization = (config.get(x, getattr(self.Config, x)) for x in ("num_envs", "vectorization"))
         self.envs = make_envs(env, num_envs, vectorization)
-        self.config = config = self.Config(**(config | {"num_envs": self.envs.num_envs}))
+        self.config = settings = self.Config(**(config | {"num_envs": self.envs.num_envs}))
         self.replicas.check_model(policy)
-        self.policy = policy or policy_network(self.envs, config)
+        self.policy = policy or policy_network(self.envs, settings)
         self.steps = 0
         self.is_sound = True
-        own_seed = stream(config.seed, "actions", self.replicas.worker)
+        own_seed = stream(settings.seed, "actions", self.replicas.worker)
         self.seed = np.random.default_rng().integers(2**31).item() if own_seed is None else own_seed
-        self.generator = keras.random.SeedGenerator(stream(config.seed, "updates"))
-        self.rollouts = Rollouts(self.envs, config.n_steps, self._seed_of_environments())
+        self.generator = keras.random.SeedGenerator(stream(settings.seed, "updates"))
+        self.rollouts = Rollouts(self.envs, self.config.n_steps, self._seed_of_environments())
         self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
         check_fits(self.policy(self._example), self.envs.single_action_space)
         self._act = Actor(self.policy, self._example, self.envs.num_envs)

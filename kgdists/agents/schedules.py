@@ -2,15 +2,29 @@
 
 import dataclasses
 import warnings
+from typing import Any, Protocol, Self
 
 import keras
 from keras import ops
 from keras.optimizers.schedules import LearningRateSchedule, PolynomialDecay
 
+from kgdists.agents.config import Config
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.files import RunWarning
+from kgdists.core.types import Tensor
 
 __all__ = ["Moved", "go_on", "set_learning_rate", "stretch", "stretched"]
+
+
+class _Learner(Protocol):
+    """What an agent that learns by gradients has."""
+
+    config: Any
+    steps: int
+    optimizer: keras.optimizers.Optimizer
+
+    @property
+    def steps_per_epoch(self) -> int: ...
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
@@ -33,19 +47,19 @@ class Moved(LearningRateSchedule):
     [1.0, 0.5, 0.0]
     """
 
-    def __init__(self, schedule, start=0, factor=1.0):
+    def __init__(self, schedule: LearningRateSchedule, start: int = 0, factor: float = 1.0) -> None:
         self.schedule, self.start, self.factor = schedule, start, factor
 
-    def __call__(self, step):
+    def __call__(self, step: Tensor) -> Tensor:
         # In whole steps first: a float32 does not hold all numbers of them.
         return self.schedule(ops.cast(ops.convert_to_tensor(step) - self.start, "float32") / self.factor)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         schedule = keras.saving.serialize_keras_object(self.schedule)
         return {"schedule": schedule, "start": self.start, "factor": self.factor}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**(config | {"schedule": keras.saving.deserialize_keras_object(config["schedule"])}))
 
 
@@ -55,13 +69,13 @@ def _scheduled(config):
     return {name: x for name, x in fields.items() if isinstance(x, LearningRateSchedule)}
 
 
-def stretched(config, before, total_steps):
+def stretched(config: Config, before: int, total_steps: int) -> float:
     """How many times as many gradient steps are taken in `total_steps` as in `before`."""
-    planned = config.num_gradient_steps(before)
-    return config.num_gradient_steps(total_steps) / planned if planned else total_steps / before
+    planned, wanted = config.num_gradient_steps(before), config.num_gradient_steps(total_steps)
+    return total_steps / before if wanted is None or not planned else wanted / planned
 
 
-def stretch(agent, factor, **factors):
+def stretch(agent: _Learner, factor: float, **factors: float) -> dict[str, float]:
     """Let an agent's schedules take `factor` times as long, or as `factors` have it by their names.
 
     Returns
@@ -78,7 +92,7 @@ def stretch(agent, factor, **factors):
     return {name: float(x(int(agent.optimizer.iterations))) for name, x in moved.items()}
 
 
-def go_on(agent, total_steps):
+def go_on(agent: _Learner, total_steps: int) -> None:
     """Stretch schedules by which an agent would learn nothing in most of the steps that are ahead, and say so."""
     steps = int(agent.optimizer.iterations)
     if not agent.steps or not steps:
@@ -99,9 +113,9 @@ def go_on(agent, total_steps):
         name: (steps + ahead - starts[name]) / max(1, _end(x, middle) - starts[name]) for name, x in ended.items()
     }
     values = stretch(agent, 1.0 + ahead / steps, **factors)
-    values = ", ".join(f"`{name}` from {x:.3g}" for name, x in values.items())
+    listed = ", ".join(f"`{name}` from {x:.3g}" for name, x in values.items())
     warnings.warn(
-        f"Schedules at whose end nothing is learned are stretched to {agent.steps + total_steps} steps: {values}",
+        f"Schedules at whose end nothing is learned are stretched to {agent.steps + total_steps} steps: {listed}",
         RunWarning,
         stacklevel=3,
     )
@@ -120,7 +134,7 @@ def _end(schedule, last):
     return last
 
 
-def set_learning_rate(agent, learning_rate):
+def set_learning_rate(agent: _Learner, learning_rate: float | LearningRateSchedule) -> None:
     """Let an agent go on with a learning rate, or with a schedule that starts now."""
     settings = {"learning_rate": learning_rate}
     dataclasses.replace(agent.config, **settings)  # raises if it is none

@@ -1,14 +1,19 @@
 """Settings that are known to work: the table of environments and agents."""
 
 import dataclasses
+from collections.abc import Callable
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from keras.optimizers.schedules import PolynomialDecay
 
+from kgdists.agents.config import Config
 from kgdists.envs.checked_env import in_short
 from kgdists.runs.layout import MAX_STEPS
 
 __all__ = ["TUNED", "Tuned", "default_agent", "tuned_config"]
+
+C = TypeVar("C", bound=Config)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +24,7 @@ class Tuned:
     """
 
     total_steps: int
-    settings: MappingProxyType
+    settings: MappingProxyType[str, Any]
     decay: tuple[str, ...] = ()
 
 
@@ -28,7 +33,7 @@ def _tuned(total_steps, decay=(), **settings):
 
 
 # The first agent of an environment is the one that trains there when none is named.
-TUNED = {
+TUNED: dict[str, dict[str, Tuned]] = {
     "CartPole-v1": {
         "ppo": _tuned(
             59_904,
@@ -241,12 +246,14 @@ TUNED = {
 }
 
 
-def default_agent(env):
+def default_agent(env: str) -> str:
     """The name of the agent that trains on an environment when none is named: its first in `TUNED`, else PPO."""
     return next(iter(TUNED.get(env, ("ppo",))))
 
 
-def tuned_config(env, agent, config, total_steps=None, **settings):
+def tuned_config(
+    env: str, agent: str, config: Callable[..., C], total_steps: int | None = None, **settings: Any
+) -> tuple[int, C]:
     """The settings of an agent for an environment.
 
     Parameters

@@ -4,14 +4,16 @@ import dataclasses
 import math
 
 import keras
+from gymnasium.vector import VectorEnv
 
 from kgdists.agents.networks import mlp
+from kgdists.agents.sac.sac_config import SACConfig
 from kgdists.random.seeds import stream
 
 __all__ = ["twin_critic"]
 
 
-def twin_critic(envs, config, num_inputs, num_outputs):
+def twin_critic(envs: VectorEnv, config: SACConfig, num_inputs: int, num_outputs: int) -> keras.Model:
     """The default critics, one model: two networks side by side that share nothing but their inputs.
 
     Parameters

@@ -1,10 +1,13 @@
 """Replay of experience: a ring of constant memory, sampled inside compiled functions."""
 
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from keras import tree
+
+from kgdists.core.types import Tensor
 
 __all__ = ["Replay"]
 
@@ -33,7 +36,7 @@ class Replay:
     (5, 2)
     """
 
-    def __init__(self, example, capacity, num_envs):
+    def __init__(self, example: tuple[Any, Any], capacity: int, num_envs: int) -> None:
         observation, action = example
         number, flag = np.zeros(1, "float32"), np.zeros(1, bool)
         self._like = (observation, action, number, observation, flag, flag)
@@ -45,7 +48,7 @@ class Replay:
         # The row of step t of environment i is `t * num_envs + i`.
         self.rows = tf.Variable(tf.zeros((self.capacity * num_envs, sum(self._widths))), trainable=False)
 
-    def add(self, *experience):
+    def add(self, *experience: Any) -> None:
         """Append steps, keeping the most recent `capacity`.
 
         Parameters
@@ -56,7 +59,7 @@ class Replay:
         """
         self.write(*self.place(*experience))
 
-    def place(self, *experience):
+    def place(self, *experience: Any) -> tuple[np.ndarray, np.ndarray]:
         """Count steps as added: the index [M] and the rows [M, W] that are yet to `write`; parameters as for `add`."""
         leaves = tree.flatten(experience)
         steps = len(leaves[0])
@@ -69,11 +72,11 @@ class Replay:
         self.size = min(self.size + steps, self.capacity)
         return index, rows
 
-    def write(self, index, rows):
+    def write(self, index: Tensor, rows: Tensor) -> None:
         """Write rows in place; also for traced functions."""
         tf.raw_ops.ResourceScatterUpdate(resource=self.rows.handle, indices=index, updates=rows)
 
-    def cut(self, observations=None):
+    def cut(self, observations: Any = None) -> None:
         """Count the latest step of environments as truncated, where what is added next does not follow it.
 
         Parameters
@@ -94,7 +97,9 @@ class Replay:
             rows[:, -1] = 1.0
             self.write(index, rows)
 
-    def sample(self, key, batch_size, size, position, n_steps, gamma):
+    def sample(
+        self, key: Tensor, batch_size: int, size: Tensor, position: Tensor, n_steps: int, gamma: float
+    ) -> tuple[Any, ...]:
         r"""Experience of `n_steps` steps each, from steps drawn uniformly; for traced functions.
 
         It ends earlier where the episode ends and where the experience does, at the latest step: the reward is
@@ -143,14 +148,14 @@ class Replay:
         ]
         return tree.pack_sequence_as(self._like, leaves)
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         """Name -> array of what is in it, without the rows that were never written."""
         return {
             "rows": self.rows[: self.size * self.num_envs].numpy(),
             "position": np.asarray(self.position),
         }
 
-    def restore(self, arrays, num_envs=None):
+    def restore(self, arrays: dict[str, np.ndarray], num_envs: int | None = None) -> None:
         """Restore the contents that another buffer gave by `arrays`.
 
         Of another number of environments, `num_envs`, the steps of each stay in their order, in pieces of one length,

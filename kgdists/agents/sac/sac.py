@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,8 +24,10 @@ from kgdists.core.checks import count
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.files import RunWarning
 from kgdists.core.sharing import trainable
+from kgdists.core.types import Integer
+from kgdists.envs.make import Env
 from kgdists.layers.running_normalization import running_normalizations
-from kgdists.policy import split_mask
+from kgdists.policy import Policy, split_mask
 
 __all__ = ["SAC"]
 
@@ -62,28 +65,32 @@ class SAC(RolloutAgent):
     MODELS = ("policy", "critic")
     METRICS = ("critic_loss", "policy_loss", "entropy", "value", "ent_coef")
 
-    def __init__(self, env, *, policy=None, critic=None, **config):
+    config: SACConfig
+
+    def __init__(
+        self, env: Env, *, policy: Policy | None = None, critic: keras.Model | None = None, **config: Any
+    ) -> None:
         super().__init__(env, policy=policy, **config)
-        config = self.config
-        self.values = soft_values(self.envs.single_action_space, config)
-        self.critic = critic or twin_critic(self.envs, config, self.values.num_inputs, self.values.num_outputs)
+        settings = self.config
+        self.values = soft_values(self.envs.single_action_space, settings)
+        self.critic = critic or twin_critic(self.envs, settings, self.values.num_inputs, self.values.num_outputs)
         pi = self.policy(self._example)
         if isinstance(self.envs.single_action_space, Box) and not pi.REPARAMETERIZED:
             raise ValueError(f"`policy` must be reparameterised to act in a Box. Received: {type(pi).__name__}")
         actions = pi.sample_action(seed=0).numpy()
-        self.replay = Replay((self._example, actions), config.buffer_size, config.num_envs)
+        self.replay = Replay((self._example, actions), settings.buffer_size, settings.num_envs)
         self._check_critic(actions)
         self.target = [tf.Variable(x, trainable=False) for x in self.critic.trainable_variables]
-        self.log_alpha = keras.Variable(math.log(config.initial_ent_coef), name="log_alpha")
-        temperature = [self.log_alpha] if config.ent_coef is None else []
+        self.log_alpha = keras.Variable(math.log(settings.initial_ent_coef), name="log_alpha")
+        temperature = [self.log_alpha] if settings.ent_coef is None else []
         self.variables = trainable(self.policy, self.critic) + temperature
-        self.optimizer = Adam(config.learning_rate)
+        self.optimizer = Adam(settings.learning_rate)
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self.normalizations = running_normalizations(self.policy.trunk, self.critic)
         self._compiled_update, self._compiled_turn = (
-            CompiledUpdate(function, config.jit_compile) for function in (self._update, self._turn)
+            CompiledUpdate(function, settings.jit_compile) for function in (self._update, self._turn)
         )
         self._compiled_normalize = tf.function(self._normalize, jit_compile=True, autograph=False)
 
@@ -99,21 +106,22 @@ class SAC(RolloutAgent):
             raise ValueError(f"`critic` must return values [B, 2, {self.values.num_outputs}]. Received: {shape}")
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         """Steps of all environments together in one epoch: whole updates."""
         return -(-self.config.epoch_steps // self._steps_per_update) * self._steps_per_update
 
     @property
-    def _steps_per_update(self):
+    def _steps_per_update(self) -> int:
         return self.config.n_steps * self.config.num_envs
 
-    def _train(self):
+    def _train(self) -> dict[str, float]:
         config, n_steps = self.config, self.config.n_steps
         steps = np.arange(self.steps_per_epoch // config.num_envs + 1) + self.steps // config.num_envs
         keys = self._keys(steps - steps % config.noise_repeat)
         tensors = iter(tf.unstack(keys))
         start, count = min(config.learning_starts, config.buffer_size), config.gradient_steps or self._steps_per_update
-        updates, actions, started = [], [], {}
+        updates, actions = [], []
+        started: dict[str, Any] = {}
         self.replay.cut(None if self.rollouts.starts_anew else self.rollouts.observations)
         for i in range(0, len(keys) - 1, n_steps):
             experience = self.rollouts.collect(Acting(self._act, keys[i : i + n_steps], tensors, **started))
@@ -141,7 +149,7 @@ class SAC(RolloutAgent):
             "gradient_norm": diagnostics.adam_gradient_norm(self.optimizer) if updates else math.nan,
         }
 
-    def update(self, gradient_steps=1):
+    def update(self, gradient_steps: Integer = 1) -> dict[str, float]:
         """Improve policy and critics on what is kept for replay, by batches drawn from it.
 
         Parameters
@@ -226,12 +234,12 @@ class SAC(RolloutAgent):
         if self._has_learned:
             super()._check_finite(metrics)
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         """Name -> array of all that training changes and the models' files do not hold."""
         replay = self.replay.arrays() if self.config.save_replay else {}
         return super().arrays() | {f"replay_{name}": x for name, x in replay.items()}
 
-    def restore(self, arrays):
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Go on from the arrays of an agent whose models this one has."""
         super().restore(arrays)
         if "replay_rows" in arrays:

@@ -1,23 +1,31 @@
 """How the soft actor-critic values the actions of a policy: drawn from a box, or choices, all of them or relaxed."""
 
 import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, Space
 from keras import ops
 
 from kgdists import losses
+from kgdists.agents.sac.sac_config import SACConfig
+from kgdists.core.types import Seed, Tensor
+from kgdists.distributions import CategoricalDist
+from kgdists.distributions.distribution import Distribution
 from kgdists.layers import NormalHead
 from kgdists.policy import split_mask
 from kgdists.spaces import head_for
 
 __all__ = ["BoxValues", "ExactValues", "RelaxedValues", "soft_values"]
 
+Critic: TypeAlias = Callable[[Any], Tensor]
+
 ENTROPY_OF_CHOICES = 0.3  # the default target, as a part of the highest entropy
 ATTAINABLE = 0.98  # the part that no target exceeds: the highest itself would take an infinite temperature
 
 
-def soft_values(space, config):
+def soft_values(space: Space, config: SACConfig) -> "BoxValues | ExactValues | RelaxedValues":
     """The way for an action space.
 
     Parameters
@@ -50,25 +58,27 @@ class BoxValues:
 
     num_outputs = 1
 
-    def __init__(self, num_dims, center, scale):
+    def __init__(self, num_dims: int, center: np.ndarray, scale: np.ndarray) -> None:
         self.num_inputs = num_dims
         self.center, self.scale = center, scale
         self.log_scale = float(np.log(scale).sum())
 
-    def target_entropy(self, observations, wanted):
+    def target_entropy(self, observations: Any, wanted: float | None) -> Tensor:
         """The entropy that a temperature is to lead to, given or by default."""
         return -float(self.num_inputs) if wanted is None else wanted
 
-    def taken(self, critic, observations, actions):
+    def taken(self, critic: Critic, observations: Any, actions: Tensor) -> Tensor:
         """Values [B, 2] of the actions taken."""
         return self._values(critic, observations, actions)
 
-    def soft_value(self, pi, critic, observations, alpha, seed):
+    def soft_value(self, pi: Distribution, critic: Critic, observations: Any, alpha: Tensor, seed: Seed) -> Tensor:
         """Of the policy, shape [B]: the lower of two values and, weighted with alpha, its entropy."""
         actions, log_proba = self._draw(pi, seed)
         return ops.min(self._values(critic, observations, actions), axis=1) - alpha * log_proba
 
-    def policy_loss(self, pi, critic, observations, alpha, seed):
+    def policy_loss(
+        self, pi: Distribution, critic: Critic, observations: Any, alpha: Tensor, seed: Seed
+    ) -> tuple[Tensor, Tensor]:
         """The loss, a scalar, and entropies of the policy, shape [B]."""
         actions, log_proba = self._draw(pi, seed)
         values = ops.min(self._values(critic, observations, actions), axis=1)
@@ -87,24 +97,26 @@ class ExactValues:
 
     num_inputs = 0
 
-    def __init__(self, num_choices):
+    def __init__(self, num_choices: int) -> None:
         self.num_outputs = num_choices
 
-    def target_entropy(self, observations, wanted):
+    def target_entropy(self, observations: Any, wanted: float | None) -> Tensor:
         """The entropy that a temperature is to lead to, given or by default; a mean over the rows."""
         return _target_of_choices(self.num_outputs, observations, wanted)
 
-    def taken(self, critic, observations, actions):
+    def taken(self, critic: Critic, observations: Any, actions: Tensor) -> Tensor:
         """Values [B, 2] of the choices made."""
         values = critic(split_mask(observations)[0])
         return ops.take_along_axis(values, actions[:, None, None], axis=2)[..., 0]
 
-    def soft_value(self, pi, critic, observations, alpha, seed):
+    def soft_value(self, pi: CategoricalDist, critic: Critic, observations: Any, alpha: Tensor, seed: Seed) -> Tensor:
         """Of the policy, shape [B]: the lower of two values and, weighted with alpha, its entropy."""
         values = ops.min(critic(split_mask(observations)[0]), axis=1)
         return ops.sum(pi.probs * values, axis=-1) + alpha * pi.entropy()
 
-    def policy_loss(self, pi, critic, observations, alpha, seed):
+    def policy_loss(
+        self, pi: CategoricalDist, critic: Critic, observations: Any, alpha: Tensor, seed: Seed
+    ) -> tuple[Tensor, Tensor]:
         """The loss, a scalar, and entropies of the policy, shape [B]."""
         values = ops.min(critic(split_mask(observations)[0]), axis=1)
         return losses.sac_actor_discrete(pi.log_probs, values, alpha), pi.entropy()
@@ -115,23 +127,25 @@ class RelaxedValues:
 
     num_outputs = 1
 
-    def __init__(self, num_choices):
+    def __init__(self, num_choices: int) -> None:
         self.num_inputs = num_choices
 
-    def target_entropy(self, observations, wanted):
+    def target_entropy(self, observations: Any, wanted: float | None) -> Tensor:
         """The entropy that a temperature is to lead to, given or by default; a mean over the rows."""
         return _target_of_choices(self.num_inputs, observations, wanted)
 
-    def taken(self, critic, observations, actions):
+    def taken(self, critic: Critic, observations: Any, actions: Tensor) -> Tensor:
         """Values [B, 2] of the choices made."""
         return self._values(critic, observations, ops.one_hot(actions, self.num_inputs))
 
-    def soft_value(self, pi, critic, observations, alpha, seed):
+    def soft_value(self, pi: Distribution, critic: Critic, observations: Any, alpha: Tensor, seed: Seed) -> Tensor:
         """Of the policy, shape [B]: the lower of two values and, weighted with alpha, its entropy."""
         choices = ops.one_hot(pi.sample_action(seed=seed), self.num_inputs)
         return ops.min(self._values(critic, observations, choices), axis=1) + alpha * pi.entropy()
 
-    def policy_loss(self, pi, critic, observations, alpha, seed):
+    def policy_loss(
+        self, pi: Distribution, critic: Critic, observations: Any, alpha: Tensor, seed: Seed
+    ) -> tuple[Tensor, Tensor]:
         """The loss, a scalar, and entropies of the policy, shape [B]."""
         values = ops.min(self._values(critic, observations, pi.sample(seed=seed)), axis=1)
         return losses.sac_actor(-pi.entropy(), values, alpha), pi.entropy()

@@ -144,7 +144,7 @@ class Episodes:
                 max_steps or self.max_steps,
             )
             cut += num_cut
-        return Played(returns, lengths, sums.moments() if with_moments else None, cut)
+        return Played(returns, lengths, None if sums is None else sums.moments(), cut)
 
     def _wave(self, members, rows, episodes, seed, sample_actions, sums, count, max_steps):
         size, num_rows = self.num_envs // episodes, len(rows)
@@ -152,7 +152,7 @@ class Episodes:
         rows = np.concatenate([rows, np.repeat(rows[-1:], size - num_rows, axis=0)])  # one compiled program for all
         first, *path = seed  # which, as a spawn key, tells paths apart that differ by zeros at their ends
         env_seed, noise_seed = np.random.SeedSequence(first, spawn_key=path).generate_state(2).tolist()
-        returned = self.envs.reset(seed=env_seed % 2**31)
+        returned: Any = self.envs.reset(seed=env_seed % 2**31)
         observations = returned[0] if self._is_checked else check_reset(self.envs, returned, active)
         returns, lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
         lanes = (size, episodes)
@@ -189,10 +189,10 @@ class Episodes:
 class _Sums:
     """Sums of observations and of their squares, about a point near them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = 0
 
-    def add(self, observations, active):
+    def add(self, observations: Any, active: np.ndarray) -> None:
         x = observations["observation"] if isinstance(observations, dict) else observations
         x = x[active].astype("float64")
         if not self.count:
@@ -203,7 +203,7 @@ class _Sums:
         self.sum += x.sum(axis=0)
         self.squares += np.square(x).sum(axis=0)
 
-    def moments(self):
+    def moments(self) -> Moments:
         mean = self.sum / self.count
         return Moments(self.count, self.point + mean, np.maximum(self.squares / self.count - mean**2, 0.0))
 
@@ -223,5 +223,7 @@ def _make(env: Env, num_envs: Integer) -> VectorEnv:
 
 def _has_own_envs(env: str) -> bool:
     with contextlib.closing(gymnasium.make(env)) as single:
-        is_plain = not single.spec.additional_wrappers and isinstance(single.observation_space, Box)
-        return is_plain and single.spec.vector_entry_point is not None
+        spec = single.spec
+        if spec is None or spec.additional_wrappers or not isinstance(single.observation_space, Box):
+            return False
+        return spec.vector_entry_point is not None

@@ -1,8 +1,15 @@
 """The members of a population: one network, and a vector of weights for each of them."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+from kgdists.core.types import Tensor
+from kgdists.distributions.distribution import Distribution
+from kgdists.policy import Policy
 
 __all__ = ["Members"]
 
@@ -16,7 +23,7 @@ class Members:
         Built: it knows its weights.
     """
 
-    def __init__(self, policy):
+    def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._variables = policy.trainable_variables
         self._shapes = [tuple(variable.shape) for variable in self._variables]
@@ -24,18 +31,18 @@ class Members:
         self.length = sum(self._sizes)
         if not self.length:
             raise ValueError("`policy` must have trainable weights. Received: a policy without")
-        self._actors = {}
+        self._actors: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
-    def weights(self):
+    def weights(self) -> np.ndarray:
         """The weights of the policy itself, a float32 vector."""
         return np.concatenate([np.ravel(variable).astype("float32") for variable in self._variables])
 
-    def assign(self, vector):
+    def assign(self, vector: Tensor) -> None:
         """Set the weights of the policy itself."""
         for variable, x in zip(self._variables, self._parts(tf.convert_to_tensor(vector)), strict=True):
             variable.assign(x)
 
-    def distribution(self, rows, observations):
+    def distribution(self, rows: Tensor, observations: Any) -> Distribution:
         """The distributions over actions of N members, of batch shape [N, E].
 
         Parameters
@@ -57,7 +64,7 @@ class Members:
         leaves = tf.vectorized_map(parameters, (rows, observations))
         return keras.tree.pack_sequence_as(structure, leaves)
 
-    def actor(self, rows, observations, sample_actions):
+    def actor(self, rows: np.ndarray, observations: Any, sample_actions: bool) -> Callable[..., Any]:
         """A compiled function of rows, observations and a key to actions, (nested) tensors [N, E, ...].
 
         Parameters

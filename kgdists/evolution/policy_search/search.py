@@ -14,7 +14,7 @@ from gymnasium.vector import VectorEnv
 
 from kgdists.core.callback_list import Callbacks, run_epochs
 from kgdists.core.checks import count
-from kgdists.core.types import Integer
+from kgdists.core.types import Integer, Tensor
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.make import Env
 from kgdists.evolution import generations
@@ -131,7 +131,8 @@ class PolicySearch:
         self.steps = 0
         self.is_sound = True  # not so in the middle of a change
         self._has_said_cut = max_steps is not None
-        self.recent_returns, self.recent_lengths = deque(maxlen=100), deque(maxlen=100)
+        self.recent_returns: deque[float] = deque(maxlen=100)
+        self.recent_lengths: deque[int] = deque(maxlen=100)
         self._compiled_ask = tf.function(self._ask, jit_compile=True, autograph=False)
         self._compiled_tell = tf.function(self._tell, jit_compile=True, autograph=False)
 
@@ -249,7 +250,8 @@ class PolicySearch:
 
     def _population(self):
         """The samples of this generation, and the episodes of each block of them."""
-        generation, played, blocks, interactions = int(self.state.generation), [], [], 0
+        generation, played, interactions = int(self.state.generation), [], 0
+        blocks: list[Tensor] = []
         while True:
             first = self.popsize * len(blocks)
             samples, rows = self._compiled_ask(self.state, tf.constant(first, "int64"))
@@ -305,7 +307,7 @@ class PolicySearch:
         """
         episodes = count("episodes", episodes)
         seed = count("seed", seed, least=0, optional=True)
-        max_steps = step_limit(self.envs, max_steps, max(self.recent_lengths, default=0))
+        limit = step_limit(self.envs, max_steps, max(self.recent_lengths, default=0))
         seed = np.random.default_rng().integers(2**31).item() if seed is None else seed
         # Each environment plays the same number, so that short episodes are not favoured.
         num_envs = self._episodes.num_envs
@@ -317,7 +319,7 @@ class PolicySearch:
             (seed,),
             sample_actions=not deterministic,
             total=episodes,
-            max_steps=max_steps,
+            max_steps=limit,
         )
         returns, lengths = (x.ravel()[:episodes].tolist() for x in (played.returns, played.lengths))
         return Evaluation(tuple(returns), tuple(lengths), played.cut)
