@@ -3,14 +3,10 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kgdists.agents.a2c import A2C
-from kgdists.agents.a2c_config import A2CConfig
-from kgdists.agents.es import ES
-from kgdists.agents.es_config import ESConfig
-from kgdists.agents.ppo import PPO
-from kgdists.agents.ppo_config import PPOConfig
-from kgdists.agents.reinforce import REINFORCE
-from kgdists.agents.reinforce_config import REINFORCEConfig
+from kgdists.agents.a2c import A2C, A2CConfig
+from kgdists.agents.es import ES, ESConfig
+from kgdists.agents.ppo import PPO, PPOConfig
+from kgdists.agents.reinforce import REINFORCE, REINFORCEConfig
 from kgdists.agents.sac.sac import SAC
 from kgdists.agents.sac.sac_config import SACConfig
 from kgdists.envs.action_mask import ActionMask
