@@ -126,7 +126,7 @@ def run_jobs(jobs: Sequence[Job], num_processes: Integer = 1, say: Callable[[str
         while waiting or running:
             while waiting and len(running) < num_processes:
                 job = waiting.pop(0)
-                say(f"{job.name}: {'goes on' if (job.folder / 'config.json').is_file() else 'starts'}")
+                say(f"{job.name}: {'goes on' if (job.folder / CONFIG).is_file() else 'starts'}")
                 running[job] = job.launch()
             time.sleep(POLL_SECONDS)
             for job in [job for job, process in running.items() if process.poll() is not None]:

@@ -330,10 +330,21 @@ def test_a_wrong_value_network_closes_the_environments(licence):
     assert not Licence.is_taken
 
 
+def policy_of(units):
+    trunk = keras.Sequential([keras.Input((2,)), keras.layers.Dense(units)])
+    return kg.Policy(trunk, kg.layers.CategoricalHead(2))
+
+
+@eager
+def test_a_search_that_cannot_be_closes_its_environments(licence):
+    with pytest.raises(TypeError):
+        kg.evolution.PolicySearch(policy_of(4), Licence, "snes", num_envs=1, nothing=3)
+    assert not Licence.is_taken
+
+
 @eager
 def test_a_search_evaluates_in_the_environments_it_has(licence):
-    policy = kg.Policy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), kg.layers.CategoricalHead(2))
-    search = kg.evolution.PolicySearch(policy, Licence, "snes", popsize=4, num_envs=1, stdev_init=0.5, seed=0)
+    search = kg.evolution.PolicySearch(policy_of(4), Licence, "snes", popsize=4, num_envs=1, stdev_init=0.5, seed=0)
     search.run(1)
     assert len(search.evaluate(5).returns) == 5
 

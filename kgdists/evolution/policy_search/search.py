@@ -1,5 +1,6 @@
 """Search for the weights of a policy on a Gymnasium environment."""
 
+import contextlib
 import math
 import time
 import warnings
@@ -112,21 +113,24 @@ class PolicySearch:
         self.num_episodes, self.sample_actions = episodes, sample_actions
         self.seed = np.random.default_rng(seed).integers(2**31).item() if seed is None else seed
         self._episodes = Episodes(env, popsize * episodes if num_envs is None else num_envs, max_steps)
-        self.policy = policy = policy if isinstance(policy, keras.Model) else policy(self.envs)
-        check_fits(policy(self._episodes.example()), self.envs.single_action_space)
-        self._members = Members(policy)
-        policy.optimizer = getattr(policy, "optimizer", None)  # where Keras' callbacks look for it
-        self._normalizations = running_normalizations(policy.trunk)
-        make = SEARCHERS[searcher] if isinstance(searcher, str) else searcher
-        self.searcher = make(
-            None,
-            objective_sense="max",
-            solution_length=self._members.length,
-            popsize=popsize,
-            center_init=self._members.weights(),
-            seed=self.seed,
-            **options,
-        )
+        with contextlib.ExitStack() as opened:
+            opened.callback(self._episodes.close)  # which may hold a robot or a licence
+            self.policy = policy = policy if isinstance(policy, keras.Model) else policy(self.envs)
+            check_fits(policy(self._episodes.example()), self.envs.single_action_space)
+            self._members = Members(policy)
+            policy.optimizer = getattr(policy, "optimizer", None)  # where Keras' callbacks look for it
+            self._normalizations = running_normalizations(policy.trunk)
+            make = SEARCHERS[searcher] if isinstance(searcher, str) else searcher
+            self.searcher = make(
+                None,
+                objective_sense="max",
+                solution_length=self._members.length,
+                popsize=popsize,
+                center_init=self._members.weights(),
+                seed=self.seed,
+                **options,
+            )
+            opened.pop_all()
         self.state = self.searcher.init()
         self.steps = 0
         self.is_sound = True  # not so in the middle of a change
