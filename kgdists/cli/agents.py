@@ -4,8 +4,11 @@ import dataclasses
 import functools
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from kgdists.agents import ALGORITHMS, ES, ESConfig
+from kgdists.agents.agent import Agent
 from kgdists.agents.tuned import tuned_config
 from kgdists.evolution.algorithms import SEARCHERS
 from kgdists.runs import layout
@@ -17,8 +20,8 @@ __all__ = ["AGENTS", "agent_of", "name_module"]
 class Entry:
     """An agent's class, and its settings for an environment: (env, total steps or None, **settings) -> both of them."""
 
-    agent: type
-    tuned: Callable
+    agent: type[Agent]
+    tuned: Callable[..., tuple[int, Any]]
 
 
 def _entry(name, agent, config):
@@ -30,7 +33,7 @@ AGENTS = {agent.name: _entry(agent.name, agent, agent.Config) for agent in ALGOR
 }
 
 
-def agent_of(run):
+def agent_of(run: Path) -> type[Agent]:
     """The class of the agent that was trained in a run folder, whose environment will be made."""
     config = layout.read_config(run)
     name = config["agent"]
@@ -40,7 +43,7 @@ def agent_of(run):
     return AGENTS[name].agent
 
 
-def name_module(env):
+def name_module(env: Any) -> None:
     """Say which module an environment's id makes Gymnasium import: a run of someone else's may name any."""
     if isinstance(env, str) and ":" in env:
         module, _, _ = env.partition(":")

@@ -1,5 +1,6 @@
 """`kgdists evaluate`."""
 
+import argparse
 from pathlib import Path
 
 from kgdists.cli.agents import agent_of
@@ -7,7 +8,7 @@ from kgdists.cli.agents import agent_of
 __all__ = ["add_to", "evaluate"]
 
 
-def add_to(commands):
+def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command to argparse's subparsers."""
     parser = commands.add_parser("evaluate", help="play episodes with a trained policy")
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
@@ -17,7 +18,7 @@ def add_to(commands):
     parser.set_defaults(command=evaluate)
 
 
-def evaluate(options):
+def evaluate(options: argparse.Namespace) -> int:
     """Print the evaluation of a run's policy."""
     agent = agent_of(options.run).load(options.run)
     evaluation = agent.evaluate(options.episodes, deterministic=not options.stochastic, seed=options.seed)

@@ -1,17 +1,19 @@
 """`kgdists list`."""
 
+import argparse
+
 from kgdists.agents.tuned import TUNED
 
 __all__ = ["add_to", "show"]
 
 
-def add_to(commands):
+def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command to argparse's subparsers."""
     parser = commands.add_parser("list", help="show the environments with tuned settings")
     parser.set_defaults(command=show)
 
 
-def show(options):
+def show(options: argparse.Namespace) -> int:
     """Print the tuned settings of all environments, those of the default agent first."""
     for env, agents in TUNED.items():
         print(env)

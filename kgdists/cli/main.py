@@ -4,6 +4,8 @@ import argparse
 import contextlib
 import sys
 import warnings
+from collections.abc import Sequence
+from typing import NoReturn
 
 import gymnasium
 import tensorflow as tf
@@ -28,11 +30,11 @@ ERRORS = (
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Parameters

@@ -2,13 +2,17 @@
 
 import argparse
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from kgdists.agents.agent import Agent
 
 __all__ = ["add_settings", "given_settings"]
 
 HIDDEN = ("searcher",)  # the agent's name says it
 
 
-def add_settings(parser, agents):
+def add_settings(parser: argparse.ArgumentParser, agents: Mapping[str, type[Agent]]) -> None:
     """Add an option for each setting, grouped by the agents that have it.
 
     Parameters
@@ -17,10 +21,10 @@ def add_settings(parser, agents):
     agents : dict of str to class
         Agents by name; the names of one class stand together.
     """
-    names = {}
+    names: dict[Any, list[str]] = {}
     for name, agent in agents.items():
         names.setdefault(agent.Config, []).append(name)
-    groups = {}
+    groups: dict[tuple[Any, ...], list[str]] = {}
     for name in _names(names):
         owners = tuple(config for config in names if name in _fields(config))
         groups.setdefault(owners, []).append(name)
@@ -35,7 +39,7 @@ def add_settings(parser, agents):
             _add_setting(group, name, {_label(names[config]): _fields(config)[name] for config in owners})
 
 
-def given_settings(options, name, agents):
+def given_settings(options: argparse.Namespace, name: str, agents: Mapping[str, type[Agent]]) -> dict[str, Any]:
     """Those settings of the agent called `name` that the command line gives, all others left out."""
     configs = [agent.Config for agent in agents.values()]
     given = {setting: getattr(options, setting) for setting in _names(configs)}
@@ -64,7 +68,7 @@ def _label(names):
 
 def _add_setting(group, name, fields):
     option, field = f"--{name.replace('_', '-')}", next(iter(fields.values()))
-    agents = {}
+    agents: dict[str, list[str]] = {}
     for agent, other in fields.items():
         agents.setdefault(other.metadata["help"], []).append(agent)
     text = "; ".join(text if len(agents) == 1 else f"{', '.join(labels)}: {text}" for text, labels in agents.items())

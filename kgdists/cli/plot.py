@@ -1,5 +1,6 @@
 """`kgdists plot`."""
 
+import argparse
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from kgdists.runs.layout import CURVE
 __all__ = ["add_to", "plot"]
 
 
-def add_to(commands):
+def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command to argparse's subparsers."""
     parser = commands.add_parser(
         "plot",
@@ -25,7 +26,7 @@ def add_to(commands):
     parser.set_defaults(command=plot)
 
 
-def plot(options):
+def plot(options: argparse.Namespace) -> int:
     """Write an image of learning curves and print its name."""
     out = options.out or options.runs[0] / CURVE
     if out.is_dir():
@@ -41,7 +42,8 @@ def _figure(paths):
     if len(paths) == 1:
         return plotting.learning_curve(paths)
     groups = experiments([read_run(path) for path in paths])
-    labels, folders = [], Counter()
+    labels: list[str] = []
+    folders: Counter[tuple[str, str]] = Counter()
     for name, group in zip(names_of(groups), groups, strict=True):
         folder = group[0].path.name
         folders[group[0].env, folder] += 1

@@ -1,5 +1,6 @@
 """`kgdists record`."""
 
+import argparse
 import os
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from kgdists.runs.recording import record as record_film
 __all__ = ["add_to", "record"]
 
 
-def add_to(commands):
+def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command to argparse's subparsers."""
     parser = commands.add_parser("record", help="film a trained policy")
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
@@ -33,7 +34,7 @@ def add_to(commands):
     parser.set_defaults(command=record)
 
 
-def record(options):
+def record(options: argparse.Namespace) -> int:
     """Write a film of a run's policy and print its name and returns."""
     if not os.environ.get("DISPLAY"):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")

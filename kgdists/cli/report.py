@@ -1,5 +1,6 @@
 """`kgdists report`."""
 
+import argparse
 from pathlib import Path
 
 from kgdists.core.files import atomic_write
@@ -9,7 +10,7 @@ from kgdists.runs.reporting import report as report_on
 __all__ = ["add_to", "report"]
 
 
-def add_to(commands):
+def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command to argparse's subparsers."""
     parser = commands.add_parser(
         "report",
@@ -22,7 +23,7 @@ def add_to(commands):
     parser.set_defaults(command=report)
 
 
-def report(options):
+def report(options: argparse.Namespace) -> int:
     """Write the page and print its name."""
     out = options.out or options.runs[0] / REPORT
     if out.is_dir() or not out.parent.is_dir():

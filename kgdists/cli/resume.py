@@ -1,5 +1,6 @@
 """`kgdists resume`."""
 
+import argparse
 import warnings
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from kgdists.runs.metrics import mend_metrics
 __all__ = ["add_to", "resume"]
 
 
-def add_to(commands):
+def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command to argparse's subparsers."""
     parser = commands.add_parser("resume", help="resume an interrupted run, even after kill -9")
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
@@ -29,7 +30,7 @@ def add_to(commands):
     parser.set_defaults(command=resume)
 
 
-def resume(options):
+def resume(options: argparse.Namespace) -> int:
     """Go on with a run from its last good checkpoint to its last step."""
     config = layout.read_config(options.run)
     total_steps = config.get("total_steps")

@@ -1,5 +1,6 @@
 """`kgdists train`."""
 
+import argparse
 import dataclasses
 import itertools
 from pathlib import Path
@@ -15,7 +16,7 @@ __all__ = ["add_to", "train"]
 CLASSES = {name: entry.agent for name, entry in AGENTS.items()}
 
 
-def add_to(commands):
+def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command to argparse's subparsers."""
     parser = commands.add_parser(
         "train",
@@ -52,7 +53,7 @@ def add_to(commands):
     add_settings(parser, CLASSES)
 
 
-def train(options):
+def train(options: argparse.Namespace) -> int:
     """Train an agent and write its run folder."""
     if not 1 <= options.threads <= layout.MAX_THREADS:
         raise ValueError(f"`--threads` must be from 1 to {layout.MAX_THREADS}. Received: {options.threads}")

@@ -3,15 +3,19 @@
 import argparse
 import contextlib
 import errno
+import importlib.util
 import sys
 import time
 import traceback
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from kgdists import plotting
+from kgdists.agents.agent import Agent
 from kgdists.core.files import RunWarning, atomic_write, locked
 from kgdists.envs.checked_env import WrongReturnError
 from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, ProgressBar, StopOnSignal
@@ -23,7 +27,7 @@ __all__ = ["add_save_every", "alone", "go_on", "set_threads"]
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
 
 
-def add_save_every(parser):
+def add_save_every(parser: argparse.ArgumentParser) -> None:
     """Add the option of how often a run is saved."""
     parser.add_argument(
         "--save-every",
@@ -41,7 +45,7 @@ def _seconds(text):
     return seconds
 
 
-def set_threads(threads):
+def set_threads(threads: int) -> None:
     """Set how many threads an operation of TensorFlow has."""
     # A thread handing over to another costs more than a small network does.
     with contextlib.suppress(RuntimeError):  # TensorFlow runs already, within a process of the caller's
@@ -49,7 +53,7 @@ def set_threads(threads):
 
 
 @contextlib.contextmanager
-def alone(run):
+def alone(run: Path) -> Iterator[None]:
     """Keep other processes from training in a run folder; the end of this one, even a sudden one, lets them."""
     with contextlib.ExitStack() as stack:
         try:
@@ -61,7 +65,7 @@ def alone(run):
         yield
 
 
-def go_on(agent, run, total_steps, save_every, evaluate_every=None):
+def go_on(agent: Agent, run: Path, total_steps: int, save_every: float, evaluate_every: int | None = None) -> int:
     """Train until the agent has taken this many steps, evaluate it, plot, and say so.
 
     Returns
@@ -116,6 +120,10 @@ def _plot(run):
 def _tensorboard(folder):
     if folder.exists() and not folder.is_dir():
         warnings.warn(f"TensorBoard's logs are left out: {folder} is no folder", RunWarning, stacklevel=2)
+        return []
+    if importlib.util.find_spec("tensorboard") is None:
+        rule = "they need tensorboard, which `pip install 'kgdists[agents]'` brings"
+        warnings.warn(f"TensorBoard's logs are left out: {rule}", RunWarning, stacklevel=2)
         return []
     return [keras.callbacks.TensorBoard(folder, write_graph=False)]
 

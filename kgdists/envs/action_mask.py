@@ -1,5 +1,7 @@
 """Environments that rule actions out: the action mask apart from the observation."""
 
+from typing import Any, SupportsFloat
+
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Tuple
@@ -32,26 +34,28 @@ class ActionMask(gymnasium.Wrapper):
     ((500,), dtype('bool'))
     """
 
-    def __init__(self, env):
+    def __init__(self, env: gymnasium.Env) -> None:
         super().__init__(checked(env, keeps_info=True))
-        space = env.observation_space
+        space: Any = env.observation_space
         self._is_observed = isinstance(space, Dict) and "action_mask" in space.keys()
         if self._is_observed:
             space = Dict({name: branch for name, branch in space.items() if name != "action_mask"})
             space = space["observation"] if list(space.keys()) == ["observation"] else space
         self._unmasked = space
-        flat = space if isinstance(space, Box) else gymnasium.spaces.flatten_space(space)
+        flat: Any = space if isinstance(space, Box) else gymnasium.spaces.flatten_space(space)
         self.observation_space = Dict(
             observation=Box(flat.low.astype("float32"), flat.high.astype("float32")),
             action_mask=_mask_space(env.action_space),
         )
         self._mask_shapes = [x.shape for x in tree.flatten(encode_mask(env.action_space, None))]
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         observation, info = self.env.reset(seed=seed, options=options)
         return self._masked(observation, info), info
 
-    def step(self, action):
+    def step(self, action: Any) -> tuple[dict[str, Any], SupportsFloat, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         return self._masked(observation, info), reward, terminated, truncated, info
 
@@ -83,7 +87,7 @@ class ActionMask(gymnasium.Wrapper):
         return self.env.get_wrapper_attr("error")(rule, received)
 
 
-def observes_mask(observation_space, action_space):
+def observes_mask(observation_space: gymnasium.Space, action_space: gymnasium.Space) -> bool:
     """Whether observations are of the form that `ActionMask` gives them."""
     return (
         isinstance(observation_space, Dict)

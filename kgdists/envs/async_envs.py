@@ -9,7 +9,10 @@ import pickle
 import signal
 import sys
 import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium.spaces import Dict, Tuple
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -17,6 +20,7 @@ from gymnasium.vector.utils import CloudpickleWrapper, batch_space, create_empty
 from keras import tree
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer
 from kgdists.envs.sync_envs import SyncEnvs
 
 __all__ = ["AsyncEnvs"]
@@ -43,7 +47,7 @@ class AsyncEnvs(VectorEnv):
         None: as many as there are processors to run on. Never more than environments.
     """
 
-    def __init__(self, makers, num_workers=None):
+    def __init__(self, makers: Sequence[Callable[[], gymnasium.Env]], num_workers: Integer | None = None) -> None:
         num_workers = count("num_workers", num_workers, optional=True)
         self.num_envs = len(makers)
         with contextlib.closing(makers[0]()) as example:
@@ -66,14 +70,16 @@ class AsyncEnvs(VectorEnv):
         context = _context()
         buffers = [context.RawArray("b", max(1, x.nbytes)) for x in tree.flatten(_empty(*spaces))]
         self._arrays = _in_memory(spaces, buffers)
-        self._pipes, self._processes = [], []
+        self._pipes: list[Any] = []
+        self._processes: list[multiprocessing.process.BaseProcess] = []
         # At exit before `multiprocessing` tells such processes to end by SIGTERM.
         self._end = multiprocessing.util.Finalize(self, _end, (self._pipes, self._processes), exitpriority=100)
         self._is_interrupted = False
         with _without_main_script():
             for part in self._parts:
                 pipe, other = context.Pipe()
-                arguments = other, CloudpickleWrapper((self._makers[part], spaces)), part, buffers
+                given: Any = self._makers[part], spaces  # no function, which the wrapper asks for and does not need
+                arguments = other, CloudpickleWrapper(given), part, buffers
                 name = f"environments {part.start} to {part.stop - 1}"
                 process = context.Process(target=_work, args=arguments, name=name, daemon=True)
                 process.start()
@@ -86,37 +92,42 @@ class AsyncEnvs(VectorEnv):
             self.close()
             raise
 
-    def reset(self, *, seed=None, options=None):
+    def reset(
+        self,
+        *,
+        seed: int | list[int | None] | tuple[int | None, ...] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
         """Start new episodes; environment i is seeded with `seed + i`, or with the i-th of a list."""
         if not isinstance(seed, (list, tuple)):
             seed = [None if seed is None else seed + i for i in range(self.num_envs)]
         infos = self._ask("reset", [(seed, options) for seed in self._shared_out(seed)])
         return self._observations(), self._merged(infos)
 
-    def step(self, actions):
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Step all environments, at the same time as far as there are processes."""
         infos = self._ask("step", [(_some(self.single_action_space, actions, part),) for part in self._parts])
         rewards, terminated, truncated = (x.copy() for x in self._arrays[1:])
         return self._observations(), rewards, terminated, truncated, self._merged(infos)
 
-    def call(self, name, *args, **kwargs):
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """The attribute `name` of each environment, or what it returns if it is a method: a tuple."""
         return tuple(x for part in self._ask("call", [(name, args, kwargs)] * len(self._parts)) for x in part)
 
-    def get_attr(self, name):
+    def get_attr(self, name: str) -> tuple[Any, ...]:
         """The attribute `name` of each environment: a tuple."""
         return self.call(name)
 
-    def set_attr(self, name, values):
+    def set_attr(self, name: str, values: Any) -> None:
         """Set an attribute of each environment, to one value or to those of a list or tuple."""
         values = values if isinstance(values, (list, tuple)) else [values] * self.num_envs
         self._ask("set_attr", [(name, values) for values in self._shared_out(values)])
 
-    def render(self):
+    def render(self) -> tuple[Any, ...]:
         """What each environment renders: a tuple."""
         return self.call("render")
 
-    def close_extras(self, **kwargs):
+    def close_extras(self, **kwargs: Any) -> None:
         """End the processes."""
         self._end()
 
@@ -174,7 +185,7 @@ class AsyncEnvs(VectorEnv):
 
     def _merged(self, infos):
         """The final observations of some environments among those of all."""
-        merged = {}
+        merged: dict[str, np.ndarray] = {}
         for part, info in zip(self._parts, infos, strict=True):
             for name, x in info.items():
                 merged.setdefault(name, np.full(self.num_envs, None if x.dtype == object else False))[part] = x
@@ -254,7 +265,7 @@ def _write(arrays, values):
         array[...] = value
 
 
-_DUTIES = {
+_DUTIES: dict[str, Callable[..., Any]] = {
     "reset": _reset,
     "step": _step,
     "call": lambda envs, arrays, name, args, kwargs: envs.call(name, *args, **kwargs),

@@ -5,6 +5,7 @@ import decimal
 import inspect
 import numbers
 from collections.abc import Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -20,7 +21,7 @@ class WrongReturnError(ValueError):
     """An environment returned something that cannot be learned from."""
 
 
-def checked(env, index=0, keeps_info=False):
+def checked(env: gymnasium.Env, index: int = 0, keeps_info: bool = False) -> gymnasium.Env:
     """The environment as a `CheckedEnv`, unless it is one already."""
     return env if (getattr(env, "metadata", None) or {}).get("is_checked") else CheckedEnv(env, index, keeps_info)
 
@@ -41,7 +42,7 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         Whether infos are handed on; else only the action mask is, so that nothing in an info can end a training.
     """
 
-    def __init__(self, env, index=0, keeps_info=False):
+    def __init__(self, env: gymnasium.Env, index: int = 0, keeps_info: bool = False) -> None:
         gymnasium.utils.RecordConstructorArgs.__init__(self, index=index, keeps_info=keeps_info)
         name = name_of(env)
         if not isinstance(env, gymnasium.Env):
@@ -58,11 +59,13 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         self._called = f"Environment {index} ({name})"
         self._keeps_info, self._space = keeps_info, env.observation_space
         # What most observations are told by, at each step: properties of a space take as long as a small array.
-        self._dtype, self._shape = (self._space.dtype, self._space.shape) if type(self._space) is Box else (None, None)
+        is_box = type(self._space) is Box
+        self._dtype: np.dtype | None = self._space.dtype if is_box else None
+        self._shape: tuple[int, ...] | None = self._space.shape if is_box else None
         self._is_float = self._dtype is not None and self._dtype.kind == "f"
         self._length = 0
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self._length = 0
         try:
             returned = self.env.reset(seed=seed, options=options)
@@ -72,7 +75,7 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
             raise self.error("`reset` must return a tuple (observation, info)", returned)
         return self._observation(returned[0]), self._info(returned[1])
 
-    def step(self, action):
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         self._length += 1
         try:
             returned = self.env.step(action)
@@ -130,7 +133,7 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
             return {"action_mask": info["action_mask"]}
         return {}
 
-    def error(self, rule, received):
+    def error(self, rule: str, received: Any) -> WrongReturnError:
         """The error that the environment has broken a rule, at this step."""
         if isinstance(received, tuple) and len(received) not in (2, 5):
             received = f"{len(received)} values, {in_short(received)}"
@@ -225,7 +228,7 @@ def _array(space, x, path):
     return cast
 
 
-def is_finite(x):
+def is_finite(x: np.ndarray) -> bool:
     """Whether all of a float array is finite as float32."""
     # The method `all` takes four times as long for a few numbers.
     return b"\0" not in _finite(x).tobytes()
@@ -235,13 +238,13 @@ def _finite(x):
     return np.isfinite(x) if x.itemsize <= 4 else np.abs(x) <= LARGEST
 
 
-def name_of(env):
+def name_of(env: Any) -> str:
     """The id of an environment, else the name of its class."""
     spec = getattr(env, "spec", None)
     return getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
 
 
-def in_short(x):
+def in_short(x: Any) -> str:
     """What something looks like, in one line."""
     try:
         text = " ".join(repr(x).split())

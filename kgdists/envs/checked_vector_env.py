@@ -1,10 +1,11 @@
 """What vector environments of someone else's making return, looked at where it comes in."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Dict
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
@@ -13,7 +14,7 @@ from kgdists.envs.checked_env import WrongReturnError, in_short, is_finite, name
 __all__ = ["check_observations", "check_reset", "check_step", "final_observation"]
 
 
-def check_reset(envs, returned, where=None):
+def check_reset(envs: VectorEnv, returned: Any, where: np.ndarray | None = None) -> np.ndarray | dict[str, Any]:
     """The observations that `reset` of a vector environment of someone else's making returned; see `check_step`."""
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise WrongReturnError(
@@ -22,7 +23,9 @@ def check_reset(envs, returned, where=None):
     return check_observations(envs, returned[0], where)
 
 
-def check_step(envs, returned, where=None):
+def check_step(
+    envs: VectorEnv, returned: Any, where: np.ndarray | None = None
+) -> tuple[np.ndarray | dict[str, Any], np.ndarray, np.ndarray, np.ndarray, Mapping[str, Any]]:
     """What `step` of a vector environment of someone else's making returned, if it can be learned from.
 
     Parameters
@@ -58,9 +61,12 @@ def check_step(envs, returned, where=None):
     return check_observations(envs, observations, where), rewards, terminated, truncated, infos
 
 
-def check_observations(envs, observations, where=None):
+def check_observations(
+    envs: VectorEnv, observations: Any, where: np.ndarray | None = None
+) -> np.ndarray | dict[str, Any]:
     """Observations as an array, or as a dict of one and of a mask, if they are such and finite."""
-    space, name, x = envs.single_observation_space, "observation", observations
+    space: Any = envs.single_observation_space
+    name, x = "observation", observations
     is_masked = isinstance(space, Dict)
     if is_masked:
         if not isinstance(observations, Mapping) or not {"observation", "action_mask"} <= observations.keys():
@@ -84,7 +90,7 @@ def check_observations(envs, observations, where=None):
     return {"observation": x, "action_mask": tree.map_structure(np.asarray, observations["action_mask"])}
 
 
-def final_observation(envs, infos, index):
+def final_observation(envs: VectorEnv, infos: Mapping[str, Any], index: int) -> list[np.ndarray]:
     """The final observation of one environment, from the infos of the step in which its episode ended."""
     if "final_obs" not in infos:
         raise WrongReturnError(
@@ -129,9 +135,9 @@ def _check_rows(envs, name, x, where):
     if x.dtype.kind != "f" or is_finite(x):
         return
     rows = np.arange(len(x)) if where is None else np.flatnonzero(where)
-    rows = [i for i in rows.tolist() if not is_finite(x[i : i + 1])]
-    if rows:
+    wrong = [i for i in rows.tolist() if not is_finite(x[i : i + 1])]
+    if wrong:
         raise WrongReturnError(
-            f"Environment {rows[0]} of {name_of(envs)}: `{name}` must be finite, as float32. "
-            f"Received: {in_short(x[rows[0]])}"
+            f"Environment {wrong[0]} of {name_of(envs)}: `{name}` must be finite, as float32. "
+            f"Received: {in_short(x[wrong[0]])}"
         )

@@ -1,10 +1,12 @@
 """Environments that remember how their present episode came about, so that another process can bring it about again."""
 
 import json
+from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from gymnasium.vector import VectorEnv
 from keras import tree
 
 __all__ = ["EpisodeRecord", "arrays_of", "records_episodes", "replay"]
@@ -37,20 +39,21 @@ class EpisodeRecord(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     >>> agent = kg.agents.PPO(envs, n_steps=32, seed=0)
     """
 
-    def __init__(self, env):
+    def __init__(self, env: gymnasium.Env) -> None:
         gymnasium.utils.RecordConstructorArgs.__init__(self)
         super().__init__(env)
         self.metadata = dict(env.metadata) | {"records_episodes": True}
-        self.to_replay = None
+        self.to_replay: Any = None
         # The bytes of an action take a tenth of the room of its array.
         self._is_array = isinstance(env.action_space, (Box, MultiBinary, MultiDiscrete))
-        self._dtype = env.action_space.dtype
-        self._start, self._actions, self._left = None, self._no_actions(), MAX_STEPS
+        self._dtype, self._shape = env.action_space.dtype, env.action_space.shape or ()
+        self._start: dict[str, Any] | None = None
+        self._actions, self._left = self._no_actions(), MAX_STEPS
 
-    def _no_actions(self):
+    def _no_actions(self) -> Any:
         return bytearray() if self._is_array else []
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         if options is not None:
             self._start = None  # which may be anything
         elif seed is not None:
@@ -67,7 +70,7 @@ class EpisodeRecord(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         except Exception:  # there is no end of what stands under that name
             return None
 
-    def step(self, action):
+    def step(self, action: Any) -> tuple[Any, SupportsFloat, bool, bool, dict[str, Any]]:
         if self._left:
             self._left -= 1
             if self._is_array:
@@ -78,13 +81,13 @@ class EpisodeRecord(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
             self._start, self._actions = None, self._no_actions()
         return self.env.step(action)
 
-    def episode(self):
+    def episode(self) -> tuple[dict[str, Any] | None, list[Any] | np.ndarray]:
         """How the present episode started, None if that cannot be repeated, and its actions."""
         if not self._is_array:
             return self._start, self._actions
-        return self._start, np.frombuffer(bytes(self._actions), self._dtype).reshape(-1, *self.env.action_space.shape)
+        return self._start, np.frombuffer(bytes(self._actions), self._dtype).reshape(-1, *self._shape)
 
-    def replay(self):
+    def replay(self) -> tuple[Any, bool]:
         """Do again what `to_replay` holds, a dict of `start`, `actions`, and what must come of them.
 
         Returns
@@ -119,14 +122,15 @@ class EpisodeRecord(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         return observation, total
 
 
-def records_episodes(envs):
+def records_episodes(envs: VectorEnv) -> bool:
     """Whether the environments of a vector environment are `EpisodeRecord`s."""
     return bool(envs.metadata.get("records_episodes"))
 
 
-def arrays_of(envs):
+def arrays_of(envs: VectorEnv) -> dict[str, np.ndarray]:
     """Name -> array of the present episodes of `EpisodeRecord`s."""
-    starts, actions = zip(*envs.call("episode"), strict=True)
+    members: Any = envs  # `VectorEnv` itself has no `call`
+    starts, actions = zip(*members.call("episode"), strict=True)
     space = envs.single_action_space
     if isinstance(space, ARRAYS):
         packed = [np.asarray(x) for x in actions]
@@ -137,7 +141,9 @@ def arrays_of(envs):
     }
 
 
-def replay(envs, arrays, observations, totals, seed):
+def replay(
+    envs: VectorEnv, arrays: dict[str, np.ndarray], observations: Any, totals: np.ndarray, seed: int | None
+) -> tuple[Any, np.ndarray]:
     """Replay the episodes recorded by `arrays_of`.
 
     Parameters
@@ -163,7 +169,8 @@ def replay(envs, arrays, observations, totals, seed):
         raise ValueError(f"There must be an episode for each of {envs.num_envs} environments. Received: {len(starts)}")
     actions = [list(x) if isinstance(space, ARRAYS) else space.from_jsonable(json.loads(x.item())) for x in packed]
     envs.reset(seed=seed)
-    envs.set_attr(
+    members: Any = envs  # `VectorEnv` itself has neither `call` nor `set_attr`
+    members.set_attr(
         "to_replay",
         [
             {
@@ -176,7 +183,7 @@ def replay(envs, arrays, observations, totals, seed):
             for i in range(envs.num_envs)
         ],
     )
-    replayed, is_same = zip(*envs.call("replay"), strict=True)
+    replayed, is_same = zip(*members.call("replay"), strict=True)
     flat = zip(tree.flatten(observations), *map(tree.flatten, replayed), strict=True)
     leaves = [np.stack([np.asarray(x, like.dtype) for x in xs]) for like, *xs in flat]
     return tree.pack_sequence_as(observations, leaves), np.array(is_same)

@@ -1,10 +1,12 @@
 """The outcome of playing whole episodes."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from kgdists.core.checks import count
+from kgdists.core.types import Integer
 
 __all__ = ["MAX_STEPS", "Evaluation", "step_limit"]
 
@@ -20,21 +22,21 @@ class Evaluation:
     cut: int = 0
 
     @property
-    def mean(self):
+    def mean(self) -> float:
         """Mean return."""
         return float(np.mean(self.returns))
 
     @property
-    def std(self):
+    def std(self) -> float:
         """Standard deviation of the return over the episodes."""
         return float(np.std(self.returns))
 
-    def __str__(self):
+    def __str__(self) -> str:
         cut = f", {self.cut} of them cut off after {max(self.lengths)} steps" if self.cut else ""
         return f"return {self.mean:.1f} +- {self.std:.1f} over {len(self.returns)} episodes{cut}"
 
 
-def step_limit(envs, max_steps=None, longest=0):
+def step_limit(envs: Any, max_steps: Integer | None = None, longest: int = 0) -> int:
     """Steps after which an episode is cut off, so that a policy that never ends one cannot keep a program from ending.
 
     Parameters
@@ -50,7 +52,8 @@ def step_limit(envs, max_steps=None, longest=0):
     -------
     int
     """
-    if max_steps is None:
-        own = getattr(getattr(envs, "spec", None), "max_episode_steps", None) or 0
-        return int(max(MAX_STEPS, own, 2 * longest))
-    return count("max_steps", max_steps, optional=True)
+    max_steps = count("max_steps", max_steps, optional=True)
+    if max_steps is not None:
+        return max_steps
+    own = getattr(getattr(envs, "spec", None), "max_episode_steps", None) or 0
+    return int(max(MAX_STEPS, own, 2 * longest))

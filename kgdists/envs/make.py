@@ -102,7 +102,7 @@ def make_env(env: str | Callable[[], gymnasium.Env], index: int = 0, records: bo
         raise ValueError(f"The module in the id of an environment must have its full name. Received: {env}")
     # `CheckedEnv` takes the place of Gymnasium's own checks, which stop at the first step and cost more.
     single = checked(gymnasium.make(env, disable_env_checker=True) if isinstance(env, str) else env(), index)
-    space = single.observation_space
+    space: Any = single.observation_space
     if not isinstance(space, Box) and not observes_mask(space, single.action_space):
         has_mask = isinstance(space, Dict) and "action_mask" in space.keys()
         count = _num_observed(space) - (_num_observed(space["action_mask"]) if has_mask else 0)

@@ -55,19 +55,20 @@ def play(envs: VectorEnv, act: Callable[[Any], Any], episodes: int, seed: int | 
     Environments that can be stepped one by one stand still once they have played their episodes.
     """
     num_envs, space = envs.num_envs, envs.single_action_space
-    is_checked, one_by_one = envs.metadata.get("is_checked"), isinstance(envs.unwrapped, SyncEnvs)
+    is_checked = envs.metadata.get("is_checked")
+    one_by_one = envs if isinstance(envs, SyncEnvs) else None  # a wrapper around them must see each step
     left = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
     returns: list[float] = []
     lengths: list[int] = []
     cut = 0
     while left.any():
         total, length = np.zeros(num_envs), np.zeros(num_envs, int)
-        returned = envs.reset(seed=seed)
-        observations = copied(returned[0] if is_checked else check_reset(envs, returned))
+        started = envs.reset(seed=seed)
+        observations = copied(started[0] if is_checked else check_reset(envs, started))
         seed, plays = None, left > 0
         while plays.any():
             actions = decode_action(space, tree.map_structure(np.asarray, act(observations)))
-            returned = envs.step_where(actions, plays) if one_by_one else envs.step(actions)
+            returned = envs.step(actions) if one_by_one is None else one_by_one.step_where(actions, plays)
             observations, rewards, terminated, truncated, _ = returned if is_checked else check_step(envs, returned)
             total += rewards
             length += 1
@@ -76,11 +77,11 @@ def play(envs: VectorEnv, act: Callable[[Any], Any], episodes: int, seed: int | 
             counted = ended & plays
             returns.extend(total[counted].tolist())
             lengths.extend(length[counted].tolist())
-            cut += np.count_nonzero(is_cut & plays)
+            cut += int(np.count_nonzero(is_cut & plays))
             left[counted] -= 1
             plays &= (left > 0) & ~is_cut
             total[ended] = length[ended] = 0
-            if one_by_one and (counted & plays).any():
-                observations = envs.reset_where(counted & plays)
+            if one_by_one is not None and (counted & plays).any():
+                observations = one_by_one.reset_where(counted & plays)
             observations = copied(observations)
-    return Evaluation(tuple(returns), tuple(lengths), int(cut))
+    return Evaluation(tuple(returns), tuple(lengths), cut)

@@ -1,18 +1,24 @@
 """What plays by a policy: compiled functions of observations to actions that are numbers."""
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
+import gymnasium
 import numpy as np
 import tensorflow as tf
 from keras import tree
 
 from kgdists.core.compiled import Compiled
+from kgdists.core.types import Tensor
 from kgdists.distributions import (
     CategoricalDist,
     CompositeDist,
     MultiCategoricalDist,
     RelaxedOneHotCategorical,
 )
+from kgdists.distributions.distribution import Distribution
+from kgdists.policy import Policy
 from kgdists.spaces import decode_action
 
 __all__ = ["NotANumber", "are_numbers", "decider", "player", "predictor"]
@@ -23,14 +29,14 @@ CHOICES = CategoricalDist, MultiCategoricalDist, RelaxedOneHotCategorical
 class NotANumber(FloatingPointError):
     """The policy's distribution has NaN among its parameters or actions."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(
             "A policy must act by numbers: take an earlier checkpoint, or train anew with a smaller learning rate. "
             "Received: a distribution whose parameters are not finite"
         )
 
 
-def are_numbers(pi, actions):
+def are_numbers(pi: Distribution, actions: Any) -> Tensor:
     """Whether no parameter of a distribution, and none of its actions, is NaN, and all choices are made: a scalar."""
     floats = [x for x in tree.flatten((pi, actions)) if tf.as_dtype(x.dtype).is_floating]
     wrong = [tf.reduce_any(tf.math.is_nan(x)) for x in floats]
@@ -66,7 +72,7 @@ def _batched(observations, example):
     return arrays, False
 
 
-def decider(policy, deterministic=True, example=None):
+def decider(policy: Policy, deterministic: bool = True, example: Any = None) -> Callable[..., Any]:
     """A compiled function of observations [B, *shape], and of a key for draws if any, to actions [B, ...].
 
     Parameters
@@ -88,7 +94,7 @@ def decider(policy, deterministic=True, example=None):
         return actions, are_numbers(pi, actions)
 
     if example is None:
-        compiled = Compiled(act)
+        compiled: Callable[..., Any] = Compiled(act)
     else:
         like = tree.map_structure(lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype), example)
         compiled = tf.function(act, input_signature=[like], autograph=False)
@@ -102,7 +108,7 @@ def decider(policy, deterministic=True, example=None):
     return decide
 
 
-def player(policy, deterministic=True, seed=0):
+def player(policy: Policy, deterministic: bool = True, seed: int = 0) -> Callable[[], Callable[[Any], Any]]:
     """What plays episodes outside the training, and leaves the policy's generators as they are.
 
     Parameters
@@ -129,7 +135,7 @@ def player(policy, deterministic=True, seed=0):
     return start
 
 
-def predictor(policy, space, example):
+def predictor(policy: Policy, space: gymnasium.Space, example: Any) -> Callable[[Any, bool], Any]:
     """What answers observations, one or a batch of them, with actions for the environment.
 
     Parameters

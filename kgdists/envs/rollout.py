@@ -2,12 +2,16 @@
 
 import warnings
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
 from kgdists.core.files import RunWarning
+from kgdists.core.types import Integer
 from kgdists.envs import episode_record
 from kgdists.envs.checked_vector_env import check_observations, check_reset, check_step, final_observation
 from kgdists.envs.evaluation import step_limit
@@ -29,25 +33,26 @@ class Rollouts:
         Of the environments' first reset.
     """
 
-    def __init__(self, envs, n_steps, seed=None):
+    def __init__(self, envs: VectorEnv, n_steps: int, seed: int | None = None) -> None:
         self.envs = envs
         self.n_steps = n_steps
         self.seed = seed
-        self._lent, self._repeats = None, True
+        self._lent: tuple[dict[str, np.ndarray], int | None] | None = None
+        self._repeats = True
         self.observations = None
-        self.recent_returns = deque(maxlen=100)
-        self.recent_lengths = deque(maxlen=100)
+        self.recent_returns: deque[float] = deque(maxlen=100)
+        self.recent_lengths: deque[int] = deque(maxlen=100)
         self._is_whole = True
 
     @property
-    def starts_anew(self):
+    def starts_anew(self) -> bool:
         """Whether the next rollout starts new episodes: the first one, and any after one that was broken off.
 
         What was being stepped then may have moved on, or not: no step would lead from the last observation to the next.
         """
         return self.observations is None or not self._is_whole
 
-    def reset(self):
+    def reset(self) -> None:
         """Start new episodes in all environments."""
         self._take_back()
         returned = self.envs.reset(seed=self.seed)
@@ -57,16 +62,16 @@ class Rollouts:
         self._lengths = np.zeros(self.envs.num_envs, int)
 
     @property
-    def observations(self):
+    def observations(self) -> Any:
         """Those that the next actions are for, [N, *shape]; None if the next step starts new episodes."""
         self._take_back()
         return self._observations
 
     @observations.setter
-    def observations(self, observations):
+    def observations(self, observations: Any) -> None:
         self._observations = observations
 
-    def lend(self, seed=None):
+    def lend(self, seed: int | None = None) -> None:
         """Let others play in the environments; the episodes being played are brought about again when they go on.
 
         Parameters
@@ -92,7 +97,7 @@ class Rollouts:
     def _is_checked(self):
         return self.envs.metadata.get("is_checked")
 
-    def collect(self, act):
+    def collect(self, act: Callable[[Any], Any]) -> tuple[Any, ...]:
         """Step the environments T times.
 
         Parameters
@@ -114,8 +119,8 @@ class Rollouts:
         for _ in range(self.n_steps):
             actions = act(self._observations)
             returned = self.envs.step(decode_action(space, actions))
-            returned = returned if is_checked else check_step(self.envs, returned)
-            observations, rewards, terminated, truncated, info = returned
+            checked = returned if is_checked else check_step(self.envs, returned)
+            observations, rewards, terminated, truncated, info = checked
             observations = next_observations = copied(observations)
             ended = terminated | truncated
             if ended.any():
@@ -131,7 +136,7 @@ class Rollouts:
     def _with_final(self, observations, terminated, ended, info):
         observations = tree.map_structure(np.copy, observations)
         is_checked = self._is_checked
-        for i in np.flatnonzero(ended):
+        for i in np.flatnonzero(ended).tolist():
             finals = tree.flatten(info["final_obs"][i]) if is_checked else final_observation(self.envs, info, i)
             for x, final in zip(tree.flatten(observations), finals, strict=True):
                 x[i] = final
@@ -149,7 +154,7 @@ class Rollouts:
             self._returns[ended] = 0.0
             self._lengths[ended] = 0
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         """Name -> array of what the next rollout follows from, with environments that record their episodes."""
         if self._lent is not None:
             return self._lent[0]
@@ -160,7 +165,7 @@ class Rollouts:
         arrays |= {f"observations_{i}": x for i, x in enumerate(tree.flatten(self.observations))}
         return arrays | episode_record.arrays_of(self.envs)
 
-    def restore(self, arrays, seed):
+    def restore(self, arrays: dict[str, np.ndarray], seed: int | None) -> None:
         """Go on where other rollouts gave these arrays, with the episodes that were being played, if they are known.
 
         Parameters
@@ -199,7 +204,16 @@ def _stacked(steps):
     return tree.map_structure(lambda *x: np.stack(x), *steps)
 
 
-def as_rollout(example, num_envs, n_steps, observations, actions, rewards, next_observations, *flags):
+def as_rollout(
+    example: Any,
+    num_envs: int,
+    n_steps: int | None,
+    observations: Any,
+    actions: Any,
+    rewards: Any,
+    next_observations: Any,
+    *flags: Any,
+) -> tuple[Any, ...]:
     """A rollout as `Rollouts.collect` returns it, of arrays, tensors or lists.
 
     Parameters
@@ -219,7 +233,7 @@ def as_rollout(example, num_envs, n_steps, observations, actions, rewards, next_
         tree.map_structure(np.asarray, np.asarray(x) if isinstance(x, list) else x)
         for x in (observations, actions, next_observations)
     )
-    rewards, flags = np.asarray(rewards, "float32"), [np.asarray(x, bool) for x in flags]
+    rewards, flags = np.asarray(rewards, "float32"), tuple(np.asarray(x, bool) for x in flags)
     rollout = observations, actions, rewards, next_observations, *flags
     shapes = {x.shape[:2] for x in tree.flatten(rollout)}
     if len(shapes) > 1 or any(x.ndim != 2 for x in (rewards, *flags)) or rewards.shape[1:] != (num_envs,):
@@ -243,7 +257,7 @@ def as_rollout(example, num_envs, n_steps, observations, actions, rewards, next_
     return rollout
 
 
-def copied(observations):
+def copied(observations: Any) -> Any:
     """Observations as float32; copies, because the arrays may be used again."""
     if not isinstance(observations, dict):
         return observations.astype("float32")
@@ -251,7 +265,9 @@ def copied(observations):
     return {"observation": observations["observation"].astype("float32"), "action_mask": mask}
 
 
-def collect_episodes(rollouts, act, episodes, max_steps=None):
+def collect_episodes(
+    rollouts: Rollouts, act: Callable[[Any], Any], episodes: int, max_steps: Integer | None = None
+) -> tuple[tuple[Any, ...], np.ndarray]:
     """Play new episodes to their end.
 
     How many in which environment is settled before, so that short ones are not favoured. The environments go on
@@ -277,9 +293,10 @@ def collect_episodes(rollouts, act, episodes, max_steps=None):
     """
     num_envs = rollouts.envs.num_envs
     wanted = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
-    recent = rollouts.recent_returns.copy(), rollouts.recent_lengths.copy()
+    recent: tuple[deque[Any], deque[Any]] = rollouts.recent_returns.copy(), rollouts.recent_lengths.copy()
     rollouts.reset()
-    limit, pieces = step_limit(rollouts.envs, max_steps), []
+    limit = step_limit(rollouts.envs, max_steps)
+    pieces: list[tuple[Any, ...]] = []
     ended, lengths, cut = np.zeros(num_envs, int), np.zeros(num_envs, int), np.zeros(num_envs, bool)
     while (ended < wanted).any():
         pieces.append(rollouts.collect(act))
@@ -313,7 +330,7 @@ def collect_episodes(rollouts, act, episodes, max_steps=None):
     return experience, is_wanted
 
 
-def padded(arrays, length):
+def padded(arrays: Any, length: int) -> Any:
     """(Nested) arrays [T, ...] with zeros behind, as long as the next power of two times `length`."""
     steps = len(tree.flatten(arrays)[0])
     more = length * 2 ** max(0, int(np.ceil(np.log2(steps / length)))) - steps

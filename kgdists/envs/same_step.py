@@ -1,11 +1,12 @@
 """Vector environments that are one program, made to reset in the step in which an episode ends."""
 
 import functools
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
-from gymnasium.vector import AutoresetMode, VectorWrapper
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from keras import tree
 
 __all__ = ["SameStep", "has_native_envs", "native_envs", "restart"]
@@ -30,7 +31,7 @@ class SameStep(VectorWrapper):
     >>> agent = kg.agents.PPO(envs, n_steps=16, seed=0)
     """
 
-    def __init__(self, env):
+    def __init__(self, env: VectorEnv) -> None:
         super().__init__(env)
         mode = env.metadata.get("autoreset_mode")
         is_known = restart.dispatch(type(env)) is not restart.dispatch(object)
@@ -43,7 +44,7 @@ class SameStep(VectorWrapper):
         self.metadata = env.metadata | {"autoreset_mode": AutoresetMode.SAME_STEP}
         self._restart = _by_mask if mode == AutoresetMode.DISABLED else restart
 
-    def step(self, actions):
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
         ended = np.logical_or(terminated, truncated)
         if ended.any():
@@ -62,7 +63,7 @@ def _by_mask(envs, ended):
 
 
 @functools.singledispatch
-def restart(envs, ended):
+def restart(envs: VectorEnv, ended: np.ndarray) -> Any:
     """Start new episodes in some of the environments; a function for each class of vector environments.
 
     Parameters
@@ -91,12 +92,12 @@ def _(envs: CartPoleVectorEnv, ended):
 NATIVE = {"gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv"}  # for whose classes `restart` is registered
 
 
-def has_native_envs(env):
+def has_native_envs(env: Any) -> bool:
     """Whether an id has a vector environment of its own that `native_envs` is known to make."""
     return isinstance(env, str) and gymnasium.spec(env).vector_entry_point in NATIVE
 
 
-def native_envs(env, num_envs):
+def native_envs(env: Any, num_envs: int) -> VectorEnv:
     """The vector environment of an id's own, resetting in the step in which an episode ends."""
     if not isinstance(env, str) or gymnasium.spec(env).vector_entry_point is None:
         raise ValueError(

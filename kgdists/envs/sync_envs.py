@@ -1,5 +1,6 @@
 """Environments stepped one after the other."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,9 +21,14 @@ class SyncEnvs(SyncVectorEnv):
 
     def __init__(self, makers: Sequence[Callable[[], gymnasium.Env]], copy: bool = True) -> None:
         made: list[gymnasium.Env] = []
+
+        def kept(make: Callable[[], gymnasium.Env]) -> gymnasium.Env:
+            made.append(make())
+            return made[-1]
+
         try:
             super().__init__(
-                [lambda make=make: made.append(make()) or made[-1] for make in makers],
+                [functools.partial(kept, make) for make in makers],
                 copy=copy,
                 autoreset_mode=AutoresetMode.SAME_STEP,
             )
@@ -57,7 +63,7 @@ class SyncEnvs(SyncVectorEnv):
 
     def reset_where(self, where: np.ndarray) -> Any:
         """Start new episodes in some of the environments: the observations of all, as `reset` returns them."""
-        for i in np.flatnonzero(where):
+        for i in np.flatnonzero(where).tolist():
             self._keep(i, self.envs[i].reset()[0])
         return self._observations
 

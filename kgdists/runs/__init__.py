@@ -1,7 +1,7 @@
 """What is on disk: run folders, checkpoints, curves, films, reports, and the callbacks that write them."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kgdists.core.files import RunWarning
 from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, StopOnSignal
@@ -15,7 +15,7 @@ __all__ = ["Checkpoints", "EvaluateAndKeepBest", "RunWarning", "StopOnSignal", "
 FIGURES = {"record": "recording", "report": "reporting"}  # need Pillow or Matplotlib, imported at first use
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in FIGURES:
         return getattr(importlib.import_module(f"kgdists.runs.{FIGURES[name]}"), name)
     raise AttributeError(f"module 'kgdists.runs' has no attribute {name!r}")

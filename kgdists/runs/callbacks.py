@@ -6,19 +6,34 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 import keras
 from gymnasium.vector import VectorEnv
 
 from kgdists.core.checks import count
 from kgdists.core.files import atomic_write, reading
-from kgdists.envs.make import make_envs
+from kgdists.core.types import Integer
+from kgdists.envs.make import Env, make_envs
 from kgdists.envs.play import evaluate
 from kgdists.envs.player import player
 from kgdists.runs import checkpoint, loadable
 
 __all__ = ["Checkpoints", "EvaluateAndKeepBest", "ProgressBar", "StopOnSignal"]
+
+
+class Playing(Protocol):
+    """An agent as `EvaluateAndKeepBest` knows it: what it was made with, and its environments, which it lends."""
+
+    @property
+    def env(self) -> Env: ...
+
+    @property
+    def envs(self) -> VectorEnv: ...
+
+    def lend(self) -> VectorEnv: ...
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -30,12 +45,12 @@ class ProgressBar(keras.callbacks.Callback):
         What is passed to `learn`.
     """
 
-    def __init__(self, total_steps):
+    def __init__(self, total_steps: int) -> None:
         super().__init__()
         interval = 0.2 if sys.stdout.isatty() else 5.0
         self.bar = keras.utils.Progbar(total_steps, stateful_metrics=["return"], interval=interval, unit_name="step")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         steps = min(int(logs["steps"]) - self.params["first_step"], self.bar.target)
         self.bar.update(steps, [("return", logs["return"])], finalize=steps == self.bar.target)
 
@@ -85,22 +100,34 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
     >>> callbacks = [keeping, stopping]  # of any agent's `learn`, in this order
     """
 
-    def __init__(self, env, path, *, episodes=20, every_steps=10_000, deterministic=True, seed=1_000_000):
+    def __init__(
+        self,
+        env: Env | Playing,
+        path: str | Path,
+        *,
+        episodes: Integer = 20,
+        every_steps: Integer | None = 10_000,
+        deterministic: bool = True,
+        seed: Integer = 1_000_000,
+    ) -> None:
         super().__init__()
         episodes, seed = count("episodes", episodes), count("seed", seed, least=0)
         every_steps = None if every_steps is None else count("every_steps", every_steps)
         self.path = Path(path)
         if self.path.suffix != ".keras":
             raise ValueError(f"`path` must end in .keras. Received: path={str(path)!r}")
-        self.env, self.episodes, self.every_steps = env, episodes, every_steps
+        self.env: Any = env
+        self.episodes, self.every_steps = episodes, every_steps
         self.deterministic, self.seed = deterministic, seed
-        self.best_return, self.best_steps, self.evaluations = None, None, []
+        self.best_return: float | None = None
+        self.best_steps: int | None = None
+        self.evaluations: list[list[Any]] = []
 
-    def check_training(self):
+    def check_training(self) -> None:
         """Raise, before the training, if the policy could not be saved."""
         loadable.check_model("policy", self.model)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         is_agent = not (isinstance(self.env, (str, VectorEnv)) or callable(self.env))
         env = self.env.env if is_agent else self.env
         self._lends = is_agent and (self.env.envs is env or self.env.envs.num_envs == 1)
@@ -117,7 +144,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
                 self.evaluations = [[int(n), float(x)] for n, x in record["evaluations"] if n <= self._steps]
         self._player = player(self.model, self.deterministic, self.seed)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         steps, every = int(logs["steps"]), self.every_steps or 1
         is_last = epoch + 1 == self.params["epochs"] or steps >= self.params.get("last_step", math.inf)
         if not self.evaluations or is_last or steps // every > self._steps // every:
@@ -126,7 +153,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         self._steps = steps
         logs["evaluation_return"] = self.evaluations[-1][1]
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         try:
             # Whoever sends a signal does not wait for evaluations; a resumed training is evaluated when it is due.
             if (
@@ -191,28 +218,28 @@ class Checkpoints(keras.callbacks.Callback):
     128
     """
 
-    def __init__(self, agent, path, every_seconds=60.0, overwrite=False):
+    def __init__(self, agent: Any, path: str | Path, every_seconds: float = 60.0, overwrite: bool = False) -> None:
         super().__init__()
         if isinstance(every_seconds, bool) or not isinstance(every_seconds, (int, float)) or not every_seconds >= 0:
             raise ValueError(f"`every_seconds` must be a number >= 0. Received: every_seconds={every_seconds!r}")
         self.agent, self.path, self.every_seconds, self.overwrite = agent, path, every_seconds, overwrite
 
-    def check_training(self):
+    def check_training(self) -> None:
         """Raise, before the training, if the agent could not be saved."""
         if self.agent.is_chief:  # which alone writes
             loadable.check_agent(self.agent)
             checkpoint.check_own(self.agent, self.path, self.overwrite)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self.check_training()
         self._saved = self.agent.steps if self.agent.checkpoint else None
         self._due = time.monotonic() + self.every_seconds
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if time.monotonic() >= self._due:
             self._save()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         if self.agent.is_sound and self.agent.steps != self._saved:
             self._save()
 
@@ -241,20 +268,20 @@ class StopOnSignal(keras.callbacks.Callback):
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
     ends_last = True  # a signal must not end the process while others save
 
-    def __init__(self, say=print):
+    def __init__(self, say: Callable[[str], Any] = print) -> None:
         super().__init__()
         self.say = say
         self.is_stopped = False
-        self._before = {}
+        self._before: dict[signal.Signals, Any] = {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self.is_stopped = False
         if threading.current_thread() is threading.main_thread():
             # What a shell starts in the background ignores SIGINT, and is to go on doing so.
             heard = [number for number in self.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._stop) for number in heard}
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before = {}

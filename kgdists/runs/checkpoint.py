@@ -8,7 +8,9 @@ import shutil
 import tempfile
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -26,6 +28,7 @@ from kgdists.core.files import (
     reading,
 )
 from kgdists.core.sharing import share
+from kgdists.envs.make import Env
 from kgdists.policy import Policy
 from kgdists.runs import loadable
 from kgdists.runs.layout import (
@@ -49,6 +52,8 @@ __all__ = [
     "save",
 ]
 
+T = TypeVar("T")
+
 FORMAT = 1
 IDENTITY = ("agent", "env", "config")
 CHANGES = ("learning_rate", "clip_range", "num_envs", "batch_size")  # settings that a run may change on its way
@@ -67,13 +72,13 @@ class Ownership:
         Whether it was found that what the agent saves can be read again.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.run = secrets.token_hex(8)
-        self.saves = set()
+        self.saves: set[str] = set()
         self.is_loadable = False
 
 
-def save(agent, path, overwrite=False):
+def save(agent: Any, path: str | Path, overwrite: bool = False) -> Path:
     """Write a checkpoint of an agent to the run folder `path`, which keeps the last two.
 
     Beside `checkpoints` the folder has `config.json` and `policy.keras`, those of the last one.
@@ -120,7 +125,7 @@ def _make_way(file):
         warnings.warn(f"A folder stood in the place of {file}; it is {other.name} now", RunWarning, stacklevel=4)
 
 
-def check_own(agent, path, overwrite=False):
+def check_own(agent: Any, path: str | Path, overwrite: bool = False) -> None:
     """Raise if a folder holds what another run, or another agent of the same run, has left there."""
     path = Path(path)
     names = set(_names(path).values())
@@ -196,7 +201,7 @@ def _write(agent, arrays, name, file, models):
             np.savez(state, **arrays)
 
 
-def load(cls, path, env=None, **options):
+def load(cls: type[T], path: str | Path, env: Env | None = None, **options: Any) -> T:
     """Read an agent of class `cls`, made with the options, from a run folder, or from one of its checkpoints.
 
     From a folder, it is the last checkpoint that is not damaged; a warning names those that are.
@@ -230,7 +235,7 @@ def load(cls, path, env=None, **options):
     raise ValueError(f"A run must contain a checkpoint. Received: {path}")
 
 
-def _load(cls, file, env, run, options):
+def _load(cls: Any, file: Path, env: Env | None, run: dict[str, Any] | None, options: dict[str, Any]) -> Any:
     """Read a checkpoint, of the run whose config is given; the agent is made with the options."""
     header, models, arrays = _read(cls, file)
     if run is not None and not (_is_same_run(header, run) and (run["env"] or not header["env"])):
@@ -297,7 +302,7 @@ def _model(archive, name, folder):
         raise ValueError(f"{name} cannot be loaded, {error}".replace(f"{folder}/", "")) from error
 
 
-def identity(agent):
+def identity(agent: Any) -> dict[str, Any]:
     """What a run and its checkpoints are known by: its random name, the agent's, its environment's id, its settings."""
     env = agent.env if isinstance(agent.env, str) else None
     return {"agent": agent.name, "env": env, "config": config_to_json(agent.config), "run": agent.owned.run}
@@ -319,7 +324,7 @@ def _is_same_run(earlier, later):
     return after == {**after, **before}
 
 
-def config_to_json(config):
+def config_to_json(config: Any) -> dict[str, Any]:
     """The fields of a config dataclass in JSON's types; schedules as Keras serialises them."""
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     fields = {
@@ -329,7 +334,7 @@ def config_to_json(config):
     return json.loads(json.dumps(fields))  # what is read is what was written: lists for tuples
 
 
-def config_from_json(fields):
+def config_from_json(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The inverse of `config_to_json`: arguments of the config dataclass."""
 
     def value(x):

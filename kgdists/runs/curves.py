@@ -1,20 +1,34 @@
 """Quantities over the course of a training or a fit."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from kgdists.core.extras import brought_by
 from kgdists.runs.metrics import read_metrics
 
+with brought_by("agents"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
 __all__ = ["draw_seeds", "fit_history", "learning_curve", "plain", "seed_band"]
+
+Curve: TypeAlias = tuple[np.ndarray, np.ndarray]  # steps and values
 
 MAX_POINTS = 400  # of a band
 MEANINGS = {"return": "return, mean of the last 100 episodes"}
 
 
-def learning_curve(runs, labels=None, panels=None, *, quantity="return"):
+def learning_curve(
+    runs: Sequence[str | Path],
+    labels: Sequence[str] | None = None,
+    panels: Sequence[str] | None = None,
+    *,
+    quantity: str = "return",
+) -> Figure:
     """Plot the return, or another metric, over the environment steps of one or more runs.
 
     Runs of the same label and panel are seeds of one curve: their mean, in a band of their middle half, from the lower
@@ -40,12 +54,12 @@ def learning_curve(runs, labels=None, panels=None, *, quantity="return"):
     ValueError
         If a run has no readable `metrics.csv` with that column.
     """
-    runs = [Path(run) for run in runs]
-    names = [run.name for run in runs] if labels is None else labels
-    keys = range(len(runs)) if labels is None else labels  # two folders of one name are two runs
-    groups = {}
-    for run, key, name, panel in zip(runs, keys, names, panels or len(runs) * [""], strict=True):
-        groups.setdefault(panel, {}).setdefault((key, name), []).append(_curve(run, quantity))
+    paths = [Path(run) for run in runs]
+    names = [path.name for path in paths] if labels is None else labels
+    keys = range(len(paths)) if labels is None else labels  # two folders of one name are two runs
+    groups: dict[str, dict[tuple[Any, str], list[Curve]]] = {}
+    for path, key, name, panel in zip(paths, keys, names, panels or len(paths) * [""], strict=True):
+        groups.setdefault(panel, {}).setdefault((key, name), []).append(_curve(path, quantity))
     columns = min(len(groups), 3)
     rows = -(-len(groups) // columns)
     figure = Figure(figsize=(7.0, 4.0) if len(groups) == 1 else (4.5 * columns, 3.6 * rows), layout="constrained")
@@ -65,7 +79,7 @@ def learning_curve(runs, labels=None, panels=None, *, quantity="return"):
     return figure
 
 
-def draw_seeds(axes, curves, name, color=None):
+def draw_seeds(axes: Axes, curves: Sequence[Curve], name: str, color: str | None = None) -> None:
     """Draw the curves of the seeds of one experiment, pairs of steps and values, into matplotlib's axes."""
     if len(curves) == 1:
         axes.plot(*curves[0], color=color, label=plain(name))
@@ -75,19 +89,21 @@ def draw_seeds(axes, curves, name, color=None):
     axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.25, linewidth=0.0)
 
 
-def plain(text):
+def plain(text: str) -> str:
     """Text that matplotlib does not take for mathematics."""
     return text.replace("$", r"\$")
 
 
-def _curve(run, quantity):
+def _curve(run: Path, quantity: str) -> Curve:
     metrics = read_metrics(run)
     if quantity not in metrics:
         raise ValueError(f"`quantity` must be one of {', '.join(sorted(metrics))}. Received: {quantity!r} of {run}")
     return metrics["steps"], metrics[quantity]
 
 
-def fit_history(histories, labels=None, *, quantity="loss", window=100):
+def fit_history(
+    histories: Sequence[Any], labels: Sequence[str] | None = None, *, quantity: str = "loss", window: int = 100
+) -> Figure:
     """Plot a quantity over the iterations of one or more fits.
 
     Parameters
@@ -146,7 +162,7 @@ def _values(history, quantity):
     return values
 
 
-def seed_band(curves):
+def seed_band(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Mean and quartiles of the curves of several seeds, where all of them have values.
 
     Parameters
@@ -170,11 +186,12 @@ def seed_band(curves):
     """
     curves = [(steps[np.isfinite(values)], values[np.isfinite(values)]) for steps, values in curves]
     if not all(len(steps) for steps, _ in curves):
-        return tuple(np.zeros((4, 0)))
+        return np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0)
     first, last = max(steps[0] for steps, _ in curves), min(steps[-1] for steps, _ in curves)
     grid = np.unique(np.concatenate([steps for steps, _ in curves]))
     grid = grid[(first <= grid) & (grid <= last)]
     if len(grid) > MAX_POINTS:
         grid = np.linspace(first, last, MAX_POINTS)
     values = np.stack([np.interp(grid, *curve) for curve in curves])
-    return grid, values.mean(axis=0), *np.quantile(values, [0.25, 0.75], axis=0)
+    low, high = np.quantile(values, [0.25, 0.75], axis=0)
+    return grid, values.mean(axis=0), low, high

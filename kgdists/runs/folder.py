@@ -3,7 +3,9 @@
 import dataclasses
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kgdists.core.files import damaged, load_model, not_finite, reading
 from kgdists.policy import Policy
@@ -26,10 +28,10 @@ class Run:
     path: Path
     env: str
     agent: str
-    config: dict
+    config: dict[str, Any]
 
 
-def read_run(path):
+def read_run(path: str | Path) -> Run:
     """Read what was trained in a run folder."""
     path = Path(path)
     config = read_config(path)
@@ -39,23 +41,23 @@ def read_run(path):
     return Run(path, env, config["agent"], config["config"])
 
 
-def experiments(runs):
+def experiments(runs: Sequence[Run]) -> list[list[Run]]:
     """Group runs that differ in nothing but their seeds: lists of runs, in the order of their first ones.
 
     Where a seed occurs twice, each run stays for itself.
     """
-    groups = {}
+    groups: dict[tuple[str, str, str], list[Run]] = {}
     for run in runs:
         settings = {name: x for name, x in run.config.items() if name != "seed"}
         groups.setdefault((run.env, run.agent, json.dumps(settings, sort_keys=True)), []).append(run)
-    result = []
+    result: list[list[Run]] = []
     for group in groups.values():
         has_seeds = len({run.config.get("seed") for run in group}) == len(group)
         result += [group] if has_seeds else [[run] for run in group]
     return result
 
 
-def names_of(groups):
+def names_of(groups: Sequence[Sequence[Run]]) -> list[str]:
     """A name for each experiment: its agent and, where others of that agent and environment are, how it differs.
 
     Where nothing differs, a training was repeated, and the folder tells it apart.
@@ -74,7 +76,7 @@ def names_of(groups):
     ]
 
 
-def differing(configs):
+def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """The settings that are not the same in all of these dicts."""
     names = dict.fromkeys(name for config in configs for name in config)
     texts = {name: {json.dumps(config.get(name), sort_keys=True) for config in configs} for name in names}
@@ -89,7 +91,7 @@ def _short(value):
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def read_policy(file):
+def read_policy(file: str | Path) -> Policy:
     """The policy in a `.keras` file of a run, read in safe mode."""
     file = Path(file)
     if not file.is_file():

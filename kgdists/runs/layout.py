@@ -126,10 +126,10 @@ def read_evaluation(run: str | Path) -> Evaluation | None:
         return None
     with reading(file):
         evaluation = json.loads(file.read_text())
-        returns, lengths = ([*evaluation[name]] for name in ("returns", "lengths"))
-        if any(isinstance(x, (str, bool)) for x in (*returns, *lengths)):
+        given = [*evaluation["returns"]], [*evaluation["lengths"]]
+        if any(isinstance(x, (str, bool)) for x in (*given[0], *given[1])):
             raise ValueError("it has texts for numbers")
-        returns, lengths = tuple(map(float, returns)), tuple(map(int, lengths))
+        returns, lengths = tuple(map(float, given[0])), tuple(map(int, given[1]))
         cut = int(evaluation.get("cut", 0))  # which version 0.1 did not write
     if not returns or not all(abs(x) < 1e100 for x in returns):
         raise damaged(file, "it has no finite returns")

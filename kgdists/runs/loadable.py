@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+from typing import Any
 
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
@@ -13,7 +14,7 @@ from kgdists.core.files import reason
 __all__ = ["check_agent", "check_model"]
 
 
-def check_agent(agent):
+def check_agent(agent: Any) -> None:
     """Raise unless the models and schedules of an agent can be read again once they are saved."""
     if agent.owned.is_loadable:
         return
@@ -25,7 +26,7 @@ def check_agent(agent):
     agent.owned.is_loadable = True
 
 
-def check_model(name, model):
+def check_model(name: str, model: keras.Model) -> None:
     """Raise unless a model can be read again once it is saved."""
     bad = [x.name for x in layers_of(model) if isinstance(x, keras.layers.Lambda)]
     if bad:

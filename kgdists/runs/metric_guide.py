@@ -34,7 +34,7 @@ MEANINGS = {
 }
 
 
-def meaning_of(metric):
+def meaning_of(metric: str) -> str:
     """The line of a metric, that of the whole for a branch such as `"entropy_left"`; empty for an unknown one.
 
     Parameters

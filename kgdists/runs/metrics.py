@@ -6,6 +6,7 @@ import secrets
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,7 +25,10 @@ class MetricsFile(keras.callbacks.CSVLogger):
     Where it goes on with a file that has other columns, that has all of both afterwards.
     """
 
-    def on_epoch_end(self, epoch, logs=None):
+    keys: Any  # None before the first epoch
+    csv_file: Any
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if self.keys is None:
             columns = [*FIRST, *sorted(logs.keys() - set(FIRST))]
             if not self.append_header:
@@ -35,7 +39,7 @@ class MetricsFile(keras.callbacks.CSVLogger):
         super().on_epoch_end(epoch, logs)
 
 
-def mend_metrics(file, steps, epochs):
+def mend_metrics(file: Path, steps: int, epochs: int) -> None:
     """Keep those rows of a metrics file that are whole and of the first `steps` steps; a warning says what is missing.
 
     Parameters
@@ -120,7 +124,7 @@ def _write_rows(file, columns, rows):
         writer.writerows(rows)
 
 
-def read_metrics(run):
+def read_metrics(run: str | Path) -> dict[str, np.ndarray]:
     """Read the `metrics.csv` of a run folder.
 
     Parameters

@@ -10,15 +10,15 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
 from gymnasium.wrappers import RecordVideo, RenderCollection
 from keras import tree
-from PIL import Image
 
 from kgdists.core.checks import count
+from kgdists.core.extras import brought_by
 from kgdists.core.files import atomic_write
 from kgdists.core.types import Integer
 from kgdists.envs.evaluation import Evaluation, step_limit
@@ -29,6 +29,9 @@ from kgdists.envs.rollout import copied
 from kgdists.envs.sync_envs import SyncEnvs
 from kgdists.policy import Policy
 from kgdists.spaces import check_fits
+
+with brought_by("agents"):
+    from PIL import Image
 
 __all__ = ["record"]
 
@@ -91,8 +94,8 @@ def record(
     if file.suffix == ".mp4" and importlib.util.find_spec("moviepy") is None:
         raise ImportError("An .mp4 needs moviepy, which `pip install 'kgdists[record]'` brings; a .gif does without")
     single = _rendering(env)
-    with contextlib.closing(single), tempfile.TemporaryDirectory(prefix="partial-", dir=file.parent) as aside:
-        aside = Path(aside) / "film"
+    with contextlib.closing(single), tempfile.TemporaryDirectory(prefix="partial-", dir=file.parent) as folder:
+        aside = Path(folder) / "film"
         _check_policy(policy, single)
         act, limit = player(policy, deterministic, seed)(), step_limit(single, max_steps)
 
@@ -169,7 +172,7 @@ class _Film(gymnasium.Wrapper):
 
     def step(self, action: Any) -> Any:
         returned = self.env.step(action)
-        for frame in self.env.render():
+        for frame in cast(list[np.ndarray], self.env.render()):
             if next(self._count) % self._stride == 0:
                 self.images.append(Image.fromarray(frame).quantize(COLORS, dither=Image.Dither.NONE))
         return returned

@@ -5,13 +5,12 @@ import collections
 import importlib.metadata
 import importlib.resources
 import io
+from collections.abc import Sequence
+from pathlib import Path
 
-import jinja2
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from kgdists.core.extras import brought_by
 from kgdists.runs.curves import draw_seeds, plain
 from kgdists.runs.folder import (
     differing,
@@ -23,6 +22,12 @@ from kgdists.runs.folder import (
 from kgdists.runs.layout import POLICY, read_evaluation, read_versions
 from kgdists.runs.metric_guide import MEANINGS, meaning_of
 from kgdists.runs.metrics import read_metrics
+
+with brought_by("agents"):
+    import jinja2
+    import matplotlib
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
 __all__ = ["report"]
 
@@ -39,7 +44,7 @@ NONE = "–"
 TEMPLATE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
 
 
-def report(paths):
+def report(paths: Sequence[str | Path]) -> str:
     """Write a page about runs: learning curves, evaluations, settings, and how their policies fared.
 
     Runs that differ in nothing but their seeds are one experiment.
@@ -156,7 +161,7 @@ def _at_the_end(metrics, name):
     return np.mean(last[np.isfinite(last)]) if np.isfinite(last).any() else None
 
 
-def number(x):
+def number(x: float | None) -> str:
     """A number with some four digits, a dash for none."""
     if x is None or not np.isfinite(x):
         return NONE

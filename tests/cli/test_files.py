@@ -1,6 +1,7 @@
 """What a command makes of files and numbers that nobody expects: one line, and nothing is lost."""
 
 import contextlib
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -325,6 +326,19 @@ def test_what_stands_in_the_place_of_a_file_ends_no_training(run, capsys, name):
     assert text in said.err and "over 100 episodes after 48 steps" in said.out and "Traceback" not in said.err
     assert PPO.load(run).steps == 48
     assert other is None or (run / other / "mine").read_text() == "mine"
+
+
+def test_without_tensorboard_its_logs_are_left_out(run, capsys, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *at: None if name == "tensorboard" else found(name, *at)
+    )
+    shutil.rmtree(run / "tensorboard", ignore_errors=True)
+    with simple_evaluation():
+        assert kgdists("resume", run, "--steps", 48) == 0
+    said = capsys.readouterr()
+    assert "they need tensorboard, which `pip install 'kgdists[agents]'` brings" in said.err
+    assert "over 100 episodes after 48 steps" in said.out and not (run / "tensorboard").exists()
 
 
 @pytest.mark.exhaustive

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from gymnasium.spaces import Box, Discrete
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorWrapper
 
 import kgdists as kg
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, EpisodeRecord, EvaluateAndKeepBest, evaluate, make_envs
@@ -40,6 +40,18 @@ def test_an_evaluation_of_a_policy_that_never_ends_an_episode_ends():
     evaluation = evaluate(make_envs(counters(2, LONG, LONG), 3), always_zero, 7, max_steps=5)
     assert sorted(evaluation.lengths) == [2, 2, 2, 5, 5, 5, 5] and evaluation.cut == 4
     assert str(evaluation).endswith("over 7 episodes, 4 of them cut off after 5 steps")
+
+
+def test_an_evaluation_steps_through_wrappers():
+    class Steps(VectorWrapper):
+        taken = 0
+
+        def step(self, actions):
+            self.taken += 1
+            return super().step(actions)
+
+    envs = Steps(make_envs(counters(2, 3), 2))
+    assert sorted(evaluate(envs, always_zero, 5).lengths) == [2, 2, 2, 3, 3] and envs.taken == 6
 
 
 @pytest.mark.parametrize(
