@@ -1,19 +1,25 @@
 """Mixtures as free tensors that an optimizer may move anywhere, with a leading axis of restarts."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from keras import ops
+from numpy.typing import DTypeLike
 
-from kgdists.distributions import GaussianMixtureDist
+from kgdists.core.types import Tensor
+from kgdists.distributions import GaussianMixtureDist, NormalDist
 from kgdists.numerics.cholesky import covariance as covariance_of
 from kgdists.numerics.cholesky import strictly_lower
 
-__all__ = ["FORMS", "cholesky", "mixture", "parameters", "place", "replace", "values"]
+__all__ = ["FORMS", "cholesky", "mixture", "parameters", "place", "replace", "spreads", "values"]
 
 # By covariance and parameterization: a method of its own for each way to write a covariance.
 FORMS = ("diag", "cholesky", "a_at")
 
 
-def parameters(form, logits, mu, spread, floor):
+def parameters(
+    form: str, logits: np.ndarray, mu: np.ndarray, spread: np.ndarray, floor: np.ndarray
+) -> list[np.ndarray]:
     """The free tensors of a mixture, a list of arrays: log-weights, means, and one or two for the covariances.
 
     `spread` has standard deviations [..., n] for `diag`, else Cholesky factors [..., n, n].
@@ -29,7 +35,7 @@ def parameters(form, logits, mu, spread, floor):
     return [logits, mu, log_stddevs, spread[..., rows, columns]]
 
 
-def mixture(form, tensors, floor):
+def mixture(form: str, tensors: Sequence[Tensor], floor: Tensor) -> GaussianMixtureDist:
     r"""The mixture of these free tensors, with batch shape [restarts].
 
     `diag` and `cholesky` have the deviations, or the diagonal of the factor, `floor + exp(raw)`; `a_at` has the
@@ -48,7 +54,7 @@ def mixture(form, tensors, floor):
     return GaussianMixtureDist(logits, mu, scale_tril=scale_tril)
 
 
-def values(form, tensors, floor):
+def values(form: str, tensors: Sequence[Tensor], floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Log-weights, means and spreads of these free tensors, by the formulas of `mixture`, in float64."""
     logits, mu, *spread = (np.float64(tensor) for tensor in tensors)
     if form == "diag":
@@ -64,7 +70,23 @@ def values(form, tensors, floor):
     return logits, mu, scale_tril
 
 
-def place(logits, mu, spread, center, scale, covariance, dtype):
+def spreads(dist: GaussianMixtureDist, dtype: DTypeLike) -> np.ndarray:
+    """The standard deviations [B..., K, n] of a mixture with log-variances, else its factors [B..., K, n, n]."""
+    components = dist.components
+    if isinstance(components, NormalDist):
+        return np.exp(0.5 * ops.convert_to_numpy(components.logvar).astype(dtype))
+    return np.tril(ops.convert_to_numpy(components.scale_tril).astype(dtype))
+
+
+def place(
+    logits: np.ndarray,
+    mu: np.ndarray,
+    spread: np.ndarray,
+    center: np.ndarray,
+    scale: np.ndarray,
+    covariance: str,
+    dtype: DTypeLike,
+) -> tuple[np.ndarray, ...]:
     """Log-weights, means, and `logvar` or `scale_tril` of `center + scale x`, where x is of the given mixtures."""
     mu = center + scale * mu
     if covariance == "diag":
@@ -75,7 +97,9 @@ def place(logits, mu, spread, center, scale, covariance, dtype):
         return tuple(part.astype(dtype) for part in (logits, mu, spread))
 
 
-def replace(logits, mu, spread, center, scale, covariance):
+def replace(
+    logits: np.ndarray, mu: np.ndarray, spread: np.ndarray, center: np.ndarray, scale: np.ndarray, covariance: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The inverse of `place`: as rounded there, in float64."""
     logits, mu, spread = (np.float64(part) for part in (logits, mu, spread))
     spread = np.exp(0.5 * spread - np.log(scale)) if covariance == "diag" else spread / scale[:, None]
@@ -83,7 +107,7 @@ def replace(logits, mu, spread, center, scale, covariance):
 
 
 @np.errstate(all="ignore")  # what is not finite is refused by those who judge the result
-def cholesky(covariances):
+def cholesky(covariances: np.ndarray) -> np.ndarray:
     """Cholesky factors of float64 matrices [..., n, n], also of those that rounding made indefinite."""
     try:
         return np.linalg.cholesky(covariances)
