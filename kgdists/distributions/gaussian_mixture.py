@@ -60,6 +60,13 @@ class GaussianMixtureDist(Distribution):
     STATIC_NAMES = ("gumbel_tau", "name")
     REPARAMETERIZED = False
 
+    logits: Tensor
+    mu: Tensor
+    logvar: Tensor  # one of these two
+    scale_tril: Tensor
+    gumbel_tau: float
+    name: str
+
     def __init__(
         self,
         logits: TensorLike,
@@ -74,33 +81,34 @@ class GaussianMixtureDist(Distribution):
         if (logvar is None) == (scale_tril is None):
             received = "neither" if logvar is None else "both"
             raise ValueError(f"Exactly one of `logvar` and `scale_tril` must be given. Received: {received}")
-        logits, mu = shapes.as_float(logits, "logits"), shapes.as_float(mu, "mu")
-        shapes.check_vector(logits=logits, mu=mu)
-        if not shapes.matches(mu.shape[:-1], logits.shape):
+        weights: Tensor = shapes.as_float(logits, "logits")
+        means: Tensor = shapes.as_float(mu, "mu")
+        shapes.check_vector(logits=weights, mu=means)
+        if not shapes.matches(means.shape[:-1], weights.shape):
             raise ValueError(
                 "`mu` must have the shape of `logits` and one more axis: nothing is broadcast. "
-                f"Received: logits of shape {tuple(logits.shape)}, mu of shape {tuple(mu.shape)}"
+                f"Received: logits of shape {tuple(weights.shape)}, mu of shape {tuple(means.shape)}"
             )
-        if shapes.dtype_of(mu) != shapes.dtype_of(logits):
+        if shapes.dtype_of(means) != shapes.dtype_of(weights):
             raise ValueError(
                 "`logits` and `mu` must have the same dtype. "
-                f"Received: logits of {shapes.dtype_of(logits)}, mu of {shapes.dtype_of(mu)}"
+                f"Received: logits of {shapes.dtype_of(weights)}, mu of {shapes.dtype_of(means)}"
             )
-        one_hot.check_logits(logits)
-        shapes.check_finite(mu=mu)
+        one_hot.check_logits(weights)
+        shapes.check_finite(mu=means)
         if not (isinstance(gumbel_tau, (int, float)) and not isinstance(gumbel_tau, bool) and 0 < gumbel_tau < INF):
             raise ValueError(f"`gumbel_tau` must be a finite number > 0. Received: gumbel_tau={gumbel_tau!r}")
         if scale_tril is None:
             logvar = shapes.as_float(logvar, "logvar")
-            shapes.check_same(mu=mu, logvar=logvar)
+            shapes.check_same(mu=means, logvar=logvar)
             shapes.check_finite(logvar=logvar)
             spread = {"logvar": logvar}
         else:
-            spread = {"scale_tril": cholesky.as_scale_tril(scale_tril, mu)}
+            spread = {"scale_tril": cholesky.as_scale_tril(scale_tril, means)}
         self._set(
             PARAM_NAMES=("logits", "mu", *spread),
-            logits=logits,
-            mu=mu,
+            logits=weights,
+            mu=means,
             **spread,
             gumbel_tau=float(gumbel_tau),
             name=name,

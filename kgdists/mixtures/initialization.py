@@ -18,7 +18,7 @@ LLOYD_STEPS = 100
 FEW_DIMS = 8  # up to which squared distances are summed exactly rather than expanded
 CHUNK = 2**22  # numbers in the largest array
 
-Start: TypeAlias = tuple[np.ndarray, ...]
+Start: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def at_random(
@@ -49,7 +49,8 @@ def clusters(
     Each further center is the best of a few draws (greedy k-means++).
     """
     starts = [_cluster(x, weights, num_components, rng, covariance, floor) for _ in range(restarts)]
-    return tuple(np.stack(parts) for parts in zip(*starts, strict=True))
+    logits, mu, spread = (np.stack(parts) for parts in zip(*starts, strict=True))
+    return logits, mu, spread
 
 
 def given(
@@ -71,7 +72,8 @@ def given(
             f"of the restarts, ({restarts},). Received: {dist.num_components} components over "
             f"{dist.event_shape[0]} dimensions, batch shape {dist.batch_shape}"
         )
-    logits, mu, spread = np.float64(dist.logits), np.float64(dist.mu), spreads(dist, "float64")
+    logits, mu = np.asarray(dist.logits, "float64"), np.asarray(dist.mu, "float64")
+    spread = spreads(dist, "float64")
     if spread.ndim == mu.ndim:
         spread = _spread(spread / scale, covariance)
     elif covariance == "full":
@@ -80,7 +82,10 @@ def given(
         spread = np.linalg.norm(spread, axis=-1) / scale
     ranks = 1, 2, 3 if covariance == "full" else 2
     values = logits, (mu - center) / scale, spread
-    return tuple(np.broadcast_to(x, (restarts, *x.shape[-rank:])).copy() for x, rank in zip(values, ranks, strict=True))
+    logits, mu, spread = (
+        np.broadcast_to(x, (restarts, *x.shape[-rank:])).copy() for x, rank in zip(values, ranks, strict=True)
+    )
+    return logits, mu, spread
 
 
 def _spread(stddevs, covariance):

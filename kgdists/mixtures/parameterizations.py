@@ -56,7 +56,7 @@ def mixture(form: str, tensors: Sequence[Tensor], floor: Tensor) -> GaussianMixt
 
 def values(form: str, tensors: Sequence[Tensor], floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Log-weights, means and spreads of these free tensors, by the formulas of `mixture`, in float64."""
-    logits, mu, *spread = (np.float64(tensor) for tensor in tensors)
+    logits, mu, *spread = [np.asarray(tensor, "float64") for tensor in tensors]
     if form == "diag":
         return logits, mu, floor + np.exp(spread[0])
     if form == "a_at":
@@ -86,7 +86,7 @@ def place(
     scale: np.ndarray,
     covariance: str,
     dtype: DTypeLike,
-) -> tuple[np.ndarray, ...]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Log-weights, means, and `logvar` or `scale_tril` of `center + scale x`, where x is of the given mixtures."""
     mu = center + scale * mu
     if covariance == "diag":
@@ -94,14 +94,14 @@ def place(
     else:
         spread = scale[:, None] * np.tril(spread)
     with np.errstate(over="ignore"):
-        return tuple(part.astype(dtype) for part in (logits, mu, spread))
+        return logits.astype(dtype), mu.astype(dtype), spread.astype(dtype)
 
 
 def replace(
     logits: np.ndarray, mu: np.ndarray, spread: np.ndarray, center: np.ndarray, scale: np.ndarray, covariance: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The inverse of `place`: as rounded there, in float64."""
-    logits, mu, spread = (np.float64(part) for part in (logits, mu, spread))
+    logits, mu, spread = (np.asarray(part, "float64") for part in (logits, mu, spread))
     spread = np.exp(0.5 * spread - np.log(scale)) if covariance == "diag" else spread / scale[:, None]
     return logits, (mu - center) / scale, spread
 
@@ -118,5 +118,5 @@ def cholesky(covariances: np.ndarray) -> np.ndarray:
     scale = np.sqrt(np.diag(covariances))
     eigenvalues, vectors = np.linalg.eigh(covariances / scale / scale[:, None])
     eigenvalues = np.maximum(eigenvalues, 1e-14 * eigenvalues[-1])
-    factor = np.linalg.qr(np.sqrt(eigenvalues)[:, None] * vectors.T, mode="r").T
+    factor = np.transpose(np.linalg.qr(np.sqrt(eigenvalues)[:, None] * vectors.T, mode="r"))
     return scale[:, None] * factor * np.where(np.diag(factor) < 0, -1.0, 1.0)
