@@ -98,13 +98,13 @@ class GaussianMixtureDist(Distribution):
         shapes.check_finite(mu=means)
         if not (isinstance(gumbel_tau, (int, float)) and not isinstance(gumbel_tau, bool) and 0 < gumbel_tau < INF):
             raise ValueError(f"`gumbel_tau` must be a finite number > 0. Received: gumbel_tau={gumbel_tau!r}")
-        if scale_tril is None:
-            logvar = shapes.as_float(logvar, "logvar")
-            shapes.check_same(mu=means, logvar=logvar)
-            shapes.check_finite(logvar=logvar)
-            spread = {"logvar": logvar}
-        else:
-            spread = {"scale_tril": cholesky.as_scale_tril(scale_tril, means)}
+        spread: dict[str, Tensor] = {}
+        if logvar is not None:
+            spread["logvar"] = shapes.as_float(logvar, "logvar")
+            shapes.check_same(mu=means, **spread)
+            shapes.check_finite(**spread)
+        if scale_tril is not None:
+            spread["scale_tril"] = cholesky.as_scale_tril(scale_tril, means)
         self._set(
             PARAM_NAMES=("logits", "mu", *spread),
             logits=weights,
