@@ -1,15 +1,19 @@
 """Mixture of normal distributions, with diagonal or full covariances."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
-from kgdists.numerics import cholesky, special
-from kgdists.random import normal, split
+from kgdists.distributions.multivariate_normal import MultivariateNormalDist
+from kgdists.distributions.normal import NormalDist
+from kgdists.numerics import cholesky
+from kgdists.random import normal, split, uniform
 
 __all__ = ["GaussianMixtureDist"]
 
@@ -56,47 +60,55 @@ class GaussianMixtureDist(Distribution):
     STATIC_NAMES = ("gumbel_tau", "name")
     REPARAMETERIZED = False
 
+    logits: Tensor
+    mu: Tensor
+    logvar: Tensor  # one of these two
+    scale_tril: Tensor
+    gumbel_tau: float
+    name: str
+
     def __init__(
         self,
-        logits,
-        mu,
-        logvar=None,
-        scale_tril=None,
+        logits: TensorLike,
+        mu: TensorLike,
+        logvar: TensorLike | None = None,
+        scale_tril: TensorLike | None = None,
         *,
-        gumbel_tau=0.2,
-        name="gaussian_mixture_dist",
-        random_seed=None,
-    ):
+        gumbel_tau: float = 0.2,
+        name: str = "gaussian_mixture_dist",
+        random_seed: Seed = None,
+    ) -> None:
         if (logvar is None) == (scale_tril is None):
             received = "neither" if logvar is None else "both"
             raise ValueError(f"Exactly one of `logvar` and `scale_tril` must be given. Received: {received}")
-        logits, mu = shapes.as_float(logits, "logits"), shapes.as_float(mu, "mu")
-        shapes.check_vector(logits=logits, mu=mu)
-        if not shapes.matches(mu.shape[:-1], logits.shape):
+        weights: Tensor = shapes.as_float(logits, "logits")
+        means: Tensor = shapes.as_float(mu, "mu")
+        shapes.check_vector(logits=weights, mu=means)
+        if not shapes.matches(means.shape[:-1], weights.shape):
             raise ValueError(
                 "`mu` must have the shape of `logits` and one more axis: nothing is broadcast. "
-                f"Received: logits of shape {tuple(logits.shape)}, mu of shape {tuple(mu.shape)}"
+                f"Received: logits of shape {tuple(weights.shape)}, mu of shape {tuple(means.shape)}"
             )
-        if shapes.dtype_of(mu) != shapes.dtype_of(logits):
+        if shapes.dtype_of(means) != shapes.dtype_of(weights):
             raise ValueError(
                 "`logits` and `mu` must have the same dtype. "
-                f"Received: logits of {shapes.dtype_of(logits)}, mu of {shapes.dtype_of(mu)}"
+                f"Received: logits of {shapes.dtype_of(weights)}, mu of {shapes.dtype_of(means)}"
             )
-        one_hot.check_logits(logits)
-        shapes.check_finite(mu=mu)
+        one_hot.check_logits(weights)
+        shapes.check_finite(mu=means)
         if not (isinstance(gumbel_tau, (int, float)) and not isinstance(gumbel_tau, bool) and 0 < gumbel_tau < INF):
             raise ValueError(f"`gumbel_tau` must be a finite number > 0. Received: gumbel_tau={gumbel_tau!r}")
-        if scale_tril is None:
-            logvar = shapes.as_float(logvar, "logvar")
-            shapes.check_same(mu=mu, logvar=logvar)
-            shapes.check_finite(logvar=logvar)
-            spread = {"logvar": logvar}
-        else:
-            spread = {"scale_tril": cholesky.as_scale_tril(scale_tril, mu)}
+        spread: dict[str, Tensor] = {}
+        if logvar is not None:
+            spread["logvar"] = shapes.as_float(logvar, "logvar")
+            shapes.check_same(mu=means, **spread)
+            shapes.check_finite(**spread)
+        if scale_tril is not None:
+            spread["scale_tril"] = cholesky.as_scale_tril(scale_tril, means)
         self.set_fields(
             PARAM_NAMES=("logits", "mu", *spread),
-            logits=logits,
-            mu=mu,
+            logits=weights,
+            mu=means,
             **spread,
             gumbel_tau=float(gumbel_tau),
             name=name,
@@ -104,30 +116,54 @@ class GaussianMixtureDist(Distribution):
         )
 
     @property
-    def event_shape(self):
+    def event_shape(self) -> tuple[int, ...]:
         """Static shape of one variate, a tuple."""
         return tuple(self.mu.shape[-1:])
 
     @property
-    def num_components(self):
+    def num_components(self) -> int:
         """The number of components, K."""
         return self.logits.shape[-1]
 
     @property
+    def components(self) -> NormalDist | MultivariateNormalDist:
+        """The components as one distribution of batch shape [B..., K], without their weights.
+
+        It is a `NormalDist` if the mixture has log-variances, a `MultivariateNormalDist` if it has factors. It shares
+        the mixture's parameters, which gradients reach through it, and its stream of draws. Nothing is broadcast: its
+        `log_proba` takes one `x` for each component, shape [B..., K, n].
+
+        Examples
+        --------
+        >>> import kgdists as kg
+        >>> pi = kg.GaussianMixtureDist(logits=[0.0, 1.0], mu=[[-1.0], [1.0]], logvar=[[0.0], [-1.0]])
+        >>> pi.components.batch_shape, pi.components.log_proba([[-1.0], [1.0]]).shape
+        ((2,), TensorShape([2]))
+        """
+        kind: type[NormalDist | MultivariateNormalDist]
+        if "logvar" in self.PARAM_NAMES:
+            kind, spread = NormalDist, self.logvar
+        else:
+            # Again lower triangular, so that a leaf of this node too has no gradient above its diagonal.
+            kind, spread = MultivariateNormalDist, ops.tril(self.scale_tril)
+        # Not by the constructor: all has been checked, and each method of the mixture asks for its components.
+        return kind._unflatten((kind.PARAM_NAMES, "components", self._stream), (self.mu, spread))
+
+    @property
     @in_full_precision
-    def log_weights(self):
+    def log_weights(self) -> Tensor:
         """Log-probabilities of the components, shape [B..., K]."""
         return ops.log_softmax(self.logits, axis=-1)
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape=(), seed=None, hard=False):
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         r"""Draw differentiably in all parameters, the choice of the component relaxed.
 
         Each component draws :math:`x_k = \mu_k + \sigma_k \epsilon` of a noise in common, and the result is
         :math:`\sum_k y_k x_k`, y a Gumbel-softmax sample of the weights at `gumbel_tau` (Jang et al. 2017): near one
-        of the components most of the time, but now and then in between. With `hard`, and from `sample_action`, draws
-        are exact.
+        of the components most of the time, but now and then in between. With `hard`, and from `sample_action` and
+        `sample_exact`, draws are exact.
 
         Parameters
         ----------
@@ -148,20 +184,41 @@ class GaussianMixtureDist(Distribution):
             self.log_weights, self.draw_shape(sample_shape, self.logits.shape[-1:]), choice_seed
         )
         y = one_hot.gumbel_softmax(scores / self.gumbel_tau, hard)
-        noise = normal(self.draw_shape(sample_shape), noise_seed, self.dtype)[..., None, :]
-        if "logvar" in self.PARAM_NAMES:
-            steps = ops.exp(0.5 * self.logvar) * noise
-        else:
-            steps = ops.sum(self.scale_tril * noise[..., None, :], axis=-1)
-        return ops.sum(y[..., None] * (self.mu + steps), axis=-2)
+        return self._combined(y, normal(self.draw_shape(sample_shape), noise_seed, self.dtype))
 
     @draws
-    def sample_action(self, seed=None):
-        """Draw exactly from the mixture, shape [B..., n]."""
+    @in_full_precision
+    def sample_exact(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
+        r"""Draw exactly: a component k by its weight, then :math:`\mu_k + \sigma_k \epsilon`.
+
+        One uniform number chooses the component, where `sample` takes one for each of them to be differentiable in the
+        logits. Here they have no gradient; means and spreads have that of the draw, the choice fixed.
+
+        Parameters
+        ----------
+        sample_shape, seed
+            As for `sample`. Equal seeds draw other numbers than there.
+
+        Returns
+        -------
+        float tensor, shape [*sample_shape, B..., n].
+        """
+        choice_seed, noise_seed = split(self.generator(seed), 2)
+        upper = ops.cumsum(ops.exp(ops.cast(self.log_weights, "float32")), axis=-1)
+        lower = ops.concatenate([ops.zeros_like(upper[..., :1]), upper[..., :-1]], axis=-1)
+        u = uniform(self.draw_shape(sample_shape, (1,)), choice_seed)
+        # Rounding must not reach the end, where no component is.
+        u = ops.minimum(u, 1.0 - 2.0**-22) * upper[..., -1:]
+        is_chosen = ops.cast((lower <= u) & (u < upper), self.dtype)
+        return self._combined(is_chosen, normal(self.draw_shape(sample_shape), noise_seed, self.dtype))
+
+    @draws
+    def sample_action(self, seed: Seed = None) -> Tensor:
+        """Draw exactly from the mixture, shape [B..., n]: what `sample` does with `hard`."""
         return self.sample(seed=seed, hard=True)
 
     @in_full_precision
-    def log_proba(self, x):
+    def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`\log \sum_k w_k N(x; \mu_k, \Sigma_k)`.
 
         Parameters
@@ -180,22 +237,18 @@ class GaussianMixtureDist(Distribution):
         return ops.logsumexp(self._joint_log_proba(x)[0], axis=-1)
 
     @in_full_precision
-    def responsibilities(self, x):
+    def responsibilities(self, x: TensorLike) -> Tensor:
         """Probabilities of the components given `x`, shape [B..., K] behind any sample axes; `x` as for `log_proba`."""
         return _shares(self._joint_log_proba(x)[0])
 
     @in_full_precision
-    def score(self, x):
+    def score(self, x: TensorLike) -> Tensor:
         r"""Gradient of the log-density in `x`: :math:`-\sum_k r_k \Sigma_k^{-1} (x - \mu_k)`, shape of `x`."""
         joint, z = self._joint_log_proba(x)
-        if "logvar" in self.PARAM_NAMES:
-            pulls = special.standardized(z, self.logvar)
-        else:
-            pulls = cholesky.solve_transposed(self.scale_tril, z)
-        return -ops.sum(_shares(joint)[..., None] * pulls, axis=-2)
+        return -ops.sum(_shares(joint)[..., None] * self.components._pulls(z), axis=-2)
 
     @in_full_precision
-    def mode(self):
+    def mode(self) -> Tensor:
         """The mean of a component, the one at which the density of the mixture is highest, shape [B..., n].
 
         It is the peak where components lie apart, and near it where they overlap.
@@ -208,42 +261,37 @@ class GaussianMixtureDist(Distribution):
         return ops.sum(best[..., None] * self.mu, axis=-2)
 
     @in_full_precision
-    def mean(self):
+    def mean(self) -> Tensor:
         """The mean of the mixture, shape [B..., n]."""
         return ops.sum(ops.exp(self.log_weights)[..., None] * self.mu, axis=-2)
 
     @in_full_precision
-    def variance(self):
+    def variance(self) -> Tensor:
         """The variance of each dimension: within components and between their means, shape [B..., n]."""
         between = self.mu - self.mean()[..., None, :]
-        if "logvar" in self.PARAM_NAMES:
-            within = ops.exp(self.logvar)
-        else:
-            within = ops.sum(self.scale_tril * self.scale_tril, axis=-1)
+        within = self.components.variance()
         return ops.sum(ops.exp(self.log_weights)[..., None] * (within + between * between), axis=-2)
 
     @in_full_precision
-    def covariance(self):
+    def covariance(self) -> Tensor:
         """The covariance of the mixture: within components and between their means, shape [B..., n, n]."""
         between = self.mu - self.mean()[..., None, :]
-        if "logvar" in self.PARAM_NAMES:
-            within = ops.exp(self.logvar)[..., None] * ops.eye(self.event_shape[0], dtype=self.dtype)
-        else:
-            within = cholesky.covariance(self.scale_tril)
+        within = self.components.covariance()
         weights = ops.exp(self.log_weights)[..., None, None]
         return ops.sum(weights * (within + between[..., :, None] * between[..., None, :]), axis=-3)
 
+    def _combined(self, choice, noise):
+        """The sum of what each component makes of `noise`, by the weights `choice`, shape [..., B..., K]."""
+        return ops.sum(choice[..., None] * self.components._displaced(noise[..., None, :]), axis=-2)
+
     def _joint_log_proba(self, x):
         """Logarithms of `w_k N(x; mu_k, Sigma_k)`, shape [..., B..., K], and x in their standard coordinates."""
-        steps = self.as_variate(x)[..., None, :] - self.mu
-        if "logvar" in self.PARAM_NAMES:
-            z, half_log_det = special.standardized(steps, self.logvar), 0.5 * ops.sum(self.logvar, axis=-1)
-        else:
-            z, half_log_det = cholesky.solve(self.scale_tril, steps), cholesky.half_log_det(self.scale_tril)
+        components = self.components
+        z = components._standardized(self.as_variate(x)[..., None, :])
         # A component so far that z^2 overflows has density 0. Its z is 0, for gradients that are finite.
         far = ops.abs(z) > FAR[self.dtype]
         z = ops.where(far, 0.0, z)
-        joint = self.log_weights - 0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - half_log_det
+        joint = self.log_weights - 0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - components._half_log_det()
         return ops.where(ops.any(far, axis=-1), -INF, joint), z
 
 

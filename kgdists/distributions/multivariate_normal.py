@@ -120,13 +120,18 @@ class MultivariateNormalDist(Distribution):
         ValueError
             On wrong shapes and, where values are at hand, on NaN.
         """
-        z = cholesky.solve(self.scale_tril, self.as_variate(x) - self.mu)
-        return -0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - cholesky.half_log_det(self.scale_tril)
+        z = self._standardized(self.as_variate(x))
+        return -0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - self._half_log_det()
+
+    @in_full_precision
+    def score(self, x: TensorLike) -> Tensor:
+        r"""Gradient of the log-density in `x`: :math:`-\Sigma^{-1} (x - \mu)`, shape of `x`; `x` as for `log_proba`."""
+        return -self._pulls(self._standardized(self.as_variate(x)))
 
     @in_full_precision
     def entropy(self) -> Tensor:
         r"""Entropy :math:`\frac n2 (1 + \log 2\pi) + \sum_i \log L_{ii}`, shape [B...]."""
-        return 0.5 * self.event_shape[0] * (1.0 + LOG_2PI) + cholesky.half_log_det(self.scale_tril)
+        return 0.5 * self.event_shape[0] * (1.0 + LOG_2PI) + self._half_log_det()
 
     @in_full_precision
     def cross_entropy(self, other: Self) -> Tensor:
@@ -165,3 +170,22 @@ class MultivariateNormalDist(Distribution):
         if len(tril.shape) < len(steps.shape):
             tril = tril + ops.zeros_like(steps[..., :-1])
         return ops.solve_triangular(tril, steps, lower=True)
+
+    # The same as those of `NormalDist`, for mixtures.
+
+    def _displaced(self, noise: Tensor) -> Tensor:
+        """`mu + L noise`, where `noise` is broadcast to the batch."""
+        # `cholesky.multiply`, by which `sample` draws, would repeat the noise for each component.
+        return self.mu + ops.sum(self.scale_tril * noise[..., None, :], axis=-1)
+
+    def _standardized(self, x: Tensor) -> Tensor:
+        """`L^-1 (x - mu)`, where `x` is broadcast to the batch."""
+        return cholesky.solve(self.scale_tril, x - self.mu)
+
+    def _pulls(self, z: Tensor) -> Tensor:
+        """`L^-T z`: of z in standard coordinates minus the gradient of the log-density in x."""
+        return cholesky.solve_transposed(self.scale_tril, z)
+
+    def _half_log_det(self) -> Tensor:
+        """`log det L`."""
+        return cholesky.half_log_det(self.scale_tril)

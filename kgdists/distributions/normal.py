@@ -74,7 +74,7 @@ class NormalDist(Distribution):
         float tensor, shape [*sample_shape, B..., n].
         """
         noise = normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
-        return self.mu + ops.exp(0.5 * self.logvar) * noise
+        return self._displaced(noise)
 
     def mode(self) -> Tensor:
         """The mean, shape [B..., n]."""
@@ -88,6 +88,11 @@ class NormalDist(Distribution):
     def variance(self) -> Tensor:
         """The variance of each dimension, shape [B..., n]."""
         return ops.exp(self.logvar)
+
+    @in_full_precision
+    def covariance(self) -> Tensor:
+        """The covariance, a diagonal matrix, shape [B..., n, n]."""
+        return ops.exp(self.logvar)[..., None] * ops.eye(self.event_shape[0], dtype=self.dtype)
 
     @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:
@@ -106,9 +111,13 @@ class NormalDist(Distribution):
         ValueError
             On wrong shapes and, where values are at hand, on NaN.
         """
-        x = self.as_variate(x)
-        z = special.standardized(x - self.mu, self.logvar)
+        z = self._standardized(self.as_variate(x))
         return -0.5 * (self.event_shape[0] * LOG_2PI + ops.sum(self.logvar, axis=-1) + ops.sum(z * z, axis=-1))
+
+    @in_full_precision
+    def score(self, x: TensorLike) -> Tensor:
+        r"""Gradient of the log-density in `x`: :math:`-(x - \mu) / \sigma^2`, shape of `x`; `x` as for `log_proba`."""
+        return -self._pulls(self._standardized(self.as_variate(x)))
 
     @in_full_precision
     def entropy(self) -> Tensor:
@@ -136,3 +145,21 @@ class NormalDist(Distribution):
         self.check_same_kind(other)
         z = special.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * ops.sum(special.expm1_minus(self.logvar - other.logvar) + z * z, axis=-1)
+
+    # By these, which `MultivariateNormalDist` has too, a mixture knows its components. With L L^T the covariance:
+
+    def _displaced(self, noise: Tensor) -> Tensor:
+        """`mu + L noise`, where `noise` is broadcast to the batch."""
+        return self.mu + ops.exp(0.5 * self.logvar) * noise
+
+    def _standardized(self, x: Tensor) -> Tensor:
+        """`L^-1 (x - mu)`, where `x` is broadcast to the batch."""
+        return special.standardized(x - self.mu, self.logvar)
+
+    def _pulls(self, z: Tensor) -> Tensor:
+        """`L^-T z`: of z in standard coordinates minus the gradient of the log-density in x."""
+        return special.standardized(z, self.logvar)
+
+    def _half_log_det(self) -> Tensor:
+        """`log det L`."""
+        return 0.5 * ops.sum(self.logvar, axis=-1)

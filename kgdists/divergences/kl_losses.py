@@ -9,7 +9,7 @@ from kgdists.core.checks import count
 from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.distributions.distribution import Distribution
-from kgdists.divergences.sampling import as_density, components, exact_draws, log_density
+from kgdists.divergences.sampling import as_density, exact_draws, log_density
 from kgdists.divergences.types import Density
 
 __all__ = ["forward_kl_loss", "reverse_kl_loss"]
@@ -117,7 +117,7 @@ def _by_score(q, p, num_samples, seed):
 
 def _by_strata(q, p, num_samples, seed):
     k, rank = q.num_components, len(q.batch_shape)
-    drawn = components(q).sample(-(-num_samples // k), seed)
+    drawn = q.components.sample(-(-num_samples // k), seed)
     strata = ops.moveaxis(drawn, rank + 1, 1)
     x = ops.reshape(strata, (-1, *ops.shape(strata)[2:]))
     constant_q = keras.tree.map_structure(ops.stop_gradient, q)

@@ -9,7 +9,7 @@ from keras import ops
 from kgdists.core import shapes
 from kgdists.core.types import Tensor
 from kgdists.distributions import GaussianMixtureDist, MultivariateNormalDist, NormalDist
-from kgdists.divergences.sampling import as_mixture, components
+from kgdists.divergences.sampling import as_mixture
 
 __all__ = ["entropy_bounds", "kl_divergence_approximation", "kl_divergence_bounds"]
 
@@ -53,7 +53,7 @@ def entropy_bounds(p: Mixture) -> tuple[Tensor, Tensor]:
     """
     p = as_mixture(p, "p")
     weights = ops.exp(p.log_weights)
-    conditional = components(p).entropy()
+    conditional = p.components.entropy()
     a, b = _pairs(p, p)
     log_overlap, (bhattacharyya,) = _overlaps(a, b, (0.5,))
     separate = ops.sum(weights * (conditional - _log_mean(p, -bhattacharyya)), axis=-1)
@@ -100,7 +100,7 @@ def kl_divergence_bounds(p: Mixture, q: Mixture) -> tuple[Tensor, Tensor]:
     """
     p, q = as_mixture(p, "p"), as_mixture(q, "q")
     weights = ops.exp(p.log_weights)
-    conditional = components(p).entropy()
+    conditional = p.components.entropy()
     entropy_low, entropy_high = entropy_bounds(p)
     a, b = _pairs(p, q)
     kl = a.kl_divergence(b)
@@ -187,9 +187,9 @@ def _log_softmax(x, axis):
 def _pairs(p, q):
     """The components of `p` along axis -2 of the batch and those of `q` along axis -1, of one type and batch."""
     _check_pair(p, q)
-    if p.PARAM_NAMES != q.PARAM_NAMES:
-        p, q = _with_factors(p), _with_factors(q)
-    a, b = components(p), components(q)
+    a, b = p.components, q.components
+    if type(a) is not type(b):
+        a, b = _with_factors(a), _with_factors(b)
     rows = [ops.expand_dims(x, len(p.batch_shape) + 1) for x in a.params.values()]
     columns = [ops.expand_dims(x, len(q.batch_shape)) for x in b.params.values()]
     pairs = list(zip(rows, columns, strict=True))
@@ -209,11 +209,11 @@ def _check_pair(p, q):
         )
 
 
-def _with_factors(p):
-    if "scale_tril" in p.PARAM_NAMES:
-        return p
-    scale_tril = ops.exp(0.5 * p.logvar)[..., None] * ops.eye(p.event_shape[0], dtype=p.dtype)
-    return GaussianMixtureDist(p.logits, p.mu, scale_tril=scale_tril)
+def _with_factors(a):
+    if isinstance(a, MultivariateNormalDist):
+        return a
+    scale_tril = ops.exp(0.5 * a.logvar)[..., None] * ops.eye(a.event_shape[0], dtype=a.dtype)
+    return MultivariateNormalDist(a.mu, scale_tril)
 
 
 def _overlaps(a, b, orders):
@@ -244,7 +244,7 @@ def _with_mixed_covariance(a, b, share, mean):
 def _normal_of_moments(p):
     roots = ops.exp(0.5 * p.log_weights)[..., None, None]
     steps = (p.mu - p.mean()[..., None, :])[..., None]
-    parts = roots * ops.concatenate([_with_factors(p).scale_tril, steps], axis=-1)
+    parts = roots * ops.concatenate([_with_factors(p.components).scale_tril, steps], axis=-1)
     wide = ops.concatenate(ops.unstack(parts, p.num_components, axis=-3), axis=-1)
     return MultivariateNormalDist(p.mean(), _factor(wide))
 

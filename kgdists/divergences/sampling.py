@@ -1,20 +1,21 @@
 """Draws and log-densities of whatever has them: distributions, targets, functions."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
-from kgdists.distributions import GaussianMixtureDist, MultivariateNormalDist, NormalDist
+from kgdists.core.types import Seed, Tensor
+from kgdists.distributions import GaussianMixtureDist
 from kgdists.distributions.distribution import HALF, Distribution
-from kgdists.random import normal, split, uniform
 
 __all__ = [
     "NUM_SAMPLES",
     "as_density",
     "as_mixture",
     "as_sampler",
-    "components",
     "draws_and_log_density",
     "exact_draws",
     "log_density",
@@ -24,7 +25,7 @@ __all__ = [
 NUM_SAMPLES = 1000  # by default: the standard error is 3 % of the deviation of a term
 
 
-def as_sampler(p):
+def as_sampler(p: Any) -> Any:
     """What stands for `p`, which has `sample(n, seed)` and `log_prob(x)`: a distribution if `p` is a target of one."""
     p = as_density(p)
     if not (hasattr(p, "sample") and hasattr(p, "log_prob")):
@@ -35,7 +36,7 @@ def as_sampler(p):
     return p
 
 
-def as_density(q):
+def as_density(q: Any) -> Any:
     """What stands for `q`, which has `log_prob(x)` or is such a function: a distribution if `q` is a target of one.
 
     A distribution of half precision becomes one of full precision.
@@ -49,7 +50,7 @@ def as_density(q):
     return keras.tree.map_structure(lambda x: ops.cast(x, "float32") if shapes.dtype_of(x) in HALF else x, q)
 
 
-def log_density(q, x, like=None):
+def log_density(q: Any, x: Tensor, like: Tensor | None = None) -> Tensor:
     """Log-density of `q` at points `x`, one number for each: nothing is broadcast.
 
     Parameters
@@ -82,7 +83,7 @@ def log_density(q, x, like=None):
     return ops.cast(value, like.dtype)
 
 
-def draws_and_log_density(p, num_samples, seed=None):
+def draws_and_log_density(p: Any, num_samples: int, seed: Seed = None) -> tuple[Tensor, Tensor]:
     """Exact draws of `p`, shape [num_samples, B..., ...], and its log-density there, shape [num_samples, B...].
 
     The draws move with the parameters if `p` is reparameterised, and are constants else.
@@ -97,15 +98,15 @@ def draws_and_log_density(p, num_samples, seed=None):
     return x, log_p
 
 
-def stream_of(p, seed):
+def stream_of(p: Any, seed: Seed) -> Seed:
     """What to draw from: the stream of `p`, if it has one of its own, where no seed is given."""
     return p.generator(seed) if isinstance(p, Distribution) else seed
 
 
-def exact_draws(p, num_samples, seed=None):
+def exact_draws(p: Any, num_samples: int, seed: Seed = None) -> Tensor:
     """Draws by which `p` is distributed, never relaxed ones, as constants."""
     if isinstance(p, GaussianMixtureDist):
-        x = _mixture_draws(p, num_samples, seed)
+        x = p.sample_exact(num_samples, seed)
     elif not isinstance(p, Distribution):
         x = _as_numbers(p.sample(num_samples, seed), "What is drawn")
         if len(x.shape) == 0 or x.shape[0] not in (None, num_samples):
@@ -157,33 +158,9 @@ def _wrong_shape(value, x, expected):
     )
 
 
-def _mixture_draws(p, num_samples, seed):
-    # One uniform number for the choice of a component: `sample` takes one for each, to be differentiable.
-    choice_seed, noise_seed = split(stream_of(p, seed), 2)
-    upper = ops.cumsum(ops.exp(ops.cast(p.log_weights, "float32")), axis=-1)
-    lower = ops.concatenate([ops.zeros_like(upper[..., :1]), upper[..., :-1]], axis=-1)
-    front = (num_samples, *ops.shape(upper)[:-1])
-    # Rounding must not reach the end, where no component is.
-    u = ops.minimum(uniform((*front, 1), choice_seed), 1.0 - 2.0**-22) * upper[..., -1:]
-    is_chosen = ops.cast((lower <= u) & (u < upper), p.dtype)
-    noise = normal((*front, *p.event_shape), noise_seed, p.dtype)[..., None, :]
-    if "logvar" in p.PARAM_NAMES:
-        steps = ops.exp(0.5 * p.logvar) * noise
-    else:
-        steps = ops.sum(p.scale_tril * noise[..., None, :], axis=-1)
-    return ops.sum(is_chosen[..., None] * (p.mu + steps), axis=-2)
-
-
-def as_mixture(p, name):
+def as_mixture(p: Any, name: str) -> GaussianMixtureDist:
     """`p`, which must be a Gaussian mixture or a target of one, in full precision."""
     p = as_density(p)
     if not isinstance(p, GaussianMixtureDist):
         raise TypeError(f"`{name}` must be a GaussianMixtureDist. Received: {type(p).__name__}")
     return p
-
-
-def components(mixture):
-    """The components of a Gaussian mixture as one distribution of batch shape [B..., K]."""
-    if "logvar" in mixture.PARAM_NAMES:
-        return NormalDist(mixture.mu, mixture.logvar)
-    return MultivariateNormalDist(mixture.mu, mixture.scale_tril)

@@ -5,11 +5,12 @@ of diagonal covariances or the Cholesky factors [..., n, n] of full ones.
 """
 
 import math
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from kgdists.distributions import GaussianMixtureDist
-from kgdists.mixtures.parameterizations import cholesky
+from kgdists.mixtures.parameterizations import cholesky, spreads
 
 __all__ = ["at_random", "clusters", "given"]
 
@@ -17,23 +18,50 @@ LLOYD_STEPS = 100
 FEW_DIMS = 8  # up to which squared distances are summed exactly rather than expanded
 CHUNK = 2**22  # numbers in the largest array
 
+Start: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
-def at_random(num_components, num_dims, restarts, rng, spread, stddev, covariance):
+
+def at_random(
+    num_components: int,
+    num_dims: int,
+    restarts: int,
+    rng: np.random.Generator,
+    spread: float,
+    stddev: float,
+    covariance: str,
+) -> Start:
     """Equal weights, normal means of standard deviation `spread`, round components of standard deviation `stddev`."""
     mu = spread * rng.standard_normal((restarts, num_components, num_dims))
     return np.zeros(mu.shape[:2]), mu, _spread(np.full_like(mu, stddev), covariance)
 
 
-def clusters(x, weights, num_components, restarts, rng, covariance, floor):
+def clusters(
+    x: np.ndarray,
+    weights: np.ndarray,
+    num_components: int,
+    restarts: int,
+    rng: np.random.Generator,
+    covariance: str,
+    floor: np.ndarray,
+) -> Start:
     """The clusters of k-means from the start of k-means++ (Arthur and Vassilvitskii 2007), one start per restart.
 
     Each further center is the best of a few draws (greedy k-means++).
     """
     starts = [_cluster(x, weights, num_components, rng, covariance, floor) for _ in range(restarts)]
-    return tuple(np.stack(parts) for parts in zip(*starts, strict=True))
+    logits, mu, spread = (np.stack(parts) for parts in zip(*starts, strict=True))
+    return logits, mu, spread
 
 
-def given(dist, num_components, num_dims, restarts, center, scale, covariance):
+def given(
+    dist: Any,
+    num_components: int,
+    num_dims: int,
+    restarts: int,
+    center: np.ndarray,
+    scale: np.ndarray,
+    covariance: str,
+) -> Start:
     """The values of a mixture, whose batch shape is () or [restarts]."""
     if not isinstance(dist, GaussianMixtureDist):
         raise ValueError(f'`initial` must be "kmeans++", "random" or a GaussianMixtureDist. Received: {dist!r}')
@@ -44,16 +72,20 @@ def given(dist, num_components, num_dims, restarts, center, scale, covariance):
             f"of the restarts, ({restarts},). Received: {dist.num_components} components over "
             f"{dist.event_shape[0]} dimensions, batch shape {dist.batch_shape}"
         )
-    logits, mu, spread = (np.float64(x) for x in dist.params.values())
-    if "logvar" in dist.PARAM_NAMES:
-        spread = _spread(np.exp(0.5 * spread) / scale, covariance)
+    logits, mu = np.asarray(dist.logits, "float64"), np.asarray(dist.mu, "float64")
+    spread = spreads(dist, "float64")
+    if spread.ndim == mu.ndim:
+        spread = _spread(spread / scale, covariance)
     elif covariance == "full":
-        spread = np.tril(spread) / scale[:, None]
+        spread = spread / scale[:, None]
     else:
-        spread = np.linalg.norm(np.tril(spread), axis=-1) / scale
+        spread = np.linalg.norm(spread, axis=-1) / scale
     ranks = 1, 2, 3 if covariance == "full" else 2
     values = logits, (mu - center) / scale, spread
-    return tuple(np.broadcast_to(x, (restarts, *x.shape[-rank:])).copy() for x, rank in zip(values, ranks, strict=True))
+    logits, mu, spread = (
+        np.broadcast_to(x, (restarts, *x.shape[-rank:])).copy() for x, rank in zip(values, ranks, strict=True)
+    )
+    return logits, mu, spread
 
 
 def _spread(stddevs, covariance):

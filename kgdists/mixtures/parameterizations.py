@@ -1,19 +1,25 @@
 """Mixtures as free tensors that an optimizer may move anywhere, with a leading axis of restarts."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from keras import ops
+from numpy.typing import DTypeLike
 
-from kgdists.distributions import GaussianMixtureDist
+from kgdists.core.types import Tensor
+from kgdists.distributions import GaussianMixtureDist, NormalDist
 from kgdists.numerics.cholesky import covariance as covariance_of
 from kgdists.numerics.cholesky import strictly_lower
 
-__all__ = ["FORMS", "cholesky", "mixture", "parameters", "place", "replace", "values"]
+__all__ = ["FORMS", "cholesky", "mixture", "parameters", "place", "replace", "spreads", "values"]
 
 # By covariance and parameterization: a method of its own for each way to write a covariance.
 FORMS = ("diag", "cholesky", "a_at")
 
 
-def parameters(form, logits, mu, spread, floor):
+def parameters(
+    form: str, logits: np.ndarray, mu: np.ndarray, spread: np.ndarray, floor: np.ndarray
+) -> list[np.ndarray]:
     """The free tensors of a mixture, a list of arrays: log-weights, means, and one or two for the covariances.
 
     `spread` has standard deviations [..., n] for `diag`, else Cholesky factors [..., n, n].
@@ -29,7 +35,7 @@ def parameters(form, logits, mu, spread, floor):
     return [logits, mu, log_stddevs, spread[..., rows, columns]]
 
 
-def mixture(form, tensors, floor):
+def mixture(form: str, tensors: Sequence[Tensor], floor: Tensor) -> GaussianMixtureDist:
     r"""The mixture of these free tensors, with batch shape [restarts].
 
     `diag` and `cholesky` have the deviations, or the diagonal of the factor, `floor + exp(raw)`; `a_at` has the
@@ -48,9 +54,9 @@ def mixture(form, tensors, floor):
     return GaussianMixtureDist(logits, mu, scale_tril=scale_tril)
 
 
-def values(form, tensors, floor):
+def values(form: str, tensors: Sequence[Tensor], floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Log-weights, means and spreads of these free tensors, by the formulas of `mixture`, in float64."""
-    logits, mu, *spread = (np.float64(tensor) for tensor in tensors)
+    logits, mu, *spread = [np.asarray(tensor, "float64") for tensor in tensors]
     if form == "diag":
         return logits, mu, floor + np.exp(spread[0])
     if form == "a_at":
@@ -64,7 +70,23 @@ def values(form, tensors, floor):
     return logits, mu, scale_tril
 
 
-def place(logits, mu, spread, center, scale, covariance, dtype):
+def spreads(dist: GaussianMixtureDist, dtype: DTypeLike) -> np.ndarray:
+    """The standard deviations [B..., K, n] of a mixture with log-variances, else its factors [B..., K, n, n]."""
+    components = dist.components
+    if isinstance(components, NormalDist):
+        return np.exp(0.5 * ops.convert_to_numpy(components.logvar).astype(dtype))
+    return np.tril(ops.convert_to_numpy(components.scale_tril).astype(dtype))
+
+
+def place(
+    logits: np.ndarray,
+    mu: np.ndarray,
+    spread: np.ndarray,
+    center: np.ndarray,
+    scale: np.ndarray,
+    covariance: str,
+    dtype: DTypeLike,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Log-weights, means, and `logvar` or `scale_tril` of `center + scale x`, where x is of the given mixtures."""
     mu = center + scale * mu
     if covariance == "diag":
@@ -72,18 +94,20 @@ def place(logits, mu, spread, center, scale, covariance, dtype):
     else:
         spread = scale[:, None] * np.tril(spread)
     with np.errstate(over="ignore"):
-        return tuple(part.astype(dtype) for part in (logits, mu, spread))
+        return logits.astype(dtype), mu.astype(dtype), spread.astype(dtype)
 
 
-def replace(logits, mu, spread, center, scale, covariance):
+def replace(
+    logits: np.ndarray, mu: np.ndarray, spread: np.ndarray, center: np.ndarray, scale: np.ndarray, covariance: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The inverse of `place`: as rounded there, in float64."""
-    logits, mu, spread = (np.float64(part) for part in (logits, mu, spread))
+    logits, mu, spread = (np.asarray(part, "float64") for part in (logits, mu, spread))
     spread = np.exp(0.5 * spread - np.log(scale)) if covariance == "diag" else spread / scale[:, None]
     return logits, (mu - center) / scale, spread
 
 
 @np.errstate(all="ignore")  # what is not finite is refused by those who judge the result
-def cholesky(covariances):
+def cholesky(covariances: np.ndarray) -> np.ndarray:
     """Cholesky factors of float64 matrices [..., n, n], also of those that rounding made indefinite."""
     try:
         return np.linalg.cholesky(covariances)
@@ -94,5 +118,5 @@ def cholesky(covariances):
     scale = np.sqrt(np.diag(covariances))
     eigenvalues, vectors = np.linalg.eigh(covariances / scale / scale[:, None])
     eigenvalues = np.maximum(eigenvalues, 1e-14 * eigenvalues[-1])
-    factor = np.linalg.qr(np.sqrt(eigenvalues)[:, None] * vectors.T, mode="r").T
+    factor = np.transpose(np.linalg.qr(np.sqrt(eigenvalues)[:, None] * vectors.T, mode="r"))
     return scale[:, None] * factor * np.where(np.diag(factor) < 0, -1.0, 1.0)

@@ -1,19 +1,22 @@
 """Where the samples of a fit come from: an array, a dataset, a distribution or a target."""
 
 import collections.abc
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from kgdists.core import backend
+from kgdists.core.types import TensorLike
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.divergences.sampling import as_density
+from kgdists.mixtures.parameterizations import spreads
 
 __all__ = ["draw", "source", "subset"]
 
 
-def source(data, weights=None):
+def source(data: Any, weights: TensorLike | None = None) -> "_Array | _Batches | _Draws":
     """The samples of `data`: `_Array` if they are all known, otherwise `_Batches` or `_Draws`."""
     if isinstance(data, collections.abc.Mapping):
         if "samples" not in data:
@@ -39,17 +42,17 @@ def source(data, weights=None):
 class _Array:
     """Rows with weights. Draws repeat rows, each as often as its weight says."""
 
-    def __init__(self, rows, weights):
+    def __init__(self, rows: np.ndarray, weights: TensorLike | None) -> None:
         weights = np.ones(len(rows)) if weights is None else _weights(weights, rows)
         self.rows, self.weights = rows[weights > 0], weights[weights > 0]
         self.even = bool((self.weights == self.weights[0]).all())
         self.cumulative = np.cumsum(self.weights)
 
-    def all_rows(self, count, rng):
+    def all_rows(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """All rows and their weights."""
         return self.rows, self.weights / self.weights.mean()
 
-    def __call__(self, count, rng):
+    def __call__(self, count: int, rng: np.random.Generator) -> np.ndarray:
         if self.even:
             return self.rows[rng.integers(len(self.rows), size=count)]
         return self.rows[_places(self.cumulative, count, rng)]
@@ -58,16 +61,16 @@ class _Array:
 class _Batches:
     """The batches of a `tf.data.Dataset`, over and over again."""
 
-    def __init__(self, dataset):
+    def __init__(self, dataset: tf.data.Dataset) -> None:
         self.dataset, self.batches = dataset, None
 
-    def all_rows(self, count, rng):
+    def all_rows(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The rows of one pass and their weights, the first `count` at most."""
         parts, weights = self._take(self.dataset.as_numpy_iterator(), count)
         whole = _Array(parts, weights)
         return whole.all_rows(count, rng)
 
-    def __call__(self, count, rng):
+    def __call__(self, count: int, rng: np.random.Generator) -> np.ndarray:
         if self.batches is None:
             self.batches = self.dataset.repeat().as_numpy_iterator()
         rows, weights = self._take(self.batches, count)
@@ -101,42 +104,42 @@ class _Batches:
 class _Draws:
     """Independent draws of a distribution or a target."""
 
-    def __init__(self, target):
+    def __init__(self, target: Any) -> None:
         self.target = target
 
-    def all_rows(self, count, rng):
+    def all_rows(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """As many draws, of equal weights."""
         return self(count, rng), np.ones(count)
 
-    def __call__(self, count, rng):
+    def __call__(self, count: int, rng: np.random.Generator) -> np.ndarray:
         if isinstance(self.target, GaussianMixtureDist):
             return draw(self.target, count, rng)
         return _rows(self.target.sample(count, seed=int(rng.integers(2**31))))
 
 
-def subset(rows, weights, count, rng):
+def subset(
+    rows: np.ndarray, weights: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows and weights, or if there are more than `count` rows as many draws of them, of equal weights."""
     if len(rows) <= count:
         return rows, weights
     return _Array(rows, weights)(count, rng), np.ones(count)
 
 
-def draw(dist, count, rng):
+def draw(dist: Any, count: int, rng: np.random.Generator) -> np.ndarray:
     """Independent draws of an unbatched mixture, shape [count, n], of full precision."""
     dist = as_density(dist)
     if dist.batch_shape != ():
         raise ValueError(f"A target must not have a batch shape. Received: batch shape {dist.batch_shape}")
+    # By NumPy rather than by `sample_exact`, which takes a seed: the draws of a fit are those of its one generator.
     cumulative = np.cumsum(np.exp(np.float64(dist.log_weights)))
     chosen = np.searchsorted(cumulative / cumulative[-1], rng.random(count), side="right")
     x = rng.standard_normal((count, dist.event_shape[0]), dtype=keras.backend.standardize_dtype(dist.dtype))
     # The rows of one component after those of another, at the places where the labels are.
     order, ends = np.argsort(chosen, kind="stable"), np.cumsum(np.bincount(chosen, minlength=dist.num_components))
-    mu, spread = np.array(dist.mu), np.array(dist.params[dist.PARAM_NAMES[-1]])
+    mu, spread = np.array(dist.mu), spreads(dist, x.dtype)
     for k, (start, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
-        if "logvar" in dist.PARAM_NAMES:
-            x[start:end] *= np.exp(0.5 * spread[k])
-        else:
-            x[start:end] = x[start:end] @ spread[k].T
+        x[start:end] = x[start:end] * spread[k] if spread.ndim == mu.ndim else x[start:end] @ spread[k].T
         x[start:end] += mu[k]
     samples = np.empty_like(x)
     samples[order] = x

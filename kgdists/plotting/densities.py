@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kgdists.core.types import Seed, TensorLike
-from kgdists.distributions import GaussianMixtureDist
+from kgdists.distributions import GaussianMixtureDist, MultivariateNormalDist
 from kgdists.distributions.distribution import Distribution
 from kgdists.divergences.sampling import exact_draws, log_density
 
@@ -248,6 +248,7 @@ def _density_on_grid(distribution, limits, resolution):
 
 def _factors(mixture):
     """Factors L of the covariances L L^T, shape [K, 2, 2]."""
-    if "scale_tril" in mixture.params:
-        return ops.convert_to_numpy(mixture.scale_tril)
-    return np.exp(0.5 * ops.convert_to_numpy(mixture.logvar))[..., None] * np.eye(2)
+    normals = mixture.components
+    if isinstance(normals, MultivariateNormalDist):
+        return ops.convert_to_numpy(normals.scale_tril)
+    return np.exp(0.5 * ops.convert_to_numpy(normals.logvar))[..., None] * np.eye(2)

@@ -241,6 +241,118 @@ def test_gradients_of_hard_samples_in_the_means_are_the_shares():
     np.testing.assert_allclose(shares, scipy.special.softmax(dist.logits), atol=0.03)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_exact_samples_are_distributed_by_the_mixture(kind):
+    dist = make(kind, k=3, n=1)
+    weights, joints = components(dist)
+
+    def cdf(x):
+        return sum(w * joint.cdf(x[:, None]) for w, joint in zip(weights, joints, strict=True))
+
+    assert scipy.stats.kstest(np.array(dist.sample_exact(4000, seed=0))[:, 0], cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exact_samples_depend_on_the_correlations(kind):
+    dist = make(kind, n=3)
+    x = np.array(dist.sample_exact((100, 2000), seed=0)).reshape(-1, 3)
+    np.testing.assert_allclose(np.cov(x.T), dist.covariance(), atol=0.1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_of_exact_samples_are_those_of_the_chosen_component(kind):
+    dist = make(kind)
+    leaves = list(dist.params.values())
+    x, gradients = gradient_of(
+        lambda *leaves: keras.tree.pack_sequence_as(dist, leaves).sample_exact(5000, seed=0), *leaves
+    )
+    of_logits, of_mu, of_spread = gradients
+    assert of_logits is None
+    np.testing.assert_allclose(of_mu[:, 0] / len(x), scipy.special.softmax(dist.logits), atol=0.03)
+    assert np.isfinite(of_spread).all() and np.any(of_spread)
+
+
+def test_exact_samples_come_from_the_stream_of_the_mixture():
+    one, twin = (make("diag", random_seed=3) for _ in range(2))
+    first = one.sample_exact(2)
+    np.testing.assert_array_equal(first, twin.sample_exact(2))
+    assert np.any(first != one.sample_exact(2))
+
+
+# The components.
+
+
+@pytest.mark.parametrize("batch", [(), (4,), (2, 4)], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_components_are_normals_of_the_same_parameters(kind, batch):
+    dist = make(kind, batch, random_seed=3)
+    parts = dist.components
+    assert type(parts) is (kg.NormalDist if kind == "diag" else kg.MultivariateNormalDist)
+    assert (parts.batch_shape, parts.event_shape, parts.dtype) == ((*batch, 3), (2,), "float64")
+    assert parts.random_seed == 3 and parts.sample(7).shape == (7, *batch, 3, 2)
+    for name, x in parts.params.items():
+        np.testing.assert_array_equal(x, dist.params[name])
+    twin = type(parts).from_config(parts.get_config())
+    np.testing.assert_array_equal(twin.mu, parts.mu)
+
+
+@pytest.mark.parametrize("batch", [(), *exhaustive((4,))], ids=str)
+@pytest.mark.parametrize("jit_compile", [None, False, *exhaustive(True)], ids=["eager", "graph", "xla"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_density_is_made_of_its_components(kind, jit_compile, batch):
+    whole, x = make(kind, batch), RNG(1).normal(size=(5, *batch, 2))
+
+    def answers(dist, x):
+        each = ops.repeat(x[..., None, :], dist.num_components, axis=-2)
+        parts, shares = dist.components, dist.responsibilities(x)
+        joint = dist.log_weights + parts.log_proba(each)
+        return [
+            (dist.log_proba(x), ops.logsumexp(joint, axis=-1)),
+            (dist.score(x), ops.sum(shares[..., None] * parts.score(each), axis=-2)),
+            (shares, ops.softmax(joint, axis=-1)),
+        ]
+
+    run = answers if jit_compile is None else tf.function(answers, jit_compile=jit_compile)
+    for got, want in run(whole, x):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_reach_the_parameters_through_the_components(kind):
+    dist, x = make(kind), RNG(1).normal(size=(5, 3, 2))
+
+    def of_components(*leaves):
+        parts = keras.tree.pack_sequence_as(dist, leaves).components
+        return ops.sum(parts.log_proba(x)) + ops.sum(parts.sample(4, seed=0))
+
+    _, (of_logits, of_mu, of_spread) = gradient_of(of_components, *dist.params.values())
+    assert of_logits is None
+    _, wants = gradient_of(
+        lambda mu, spread: (
+            ops.sum(type(dist.components)(mu, spread).log_proba(x))
+            + ops.sum(type(dist.components)(mu, spread).sample(4, seed=0))
+        ),
+        *dist.components.params.values(),
+    )
+    for got, want in zip((of_mu, of_spread), wants, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+        assert np.any(got)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_components_in_a_keras_model(kind):
+    head = kg.layers.GaussianMixtureHead(3, 2, kind, random_seed=0)
+    features, x = keras.Input((4,)), keras.Input((3, 2))
+    parts = head(features).components
+    model = keras.Model([features, x], [parts.log_proba(x), parts.mean(), parts.sample()])
+    inputs = [RNG(0).normal(size=(5, *shape)).astype("float32") for shape in ((4,), (3, 2))]
+    log_proba, mean, drawn = model(inputs)
+    want = head(inputs[0]).components
+    np.testing.assert_allclose(log_proba, want.log_proba(inputs[1]), rtol=1e-5)
+    np.testing.assert_allclose(mean, want.mu, rtol=1e-6)
+    assert drawn.shape == (5, 3, 2)
+
+
 # Hard points.
 
 

@@ -77,6 +77,14 @@ def test_moments():
     np.testing.assert_array_equal(dist.mode(), mu)
 
 
+@pytest.mark.parametrize("front", [(), (4,)], ids=str)
+def test_the_score_is_the_gradient_of_the_log_density(front):
+    rng = RNG(0)
+    dist = MultivariateNormalDist(rng.normal(size=(5, 3)), factors(rng, 5, 3, 3))
+    x = rng.normal(size=(*front, 5, 3))
+    np.testing.assert_allclose(dist.score(x), gradient_of(dist.log_proba, x)[1][0], rtol=1e-9)
+
+
 def test_a_diagonal_factor_is_a_normal():
     rng = RNG(0)
     mu, logvar, other_mu, other_logvar, x = rng.normal(size=(5, 6, 4))

@@ -66,6 +66,14 @@ def test_moments_are_those_of_the_joint():
     np.testing.assert_allclose(dist.variance(), np.diag(joint(mu, logvar).cov), rtol=1e-14)
 
 
+def test_covariance_and_score():
+    mu, logvar, x = RNG(0).normal(size=(3, 5, 2))
+    dist = NormalDist(mu, logvar)
+    np.testing.assert_allclose(dist.covariance(), [np.diag(np.exp(row)) for row in logvar], rtol=1e-12)
+    np.testing.assert_allclose(dist.score(x), gradient_of(dist.log_proba, x)[1][0], rtol=1e-12)
+    assert dist.score(np.stack([x, x])).shape == (2, 5, 2)
+
+
 @pytest.mark.parametrize("n", [1, 3, 17])
 def test_kl_is_that_of_the_joint(n):
     """By the formula for full covariances: trace, quadratic form and determinants."""

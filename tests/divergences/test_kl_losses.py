@@ -109,6 +109,15 @@ def test_each_component_draws_as_often():
     assert seen[0].shape == (2 * 251, 1)
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_without_a_seed_a_mixture_draws_from_its_own_stream(estimator):
+    def loss():
+        q = GaussianMixtureDist([0.0, 0.0], [[0.0], [1.0]], [[0.0], [0.0]], random_seed=3)
+        return divergences.reverse_kl_loss(q, kg.NormalDist([0.0], [0.0]), 4, estimator=estimator)
+
+    assert loss() == loss()
+
+
 def test_a_component_without_weight_has_no_part():
     p = pair_of("1d-three-to-two")[0]
     q = GaussianMixtureDist([0.0, -np.inf], [[0.0], [1.0]], [[0.0], [0.0]])

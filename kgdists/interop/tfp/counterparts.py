@@ -104,12 +104,8 @@ def _multivariate_normal(dist, *, labels=False):
 
 @to_tfp.register(distributions.GaussianMixtureDist)
 def _gaussian_mixture(dist, *, labels=False):
-    logits, mu, spread = _tensors(dist)
-    if "logvar" in dist.params:
-        components = tfd.MultivariateNormalDiag(mu, tf.exp(0.5 * spread))
-    else:
-        components = tfd.MultivariateNormalTriL(mu, spread)
-    return tfd.MixtureSameFamily(tfd.Categorical(logits), components)
+    logits, *_ = _tensors(dist)
+    return tfd.MixtureSameFamily(tfd.Categorical(logits), to_tfp(dist.components))
 
 
 @to_tfp.register(distributions.BetaDist)
