@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kgdists import agents, envs, evolution, interop, mixtures, plotting, runs, spaces, targets
     from kgdists.spaces import decode_action, encode_action, head_for
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Distribution",
