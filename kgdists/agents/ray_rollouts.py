@@ -104,7 +104,7 @@ class RayRollouts(Rollouts):
             {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}, self.seed
         )
 
-    def collect(self, act: Acting) -> tuple[Any, ...]:
+    def collect(self, act: Any) -> tuple[Any, ...]:
         """Step the environments T times; `act` is an `Acting`, result as of `Rollouts.collect`."""
         weights = ray.put([np.asarray(variable.value) for variable in act.actor.policy.variables])
         try:

@@ -211,6 +211,7 @@ def fit(
     logits, mu, spread = found.values
     check_range(mu, spread, covariance)
     warn_of_collapse(found.spread, found.floor, covariance == "full")
-    dist = GaussianMixtureDist(logits, mu, **{"logvar" if covariance == "diag" else "scale_tril": spread})
+    spreads = {"logvar": spread} if covariance == "diag" else {"scale_tril": spread}
+    dist = GaussianMixtureDist.from_params({"logits": logits, "mu": mu, **spreads})
     history = {"loss": found.losses[:, found.best], "losses": found.losses}
     return Fit(dist, history, float(found.finals[found.best]), found.finals)

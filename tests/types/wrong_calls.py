@@ -51,4 +51,4 @@ kg.evolution.SNES(np.sum, objective_sense="least", solution_length=3, stdev_init
 kg.targets.DiagonalGaussianMixture(x)  # wrong
 record(agent.policy, "CartPole-v1", "film.gif", episodes="2")  # wrong
 evaluation = agent.evaluate()
-evaluation.mean + "1"  # wrong
+score: str = evaluation.mean  # wrong

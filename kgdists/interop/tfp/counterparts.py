@@ -145,8 +145,8 @@ def _joint(dists, batch_ndims, labels):
     if isinstance(dists, dict):
         parts = {key: _joint(part, batch_ndims, labels) for key, part in dists.items()}
         return tfd.JointDistributionNamed(parts, batch_ndims=batch_ndims)
-    parts = [_joint(part, batch_ndims, labels) for part in dists]
-    return tfd.JointDistributionSequential(parts, batch_ndims=batch_ndims)
+    in_order = [_joint(part, batch_ndims, labels) for part in dists]
+    return tfd.JointDistributionSequential(in_order, batch_ndims=batch_ndims)
 
 
 def _choice(logits, labels):
