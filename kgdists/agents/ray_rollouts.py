@@ -17,7 +17,7 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
-from kgdists.agents.acting import Acting, Actor
+from kgdists.agents.acting import Actor
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.checks import count
 from kgdists.core.files import RunWarning

@@ -124,7 +124,8 @@ class EpisodeRecord(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
 
 def records_episodes(envs: VectorEnv) -> bool:
     """Whether the environments of a vector environment are `EpisodeRecord`s."""
-    return bool(envs.metadata.get("records_episodes"))
+    # A wrapper around them has their metadata, but no `call`, by which they are asked for their records.
+    return bool(envs.metadata.get("records_episodes")) and hasattr(envs, "call")
 
 
 def arrays_of(envs: VectorEnv) -> dict[str, np.ndarray]:

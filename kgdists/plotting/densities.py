@@ -5,13 +5,16 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 from keras import ops
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from kgdists.core.extras import brought_by
 from kgdists.core.types import Seed, TensorLike
 from kgdists.distributions import GaussianMixtureDist, MultivariateNormalDist
 from kgdists.distributions.distribution import Distribution
 from kgdists.divergences.sampling import exact_draws, log_density
+
+with brought_by("agents"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["components", "density", "divergence_grid", "samples"]
 

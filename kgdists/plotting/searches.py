@@ -5,10 +5,13 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 from keras import ops
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from kgdists.core.extras import brought_by
 from kgdists.core.types import TensorLike
+
+with brought_by("agents"):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["search_path"]
 

@@ -348,6 +348,14 @@ def policy_of(units):
 
 
 @eager
+def test_an_agent_in_a_wrapper_around_recorded_environments_is_saved(tmp_path):
+    agent = small(VectorWrapper(kg.envs.make_envs(Noise, 2)))
+    agent.learn(16)
+    agent.save(tmp_path)
+    assert PPO.load(tmp_path, VectorWrapper(kg.envs.make_envs(Noise, 2))).steps == agent.steps
+
+
+@eager
 def test_a_search_that_cannot_be_closes_its_environments(licence):
     with pytest.raises(TypeError):
         kg.evolution.PolicySearch(policy_of(4), Licence, "snes", num_envs=1, nothing=3)

@@ -1,6 +1,7 @@
 """The TFP counterpart of each distribution of kgdists."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 
 
 @functools.singledispatch
-def to_tfp(dist, *, labels=False):
+def to_tfp(dist: Distribution, *, labels: bool = False) -> Any:
     """The TFP distribution of the same density, batch shape and event shape.
 
     Parameters that are float16 or bfloat16 are handed over as float32, in which kgdists computes them too: TFP's own
