@@ -1,4 +1,4 @@
-"""What every agent can do: learn in the loop of Keras' callbacks, be evaluated, act, and go to a file and back."""
+"""The contract of an agent: learn in the loop of Keras' callbacks, be evaluated, act, be saved and loaded."""
 
 import contextlib
 import itertools
@@ -185,7 +185,7 @@ class Agent:
     ) -> Evaluation:
         """Play whole episodes without training.
 
-        They are played in the environments of the training, whose episodes are brought about again when it goes on.
+        They are played in the environments of the training, whose episodes are replayed when it resumes.
 
         Parameters
         ----------

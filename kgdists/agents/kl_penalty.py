@@ -1,4 +1,4 @@
-"""How far a policy has gone from the one that acted, and a penalty that adapts to it."""
+"""The divergence of a policy from the one that acted, and a penalty that adapts to it."""
 
 from keras import ops
 

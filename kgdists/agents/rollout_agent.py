@@ -1,4 +1,4 @@
-"""What agents share that act step by step and learn from rollouts, by gradients."""
+"""The base of agents that act step by step and learn from rollouts, by gradients."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""What `train` and `resume` share."""
+"""Shared by `train` and `resume`."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""What depends on the backend, and all that is private to TensorFlow and Keras, with a public way beside it."""
+"""Everything that depends on the backend or is private to TensorFlow and Keras, with a public way beside it."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""What the distributions of choices share: Gumbel-softmax draws, labels and their checks."""
+"""Shared by the distributions of choices: Gumbel-softmax draws, labels and their checks."""
 
 from collections.abc import Sequence
 

@@ -139,7 +139,7 @@ class AsyncEnvs(VectorEnv):
     def _ask(self, name, arguments):
         """Let each process do what is called `name`: a list of what they answer."""
         if self.closed:
-            raise ValueError("Environments must not have been closed. Received: closed ones")
+            raise ValueError("These environments are closed: make new ones")
         if self._is_interrupted:
             self._start()
         messages = [_packed((name, given)) for given in arguments]  # all, before one is sent

@@ -1,4 +1,4 @@
-"""What environments return, looked at where it comes in."""
+"""Checks of what environments return, where it comes in."""
 
 import copy
 import decimal

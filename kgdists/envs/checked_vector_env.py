@@ -1,4 +1,4 @@
-"""What vector environments of someone else's making return, looked at where it comes in."""
+"""Checks of what vector environments of someone else's making return, where it comes in."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What plays by a policy: compiled functions of observations to actions that are numbers."""
+"""Players of a policy: compiled functions of observations to actions that are numbers."""
 
 import itertools
 from collections.abc import Callable

@@ -72,7 +72,7 @@ class Rollouts:
         self._observations = observations
 
     def lend(self, seed: int | None = None) -> None:
-        """Let others play in the environments; the episodes being played are brought about again when they go on.
+        """Let others play in the environments; the episodes being played are replayed when the training resumes.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What the heads of choices share: a dense layer of logits."""
+"""The base of heads of choices: a dense layer of logits."""
 
 from collections.abc import Sequence
 from typing import Any

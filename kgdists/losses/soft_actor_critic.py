@@ -46,7 +46,7 @@ def sac_actor(log_proba: Tensor, values: Tensor, alpha: float | Tensor) -> Tenso
     log_proba : float tensor, shape [B...]
         Log-probabilities of actions drawn from the policy.
     values : float tensor, shape [B...]
-        What the critics think of these actions; the lower of two.
+        Q-values of these actions, the lower of the two critics'.
     alpha : float or scalar tensor, >= 0
         Temperature, a constant.
 
@@ -74,7 +74,7 @@ def sac_actor_discrete(log_probs: Tensor, values: Tensor, alpha: float | Tensor)
     log_probs : float tensor, shape [B..., n]
         Log-probabilities of all choices, `CategoricalDist.log_probs`; `-inf` where ruled out.
     values : float tensor, shape [B..., n]
-        What the critics think of each, a constant; those of choices that are ruled out do not count.
+        Q-values of all choices, a constant; those of choices that are ruled out do not count.
     alpha : float or scalar tensor, >= 0
         Temperature, a constant.
 

@@ -1,4 +1,4 @@
-"""What a fit found: the best of several mixtures."""
+"""The result of a fit: the best of several mixtures."""
 
 import dataclasses
 from collections.abc import Sequence

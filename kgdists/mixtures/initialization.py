@@ -1,4 +1,4 @@
-"""Where fits start: at samples that lie apart, at random, or at a given mixture.
+"""Starts of fits: at samples that lie apart, at random, or at a given mixture.
 
 A start is a tuple of arrays with a leading axis of restarts: log-weights, means, and the standard deviations [..., n]
 of diagonal covariances or the Cholesky factors [..., n, n] of full ones.

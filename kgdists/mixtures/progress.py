@@ -23,7 +23,7 @@ class Progress:
         self.cure = cure
 
     def show(self, done: int, losses: np.ndarray) -> None:
-        """Show the lowest loss of the restarts after so many iterations; raise if none is finite."""
+        """Show the lowest loss of the restarts after this many iterations; raise if none is finite."""
         lowest = np.fmin.reduce(losses)
         if not np.isfinite(lowest):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Where the samples of a fit come from: an array, a dataset, a distribution or a target."""
+"""Samples of a fit: an array, a dataset, a distribution or a target."""
 
 import collections.abc
 from typing import Any

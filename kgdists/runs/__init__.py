@@ -1,4 +1,4 @@
-"""What is on disk: run folders, checkpoints, curves, films, reports, and the callbacks that write them."""
+"""Everything on disk: run folders, checkpoints, curves, films, reports, and the callbacks that write them."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -115,7 +115,7 @@ def fit_history(
     quantity : str
         What to plot, "loss" for instance: one number for each iteration, or one for each restart too.
     window : int, >= 1
-        Iterations in the running mean, which is drawn over the values themselves; 1 leaves it away.
+        Iterations in the running mean, which is drawn over the values themselves; 1 omits it.
 
     Returns
     -------

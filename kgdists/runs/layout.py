@@ -1,4 +1,4 @@
-"""What lies where in a run folder, and the files that say what was trained: `config.json` and `evaluation.json`."""
+"""The layout of a run folder, and the files that say what was trained: `config.json` and `evaluation.json`."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""What agents log: each metric in a line, and what a healthy one looks like."""
+"""A guide to the metrics that agents log: each in a line, and what a healthy one looks like."""
 
 __all__ = ["MEANINGS", "meaning_of"]
 

@@ -65,7 +65,7 @@ def report(paths: Sequence[str | Path]) -> str:
         If there is no run, or one lacks a file or is damaged.
     """
     if not paths:
-        raise ValueError("A report must be of at least one run. Received: none")
+        raise ValueError("A report needs at least one run folder")
     groups = experiments([read_run(path) for path in paths])
     by_env = collections.defaultdict(list)
     for name, group in zip(names_of(groups), groups, strict=True):

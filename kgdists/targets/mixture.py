@@ -1,4 +1,4 @@
-"""What mixtures of normal distributions with known, constant parameters have in common."""
+"""The base of mixtures of normal distributions with known, constant parameters."""
 
 import functools
 import math
@@ -154,7 +154,7 @@ class Mixture:
         choices = {"samples": include_samples, "log_probs": include_log_probs, "scores": include_scores}
         included = tuple(name for name, chosen in choices.items() if chosen)
         if not included:
-            raise ValueError("At least one of samples, log_probs and scores must be included. Received: none")
+            raise ValueError("At least one of samples, log_probs and scores must be included")
         return Dataset(self, TYPES.index(type), int(start), int(length), included)
 
     def draw_rows(

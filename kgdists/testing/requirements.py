@@ -1,4 +1,4 @@
-"""What must be equal, or close, and the errors where it is not."""
+"""Requirements that values be equal, or close, and the errors where they are not."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -168,7 +168,7 @@ class SAC(RolloutAgent):
         """
         gradient_steps = count("gradient_steps", gradient_steps)
         if not self.replay.size:
-            raise ValueError("`update` needs steps to replay. Received: an agent that has taken none")
+            raise ValueError("`update` needs steps to replay: call `learn` first, which takes some")
         return self._compiled_update(self._now(), count=gradient_steps)
 
     def _now(self):

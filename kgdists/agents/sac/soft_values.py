@@ -1,4 +1,4 @@
-"""How the soft actor-critic values the actions of a policy: drawn from a box, or choices, all of them or relaxed."""
+"""Values of a policy's actions in the soft actor-critic: drawn from a box, or choices, all of them or relaxed."""
 
 import math
 from collections.abc import Callable
