@@ -23,6 +23,12 @@ def ppo():
     return _training(kg.agents.PPO("CartPole-v1", num_envs=8, n_steps=32, batch_size=256, n_epochs=20, seed=0), 20_480)
 
 
+def a2c():
+    import kgdists as kg
+
+    return _training(kg.agents.A2C("CartPole-v1", num_envs=8, seed=0), 40_000)
+
+
 def sac():
     import kgdists as kg
 
@@ -105,7 +111,7 @@ def _seconds(function, times):
     return float(np.median(taken))
 
 
-WORK = {work.__name__: work for work in (ppo, sac, snes, categorical, em, em_large, gradient)}
+WORK = {work.__name__: work for work in (ppo, a2c, sac, snes, categorical, em, em_large, gradient)}
 
 
 def main():
