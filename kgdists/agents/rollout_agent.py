@@ -68,6 +68,7 @@ class RolloutAgent(Agent):
     variables: list[keras.Variable]
     optimizer: keras.optimizers.Optimizer
     optimizers: dict[str, keras.optimizers.Optimizer]
+    normalizations: list[Any]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -215,7 +216,7 @@ class RolloutAgent(Agent):
 
     def _diverged(self, bad: list[str], hint: str = "") -> FloatingPointError:
         size = self._size_of_observations()
-        if size > LARGE and not self.config.normalize_observations:
+        if size > LARGE and not self.normalizations:
             hint = f". Observations are as large as {size:.0e}: standardize them, `normalize_observations=True`"
         return super()._diverged(bad, hint)
 

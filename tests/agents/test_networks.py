@@ -39,6 +39,13 @@ def values(cls, *more, **options):
     return keras.Sequential([network(*more, width=4, **options), layers.Reshape((2, 2))])
 
 
+@pytest.mark.parametrize("standardizes", [False, True])
+def test_standardizing_is_advised_unless_the_networks_do_it(standardizes):
+    agent = made(PPO, network(*[RunningNormalization()] * standardizes, width=3))
+    agent.rollouts.observations = np.full((2, 2), 1e9, "float32")
+    assert ("standardize them" in str(agent._diverged(["a weight"]))) is not standardizes
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("where", ["policy", "values"])
 @pytest.mark.parametrize("cls", AGENTS)
