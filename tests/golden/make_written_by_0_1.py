@@ -43,6 +43,19 @@ RUNS = {
         for name in ("pgpe", "snes", "cem", "xnes", "cmaes")
     },
 }
+
+
+def constrained():
+    """A policy whose weights a search of today would refuse, since it draws them freely."""
+    layer = keras.layers.Dense(4, "tanh", kernel_constraint=keras.constraints.MaxNorm(1.0), kernel_regularizer="l2")
+    return kg.Policy(keras.Sequential([keras.Input((4,)), layer]), kg.layers.CategoricalHead(2, random_seed=0))
+
+
+RUNS["snes_constrained"] = (
+    "CartPole-v1",
+    kg.agents.ES,
+    {"searcher": "snes", "popsize": 10, "stdev_init": 0.5, "seed": 0, "policy": constrained},
+)
 OBSERVATIONS = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
 
 
@@ -74,7 +87,7 @@ def main(target):
     tf.config.run_functions_eagerly(True)
     for name, (env, cls, settings) in RUNS.items():
         with tempfile.TemporaryDirectory() as folder:
-            agent = cls(env, **settings)
+            agent = cls(env, **{name: x() if name == "policy" else x for name, x in settings.items()})
             agent.learn(32)
             agent.save(folder)
             loaded = cls.load(folder)

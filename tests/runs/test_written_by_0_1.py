@@ -24,7 +24,7 @@ def arrays(archive, name):
         return dict(found)
 
 
-@pytest.mark.parametrize("name", quick(("a2c", "snes"), list(RUNS)))
+@pytest.mark.parametrize("name", quick(("a2c", "snes", "snes_constrained"), list(RUNS)))
 def test_a_run_loads_acts_and_goes_on(tmp_path, name):
     env, cls, _ = RUNS[name]
     with zipfile.ZipFile(FOLDER / f"{name}.zip") as archive:
