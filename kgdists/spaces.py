@@ -13,6 +13,7 @@ import gymnasium
 import keras
 import numpy as np
 
+from kgdists.core.checks import choice
 from kgdists.core.shapes import dtype_of
 from kgdists.distributions.distribution import Distribution
 from kgdists.layers import (
@@ -249,8 +250,7 @@ def _(space: gymnasium.spaces.MultiBinary, mask):
 def _(space: gymnasium.spaces.Box, *, family="squashed", initial_stddev=None, **options):
     if math.prod(space.shape) == 0:
         raise ValueError(_unsupported(space))
-    if family not in BOX_FAMILIES:
-        raise ValueError(f"`family` must be one of {', '.join(BOX_FAMILIES)}. Received: family={family!r}")
+    choice("family", family, BOX_FAMILIES)
     low, high = space.low.ravel().tolist(), space.high.ravel().tolist()
     if _is_small(space):
         return MultiCategoricalHead([int(b) - int(a) + 1 for a, b in zip(low, high, strict=True)], **options)

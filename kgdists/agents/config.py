@@ -3,13 +3,12 @@
 import dataclasses
 import math
 import operator
-import sys
 from collections.abc import Callable
 from typing import Any, Self, cast
 
 from keras.optimizers.schedules import LearningRateSchedule
 
-from kgdists.core.checks import count, is_count
+from kgdists.core.checks import count, is_count, is_number
 from kgdists.envs.make import VECTORIZATIONS
 from kgdists.spaces import BOX_FAMILIES
 
@@ -131,11 +130,6 @@ def check_schedule(config: Config, name: str) -> None:
                 f"`{name}` must be a schedule of finite numbers >= 0. "
                 f"Received: {type(schedule).__name__}, with {value} for step {step}"
             )
-
-
-def is_number(x: Any) -> bool:
-    """Whether `x` is a finite number, as a float too."""
-    return isinstance(x, (int, float)) and abs(x) <= sys.float_info.max
 
 
 def is_positive(x: Any) -> bool:

@@ -1,9 +1,12 @@
-"""The rules for arguments: what counts as a whole number, wherever one is asked for."""
+"""The rules for arguments: whole numbers, numbers and choices, wherever one is asked for."""
 
+import math
+import numbers
 import operator
+from collections.abc import Iterable
 from typing import Any, Literal, overload
 
-__all__ = ["count", "is_count"]
+__all__ = ["choice", "count", "is_count", "is_number", "number", "positive"]
 
 
 @overload
@@ -64,6 +67,64 @@ def is_count(value: Any, least: int = 1, most: int | None = None) -> bool:
     except TypeError:
         return False
     return not isinstance(value, bool) and number >= least and (most is None or number <= most)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, as a float too: of Python or NumPy, and no flag."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # of an int beyond all floats
+        return False
+
+
+def number(name: str, value: Any, least: float | None = None) -> float:
+    """An argument that must be a finite number, as a float.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument, for the error.
+    value : object
+        Numbers of Python and NumPy; flags are none.
+    least : None or float
+        None is no bound.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or below the bound.
+
+    Examples
+    --------
+    >>> from kgdists.core.checks import number
+    >>> number("spread", 2)
+    2.0
+    >>> number("spread", -1, least=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: `spread` must be a finite number >= 0. Received: spread=-1
+    """
+    if not is_number(value) or (least is not None and value < least):
+        rule = "a finite number" if least is None else f"a finite number >= {least:g}"
+        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
+    return float(value)
+
+
+def positive(name: str, value: Any) -> float:
+    """An argument that must be a finite number > 0, as a float; raises ValueError otherwise."""
+    if not is_number(value) or not value > 0:
+        raise ValueError(f"`{name}` must be a finite number > 0. Received: {name}={value!r}")
+    return float(value)
+
+
+def choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """An argument that must be one of some texts; raises ValueError otherwise."""
+    known = list(choices)
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"`{name}` must be one of {', '.join(known)}. Received: {name}={value!r}")
+    return value
 
 
 def _written(number: int) -> str:

@@ -1,13 +1,13 @@
 """Independent 0 / 1 choices."""
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Self
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
+from kgdists.core.checks import positive
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import special
@@ -73,9 +73,8 @@ class BernoulliDist(Distribution):
         shapes.check_not_nan(logits=logits)
         if mask is not None:
             logits = _masked(logits, mask)
-        if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, Real) or not 0 < boltzmann_tau < INF:
-            raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
-        self.set_fields(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
+        boltzmann_tau = positive("boltzmann_tau", boltzmann_tau)
+        self.set_fields(logits=logits, boltzmann_tau=boltzmann_tau, name=name, random_seed=random_seed)
 
     @property
     @in_full_precision

@@ -1,13 +1,13 @@
 """Categorical distribution with Gumbel-softmax samples."""
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Self
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
+from kgdists.core.checks import positive
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
@@ -73,9 +73,8 @@ class CategoricalDist(Distribution):
         if mask is not None:
             logits = ops.where(_as_mask(mask, logits), logits, -INF)
         one_hot.check_logits(logits)
-        if isinstance(boltzmann_tau, bool) or not isinstance(boltzmann_tau, Real) or not 0 < boltzmann_tau < INF:
-            raise ValueError(f"`boltzmann_tau` must be a finite number > 0. Received: boltzmann_tau={boltzmann_tau!r}")
-        self.set_fields(logits=logits, boltzmann_tau=float(boltzmann_tau), name=name, random_seed=random_seed)
+        boltzmann_tau = positive("boltzmann_tau", boltzmann_tau)
+        self.set_fields(logits=logits, boltzmann_tau=boltzmann_tau, name=name, random_seed=random_seed)
 
     @property
     def num_categories(self) -> int:

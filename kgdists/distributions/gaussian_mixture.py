@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.checks import positive
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
@@ -96,8 +97,7 @@ class GaussianMixtureDist(Distribution):
             )
         one_hot.check_logits(weights)
         shapes.check_finite(mu=means)
-        if not (isinstance(gumbel_tau, (int, float)) and not isinstance(gumbel_tau, bool) and 0 < gumbel_tau < INF):
-            raise ValueError(f"`gumbel_tau` must be a finite number > 0. Received: gumbel_tau={gumbel_tau!r}")
+        gumbel_tau = positive("gumbel_tau", gumbel_tau)
         spread: dict[str, Tensor] = {}
         if logvar is not None:
             spread["logvar"] = shapes.as_float(logvar, "logvar")
@@ -110,7 +110,7 @@ class GaussianMixtureDist(Distribution):
             logits=weights,
             mu=means,
             **spread,
-            gumbel_tau=float(gumbel_tau),
+            gumbel_tau=gumbel_tau,
             name=name,
             random_seed=random_seed,
         )

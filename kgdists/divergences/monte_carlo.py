@@ -1,11 +1,9 @@
 """Monte Carlo estimates where there is no closed form: a value and its standard error."""
 
-import math
-
 from keras import ops
 
 from kgdists import random
-from kgdists.core.checks import count
+from kgdists.core.checks import count, number
 from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.distributions.distribution import Distribution
 from kgdists.divergences.moments import moments, streamed
@@ -156,8 +154,7 @@ def alpha_divergence(
     num_samples, seed, chunk_size
         As for `entropy`, and so are the results.
     """
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not math.isfinite(alpha):
-        raise ValueError(f"`alpha` must be a finite number. Received: alpha={alpha!r}")
+    alpha = number("alpha", alpha)
     if alpha < 0.5:
         p, q, alpha = q, p, 1.0 - alpha
     name = "kl_divergence" if alpha == 1 else "alpha_divergence"

@@ -8,7 +8,7 @@ import gymnasium
 from gymnasium.spaces import Box, Dict
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from kgdists.core.checks import count
+from kgdists.core.checks import choice, count
 from kgdists.core.types import Integer
 from kgdists.envs.action_mask import ActionMask, observes_mask
 from kgdists.envs.async_envs import AsyncEnvs
@@ -60,10 +60,7 @@ def make_envs(env: Env, num_envs: Integer, vectorization: str = "sync") -> Vecto
         return env
     check_maker(env)
     num_envs = count("num_envs", num_envs)
-    if vectorization not in VECTORIZATIONS:
-        raise ValueError(
-            f"`vectorization` must be one of {', '.join(VECTORIZATIONS)}. Received: vectorization={vectorization!r}"
-        )
+    choice("vectorization", vectorization, VECTORIZATIONS)
     if vectorization == "auto":
         vectorization = "native" if num_envs >= NATIVE_PAYS_FROM and has_native_envs(env) else "sync"
     if vectorization == "native":

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgdists.core import backend
+from kgdists.core.checks import choice
 from kgdists.core.types import Tensor, TensorLike
 from kgdists.evolution.bounded_space import Bounds, spacing
 from kgdists.evolution.ranking import METHODS
@@ -31,12 +32,8 @@ def check_options(
     objective_sense: str, ranking_method: str, map: Any, tol_stdev: Any, double_popsize: Any, track: Any
 ) -> None:
     """Raise unless these arguments of `Searcher` are what they must be, each by itself."""
-    if objective_sense not in SENSES:
-        raise ValueError(f"`objective_sense` must be one of {SENSES}. Received: {objective_sense!r}")
-    if ranking_method not in METHODS:
-        raise ValueError(
-            f"`ranking_method` must be one of {', '.join(METHODS)}. Received: ranking_method={ranking_method!r}"
-        )
+    choice("objective_sense", objective_sense, SENSES)
+    choice("ranking_method", ranking_method, METHODS)
     for name, flag in (("double_popsize", double_popsize), ("track", track)):
         if not isinstance(flag, (bool, np.bool_)):
             raise ValueError(f"`{name}` must be a bool. Received: {name}={flag!r}")

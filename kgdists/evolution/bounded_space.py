@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from kgdists.core.checks import choice
 from kgdists.core.types import Tensor, TensorLike
 from kgdists.distributions.box import box_of, canonical, piecewise
 
@@ -31,8 +32,7 @@ class Bounds:
     """
 
     def __init__(self, low: TensorLike, high: TensorLike, method: str, solution_length: int, dtype: str) -> None:
-        if method not in METHODS:
-            raise ValueError(f"`bounds_method` must be one of {METHODS}. Received: bounds_method={method!r}")
+        choice("bounds_method", method, METHODS)
         self.low, self.high = canonical(low, high, solution_length)
         if not np.all(np.less(self.low, self.high)):
             raise ValueError(f"`bounds` must be low < high in each dimension. Received: {low} and {high}")

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgdists.core import backend
+from kgdists.core.checks import choice
 from kgdists.core.types import Tensor
 from kgdists.evolution.ranking import as_fitnesses
 
@@ -41,8 +42,7 @@ class Objective:
         evaluation: Evaluation = "tensorflow",
         map: Callable[..., Iterable[Any]] = map,
     ) -> None:
-        if evaluation not in EVALUATIONS:
-            raise ValueError(f"`evaluation` must be one of {EVALUATIONS}. Received: evaluation={evaluation!r}")
+        choice("evaluation", evaluation, EVALUATIONS)
         if not callable(function):
             raise ValueError(f"`objective` must be callable. Received: objective={function!r}")
         self.function = function

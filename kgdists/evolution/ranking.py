@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgdists.core import backend, shapes
+from kgdists.core.checks import choice
 from kgdists.core.types import Tensor, TensorLike
 
 __all__ = ["METHODS", "as_fitnesses", "rank", "share", "utilities"]
@@ -59,8 +60,7 @@ def rank(
             f"Received: method={method!r}, ranking_method={ranking_method!r}"
         )
     method = ranking_method if method is None else method
-    if method not in METHODS:
-        raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: method={method!r}")
+    method = choice("method", method, METHODS)
     given = getattr(fitnesses, "dtype", "int64")
     numbers = as_fitnesses(fitnesses)
     shapes.check_vector(fitnesses=numbers)

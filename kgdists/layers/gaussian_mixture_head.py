@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
-from kgdists.core.checks import count
+from kgdists.core.checks import count, number
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.layers.normal_head import NormalHead
@@ -69,8 +69,7 @@ class GaussianMixtureHead(keras.layers.Layer):
         num_components, num_dims = count("num_components", num_components), count("num_dims", num_dims)
         if covariance not in ("diag", "full"):
             raise ValueError(f'`covariance` must be "diag" or "full". Received: covariance={covariance!r}')
-        if not 0 <= initial_spread < np.inf:
-            raise ValueError(f"`initial_spread` must be a number >= 0. Received: initial_spread={initial_spread!r}")
+        initial_spread = number("initial_spread", initial_spread, least=0)
         self.num_components = num_components
         self.num_dims = num_dims
         self.covariance = covariance

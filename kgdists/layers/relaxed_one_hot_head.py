@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists.core.checks import count
+from kgdists.core.checks import count, positive
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import CategoricalDist, RelaxedOneHotCategorical
 from kgdists.layers.logits_head import LogitsHead
@@ -41,8 +41,7 @@ class RelaxedOneHotHead(LogitsHead):
         self, num_categories: Integer, temperature: float = 0.5, train_temperature: bool = False, **options: Any
     ) -> None:
         num_categories = count("num_categories", num_categories)
-        if not 0 < temperature < np.inf:
-            raise ValueError(f"`temperature` must be a finite number > 0. Received: temperature={temperature!r}")
+        temperature = positive("temperature", temperature)
         super().__init__(num_categories, temperature, **options)
         self.num_categories = num_categories
         self.train_temperature = train_temperature

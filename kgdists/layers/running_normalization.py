@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from kgdists.core.backend import layers_of
+from kgdists.core.checks import positive
 from kgdists.core.types import Tensor, TensorLike
 
 __all__ = ["RunningNormalization", "check_places", "running_normalizations"]
@@ -32,11 +33,7 @@ class RunningNormalization(keras.layers.Layer):
 
     def __init__(self, clip: float = 10.0, epsilon: float = 1e-8, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
-        for name, number in (("clip", clip), ("epsilon", epsilon)):
-            if not 0 < number < float("inf"):
-                raise ValueError(f"`{name}` must be a finite number > 0. Received: {name}={number!r}")
-        self.clip = clip
-        self.epsilon = epsilon
+        self.clip, self.epsilon = positive("clip", clip), positive("epsilon", epsilon)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         shape = tuple(input_shape[1:])

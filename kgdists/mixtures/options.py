@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kgdists.core.checks import count
+from kgdists.core.checks import count, positive
 from kgdists.core.types import Integer, TensorLike
 from kgdists.distributions import GaussianMixtureDist
 
@@ -95,8 +95,9 @@ def checked(
     num_components, iterations = count("num_components", num_components), count("iterations", iterations)
     num_samples, restarts = count("num_samples", num_samples), count("restarts", restarts)
     num_dims = count("num_dims", num_dims, optional=True)
-    _check_positive(initial_spread=initial_spread, initial_stddev=initial_stddev)
-    _check_positive(**({} if min_stddev is None else {"min_stddev": min_stddev}))
+    initial_spread = positive("initial_spread", initial_spread)
+    initial_stddev = positive("initial_stddev", initial_stddev)
+    min_stddev = None if min_stddev is None else positive("min_stddev", min_stddev)
     if isinstance(tolerance, bool) or not isinstance(tolerance, numbers.Real) or np.isnan(tolerance):
         raise ValueError(f"`tolerance` must be a number. Received: tolerance={tolerance!r}")
     if not (optimizer is None or isinstance(optimizer, keras.optimizers.Optimizer)):
@@ -131,10 +132,3 @@ def _check_choice(choices, **options):
     for name, value in options.items():
         if not isinstance(value, str) or value not in choices:
             raise ValueError(f"`{name}` must be {choices[0]!r} or {choices[1]!r}. Received: {name}={value!r}")
-
-
-def _check_positive(**options):
-    for name, value in options.items():
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not (number and 0 < value < np.inf):
-            raise ValueError(f"`{name}` must be a finite number > 0. Received: {name}={value!r}")

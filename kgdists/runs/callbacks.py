@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import keras
 from gymnasium.vector import VectorEnv
 
-from kgdists.core.checks import count
+from kgdists.core.checks import count, number
 from kgdists.core.files import atomic_write, reading
 from kgdists.core.types import Integer
 from kgdists.envs.make import Env, make_envs
@@ -220,8 +220,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def __init__(self, agent: Any, path: str | Path, every_seconds: float = 60.0, overwrite: bool = False) -> None:
         super().__init__()
-        if isinstance(every_seconds, bool) or not isinstance(every_seconds, (int, float)) or not every_seconds >= 0:
-            raise ValueError(f"`every_seconds` must be a number >= 0. Received: every_seconds={every_seconds!r}")
+        every_seconds = math.inf if every_seconds == math.inf else number("every_seconds", every_seconds, least=0)
         self.agent, self.path, self.every_seconds, self.overwrite = agent, path, every_seconds, overwrite
 
     def check_training(self) -> None:
@@ -282,8 +281,8 @@ class StopOnSignal(keras.callbacks.Callback):
             self._before = {number: signal.signal(number, self._stop) for number in heard}
 
     def on_train_end(self, logs: Any = None) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for signum, handler in self._before.items():
+            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
         self._before = {}
 
     def _stop(self, number, frame):

@@ -11,7 +11,7 @@ from keras import ops
 
 from kgdists import random
 from kgdists.core import shapes
-from kgdists.core.checks import count
+from kgdists.core.checks import choice, count, positive
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.random import procedural
 from kgdists.targets import density
@@ -48,8 +48,7 @@ class Mixture:
         procedural_seed: Integer,
     ) -> None:
         # `stds` are the deviations of each dimension, `spreads` those given the dimensions before it; both [K, D].
-        if not (_is_number(kB_T) and 0.0 < kB_T < math.inf):
-            raise ValueError(f"`kB_T` must be a finite number > 0. Received: kB_T={kB_T!r}")
+        kB_T = positive("kB_T", kB_T)
         if isinstance(procedural_seed, bool) or not isinstance(procedural_seed, (int, np.integer)):
             raise ValueError(f"`procedural_seed` must be an int. Received: procedural_seed={procedural_seed!r}")
         self.logits, self.means = logits, means
@@ -146,8 +145,7 @@ class Mixture:
         >>> far.get_samples().shape, far.get_scores().shape
         ((10, 2), (10, 2))
         """
-        if type not in TYPES:
-            raise ValueError(f"`type` must be one of {', '.join(map(repr, TYPES))}. Received: type={type!r}")
+        choice("type", type, TYPES)
         length, start = count("length", length, least=0), count("start", start, least=0)
         if start + length > ROWS:
             raise ValueError(f"A sequence has {ROWS} rows. Received: start={start}, length={length}")
@@ -278,10 +276,6 @@ def _score(params, x):
 def _log_softmax(logits):
     shifted = logits - logits.max()
     return shifted - np.log(np.sum(np.exp(shifted)))
-
-
-def _is_number(x: object) -> bool:
-    return isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool)
 
 
 def as_array(x: object, name: str, axes: str) -> np.ndarray:

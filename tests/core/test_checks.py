@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from gymnasium.spaces import Box
 
 import kgdists as kg
 from kgdists.core.checks import count, is_count
@@ -106,3 +107,49 @@ def test_bounds_are_part_of_the_rule():
     for options, rule in (({}, "an int >= 1"), ({"most": 3}, "an int from 1 to 3"), ({"least": 0}, "an int >= 0")):
         with pytest.raises(ValueError, match=f"`x` must be {rule}. Received: x=-2"):
             count("x", -2, **options)
+
+
+# By the name of the argument in errors: what is called with a number > 0.
+POSITIVES = {
+    "boltzmann_tau CategoricalDist": lambda x: kg.CategoricalDist([0.0, 1.0], boltzmann_tau=x),
+    "boltzmann_tau BernoulliDist": lambda x: kg.BernoulliDist([0.0, 1.0], boltzmann_tau=x),
+    "gumbel_tau GaussianMixtureDist": lambda x: kg.GaussianMixtureDist([0.0], [[1.0]], [[0.0]], gumbel_tau=x),
+    "temperature RelaxedOneHotHead": lambda x: layers.RelaxedOneHotHead(3, temperature=x),
+    "clip RunningNormalization": lambda x: layers.RunningNormalization(clip=x),
+    "epsilon RunningNormalization": lambda x: layers.RunningNormalization(epsilon=x),
+    "initial_stddev PPOConfig": lambda x: agents.PPOConfig(initial_stddev=x),
+    "learning_rate A2CConfig": lambda x: agents.A2CConfig(learning_rate=x),
+    "stdev_init ESConfig": lambda x: agents.ESConfig(stdev_init=x),
+    "kB_T DiagonalGaussianMixture": lambda x: kg.targets.DiagonalGaussianMixture(
+        np.zeros((1, 2)), np.ones((1, 2)), np.zeros(1), kB_T=x
+    ),
+}
+
+
+@pytest.mark.parametrize(("taker", "call"), POSITIVES.items(), ids=POSITIVES)
+def test_a_positive_number_is_of_python_or_numpy(taker, call):
+    for good in (2, 0.5, np.float32(0.5), np.float64(0.5), np.int64(2)):
+        call(good)
+    name = taker.partition(" ")[0]
+    for wrong in (True, np.True_, 0.0, -1.0, float("nan"), float("inf"), 10**400, "1"):
+        with pytest.raises(ValueError, match=f"`{name}` must be .*Received: {name}="):
+            call(wrong)
+
+
+CHOICES = {
+    "vectorization make_envs": lambda x: kg.envs.make_envs(Bandit, 1, x),
+    "objective_sense SNES": lambda x: evolution.SNES(np.sum, objective_sense=x, solution_length=2, stdev_init=1.0),
+    "ranking_method SNES": lambda x: searcher(ranking_method=x),
+    "method rank": lambda x: evolution.rank([1.0, 2.0], x, higher_is_better=True),
+    "type load_dataset": lambda x: kg.targets.DiagonalGaussianMixture.create_gmm40().load_dataset(x, 3),
+    "family head_for": lambda x: kg.head_for(Box(-1.0, 1.0, (2,)), family=x),
+    "activation PPOConfig": lambda x: agents.PPOConfig(activation=x),
+}
+
+
+@pytest.mark.parametrize(("taker", "call"), CHOICES.items(), ids=CHOICES)
+def test_a_choice_is_one_of_some_texts(taker, call):
+    name = taker.partition(" ")[0]
+    for wrong in ("nothing", "", 3, ("max",), ["max"]):
+        with pytest.raises(ValueError, match=f"`{name}` must be one of .*Received: "):
+            call(wrong)

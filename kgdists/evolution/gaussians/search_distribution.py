@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from kgdists import random
 from kgdists.core import pytree, shapes
-from kgdists.core.checks import count
+from kgdists.core.checks import choice, count
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.evolution.gaussians import checks
 from kgdists.evolution.gaussians.checks import as_tensor, listed
@@ -259,11 +259,8 @@ class SearchDistribution(ParameterValue):
 
     def weights(self, fitnesses: TensorLike, *, objective_sense: str, ranking_method: str | None = None) -> Tensor:
         """What each sample counts, shape [B..., N]: nothing if all are alike. Arguments as in `compute_gradients`."""
-        if objective_sense not in SENSES:
-            raise ValueError(f"`objective_sense` must be one of {listed(SENSES)}. Received: {objective_sense!r}")
-        method = "raw" if ranking_method is None else ranking_method
-        if method not in METHODS:
-            raise ValueError(f"`ranking_method` must be one of {', '.join(METHODS)}. Received: {ranking_method!r}")
+        choice("objective_sense", objective_sense, SENSES)
+        method = choice("ranking_method", "raw" if ranking_method is None else ranking_method, METHODS)
         return tf.cast(self._weights(as_fitnesses(fitnesses), method, objective_sense == "max"), self.dtype)
 
     def _weights(self, fitnesses, method, higher_is_better):

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
+from kgdists.core.checks import choice
 from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.evolution.gaussians.search_distribution import SearchDistribution
 from kgdists.evolution.ranking import share
@@ -52,8 +53,8 @@ class SeparableGaussian(SearchDistribution):
 
     def _checked(self, fields: dict[str, Any]) -> dict[str, Any]:
         for name in ("divide_mu_grad_by", "divide_sigma_grad_by"):
-            if fields[name] not in (None, *DIVISORS):
-                raise ValueError(f"`{name}` must be one of {', '.join(DIVISORS)}. Received: {fields[name]!r}")
+            if fields[name] is not None:
+                choice(name, fields[name], DIVISORS)
         ratio = fields["parenthood_ratio"]
         if ratio is not None and not (isinstance(ratio, numbers.Real) and not ratio <= 0.0 and ratio <= 1.0):
             raise ValueError(f"`parenthood_ratio` must be a number in (0, 1]. Received: {ratio!r}")

@@ -14,7 +14,7 @@ import tensorflow as tf
 from gymnasium.vector import VectorEnv
 
 from kgdists.core.callback_list import Callbacks, run_epochs
-from kgdists.core.checks import count
+from kgdists.core.checks import choice, count
 from kgdists.core.types import Integer, Tensor
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.make import Env
@@ -106,8 +106,8 @@ class PolicySearch:
                 f"`popsize_max` must be at least `popsize`. Received: popsize_max={popsize_max}, popsize={popsize}"
             )
         seed = count("seed", seed, least=0, optional=True)
-        if isinstance(searcher, str) and searcher not in SEARCHERS:
-            raise ValueError(f"`searcher` must be one of {', '.join(SEARCHERS)}. Received: searcher={searcher!r}")
+        if isinstance(searcher, str):
+            choice("searcher", searcher, SEARCHERS)
         self.env = env
         self.popsize, self.popsize_max, self.num_interactions = popsize, popsize_max, num_interactions
         self.num_episodes, self.sample_actions = episodes, sample_actions
