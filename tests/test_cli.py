@@ -198,6 +198,7 @@ def test_every_setting_of_the_agent_is_an_option(tmp_path):
     assert set(config) == {field.name for field in dataclasses.fields(PPOConfig)}
 
 
+@pytest.mark.exhaustive
 @eager
 def test_a_search_writes_a_run_that_is_evaluated_and_plotted(tmp_path, capsys):
     folder = tmp_path / "run"

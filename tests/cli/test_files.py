@@ -309,7 +309,7 @@ MISPLACED = {
 }
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", MISPLACED)
 def test_what_stands_in_the_place_of_a_file_ends_no_training(run, capsys, name):
     text, other = MISPLACED[name]
@@ -328,6 +328,7 @@ def test_what_stands_in_the_place_of_a_file_ends_no_training(run, capsys, name):
     assert other is None or (run / other / "mine").read_text() == "mine"
 
 
+@pytest.mark.exhaustive
 def test_without_tensorboard_its_logs_are_left_out(run, capsys, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(

@@ -142,6 +142,7 @@ def test_a_run_that_lacks_its_evaluation_gets_it(run, uninterrupted, capsys):
     assert_same(run, uninterrupted)
 
 
+@pytest.mark.exhaustive
 def test_a_damaged_checkpoint_is_one_line_of_warning(run, uninterrupted, capsys):
     (run / "checkpoints" / "96.zip").write_bytes(b"PK")
     assert kgdists("resume", run) == 0
