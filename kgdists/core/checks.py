@@ -2,6 +2,8 @@
 
 import operator
 
+import numpy as np
+
 __all__ = ["count", "is_count"]
 
 
@@ -50,11 +52,13 @@ def count(name, value, least=1, most=None, optional=False):
 
 def is_count(value, least=1, most=None):
     """Whether `count` takes a value."""
+    if isinstance(value, (bool, np.bool_)):  # which NumPy 1 turns into a number, with a warning
+        return False
     try:
         number = operator.index(value)
     except TypeError:
         return False
-    return not isinstance(value, bool) and number >= least and (most is None or number <= most)
+    return number >= least and (most is None or number <= most)
 
 
 def _written(number):
