@@ -37,23 +37,40 @@ def pieces():
     return {"quick": ["-m", "not exhaustive"]} | {name: ["-m", "exhaustive", *x] for name, x in arguments.items()}
 
 
+def commit_of_work_tree(record):
+    """What is run; "-dirty" if anything but the record differs from it."""
+    commit = subprocess.run(["git", "describe", "--always"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", f":!{record.relative_to(ROOT)}"], cwd=ROOT)
+    return f"{commit}-dirty" if changed.returncode else commit
+
+
+def counts_of(report):
+    """How many tests there were, and how they went, from a report of pytest."""
+    (suite,) = ElementTree.parse(report).getroot()
+    return {name: int(suite.get(name)) for name in COUNTS}
+
+
+def write(path, record):
+    """Write a record, one line for each of its entries."""
+    path.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in record.items()) + "\n}\n")
+
+
 def run(arguments):
     """Run tests, and return of what, with what, how many and how long."""
-    commit = subprocess.run(["git", "describe", "--always"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", f":!{RECORD.relative_to(ROOT)}"], cwd=ROOT)
+    commit = commit_of_work_tree(RECORD)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-n", "auto", f"--junitxml={report}", *arguments]
         subprocess.run(command, cwd=ROOT, check=False)
-        (suite,) = ElementTree.parse(report).getroot()
+        counts = counts_of(report)
     return {
-        "commit": f"{commit}-dirty" if changed.returncode else commit,
+        "commit": commit,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "python": platform.python_version(),
         **{package: version(package) for package in ("tensorflow", "keras", "numpy", "gymnasium")},
         "processors": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        **{name: int(suite.get(name)) for name in COUNTS},
+        **counts,
         "minutes": round((time.monotonic() - began) / 60, 1),
     }
 
@@ -63,7 +80,7 @@ def main(names):
     wanted = {name: x for name, x in pieces().items() if name in (names or pieces())}
     for name, arguments in wanted.items():
         record[name] = run(arguments)
-        RECORD.write_text("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in record.items()) + "\n}\n")
+        write(RECORD, record)
     return any(record[name][count] for name in wanted for count in ("failures", "errors"))
 
 

@@ -6,6 +6,8 @@ import operator
 from collections.abc import Iterable
 from typing import Any, Literal, overload
 
+import numpy as np
+
 __all__ = ["choice", "count", "is_count", "is_number", "number", "positive"]
 
 
@@ -62,11 +64,13 @@ def count(name: str, value: Any, least: int = 1, most: int | None = None, option
 
 def is_count(value: Any, least: int = 1, most: int | None = None) -> bool:
     """Whether `count` takes a value."""
+    if isinstance(value, (bool, np.bool_)):  # which NumPy 1 turns into a number, with a warning
+        return False
     try:
         number = operator.index(value)
     except TypeError:
         return False
-    return not isinstance(value, bool) and number >= least and (most is None or number <= most)
+    return number >= least and (most is None or number <= most)
 
 
 def is_number(value: Any) -> bool:
