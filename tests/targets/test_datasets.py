@@ -207,7 +207,7 @@ def test_a_model_fits_a_stream():
 @pytest.mark.parametrize(
     "arguments, options, text",
     [
-        (("dev", 5), {}, "`type` must be one of 'train', 'val', 'test'. Received: type='dev'"),
+        (("dev", 5), {}, "`type` must be one of train, val, test. Received: type='dev'"),
         (("train", -1), {}, "`length` must be an int >= 0. Received: length=-1"),
         (("train", 1.0), {}, "`length` must be an int >= 0. Received: length=1.0"),
         (("train", 5), {"start": -1}, "`start` must be an int >= 0. Received: start=-1"),
