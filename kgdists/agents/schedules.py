@@ -117,7 +117,7 @@ def go_on(agent: _Learner, total_steps: int) -> None:
     warnings.warn(
         f"Schedules at whose end nothing is learned are stretched to {agent.steps + total_steps} steps: {listed}",
         RunWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
 
 
