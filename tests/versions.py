@@ -147,9 +147,11 @@ def _copy_of_sources(folder):
 def _virtual_environment(folder, version=None):
     """The Python of a new virtual environment, by default of the oldest version that setup.cfg allows."""
     version = version or _setup()["options"]["python_requires"].removeprefix(">=")
-    # pyenv hides all interpreters but one behind its own, unless it is told which.
-    command = [f"python{version}", "-c", "import sys; print(sys.executable)"]
-    interpreter = _output(command, folder, PYENV_VERSION=version).strip()
+    interpreter = sys.executable
+    if version != f"{sys.version_info.major}.{sys.version_info.minor}":
+        # pyenv hides all interpreters but one behind its own, unless it is told which.
+        command = [f"python{version}", "-c", "import sys; print(sys.executable)"]
+        interpreter = _output(command, folder, PYENV_VERSION=version).strip()
     _output([interpreter, "-m", "venv", folder / "venv"], folder)
     return folder / "venv" / "bin" / "python"
 
