@@ -264,6 +264,7 @@ def test_an_evaluation_may_draw_its_actions(trained, capsys):
     assert re.match(r"CartPole-v1: return \d+\.\d \+- \d+\.\d over 7 episodes\n$", capsys.readouterr().out)
 
 
+@pytest.mark.exhaustive
 @eager
 def test_an_evaluation_leaves_the_run_as_it_is(run):
     before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}

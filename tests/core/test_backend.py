@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kgdists as kg
 from kgdists.core import backend
@@ -30,8 +31,10 @@ def made(cls):
 
 @pytest.mark.parametrize("cls", [kg.agents.A2C, *exhaustive(kg.agents.SAC)])
 def test_acting_and_an_update_go_the_public_way_too(monkeypatch, cls):
+    tf.config.run_functions_eagerly(True)  # compiled too it would take twice as long
     private = made(cls)
     private.learn(32)
+    tf.config.run_functions_eagerly(False)
     monkeypatch.setattr(backend, "USES_PRIVATE_PARTS", False)
     public = made(cls)
     public.learn(32)

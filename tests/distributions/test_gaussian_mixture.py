@@ -517,7 +517,7 @@ def test_the_head_stays_finite_on_wild_features_and_data(covariance, factor):
         ({"num_components": 0}, "`num_components` must be an int >= 1. Received: num_components=0"),
         ({"num_dims": 1.5}, "`num_dims` must be an int >= 1. Received: num_dims=1.5"),
         ({"covariance": "tied"}, '`covariance` must be "diag" or "full". Received: covariance=\'tied\''),
-        ({"initial_spread": -1.0}, "`initial_spread` must be a number >= 0. Received: initial_spread=-1.0"),
+        ({"initial_spread": -1.0}, "`initial_spread` must be a finite number >= 0. Received: initial_spread=-1.0"),
     ],
 )
 def test_bad_options_of_the_head(options, text):

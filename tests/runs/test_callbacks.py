@@ -403,6 +403,7 @@ def test_model_checkpoint_saves_policies(observed):
     assert is_same(best, last)
 
 
+@pytest.mark.exhaustive
 def test_csv_logger_writes_every_log(observed):
     _, folder, history = observed
     with (folder / "log.csv").open(newline="") as file:

@@ -199,6 +199,7 @@ def test_numbers_have_some_digits(x, text):
     assert number(x) == text
 
 
+@pytest.mark.exhaustive
 def test_what_agents_log_is_explained(eagerly):
     logged = LOGS | set(kg.agents.SAC.METRICS)
     logged |= kg.agents.A2C(Noise, hidden_units=(2,), epoch_steps=40, seed=0).learn(4).history.keys()

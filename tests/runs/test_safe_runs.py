@@ -130,7 +130,7 @@ def test_what_was_trained_before_an_environment_failed_is_saved(tmp_path):
 
 @pytest.mark.parametrize("seconds", [-1, None, "often", True, float("nan")])
 def test_a_wrong_time_is_refused(seconds, tmp_path):
-    with pytest.raises(ValueError, match="`every_seconds` must be a number >= 0. Received: every_seconds="):
+    with pytest.raises(ValueError, match="`every_seconds` must be a finite number >= 0. Received: every_seconds="):
         Checkpoints(None, tmp_path, every_seconds=seconds)
 
 

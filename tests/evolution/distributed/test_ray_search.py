@@ -10,7 +10,6 @@ from kgdists.evolution import CEM, CMAES, PGPE, SNES, XNES, ExpSeparableGaussian
 from kgdists.evolution.distributed import partition, ray_search
 from kgdists.evolution.distributed.ray_search import RaySearch
 from kgdists.random import hashed_normal
-from tests.marks import exhaustive
 from tests.processes import run_python
 from tests.test_readme import snippets
 
@@ -172,7 +171,7 @@ class Undeclared(ExpSeparableGaussian):
         raise AssertionError("not of sums")
 
 
-@pytest.mark.parametrize(("kind", "by_sums"), [(Cubes, True), *exhaustive((Undeclared, False))])
+@pytest.mark.parametrize(("kind", "by_sums"), [(Cubes, True), pytest.param(Undeclared, False, marks=pytest.mark.exhaustive)])
 def test_a_distribution_of_ones_own_declares_its_sums(kind, by_sums, uncompiled):
     class Own(SNES):
         def init(self, seed=None):
