@@ -171,7 +171,9 @@ class Undeclared(ExpSeparableGaussian):
         raise AssertionError("not of sums")
 
 
-@pytest.mark.parametrize(("kind", "by_sums"), [(Cubes, True), pytest.param(Undeclared, False, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    ("kind", "by_sums"), [(Cubes, True), pytest.param(Undeclared, False, marks=pytest.mark.exhaustive)]
+)
 def test_a_distribution_of_ones_own_declares_its_sums(kind, by_sums, uncompiled):
     class Own(SNES):
         def init(self, seed=None):
