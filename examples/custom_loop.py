@@ -57,7 +57,7 @@ def update(observations, actions, rewards, next_observations, terminated, trunca
     return loss
 
 
-observations, _ = envs.reset(seed=0)
+observations = envs.reset(seed=0)[0]
 episode_return, finished = np.zeros(num_envs), []
 for i in range(max(1, steps // (num_envs * n_steps))):
     rows = []

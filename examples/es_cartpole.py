@@ -1,6 +1,7 @@
 """Solve CartPole by evolution: a search for the weights of a small policy, without any gradient of it."""
 
 import argparse
+from typing import Any
 
 import gymnasium
 import keras
@@ -8,7 +9,7 @@ import keras
 import kgdists as kg
 from kgdists.evolution import PolicySearch
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "pgpe": {"stdev_init": 0.3, "center_learning_rate": 0.2},
     "snes": {"stdev_init": 0.5},
 }

@@ -1,6 +1,7 @@
 """Rastrigin's function, a bowl full of local minima: searchers in many dimensions, and their paths in two."""
 
 import argparse
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ from kgdists.evolution import CEM, CMAES, PGPE, SNES, XNES
 
 # Where settings differ from the defaults, it is because standard deviations should shrink neither before the bowl is
 # found among the local minima, nor much more slowly than that.
-SEARCHERS = {
+SEARCHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "PGPE": (PGPE, {"optimizer": None, "center_learning_rate": 1.0, "stdev_learning_rate": 0.4}),
     "SNES": (SNES, {}),
     "XNES": (XNES, {"stdev_learning_rate": 0.15, "scale_learning_rate": False}),

@@ -36,7 +36,7 @@ def mean_return(weights, first_seed=0, episodes=args.episodes):
         terminated = truncated = False
         while not (terminated or truncated):
             observation, reward, terminated, truncated, _ = env.step(choose(weights, observation))
-            total += reward
+            total += float(reward)
     return total / episodes
 
 

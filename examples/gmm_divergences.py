@@ -27,7 +27,9 @@ def shown(name, estimate):
 print(f"{shown('entropy of the target', kg.divergences.entropy(target, **budget))} nats")
 print(f"{shown('KL of the target from itself', kg.divergences.kl_divergence(target, target, **budget))} nats")
 
-mixtures, captions, histories = {}, {}, {}
+mixtures: dict[str, list] = {}
+captions: dict[str, list] = {}
+histories: dict[str, list] = {}
 for divergence, restarts in (("forward", 1), ("reverse", options.restarts)):
     name = f"{divergence} KL"
     mixtures[name], captions[name], histories[name] = [], [], []

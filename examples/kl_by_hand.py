@@ -1,6 +1,7 @@
 """Fit 1 to 4 normals to a mixture by forward and by reverse KL: a loop over variables, written by hand."""
 
 import argparse
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -18,7 +19,7 @@ parser.add_argument("--restarts", type=int, default=3, help="of each reverse fit
 parser.add_argument("--figure", default="kl_by_hand.png")
 parser.add_argument("--target", default="kl_target.png")
 options = parser.parse_args()
-view = {"limits": ((-5.0, 10.0), (-7.0, 8.0)), "resolution": 150, "cmap": "Reds"}
+view: dict[str, Any] = {"limits": ((-5.0, 10.0), (-7.0, 8.0)), "resolution": 150, "cmap": "Reds"}
 
 target = kg.targets.GaussianMixture.create_tutorial()
 value, error = kg.divergences.entropy(target, num_samples=10_000, seed=0)
@@ -73,7 +74,8 @@ def fit_by_hand(loss_of, k, seed):
 
 
 rows = {"forward KL": (forward_kl, "forward", 1), "reverse KL": (reverse_kl, "reverse", options.restarts)}
-mixtures, captions = {name: [] for name in rows}, {name: [] for name in rows}
+mixtures: dict[str, list] = {name: [] for name in rows}
+captions: dict[str, list] = {name: [] for name in rows}
 for name, (loss_of, divergence, restarts) in rows.items():
     for k in range(1, options.components + 1):
         fits = [fit_by_hand(loss_of, k, seed) for seed in range(restarts)]

@@ -51,7 +51,7 @@ def fit(
     num_components: Integer,
     *,
     weights: TensorLike | None = None,
-    divergence: Literal["forward", "reverse"] = "forward",
+    divergence: str = "forward",
     method: Literal["gradient", "em"] = "gradient",
     covariance: Literal["full", "diag"] = "full",
     parameterization: Literal["cholesky", "a_at"] = "cholesky",

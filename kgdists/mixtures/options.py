@@ -59,7 +59,7 @@ def checked(
     *,
     num_components: Integer,
     weights: TensorLike | None,
-    divergence: Literal["forward", "reverse"],
+    divergence: str,
     method: Literal["gradient", "em"],
     covariance: Literal["full", "diag"],
     parameterization: Literal["cholesky", "a_at"],
