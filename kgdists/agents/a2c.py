@@ -11,11 +11,11 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists import losses
 from kgdists.agents import diagnostics
-from kgdists.agents.acting import Acting
+from kgdists.agents.acting import RolloutActions
 from kgdists.agents.config import TrainingConfig, check, check_count, is_number, is_positive, setting
-from kgdists.agents.kl_penalty import divergence
+from kgdists.agents.kl_penalty import kl_to_old_policy
 from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
-from kgdists.agents.reward_scaling import RewardScaling
+from kgdists.agents.reward_scaling import RewardNormalizer
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
@@ -124,7 +124,7 @@ class A2C(RolloutAgent):
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self.scaled = RewardScaling(settings.num_envs, settings.gamma, self.replicas.update)
+        self.reward_normalizer = RewardNormalizer(settings.num_envs, settings.gamma, self.replicas.update)
         self._compiled_update, self._compiled_turn = (
             CompiledUpdate(function, jit_compile=strategy is None) for function in (self._update, self._turn)
         )
@@ -142,7 +142,7 @@ class A2C(RolloutAgent):
         started: dict[str, Any] = {}
         for i in range(0, len(keys) - 1, config.n_steps):
             end = i + config.n_steps
-            rollout = self.rollouts.collect(Acting(self._act, keys[i:end], tensors, **started))
+            rollout = self.rollouts.collect(RolloutActions(self._act, keys[i:end], tensors, **started))
             updates.append(self._updated(self._compiled_turn, rollout, self.rollouts.observations, keys[end]))
             started = updates[-1].pop("started")
         return {name: float(np.mean([update[name] for update in updates])) for name in updates[0]}
@@ -183,7 +183,7 @@ class A2C(RolloutAgent):
 
     def _update(self, observations, actions, rewards, next_observations, terminated, truncated):
         if self.config.normalize_rewards:
-            rewards = self.scaled(rewards, terminated | truncated)
+            rewards = self.reward_normalizer(rewards, terminated | truncated)
         old, steps = None, []  # the policy that acted, and what it thought of the actions
         for _ in range(self.config.n_epochs):
             metrics, now = self._gradient_step(
@@ -238,7 +238,7 @@ class A2C(RolloutAgent):
             policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
         )
         if config.kl_coef > 0.0:
-            loss += config.kl_coef * ops.mean(divergence(old_pi, pi, log_ratio))
+            loss += config.kl_coef * ops.mean(kl_to_old_policy(old_pi, pi, log_ratio))
         metrics = {"policy_loss": policy_loss, "value_loss": value_loss, **entropies}
         if config.n_epochs > 1:
             metrics["kl"] = diagnostics.approximate_kl(log_ratio)
@@ -254,4 +254,4 @@ class A2C(RolloutAgent):
         return tuple(map(flat, both))
 
     def _state(self):
-        return super()._state() | self.scaled.variables
+        return super()._state() | self.reward_normalizer.variables

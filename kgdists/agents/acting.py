@@ -1,4 +1,4 @@
-"""Acting in rollouts: compiled functions that are called once for each step of the environments."""
+"""Actions in rollouts: compiled functions that are called once for each step of the environments."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +14,12 @@ from kgdists.core.types import Tensor
 from kgdists.envs.player import NotANumber, are_numbers
 from kgdists.policy import Policy
 
-__all__ = ["Acting", "Actor"]
+__all__ = ["CompiledPolicy", "RolloutActions"]
 
 FEW_STEPS = 8  # by which freezing the weights that act costs more than reading them each time
 
 
-class Actor:
+class CompiledPolicy:
     """A fast function of observations of all environments and a key to actions, arrays or nested ones.
 
     Parameters
@@ -58,7 +58,7 @@ class Actor:
         return _called(self._read_and_act, observations, key)
 
     def start(self, observations: Any, key: Tensor) -> dict[str, Any]:
-        """For traced functions: what an `Acting` starts from, its first actions and its weights."""
+        """For traced functions: what a `RolloutActions` starts from, its first actions and its weights."""
         weights = list(map(tf.convert_to_tensor, self.policy.variables))
         return {"first": self._act(observations, key, *weights), "weights": weights}
 
@@ -81,25 +81,26 @@ def _called(act, observations, *others):
     return tree.pack_sequence_as(like, actions) if tree.is_nested(like) else actions[0]
 
 
-class Acting:
+class RolloutActions:
     """What a policy does in one rollout: a function of observations of all environments to actions, step by step.
 
     Parameters
     ----------
-    actor : Actor
+    actor : CompiledPolicy
     keys : int64 array, shape [T, 2]
         Of the steps.
     tensors : None or iterator of tensors
         Of these keys, where they have been made for several rollouts at once.
     first : None or tuple
-        Actions of the first step, (nested) tensors, and whether they are numbers, where `Actor.start` made them.
+        Actions of the first step, (nested) tensors, and whether they are numbers, where `CompiledPolicy.start` made
+        them.
     weights : None or list of tensors
         By which the others are chosen, those of this moment by default.
     """
 
     def __init__(
         self,
-        actor: Actor,
+        actor: CompiledPolicy,
         keys: np.ndarray,
         tensors: Iterator[Tensor] | None = None,
         first: tuple[Any, Tensor] | None = None,

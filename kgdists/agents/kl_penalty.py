@@ -6,12 +6,12 @@ from kgdists.agents.networks import as_float32
 from kgdists.core.types import Tensor
 from kgdists.distributions.distribution import Distribution
 
-__all__ = ["adapted", "divergence"]
+__all__ = ["adapted_kl_coef", "kl_to_old_policy"]
 
 FAR, FACTOR = 1.5, 2.0  # Schulman et al. 2017, section 4
 
 
-def divergence(old_pi: Distribution, pi: Distribution, log_ratio: Tensor) -> Tensor:
+def kl_to_old_policy(old_pi: Distribution, pi: Distribution, log_ratio: Tensor) -> Tensor:
     r"""KL divergence from the policy that acted, in closed form or else estimated by its actions.
 
     The estimate :math:`r - 1 - \log r` of an action is never negative, and its expectation has the right value and
@@ -33,7 +33,7 @@ def divergence(old_pi: Distribution, pi: Distribution, log_ratio: Tensor) -> Ten
         return ops.expm1(log_ratio) - log_ratio
 
 
-def adapted(kl_coef: Tensor, kl: Tensor, target_kl: float) -> Tensor:
+def adapted_kl_coef(kl_coef: Tensor, kl: Tensor, target_kl: float) -> Tensor:
     """A coefficient for the next update: twice as large after a divergence far above its target, half as far below.
 
     Parameters
@@ -47,8 +47,8 @@ def adapted(kl_coef: Tensor, kl: Tensor, target_kl: float) -> Tensor:
 
     Examples
     --------
-    >>> from kgdists.agents.kl_penalty import adapted
-    >>> [float(adapted(1.0, kl, target_kl=0.01)) for kl in (0.016, 0.01, 0.006)]
+    >>> from kgdists.agents.kl_penalty import adapted_kl_coef
+    >>> [float(adapted_kl_coef(1.0, kl, target_kl=0.01)) for kl in (0.016, 0.01, 0.006)]
     [2.0, 1.0, 0.5]
     """
     grown = ops.where(kl > FAR * target_kl, FACTOR * kl_coef, kl_coef)

@@ -14,9 +14,9 @@ from keras.optimizers.schedules import LearningRateSchedule
 from kgdists import losses, random
 from kgdists.agents import diagnostics
 from kgdists.agents.config import TrainingConfig, check, check_count, check_schedule, is_number, is_positive, setting
-from kgdists.agents.kl_penalty import adapted, divergence
+from kgdists.agents.kl_penalty import adapted_kl_coef, kl_to_old_policy
 from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
-from kgdists.agents.reward_scaling import RewardScaling
+from kgdists.agents.reward_scaling import RewardNormalizer
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
@@ -152,7 +152,7 @@ class PPO(RolloutAgent):
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self.scaled = RewardScaling(settings.num_envs, settings.gamma, self.replicas.update)
+        self.reward_normalizer = RewardNormalizer(settings.num_envs, settings.gamma, self.replicas.update)
         self.kl_coef = tf.Variable(settings.kl_coef)
         self._compiled_update = CompiledUpdate(self._update, jit_compile=strategy is None)
 
@@ -195,7 +195,7 @@ class PPO(RolloutAgent):
         num_batches = n // config.batch_size
         values, next_values = self._values(observations), self._values(next_observations)
         if config.normalize_rewards:
-            rewards = self.scaled(rewards, terminated | truncated)
+            rewards = self.reward_normalizer(rewards, terminated | truncated)
         advantages, returns = gae(rewards, values, next_values, terminated, truncated, config.gamma, config.gae_lambda)
         flat_observations, flat_actions = tree.map_structure(flat, (observations, actions))
         pi = self.policy(flat_observations)  # the policy that acted
@@ -241,8 +241,8 @@ class PPO(RolloutAgent):
         if config.kl_coef > 0.0:
             metrics["kl_coef"] = tf.convert_to_tensor(self.kl_coef)
         if config.adaptive_kl is not None:
-            kl = ops.mean(divergence(pi, self.policy(flat_observations), log_ratio()))
-            self.kl_coef.assign(adapted(self.kl_coef, kl, config.adaptive_kl))
+            kl = ops.mean(kl_to_old_policy(pi, self.policy(flat_observations), log_ratio()))
+            self.kl_coef.assign(adapted_kl_coef(self.kl_coef, kl, config.adaptive_kl))
         # Only now, so that the old log-probabilities above are those of the policy that acted.
         for layer in self.normalizations:
             self.replicas.update(layer, split_mask(observations)[0])
@@ -294,7 +294,7 @@ class PPO(RolloutAgent):
         log_ratio = log_proba - old_log_proba
         values = values_of(self.value, observations)
         entropies = {name: ops.mean(as_float32(x)) for name, x in diagnostics.entropies(pi, seed).items()}
-        kl = divergence(acted[0], pi, log_ratio) if acted else ops.zeros_like(log_ratio)
+        kl = kl_to_old_policy(acted[0], pi, log_ratio) if acted else ops.zeros_like(log_ratio)
         if config.clip_range == math.inf:
             policy_loss = losses.ppo_kl_penalty(log_proba, old_log_proba, advantages, kl, kl_coef)
         else:
@@ -319,4 +319,4 @@ class PPO(RolloutAgent):
         return ops.reshape(values_of(self.value, flat(observations)), observations.shape[:2])
 
     def _state(self):
-        return super()._state() | self.scaled.variables | {"kl_coef": self.kl_coef}
+        return super()._state() | self.reward_normalizer.variables | {"kl_coef": self.kl_coef}

@@ -17,7 +17,7 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
-from kgdists.agents.acting import Actor
+from kgdists.agents.acting import CompiledPolicy
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.checks import count
 from kgdists.core.files import RunWarning
@@ -105,7 +105,7 @@ class RayRollouts(Rollouts):
         )
 
     def collect(self, act: Any) -> tuple[Any, ...]:
-        """Step the environments T times; `act` is an `Acting`, result as of `Rollouts.collect`."""
+        """Step the environments T times; `act` is a `RolloutActions`, result as of `Rollouts.collect`."""
         weights = ray.put([np.asarray(variable.value) for variable in act.actor.policy.variables])
         try:
             results = self._results(weights, act.keys)
@@ -215,7 +215,7 @@ class _Worker:
         self._policy = _from_bytes(policy)
         example = copied(create_empty_array(envs.single_observation_space, 1, np.ones))
         self._policy(example)
-        self._actor = Actor(self._policy, example, self._num_envs)
+        self._actor = CompiledPolicy(self._policy, example, self._num_envs)
         self._messages: list[str] = []
 
     def restore(self, arrays: dict[str, np.ndarray], seed: int | None) -> None:

@@ -9,12 +9,12 @@ from keras import ops
 from kgdists.core.types import Tensor
 from kgdists.layers import RunningNormalization
 
-__all__ = ["RewardScaling"]
+__all__ = ["RewardNormalizer"]
 
 LARGEST = 10.0  # as Gymnasium's and Stable-Baselines3's wrappers have it
 
 
-class RewardScaling:
+class RewardNormalizer:
     """Divide rewards by the standard deviation of the discounted return, estimated as training goes on.
 
     Where returns hardly vary they would come out as large as you like; scaled rewards lie between -10 and 10.
@@ -30,7 +30,7 @@ class RewardScaling:
     Examples
     --------
     >>> import tensorflow as tf
-    >>> scaling = RewardScaling(num_envs=1, gamma=0.0)
+    >>> scaling = RewardNormalizer(num_envs=1, gamma=0.0)
     >>> rewards, ended = tf.constant([[2.0], [-2.0]]), tf.zeros((2, 1), bool)
     >>> [round(x, 2) for x in scaling(rewards, ended)[:, 0].numpy().tolist()]
     [1.0, -1.0]

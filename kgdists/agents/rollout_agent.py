@@ -17,7 +17,7 @@ from gymnasium.vector.utils import create_empty_array
 from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.agents import schedules
-from kgdists.agents.acting import Acting, Actor
+from kgdists.agents.acting import CompiledPolicy, RolloutActions
 from kgdists.agents.agent import Agent
 from kgdists.agents.config import TrainingConfig
 from kgdists.agents.networks import check_trainable, policy_network
@@ -100,7 +100,7 @@ class RolloutAgent(Agent):
         self.rollouts = Rollouts(self.envs, self.config.n_steps, self._seed_of_environments())
         self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
         check_fits(self.policy(self._example), self.envs.single_action_space)
-        self._act = Actor(self.policy, self._example, self.envs.num_envs)
+        self._act = CompiledPolicy(self.policy, self._example, self.envs.num_envs)
         self._prepare_acting(self._example)
 
     @property
@@ -141,7 +141,7 @@ class RolloutAgent(Agent):
         if not self.steps:  # an agent that was loaded goes on as it did
             self._check_models()
         self._check_frozen()
-        schedules.go_on(self, total_steps)
+        schedules.stretch_ended(self, total_steps)
 
     def _train_epoch(self) -> dict[str, Any]:
         start = time.perf_counter()
@@ -202,7 +202,9 @@ class RolloutAgent(Agent):
     def _collect(self):
         """The next rollout, of `n_steps` steps of each environment: arrays as `Rollouts.collect` returns them."""
         first = self.steps // self.config.num_envs
-        return self.rollouts.collect(Acting(self._act, self._keys(np.arange(first, first + self.config.n_steps))))
+        return self.rollouts.collect(
+            RolloutActions(self._act, self._keys(np.arange(first, first + self.config.n_steps)))
+        )
 
     def _keys(self, steps):
         """Keys [T, 2] of the actions at the steps [T]."""

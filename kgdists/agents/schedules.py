@@ -13,7 +13,7 @@ from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.files import RunWarning
 from kgdists.core.types import Tensor
 
-__all__ = ["Moved", "go_on", "set_learning_rate", "stretch", "stretched"]
+__all__ = ["Moved", "set_learning_rate", "stretch", "stretch_ended", "stretched"]
 
 
 class _Learner(Protocol):
@@ -92,7 +92,7 @@ def stretch(agent: _Learner, factor: float, **factors: float) -> dict[str, float
     return {name: float(x(int(agent.optimizer.iterations))) for name, x in moved.items()}
 
 
-def go_on(agent: _Learner, total_steps: int) -> None:
+def stretch_ended(agent: _Learner, total_steps: int) -> None:
     """Stretch schedules by which an agent would learn nothing in most of the steps that are ahead, and say so."""
     steps = int(agent.optimizer.iterations)
     if not agent.steps or not steps:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from kgdists.agents import schedules
 from kgdists.cli.agents import agent_of
-from kgdists.cli.training import add_save_every, alone, go_on, set_threads
+from kgdists.cli.training import add_save_every, exclusive_run, set_threads, train_to
 from kgdists.core.files import RunWarning, reading
 from kgdists.envs.checked_env import in_short
 from kgdists.runs import checkpoint, layout
 from kgdists.runs.layout import CONFIG, EVALUATION, MAX_STEPS, METRICS, POLICY
-from kgdists.runs.metrics import mend_metrics
+from kgdists.runs.metrics import truncate_metrics
 
 __all__ = ["add_to", "resume"]
 
@@ -44,7 +44,7 @@ def resume(options: argparse.Namespace) -> int:
     other = [f"{name} {x}, not {known.get(name)}" for name, x in layout.versions().items() if known.get(name) != x]
     if other:
         warnings.warn(f"Other versions may compute other numbers: {'; '.join(other)}", RunWarning, stacklevel=2)
-    with alone(options.run):
+    with exclusive_run(options.run):
         return _resume(cls, config, options)
 
 
@@ -67,9 +67,9 @@ def _resume(cls, config, options):
         return 0
     if agent.steps and agent.starts_new_episodes:
         warnings.warn("The episodes being played were not recorded: new ones are started", RunWarning, stacklevel=2)
-    mend_metrics(run / METRICS, agent.steps, agent.epochs)
+    truncate_metrics(run / METRICS, agent.steps, agent.epochs)
     print(f"{config['agent']} on {config['env']}, from step {agent.steps} to {total_steps}, in {run}")
-    return go_on(agent, run, total_steps, options.save_every, config.get("evaluate_every"))
+    return train_to(agent, run, total_steps, options.save_every, config.get("evaluate_every"))
 
 
 def _extend(agent, run, before, total_steps):

@@ -8,7 +8,7 @@ from pathlib import Path
 from kgdists.agents.tuned import default_agent
 from kgdists.cli.agents import AGENTS
 from kgdists.cli.options import add_settings, given_settings
-from kgdists.cli.training import add_save_every, alone, go_on, set_threads
+from kgdists.cli.training import add_save_every, exclusive_run, set_threads, train_to
 from kgdists.runs import checkpoint, layout
 
 __all__ = ["add_to", "train"]
@@ -73,10 +73,10 @@ def train(options: argparse.Namespace) -> int:
         "versions": layout.versions(),
     }
     layout.write_config(run, checkpoint.identity(agent) | facts)
-    with alone(run):
+    with exclusive_run(run):
         agent.save(run)
         print(f"{name} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
-        return go_on(agent, run, total_steps, options.save_every, options.evaluate_every)
+        return train_to(agent, run, total_steps, options.save_every, options.evaluate_every)
 
 
 def _new_folder(folder, name):

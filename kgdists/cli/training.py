@@ -22,7 +22,7 @@ from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, ProgressBar
 from kgdists.runs.layout import BEST, CURVE, METRICS, TENSORBOARD, write_evaluation
 from kgdists.runs.metrics import MetricsFile
 
-__all__ = ["add_save_every", "alone", "go_on", "set_threads"]
+__all__ = ["add_save_every", "exclusive_run", "set_threads", "train_to"]
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
 
@@ -53,7 +53,7 @@ def set_threads(threads: int) -> None:
 
 
 @contextlib.contextmanager
-def alone(run: Path) -> Iterator[None]:
+def exclusive_run(run: Path) -> Iterator[None]:
     """Keep other processes from training in a run folder; the end of this one, even a sudden one, lets them."""
     with contextlib.ExitStack() as stack:
         try:
@@ -65,7 +65,7 @@ def alone(run: Path) -> Iterator[None]:
         yield
 
 
-def go_on(agent: Agent, run: Path, total_steps: int, save_every: float, evaluate_every: int | None = None) -> int:
+def train_to(agent: Agent, run: Path, total_steps: int, save_every: float, evaluate_every: int | None = None) -> int:
     """Train until the agent has taken this many steps, evaluate it, plot, and say so.
 
     Returns

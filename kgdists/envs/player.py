@@ -21,7 +21,7 @@ from kgdists.distributions.distribution import Distribution
 from kgdists.policy import Policy
 from kgdists.spaces import decode_action
 
-__all__ = ["NotANumber", "are_numbers", "decider", "player", "predictor"]
+__all__ = ["NotANumber", "are_numbers", "decider", "make_player", "predictor"]
 
 CHOICES = CategoricalDist, MultiCategoricalDist, RelaxedOneHotCategorical
 
@@ -108,7 +108,7 @@ def decider(policy: Policy, deterministic: bool = True, example: Any = None) -> 
     return decide
 
 
-def player(policy: Policy, deterministic: bool = True, seed: int = 0) -> Callable[[], Callable[[Any], Any]]:
+def make_player(policy: Policy, deterministic: bool = True, seed: int = 0) -> Callable[[], Callable[[Any], Any]]:
     """What plays episodes outside the training, and leaves the policy's generators as they are.
 
     Parameters

@@ -18,7 +18,7 @@ from kgdists.core.files import atomic_write, reading
 from kgdists.core.types import Integer
 from kgdists.envs.make import Env, make_envs
 from kgdists.envs.play import evaluate
-from kgdists.envs.player import player
+from kgdists.envs.player import make_player
 from kgdists.runs import checkpoint, loadable
 
 __all__ = ["Checkpoints", "EvaluateAndKeepBest", "ProgressBar", "StopOnSignal"]
@@ -142,7 +142,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
                 self.best_return, self.best_steps = float(record["return"]), int(record["steps"])
                 # After a crash some may be of steps that are yet to be taken again.
                 self.evaluations = [[int(n), float(x)] for n, x in record["evaluations"] if n <= self._steps]
-        self._player = player(self.model, self.deterministic, self.seed)
+        self._player = make_player(self.model, self.deterministic, self.seed)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         steps, every = int(logs["steps"]), self.every_steps or 1

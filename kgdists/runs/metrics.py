@@ -14,7 +14,7 @@ import numpy as np
 from kgdists.core.files import RunWarning, atomic_write, reading
 from kgdists.runs.layout import METRICS
 
-__all__ = ["MetricsFile", "mend_metrics", "read_metrics"]
+__all__ = ["MetricsFile", "read_metrics", "truncate_metrics"]
 
 FIRST = ("epoch", "steps", "return")  # columns of metrics
 
@@ -39,7 +39,7 @@ class MetricsFile(keras.callbacks.CSVLogger):
         super().on_epoch_end(epoch, logs)
 
 
-def mend_metrics(file: Path, steps: int, epochs: int) -> None:
+def truncate_metrics(file: Path, steps: int, epochs: int) -> None:
     """Keep those rows of a metrics file that are whole and of the first `steps` steps; a warning says what is missing.
 
     Parameters

@@ -24,7 +24,7 @@ from kgdists.core.types import Integer
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.make import make_env
 from kgdists.envs.play import play
-from kgdists.envs.player import player
+from kgdists.envs.player import make_player
 from kgdists.envs.rollout import copied
 from kgdists.envs.sync_envs import SyncEnvs
 from kgdists.policy import Policy
@@ -97,7 +97,7 @@ def record(
     with contextlib.closing(single), tempfile.TemporaryDirectory(prefix="partial-", dir=file.parent) as folder:
         aside = Path(folder) / "film"
         _check_policy(policy, single)
-        act, limit = player(policy, deterministic, seed)(), step_limit(single, max_steps)
+        act, limit = make_player(policy, deterministic, seed)(), step_limit(single, max_steps)
 
         def play_in(filmed: gymnasium.Env) -> Evaluation:
             return play(SyncEnvs([lambda: filmed]), act, episodes, seed, limit)

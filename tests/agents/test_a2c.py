@@ -5,7 +5,7 @@ from gymnasium.spaces import Box, Discrete
 
 from kgdists import losses
 from kgdists.agents import A2C, A2CConfig
-from kgdists.agents.acting import Acting
+from kgdists.agents.acting import RolloutActions
 from tests.agents.helpers import Bandit, Broken, Noise, Strict, counters, weights
 from tests.agents.test_ppo import advantages_by_hand, change, experience, flat, gradients_by_hand, rows, with_sgd
 from tests.marks import quick
@@ -138,7 +138,7 @@ def test_an_epoch_is_acting_and_improving_in_turn(env):
     agent.learn(48)
     for first in (0, 8, 16):
         keys = by_hand._keys(np.arange(first, first + 8))
-        by_hand.update(*by_hand.rollouts.collect(Acting(by_hand._act, keys)))
+        by_hand.update(*by_hand.rollouts.collect(RolloutActions(by_hand._act, keys)))
     np.testing.assert_array_equal(agent.rollouts.observations, by_hand.rollouts.observations)
     np.testing.assert_array_equal(weights(agent), weights(by_hand))
 

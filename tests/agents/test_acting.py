@@ -5,9 +5,9 @@ import tensorflow as tf
 from keras import tree
 
 import kgdists as kg
-from kgdists.agents.acting import Acting, Actor
+from kgdists.agents.acting import CompiledPolicy, RolloutActions
 from kgdists.core.compiled import CompiledUpdate
-from kgdists.envs.player import NotANumber, decider, player
+from kgdists.envs.player import NotANumber, decider, make_player
 from tests.marks import exhaustive
 
 OBSERVATIONS, KEY = np.ones((3, 2), "float32"), tf.constant([5, 7], "int64")
@@ -17,7 +17,7 @@ OBSERVATIONS, KEY = np.ones((3, 2), "float32"), tf.constant([5, 7], "int64")
 def test_an_actor_draws_by_its_key_and_with_the_weights_of_the_moment():
     policy = kg.Policy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), kg.layers.NormalHead(2))
     policy(OBSERVATIONS)
-    actor = Actor(policy, OBSERVATIONS[:1], num_envs=3)
+    actor = CompiledPolicy(policy, OBSERVATIONS[:1], num_envs=3)
     before = policy(OBSERVATIONS).sample_action(seed=KEY)
     frozen = actor.frozen()
     for variable in policy.trainable_variables:
@@ -63,7 +63,7 @@ HEADS = {
 def test_no_action_of_nan_reaches_an_environment(head, row):
     policy = kg.Policy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), HEADS[head]())
     policy(OBSERVATIONS)
-    actor, key = Actor(policy, OBSERVATIONS[:1], num_envs=3), np.array([5, 7])
+    actor, key = CompiledPolicy(policy, OBSERVATIONS[:1], num_envs=3), np.array([5, 7])
     deciders = [decider(policy, deterministic) for deterministic in (True, False)]
     deciders += [decider(policy, True, OBSERVATIONS[:1])]
     assert len(actor(OBSERVATIONS, KEY)) == 3
@@ -79,7 +79,7 @@ def test_no_action_of_nan_reaches_an_environment(head, row):
         with pytest.raises(NotANumber):
             decide(observations)
     with pytest.raises(NotANumber):
-        player(policy)()(observations)
+        make_player(policy)()(observations)
     if row is None and head.startswith("choice"):  # one weight too large, and no choice is left
         policy.trainable_variables[0].assign(tf.fill((2, 4), 1e30))
         policy.head.logits.kernel.assign(tf.fill(policy.head.logits.kernel.shape, -1e30))
@@ -89,7 +89,7 @@ def test_no_action_of_nan_reaches_an_environment(head, row):
         observations = OBSERVATIONS
     started = {"first": tree.map_structure(tf.convert_to_tensor, actor.start(observations, KEY)["first"])}
     with pytest.raises(NotANumber):
-        Acting(actor, key[None], **started)(observations)
+        RolloutActions(actor, key[None], **started)(observations)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from keras import tree
 
 from kgdists.agents import ES, make_envs, ray_rollouts
-from kgdists.agents.acting import Acting
+from kgdists.agents.acting import RolloutActions
 from kgdists.agents.ray_rollouts import RayRollouts
 from tests.agents.helpers import Noise, Trap, small
 from tests.processes import run_python
@@ -119,7 +119,7 @@ def worker_of(agent, part):
 def test_a_worker_takes_its_part_of_the_steps(env):
     agent = small(env, num_envs=4, batch_size=32)
     keys = agent._keys(np.arange(8))
-    whole = agent.rollouts.collect(Acting(agent._act, keys))
+    whole = agent.rollouts.collect(RolloutActions(agent._act, keys))
     worker = worker_of(agent, slice(1, 3))
     worker.restore(ray_rollouts._part_of({}, slice(1, 3)), agent._seed_of_environments() + 1)
     weights = [np.asarray(variable.value) for variable in agent.policy.variables]

@@ -47,7 +47,7 @@ AGENTS = """
 
     def state(agent):
         variables = [*agent.policy.variables, *agent.value.variables, *agent.optimizer.variables]
-        return np.concatenate([np.ravel(x.numpy()) for x in [*variables, *agent.scaled.statistics.variables]])
+        return np.concatenate([np.ravel(x.numpy()) for x in [*variables, *agent.reward_normalizer.statistics.variables]])
 
 
     def distance(one, other):

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgdists.agents.reward_scaling import RewardScaling
+from kgdists.agents.reward_scaling import RewardNormalizer
 
 
 def scaled(rewards, ended, gamma=0.9, calls=1):
-    scaling = RewardScaling(num_envs=rewards.shape[1], gamma=gamma)
+    scaling = RewardNormalizer(num_envs=rewards.shape[1], gamma=gamma)
     for _ in range(calls):
         result = scaling(tf.constant(rewards), tf.constant(ended))
     return result.numpy(), scaling

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kgdists.agents import PPO
-from kgdists.cli.training import alone
+from kgdists.cli.training import exclusive_run
 from tests.agents.helpers import Broken, Noise
 from tests.cli.helpers import assert_one_line, kgdists, registered
 from tests.kills import differences, results
@@ -220,7 +220,7 @@ def test_the_log_never_decides_what_becomes_of_a_training(run, uninterrupted, ca
 
 
 def test_two_processes_do_not_train_the_same_run(run, capsys):
-    with alone(run):
+    with exclusive_run(run):
         assert_one_line(capsys, kgdists("resume", run), "A run is trained by one process at a time", str(run))
 
 

@@ -9,10 +9,10 @@ from keras import tree
 
 from kgdists.core.types import Tensor
 
-__all__ = ["Replay"]
+__all__ = ["ReplayBuffer"]
 
 
-class Replay:
+class ReplayBuffer:
     """The latest steps of vector environments, the oldest overwritten first.
 
     A step is one row of float32 numbers in a variable of fixed shape, which is written in place, and is never copied.
@@ -28,8 +28,8 @@ class Replay:
     Examples
     --------
     >>> import numpy as np
-    >>> from kgdists.agents.sac.replay_buffer import Replay
-    >>> replay = Replay((np.zeros((1, 3)), np.zeros((1, 2))), capacity=10, num_envs=2)
+    >>> from kgdists.agents.sac.replay_buffer import ReplayBuffer
+    >>> replay = ReplayBuffer((np.zeros((1, 3)), np.zeros((1, 2))), capacity=10, num_envs=2)
     >>> x, a, r, no = np.ones((7, 2, 3)), np.ones((7, 2, 2)), np.ones((7, 2)), np.zeros((7, 2), bool)
     >>> replay.add(x, a, r, x, no, no)
     >>> replay.size, replay.position

@@ -12,12 +12,12 @@ from keras import ops, tree
 
 from kgdists import losses, random
 from kgdists.agents import diagnostics
-from kgdists.agents.acting import Acting
+from kgdists.agents.acting import RolloutActions
 from kgdists.agents.networks import penalty
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.agents.sac.adam import Adam
 from kgdists.agents.sac.critics import twin_critic
-from kgdists.agents.sac.replay_buffer import Replay
+from kgdists.agents.sac.replay_buffer import ReplayBuffer
 from kgdists.agents.sac.sac_config import SACConfig
 from kgdists.agents.sac.soft_values import soft_values
 from kgdists.core.checks import count
@@ -78,7 +78,7 @@ class SAC(RolloutAgent):
         if isinstance(self.envs.single_action_space, Box) and not pi.REPARAMETERIZED:
             raise ValueError(f"`policy` must be reparameterised to act in a Box. Received: {type(pi).__name__}")
         actions = pi.sample_action(seed=0).numpy()
-        self.replay = Replay((self._example, actions), settings.buffer_size, settings.num_envs)
+        self.replay = ReplayBuffer((self._example, actions), settings.buffer_size, settings.num_envs)
         self._check_critic(actions)
         self.target = [tf.Variable(x, trainable=False) for x in self.critic.trainable_variables]
         self.log_alpha = keras.Variable(math.log(settings.initial_ent_coef), name="log_alpha")
@@ -124,7 +124,7 @@ class SAC(RolloutAgent):
         started: dict[str, Any] = {}
         self.replay.cut(None if self.rollouts.starts_anew else self.rollouts.observations)
         for i in range(0, len(keys) - 1, n_steps):
-            experience = self.rollouts.collect(Acting(self._act, keys[i : i + n_steps], tensors, **started))
+            experience = self.rollouts.collect(RolloutActions(self._act, keys[i : i + n_steps], tensors, **started))
             actions.append(experience[1])
             if self.normalizations:
                 self._compiled_normalize(split_mask(experience[0])[0])

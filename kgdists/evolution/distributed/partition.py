@@ -1,4 +1,4 @@
-"""`Rows`: what one process does for a population that is spread over many."""
+"""`Partition`: what one process does for a population that is spread over many."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ from kgdists.evolution.gaussians.search_distribution import SearchDistribution
 from kgdists.evolution.generations import compiled
 from kgdists.evolution.objective import Objective, uncompiled
 
-__all__ = ["Rows", "sum_bounds"]
+__all__ = ["Partition", "sum_bounds"]
 
 LARGEST = {"float32": 7.0, "float64": 10.0}  # more than any standard normal number of `noise.normal`
 FIRST = tf.TensorSpec((), tf.int64)
 KEY = tf.TensorSpec((2,), tf.int64)
 
 
-class Rows:
+class Partition:
     """Fitnesses of some rows of a population, and their part of its sums.
 
     Rows go in blocks of one size, by programs that are the same whoever runs them: a block's numbers do not depend on

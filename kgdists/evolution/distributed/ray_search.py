@@ -15,7 +15,7 @@ from kgdists.core.checks import count
 from kgdists.core.types import Integer
 from kgdists.evolution import generations
 from kgdists.evolution.distributed.exact_sums import from_units
-from kgdists.evolution.distributed.partition import Rows, sum_bounds
+from kgdists.evolution.distributed.partition import Partition, sum_bounds
 from kgdists.evolution.gaussians.search_distribution import SearchDistribution
 from kgdists.evolution.objective import Objective
 from kgdists.evolution.searcher import Searcher
@@ -144,7 +144,7 @@ class RaySearch:
     def _engine(self, searcher, objective, start):
         # Of a pool there is no `map` on another machine.
         objective = Objective(objective.function, objective.evaluation)
-        rows = Rows(start.state.distribution, objective, searcher.bounds, searcher.popsize, self.block_size)
+        rows = Partition(start.state.distribution, objective, searcher.bounds, searcher.popsize, self.block_size)
         if self._processes is not None:
             self._processes.close()
         self._processes = _Here(rows) if self.num_workers == 0 else _Workers(rows, self.num_workers, self.options)
@@ -163,7 +163,7 @@ class _Generations(generations.Generations):
         searcher: Searcher,
         objective: Objective,
         start: generations.Progress,
-        rows: Rows,
+        rows: Partition,
         processes: "_Here | _Workers",
     ) -> None:
         self.rows, self.processes = rows, processes
@@ -235,7 +235,7 @@ class _Here:
 
     num_parts = 1
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Partition) -> None:
         self.rows = rows
 
     def fitnesses(self, tasks: list[tuple[range, np.ndarray]], parameters: list[np.ndarray]) -> list[np.ndarray]:
@@ -251,7 +251,7 @@ class _Here:
 class _Workers:
     """Processes of a Ray cluster: who is free is given a task, who dies is replaced, and its task given again."""
 
-    def __init__(self, rows: Rows, num_workers: int | None, options: dict[str, Any]) -> None:
+    def __init__(self, rows: Partition, num_workers: int | None, options: dict[str, Any]) -> None:
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
         options = {"num_cpus": 1} | options

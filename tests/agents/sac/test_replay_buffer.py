@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from kgdists import returns
 from kgdists.agents import SAC
-from kgdists.agents.sac.replay_buffer import Replay
+from kgdists.agents.sac.replay_buffer import ReplayBuffer
 
 GAMMA = 0.9
 
@@ -24,7 +24,7 @@ def experience(num_steps, num_envs=2, seed=0, start=0, end=0.3):
 
 
 def replay_of(capacity, num_envs=2):
-    return Replay((np.zeros((1, 2), "float32"), np.zeros(1, "int32")), capacity, num_envs)
+    return ReplayBuffer((np.zeros((1, 2), "float32"), np.zeros(1, "int32")), capacity, num_envs)
 
 
 def sample(replay, batch_size=500, n_steps=1, seed=0):
@@ -110,7 +110,7 @@ def test_only_the_filled_part_is_saved_and_goes_on_from_there():
 
 def test_nested_observations_and_vectors_of_actions():
     like = {"observation": np.zeros((1, 2, 3), "float32"), "action_mask": np.zeros((1, 4), bool)}
-    replay, rng = Replay((like, np.zeros((1, 2), "float32")), 6, 1), np.random.default_rng(0)
+    replay, rng = ReplayBuffer((like, np.zeros((1, 2), "float32")), 6, 1), np.random.default_rng(0)
     observations = {"observation": rng.normal(size=(3, 1, 2, 3)), "action_mask": rng.random((3, 1, 4)) < 0.5}
     actions, number, flag = rng.normal(size=(3, 1, 2)), np.arange(3.0)[:, None], np.zeros((3, 1), bool)
     replay.add(observations, actions, number, observations, flag, flag)

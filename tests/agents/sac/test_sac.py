@@ -12,7 +12,7 @@ from keras.optimizers.schedules import PolynomialDecay
 import kgdists as kg
 from kgdists import random
 from kgdists.agents import SAC, SACConfig
-from kgdists.agents.acting import Acting
+from kgdists.agents.acting import RolloutActions
 from kgdists.agents.sac.soft_values import ExactValues, RelaxedValues
 from kgdists.core.files import RunWarning
 from tests.agents.helpers import Bandit, Broken, Counter, Noise, Strict, Trap, weights
@@ -234,7 +234,7 @@ def test_an_epoch_is_acting_keeping_and_improving_in_turn(env, config):
     n_steps = agent.config.n_steps
     for first in range(0, 16, n_steps):
         keys = by_hand._keys(np.arange(first, first + n_steps))
-        by_hand.replay.add(*by_hand.rollouts.collect(Acting(by_hand._act, keys)))
+        by_hand.replay.add(*by_hand.rollouts.collect(RolloutActions(by_hand._act, keys)))
         by_hand.update(agent.config.gradient_steps)
     np.testing.assert_allclose(agent.replay.rows, by_hand.replay.rows, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(weights(agent), weights(by_hand), rtol=1e-5, atol=1e-6)

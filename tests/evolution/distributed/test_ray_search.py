@@ -188,7 +188,7 @@ def test_a_distribution_of_ones_own_declares_its_sums(kind, by_sums, uncompiled)
 def test_rows_are_the_same_after_pickling(uncompiled):
     searcher = searcher_of(bounds=(-1.0, 1.0), evaluation="solution", objective=np.sum)
     state = searcher.state
-    own = partition.Rows(state.distribution, searcher.objective, searcher.bounds, searcher.popsize, 8)
+    own = partition.Partition(state.distribution, searcher.objective, searcher.bounds, searcher.popsize, 8)
     key = hashed_normal.generation_key(state.seed, state.generation).numpy()
     leaves = [x.numpy() for x in tf.nest.flatten(state.distribution)]
     fitnesses = own.fitnesses(range(3), key, leaves)
