@@ -46,8 +46,9 @@ AGENTS = """
 
 
     def state(agent):
-        variables = [*agent.policy.variables, *agent.value.variables, *agent.optimizer.variables]
-        return np.concatenate([np.ravel(x.numpy()) for x in [*variables, *agent.reward_normalizer.statistics.variables]])
+        trained = [*agent.policy.variables, *agent.value.variables, *agent.optimizer.variables]
+        variables = [*trained, *agent.reward_normalizer.statistics.variables]
+        return np.concatenate([np.ravel(x.numpy()) for x in variables])
 
 
     def distance(one, other):
