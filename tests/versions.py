@@ -112,7 +112,9 @@ def _install_sources(name, folder):
     def trial():
         report = folder / "report.xml"
         command = [python, "-m", "pytest", "-n", "auto", f"--junitxml={report}", *CORE]
-        subprocess.run(command, cwd=sources, env=ENVIRONMENT, check=False)
+        status = subprocess.run(command, cwd=sources, env=ENVIRONMENT, check=False).returncode
+        if not report.exists():
+            raise subprocess.SubprocessError(f"pytest ended with status {status} and no report")
         return counts_of(report)
 
     return python, trial
