@@ -38,10 +38,11 @@ def pieces():
 
 
 def commit_of_work_tree(record):
-    """What is run; "-dirty" if anything but the record differs from it."""
-    commit = subprocess.run(["git", "describe", "--always"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", f":!{record.relative_to(ROOT)}"], cwd=ROOT)
-    return f"{commit}-dirty" if changed.returncode else commit
+    """What is run; "-dirty" if anything but the record differs from it, "unknown" in a copy that is no repository."""
+    quiet = {"cwd": ROOT, "capture_output": True, "text": True}
+    commit = subprocess.run(["git", "describe", "--always"], **quiet).stdout.strip()
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", f":!{record.relative_to(ROOT)}"], **quiet)
+    return f"{commit}-dirty" if commit and changed.returncode else commit or "unknown"
 
 
 def counts_of(report):
