@@ -1,14 +1,12 @@
 """Evolution strategies as agents: a search for the weights of a policy."""
 
-import contextlib
 import dataclasses
 import functools
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import VectorEnv
 
 from kgdists.agents.agent import Agent
 from kgdists.agents.config import Config, check, check_count, is_number, is_positive, setting
@@ -171,21 +169,13 @@ class ES(Agent):
 
     @property
     def recent_returns(self) -> Any:
-        """Undiscounted mean returns of the last 100 episodes of the search."""
+        """Undiscounted returns of the last 100 episodes of the search."""
         return self.search.recent_returns
 
     @property
     def recent_lengths(self) -> Any:
         """Lengths of the last 100 episodes of the search."""
         return self.search.recent_lengths
-
-    @contextlib.contextmanager
-    def _playground(self, episodes: int) -> Iterator[VectorEnv]:
-        if self.envs.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
-            yield self.lend()
-        else:
-            with contextlib.closing(make_envs(self.env, min(episodes, 100))) as envs:
-                yield envs
 
     def _check_learning(self, total_steps: int) -> None:
         self.search.check()

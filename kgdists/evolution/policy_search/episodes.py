@@ -21,7 +21,7 @@ from kgdists.envs.checked_vector_env import check_reset, check_step
 from kgdists.envs.evaluation import step_limit
 from kgdists.envs.make import Env, check_maker, make_env, make_envs
 from kgdists.envs.rollout import copied
-from kgdists.envs.same_step import SameStep, has_native_envs
+from kgdists.envs.same_step import has_native_envs, native_envs
 from kgdists.envs.sync_envs import SyncEnvs
 from kgdists.evolution.policy_search.members import Members
 from kgdists.spaces import decode_action
@@ -55,7 +55,7 @@ class Episodes:
     """Environments in which the members of a population each play whole episodes, none of them left out.
 
     All environments start together; one whose episode has ended waits, masked, until the last has. An id with a vector
-    environment of its own is stepped as that, other environments one by one, the ended ones no more.
+    environment that `native_envs` knows is stepped as that, others one by one, the ended ones no more.
 
     Parameters
     ----------
@@ -209,15 +209,14 @@ class _Sums:
 
 
 def _make(env: Env, num_envs: Integer) -> VectorEnv:
-    """Environments that a population plays in; where an id has a vector environment of its own, that one."""
+    """Environments that a population plays in; where an id has a vector environment that resets in time, that one."""
     if isinstance(env, VectorEnv):
         # That it resets one step later than others is all the same: those whose episode has ended wait.
         return env if env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP else make_envs(env, num_envs)
     check_maker(env)
     num_envs = count("num_envs", num_envs)
-    if isinstance(env, str) and _has_own_envs(env):
-        envs = gymnasium.make_vec(env, num_envs, vectorization_mode="vector_entry_point")
-        return SameStep(envs) if has_native_envs(env) else envs
+    if isinstance(env, str) and _has_own_envs(env) and has_native_envs(env):
+        return native_envs(env, num_envs)
     return SyncEnvs([functools.partial(make_env, env, i, records=False) for i in range(num_envs)])
 
 
