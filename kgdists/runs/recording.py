@@ -74,7 +74,7 @@ def record(
     Raises
     ------
     ValueError
-        If the environment cannot be rendered to arrays.
+        If the environment cannot be rendered to arrays, or there is no folder for the file.
     ImportError
         For an `.mp4` without moviepy.
 
@@ -91,6 +91,8 @@ def record(
     file = Path(file)
     if file.suffix not in (".gif", ".mp4"):
         raise ValueError(f"`file` must end in .gif or .mp4. Received: file={str(file)!r}")
+    if not file.parent.is_dir():
+        raise ValueError(f"`file` must be in a folder that exists. Received: file={str(file)!r}")
     if file.suffix == ".mp4" and importlib.util.find_spec("moviepy") is None:
         raise ImportError("An .mp4 needs moviepy, which `pip install 'kgdists[record]'` brings; a .gif does without")
     single = _rendering(env)

@@ -194,3 +194,8 @@ def test_what_cannot_be_rendered_is_refused_and_the_old_film_stays(tmp_path, env
 def test_wrong_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         record(policy(), Screen, **{"file": "film.gif"} | options)
+
+
+def test_a_film_in_a_folder_that_is_not_there_is_refused_before_it_is_played(tmp_path):
+    with pytest.raises(ValueError, match="`file` must be in a folder that exists. Received: file=.*nowhere"):
+        record(policy(), Screen, tmp_path / "nowhere" / "film.gif")
