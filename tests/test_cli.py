@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 
 import gymnasium
 import keras
@@ -299,6 +300,11 @@ COMMANDS = ("train", "resume", "evaluate", "plot", "record", "report", "list")
 def test_every_command_explains_itself(command, capsys):
     assert kgdists(*command, "--help") == 0
     assert capsys.readouterr().out.startswith(" ".join(["usage: kgdists", *command]))
+
+
+def test_the_version_is_shown(capsys):
+    assert kgdists("--version") == 0
+    assert capsys.readouterr().out == f"kgdists {version('kgdists')}\n"
 
 
 def test_the_help_names_every_command(capsys):

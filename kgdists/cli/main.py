@@ -5,6 +5,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import NoReturn
 
 import gymnasium
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int, the exit status: 0, 1 if training failed, 2 for wrong input, 130 if it was interrupted.
     """
     parser = Parser(prog="kgdists", description="Train and look at policies built from kgdists' distributions.")
+    parser.add_argument("--version", action="version", version=f"kgdists {version('kgdists')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(commands)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import tree
 
 from kgdists.core.compiled import Compiled
+from kgdists.core.shapes import check_finite
 from kgdists.core.types import Tensor
 from kgdists.distributions import (
     CategoricalDist,
@@ -155,7 +156,12 @@ def predictor(policy: Policy, space: gymnasium.Space, example: Any) -> Callable[
 
     def predict(observations, deterministic):
         observations, is_single = _batched(observations, example)
-        actions = decide[bool(deterministic)](tree.map_structure(tf.constant, observations))
+        try:
+            actions = decide[bool(deterministic)](tree.map_structure(tf.constant, observations))
+        except NotANumber:
+            for leaf in tree.flatten(observations):
+                check_finite(observations=leaf)
+            raise
         return decode_action(space, tree.map_structure(lambda x: x.numpy()[0] if is_single else x.numpy(), actions))
 
     return predict

@@ -1,6 +1,7 @@
 """Vector environments that are one program, made to reset in the step in which an episode ends."""
 
 import functools
+import importlib
 from typing import Any
 
 import gymnasium
@@ -94,12 +95,23 @@ NATIVE = {"gymnasium.envs.classic_control.cartpole:CartPoleVectorEnv"}  # for wh
 
 def has_native_envs(env: Any) -> bool:
     """Whether an id has a vector environment of its own that `native_envs` is known to make."""
-    return isinstance(env, str) and gymnasium.spec(env).vector_entry_point in NATIVE
+    return _own_envs(env) in NATIVE
+
+
+def _own_envs(env):
+    """Where the vector environment of an id's own is found, or None; the id may name the module that registers it."""
+    if not isinstance(env, str):
+        return None
+    module, _, name = env.rpartition(":")
+    if module:
+        importlib.import_module(module)
+    spec = gymnasium.registry.get(name)
+    return None if spec is None else spec.vector_entry_point
 
 
 def native_envs(env: Any, num_envs: int) -> VectorEnv:
     """The vector environment of an id's own, resetting in the step in which an episode ends."""
-    if not isinstance(env, str) or gymnasium.spec(env).vector_entry_point is None:
+    if _own_envs(env) is None:
         raise ValueError(
             'With `vectorization="native"`, `env` must be an id with a vector environment of its own. '
             f"Received: {env!r}"

@@ -16,6 +16,7 @@ ROWS = 2**11  # of a chunk at most, so that it stays in the cache
 # A component is narrow if the rows reach out to 10^4 of its standard deviations: then squares that are expanded lose
 # more than half of the digits, and its distances are computed from its mean.
 NARROW = 1e8
+NEGLIGIBLE = -400.0  # the log of a responsibility that adds nothing, and of which NumPy's `exp` is still fast
 
 
 @np.errstate(all="ignore")  # what is not finite ends the fit, with its cause
@@ -116,6 +117,7 @@ class _Rows:
                 joint[index] = self._log_joint(values, index, self.x[chosen])
             highest = joint.max(axis=1, keepdims=True)
             joint -= highest
+            np.maximum(joint, NEGLIGIBLE, out=joint)
             np.exp(joint, out=joint)
             scale = joint.sum(axis=1, keepdims=True)
             norms[:, chosen] = (highest + np.log(scale))[:, 0]
@@ -129,7 +131,7 @@ class _Rows:
     ) -> tuple[np.ndarray, ...]:
         """The parameters at which the expected log-likelihood is highest, `floor**2` added to the covariances."""
         n = self.x.shape[1]
-        counts = sums[..., 0]
+        counts = np.where(sums[..., 0] < len(self.x) * math.exp(NEGLIGIBLE / 2), 0.0, sums[..., 0])
         # A component that has lost all samples stays where it is.
         lost = counts < 1e-8
         moments = sums / np.where(lost, 1.0, counts)[..., None]

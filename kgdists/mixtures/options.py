@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kgdists.core.checks import count, positive
+from kgdists.core.checks import choice, count, positive
 from kgdists.core.types import Integer, TensorLike
 from kgdists.distributions import GaussianMixtureDist
 
@@ -79,11 +79,11 @@ def checked(
     verbose: int,
 ) -> Options:
     """The options of a fit; raise if one is wrong, or does not fit the others."""
-    _check_choice(("forward", "reverse"), divergence=divergence)
-    _check_choice(("gradient", "em"), method=method)
-    _check_choice(("full", "diag"), covariance=covariance)
-    _check_choice(("cholesky", "a_at"), parameterization=parameterization)
-    _check_choice(("score", "pathwise"), estimator=estimator)
+    choice("divergence", divergence, ("forward", "reverse"))
+    choice("method", method, ("gradient", "em"))
+    choice("covariance", covariance, ("full", "diag"))
+    choice("parameterization", parameterization, ("cholesky", "a_at"))
+    choice("estimator", estimator, ("score", "pathwise"))
     by_gradient, forward = method == "gradient", divergence == "forward"
     if not (by_gradient or forward):
         raise ValueError('`method="em"` is maximum likelihood: it needs `divergence="forward"`.')
@@ -103,7 +103,7 @@ def checked(
     if not (optimizer is None or isinstance(optimizer, keras.optimizers.Optimizer)):
         raise ValueError(f"`optimizer` must be None or a Keras optimizer. Received: {optimizer!r}")
     if isinstance(initial, str):
-        _check_choice(("kmeans++", "random"), initial=initial)
+        choice("initial", initial, ("kmeans++", "random"))
     return Options(
         num_components=num_components,
         weights=weights,
@@ -126,9 +126,3 @@ def checked(
         num_dims=num_dims,
         verbose=verbose,
     )
-
-
-def _check_choice(choices, **options):
-    for name, value in options.items():
-        if not isinstance(value, str) or value not in choices:
-            raise ValueError(f"`{name}` must be {choices[0]!r} or {choices[1]!r}. Received: {name}={value!r}")

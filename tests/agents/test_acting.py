@@ -1,3 +1,4 @@
+import gymnasium
 import keras
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from keras import tree
 import kgdists as kg
 from kgdists.agents.acting import CompiledPolicy, RolloutActions
 from kgdists.core.compiled import CompiledUpdate
-from kgdists.envs.player import NotANumber, decider, make_player
+from kgdists.envs.player import NotANumber, decider, make_player, predictor
 from tests.marks import exhaustive
 
 OBSERVATIONS, KEY = np.ones((3, 2), "float32"), tf.constant([5, 7], "int64")
@@ -90,6 +91,18 @@ def test_no_action_of_nan_reaches_an_environment(head, row):
     started = {"first": tree.map_structure(tf.convert_to_tensor, actor.start(observations, KEY)["first"])}
     with pytest.raises(NotANumber):
         RolloutActions(actor, key[None], **started)(observations)
+
+
+def test_an_observation_that_is_no_number_is_not_said_to_be_the_policy_s_fault():
+    policy = kg.Policy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), kg.layers.CategoricalHead(3))
+    predict = predictor(policy, gymnasium.spaces.Discrete(3), OBSERVATIONS[:1])
+    assert predict(OBSERVATIONS[0], True) in range(3)
+    for observations in ([0.0, np.nan], [[0.0, 1.0], [np.nan, 0.0]]):
+        with pytest.raises(ValueError, match="`observations` must be finite.* Received: "):
+            predict(np.array(observations), True)
+    policy.trainable_variables[0].assign(tf.fill((2, 4), np.nan))
+    with pytest.raises(NotANumber):
+        predict(OBSERVATIONS[0], True)
 
 
 @pytest.mark.parametrize(

@@ -634,11 +634,14 @@ def test_environments_without_a_vector_environment_of_their_own_are_refused(env)
 # The choice
 
 
+@pytest.mark.filterwarnings("ignore:.*Using the latest versioned")
 @pytest.mark.parametrize(
     ("env", "num_envs", "kind"),
     [
         ("CartPole-v1", 16, SameStep),
         ("CartPole-v1", 8, SyncVectorEnv),
+        ("gymnasium.envs:CartPole-v1", 16, SameStep),
+        ("CartPole", 16, SyncVectorEnv),  # the newest of that name
         ("Pendulum-v1", 16, SyncVectorEnv),
         (Counter, 16, SyncVectorEnv),
     ],

@@ -248,10 +248,10 @@ def test_initial_values_are_taken_over():
 @pytest.mark.parametrize(
     "options, text",
     [
-        ({"divergence": "both"}, "`divergence` must be 'forward' or 'reverse'. Received: divergence='both'"),
-        ({"method": "mcmc"}, "`method` must be 'gradient' or 'em'"),
-        ({"covariance": "tied"}, "`covariance` must be 'full' or 'diag'"),
-        ({"initial": "here"}, "`initial` must be 'kmeans\\+\\+' or 'random'"),
+        ({"divergence": "both"}, "`divergence` must be one of forward, reverse. Received: divergence='both'"),
+        ({"method": "mcmc"}, "`method` must be one of gradient, em"),
+        ({"covariance": "tied"}, "`covariance` must be one of full, diag"),
+        ({"initial": "here"}, "`initial` must be one of kmeans\\+\\+, random"),
         ({"num_components": 0}, "`num_components` must be an int >= 1. Received: num_components=0"),
         ({"iterations": 1.5}, "`iterations` must be an int >= 1"),
         ({"min_stddev": 0.0}, "`min_stddev` must be a finite number > 0"),
