@@ -178,7 +178,7 @@ def test_all_heads_train_under_xla():
 
 @pytest.mark.exhaustive
 def test_subclassed_model_with_all_heads():
-    class CompiledPolicy(keras.Model):
+    class Actor(keras.Model):
         def __init__(self):
             super().__init__()
             self.features, self.head = keras.layers.Dense(8, "tanh"), all_heads()
@@ -186,7 +186,7 @@ def test_subclassed_model_with_all_heads():
         def call(self, x):
             return self.head(self.features(x)).sample()
 
-    model, x = CompiledPolicy(), observations()
+    model, x = Actor(), observations()
     first, second = model.predict(x, verbose=0), model.predict(x, verbose=0)
     assert all(np.any(a != b) for a, b in zip(keras.tree.flatten(first), keras.tree.flatten(second), strict=True))
 

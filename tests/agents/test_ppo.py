@@ -1008,7 +1008,7 @@ def test_batches_divide_what_a_vector_env_steps():
         small(envs)
 
 
-# RolloutActions
+# Acting
 
 
 @pytest.fixture(scope="module")
