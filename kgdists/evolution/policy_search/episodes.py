@@ -215,14 +215,14 @@ def _make(env: Env, num_envs: Integer) -> VectorEnv:
         return env if env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP else make_envs(env, num_envs)
     check_maker(env)
     num_envs = count("num_envs", num_envs)
-    if isinstance(env, str) and _has_own_envs(env) and has_native_envs(env):
+    if has_native_envs(env) and _is_as_registered(env):
         return native_envs(env, num_envs)
     return SyncEnvs([functools.partial(make_env, env, i, records=False) for i in range(num_envs)])
 
 
-def _has_own_envs(env: str) -> bool:
+def _is_as_registered(env: Any) -> bool:
+    """Whether an id's environment observes a box and has no wrappers, which its vector environment would lack."""
     with contextlib.closing(gymnasium.make(env)) as single:
-        spec = single.spec
-        if spec is None or spec.additional_wrappers or not isinstance(single.observation_space, Box):
-            return False
-        return spec.vector_entry_point is not None
+        return not (single.spec is None or single.spec.additional_wrappers) and isinstance(
+            single.observation_space, Box
+        )
