@@ -1,5 +1,6 @@
 """Vector environments that are one program, made to reset in the step in which an episode ends."""
 
+import contextlib
 import functools
 import importlib
 from typing import Any
@@ -104,7 +105,8 @@ def _own_envs(env):
         return None
     module, _, name = env.rpartition(":")
     if module:
-        importlib.import_module(module)
+        with contextlib.suppress(ImportError):  # which `gymnasium.make` tells better
+            importlib.import_module(module)
     spec = gymnasium.registry.get(name)
     return None if spec is None else spec.vector_entry_point
 

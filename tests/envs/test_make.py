@@ -650,6 +650,12 @@ def test_what_auto_means(env, num_envs, kind):
     assert isinstance(make_envs(env, num_envs, "auto"), kind)
 
 
+@pytest.mark.parametrize("num_envs", [8, 16])
+def test_a_module_that_cannot_be_imported_is_named_whatever_the_number_of_environments(num_envs):
+    with pytest.raises(ModuleNotFoundError, match="'no_such_module'. Environment registration via importing a module"):
+        make_envs("no_such_module:Env-v0", num_envs, "auto")
+
+
 def test_an_unknown_vectorization_is_refused():
     with pytest.raises(ValueError, match="`vectorization` must be one of auto, sync, async, native. Received: "):
         make_envs(Counter, 2, "threads")
