@@ -17,6 +17,7 @@ ROWS = 2**11  # of a chunk at most, so that it stays in the cache
 # more than half of the digits, and its distances are computed from its mean.
 NARROW = 1e8
 NEGLIGIBLE = -400.0  # the log of a responsibility that adds nothing, and of which NumPy's `exp` is still fast
+NOTHING = 1e-100  # counts that only responsibilities cut to that add up to
 
 
 @np.errstate(all="ignore")  # what is not finite ends the fit, with its cause
@@ -131,7 +132,7 @@ class _Rows:
     ) -> tuple[np.ndarray, ...]:
         """The parameters at which the expected log-likelihood is highest, `floor**2` added to the covariances."""
         n = self.x.shape[1]
-        counts = np.where(sums[..., 0] < len(self.x) * math.exp(NEGLIGIBLE / 2), 0.0, sums[..., 0])
+        counts = np.where(sums[..., 0] < NOTHING, 0.0, sums[..., 0])
         # A component that has lost all samples stays where it is.
         lost = counts < 1e-8
         moments = sums / np.where(lost, 1.0, counts)[..., None]
