@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import gymnasium
 import keras
@@ -305,6 +305,14 @@ def test_every_command_explains_itself(command, capsys):
 def test_the_version_is_shown(capsys):
     assert kgdists("--version") == 0
     assert capsys.readouterr().out == f"kgdists {version('kgdists')}\n"
+
+
+def test_a_command_runs_from_sources_that_are_not_installed(capsys, monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(sys.modules["kgdists.cli.main"], "version", missing)
+    assert kgdists("list") == 0 and "CartPole-v1" in capsys.readouterr().out
 
 
 def test_the_help_names_every_command(capsys):

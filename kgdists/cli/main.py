@@ -5,7 +5,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 import gymnasium
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int, the exit status: 0, 1 if training failed, 2 for wrong input, 130 if it was interrupted.
     """
     parser = Parser(prog="kgdists", description="Train and look at policies built from kgdists' distributions.")
-    parser.add_argument("--version", action="version", version=f"kgdists {version('kgdists')}")
+    parser.add_argument("--version", action="version", version=f"kgdists {_version()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(commands)
@@ -62,6 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ERRORS as error:
         print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1 if isinstance(error, FloatingPointError) else 2
+
+
+def _version():
+    try:
+        return version("kgdists")
+    except PackageNotFoundError:  # run from sources, which is no reason for a command to end
+        return "of sources that are not installed"
 
 
 @contextlib.contextmanager
