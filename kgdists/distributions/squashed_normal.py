@@ -205,7 +205,14 @@ class SquashedNormalDist(Distribution):
             log_low, log_high = ops.log(low), ops.log(high)
             # By the logarithms of both shares of the width, t and 1 - t, it is 2 width t (1 - t).
             log_det = log_low + log_high + (LOG_2 + box.log_width - 2.0 * box.log_scaled_width)
-            return 0.5 * (log_low - log_high), log_det
+            # Next to the middle from the distance to it, which has digits there that those to the bounds have lost.
+            z = (x - box.center) / box.half
+            central = ops.abs(z) < 0.5
+            z = ops.where(central, z, 0.0)
+            return (
+                ops.where(central, 0.5 * (ops.log1p(z) - ops.log1p(-z)), 0.5 * (log_low - log_high)),
+                ops.where(central, ops.log1p(-z * z) + box.log_half, log_det),
+            )
 
         def beyond(distance):
             # The derivative of softplus, and what its inverse adds to the distance.

@@ -149,13 +149,14 @@ def fit(
     Warns
     -----
     FitWarning
-        If a component ended on the floor of widths.
+        If a component ended on the floor of widths, or if gradient descent broke and the best before is returned.
 
     Notes
     -----
     Gradient descent computes in float32, in coordinates in which the samples are centred and scaled. A forward fit
-    returns what is best on the samples, computed in float64: the start, an iterate between two blocks, or the average
-    of the last tenth. A reverse fit returns that average. Expectation maximisation computes in float64.
+    returns what is best on the samples, computed in float64: the start, one of the iterates between blocks of 500
+    (of 100 for at most 1000 samples), or the average of the last tenth. A reverse fit returns that average.
+    Expectation maximisation computes in float64.
 
     Expectation maximisation does not use `optimizer`, `parameterization` and `estimator`, nor `num_samples` with an
     array; gradient descent does not use `tolerance`. A tape that is open does not record the fit.

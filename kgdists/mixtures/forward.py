@@ -1,5 +1,6 @@
 """Forward fits: of samples, by gradient descent or by expectation maximisation."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,15 +9,17 @@ import numpy as np
 from kgdists.mixtures.coordinates import Units, dims_of, units_of
 from kgdists.mixtures.expectation_maximization import maximize, negative_log_likelihood
 from kgdists.mixtures.found import Found, best_of
-from kgdists.mixtures.gradient_descent import ForwardLoss, descend
+from kgdists.mixtures.gradient_descent import BLOCK_SIZE, SHORT_BLOCK_SIZE, ForwardLoss, descend
 from kgdists.mixtures.options import Options
 from kgdists.mixtures.parameterizations import place, replace
 from kgdists.mixtures.progress import Progress
 from kgdists.mixtures.rows import MAX_SEEDING, Samples, read
 from kgdists.mixtures.starts import SHORT_RUN, start_of
-from kgdists.mixtures.widths import COARSE, floor_of
+from kgdists.mixtures.widths import COARSE, FitWarning, floor_of
 
 __all__ = ["by_expectation_maximization", "by_gradient"]
+
+FEW = 1000  # rows whose likelihood costs next to nothing
 
 
 def by_gradient(data: Any, options: Options, rng: np.random.Generator) -> Found:
@@ -35,10 +38,18 @@ def by_gradient(data: Any, options: Options, rng: np.random.Generator) -> Found:
         return negative_log_likelihood(few, samples.few_weights, values, options.covariance)
 
     config, iterations = options.optimizer_config(), options.iterations
+    block_size = SHORT_BLOCK_SIZE if len(few) <= FEW else BLOCK_SIZE
     losses, _, average, best = descend(
-        ForwardLoss(), draw, start, options.form, config, iterations, floor, rng, progress.show, judge
+        ForwardLoss(), draw, start, options.form, config, iterations, floor, rng, progress.show, judge, block_size
     )
     progress.end(len(losses))
+    if len(losses) < iterations:
+        warnings.warn(
+            f"Gradient descent broke: its loss is not finite after {len(losses)} iterations. The best mixture before "
+            'that is returned. Use `method="em"` or fewer components, lower the learning rate, or raise `min_stddev`',
+            FitWarning,
+            stacklevel=3,
+        )
     return _found(
         [start, best, average] if len(few) < len(samples.rows) else [best], losses, samples, units, floor, options
     )

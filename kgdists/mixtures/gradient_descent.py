@@ -19,9 +19,10 @@ from kgdists.divergences import forward_kl_loss, reverse_kl_loss
 from kgdists.divergences.sampling import log_density
 from kgdists.mixtures.parameterizations import mixture, parameters, values
 
-__all__ = ["ForwardLoss", "ReverseLoss", "descend"]
+__all__ = ["BLOCK_SIZE", "SHORT_BLOCK_SIZE", "ForwardLoss", "ReverseLoss", "descend"]
 
-BLOCK_SIZE = 500  # iterations between two looks at the progress bar
+BLOCK_SIZE = 500  # iterations between two looks at the progress bar and at the best
+SHORT_BLOCK_SIZE = 100  # where a look costs next to nothing
 # What a density raises that is written for values, not for tensors of a graph.
 UNTRACEABLE = (AttributeError, NotImplementedError, tf.errors.OperatorNotAllowedInGraphError)
 
@@ -65,6 +66,7 @@ def descend(
     rng: np.random.Generator,
     on_progress: Callable[[int, np.ndarray], object],
     judge: Callable[..., np.ndarray] | None,
+    block_size: int = BLOCK_SIZE,
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """Minimise a loss.
 
@@ -86,20 +88,24 @@ def descend(
     on_progress : callable
         Called now and then with the number of iterations done and the last losses.
     judge : None or callable
-        `(log-weights, means, spreads) -> losses [restarts]` by which the iterates between blocks are compared.
+        `(log-weights, means, spreads) -> losses [restarts]` by which the iterates between blocks are compared. With it
+        a descent that breaks ends there, if it has met something better than its start.
+    block_size : int
+        Iterations between two looks.
 
     Returns
     -------
     losses : array, shape [iterations, restarts]
+        Of fewer iterations where the descent broke.
     final : array, shape [restarts]
         The mean over the last tenth.
     average : tuple of array
         The parameters averaged over the last tenth (Polyak and Juditsky 1992), which takes out most of the noise of
-        the samples; those of the start where a restart broke.
+        the samples; those of the start where a restart broke, the best where the descent did.
     best : tuple of array
         The parameters that `judge` found best: of the start, the ends of the blocks and the average.
     """
-    block_size = min(BLOCK_SIZE, iterations)
+    block_size = min(block_size, iterations)
     logits, mu, spread = start
     tensors = [np.asarray(tensor, "float32") for tensor in parameters(form, logits, mu, spread, floor)]
     optimizer["config"].pop("name", None)  # which counts the optimizers
@@ -119,11 +125,15 @@ def descend(
             key = tf.constant(rng.integers(2**31, size=2, dtype="int32"))
             block_losses = descent.block(x, key, tf.constant(steps), tf.constant(tail - first))
             blocks.append(np.array(block_losses)[:steps])
-            on_progress(first + steps, blocks[-1][-1])
             best.meet(form, [variable.numpy() for variable in descent.variables], floor)
-        average = best.meet(form, [total.numpy() / (iterations - tail) for total in descent.totals], floor)
+            if best.improved and not np.isfinite(blocks[-1][-1]).any():
+                average = best.values
+                break
+            on_progress(first + steps, blocks[-1][-1])
+        else:
+            average = best.meet(form, [total.numpy() / (iterations - tail) for total in descent.totals], floor)
     losses = np.concatenate(blocks).astype("float64")
-    return losses, losses[tail:].mean(axis=0), average, best.values
+    return losses, losses[-(iterations - tail) :].mean(axis=0), average, best.values
 
 
 @contextlib.contextmanager
@@ -144,6 +154,7 @@ class _Best:
     def __init__(self, judge: Callable[..., np.ndarray] | None, start: tuple[np.ndarray, ...]) -> None:
         self.judge, self.start, self.values = judge, start, start
         self.losses = np.empty(0) if judge is None else judge(*start)
+        self.improved = False
 
     def meet(self, form: str, tensors: list[np.ndarray], floor: np.ndarray) -> tuple[np.ndarray, ...]:
         """Compare other free tensors, and return their values, those of the start where they are not finite."""
@@ -156,6 +167,7 @@ class _Best:
         if self.judge is not None:
             losses = self.judge(*new)
             better = losses < self.losses
+            self.improved |= bool(better.any())
             self.losses = np.where(better, losses, self.losses)
             self.values = tuple(_where(better, *pair) for pair in zip(new, self.values, strict=True))
         return new

@@ -252,6 +252,37 @@ def test_two_deviations_out_of_a_narrow_normal():
         np.testing.assert_allclose(gradients[1], 1.5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("deviations", [2.0, -1.0, 1e-3])
+@pytest.mark.parametrize("low, high", [(-1.0, 1.0), (-3.0, 3.0), (-1e-3, 1e-3)])
+@pytest.mark.parametrize(
+    "logvar, dtype", [(-30.0, "float32"), (-40.0, "float32"), (-140.0, "float32"), (-170.0, "float64")]
+)
+def test_a_narrow_squashed_normal_in_the_middle_of_its_box(logvar, dtype, low, high, deviations):
+    """There it is the normal whose deviation is half the width of the box times its own."""
+    half = 0.5 * (high - low)
+    value, gradients = gradient_of(
+        lambda mu, lv, x: SquashedNormalDist(mu, lv, low, high).log_proba(x),
+        np.zeros(1, dtype),
+        np.full(1, logvar, dtype),
+        np.full(1, deviations * half * np.exp(0.5 * logvar), dtype),
+    )
+    want = -0.5 * (np.log(2 * np.pi) + logvar + deviations**2) - np.log(half)
+    np.testing.assert_allclose(value, want, rtol=2e-6)
+    np.testing.assert_allclose(gradients[0], deviations * np.exp(-0.5 * logvar), rtol=1e-5)
+    np.testing.assert_allclose(gradients[1], 0.5 * (deviations**2 - 1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_density_of_a_draw_of_a_narrow_squashed_normal(compiled):
+    p = SquashedNormalDist(np.zeros((100, 1), "float32"), np.full((100, 1), -40.0, "float32"), -2.0, 2.0)
+
+    def both():
+        x, log_proba = p.sample_and_log_proba(seed=0)
+        return log_proba, p.log_proba(x)
+
+    np.testing.assert_allclose(*(tf.function(both, jit_compile=True) if compiled else both)(), rtol=1e-5)
+
+
 def test_a_narrow_component_far_away_takes_no_part():
     mu, logvar = np.float32([[0.0], [1.0]]), np.full((2, 1), -200.0, "float32")
     value, gradients = gradient_of(

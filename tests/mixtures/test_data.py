@@ -134,6 +134,16 @@ def test_a_descent_reports_the_likelihood_of_what_it_returns(name, covariance):
     check_kept(name, covariance=covariance, iterations=600, num_samples=64)
 
 
+def test_a_descent_that_breaks_returns_the_best_before():
+    x = DATA["more components than a sample fills"][0]
+    with pytest.warns(mixtures.FitWarning, match="Gradient descent broke: its loss is not finite after .* iterations"):
+        fitted = mixtures.fit(x, 10, seed=0)
+    assert len(fitted.history["loss"]) < 5000 and np.isfinite(fitted.loss)
+    np.testing.assert_allclose(fitted.loss, negative_log_likelihood(fitted.distribution, x), rtol=1e-6, atol=1e-3)
+    still = mixtures.fit(x, 10, iterations=1, optimizer=keras.optimizers.SGD(1e-30), seed=0)
+    assert fitted.loss < still.loss
+
+
 WIDTHS = {
     "peaks of 0.01": (RNG(0).choice([200.0, 500, 700, 1000, 1500], 2000) + 0.01 * RNG(1).normal(size=2000), 5, 0.01),
     "N(0, 1) and N(1e6, 1)": (RNG(0).choice([0.0, 1e6], 1000) + RNG(1).normal(size=1000), 2, 1.0),
