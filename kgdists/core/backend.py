@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 import keras
@@ -14,16 +14,20 @@ from kgdists.core.types import Tensor
 __all__ = [
     "adam_step",
     "all_finite",
+    "axes_of_index",
     "compiled",
     "concrete",
     "gather",
+    "indexed",
     "is_tracing",
     "is_variable",
     "layers_of",
     "map_rows",
+    "mask_of",
     "outside_functions",
     "read",
     "run",
+    "set_mask",
     "unmasked",
     "value_of",
     "with_gradient",
@@ -180,6 +184,19 @@ def layers_of(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     return found
 
 
+def mask_of(tensors: Iterable[Tensor]) -> Tensor | None:
+    """The mask that Keras hands on with the first of some tensors that has one."""
+    masks = (getattr(x, "_keras_mask", None) for x in tensors) if USES_PRIVATE_PARTS else ()
+    return next((mask for mask in masks if mask is not None), None)
+
+
+def set_mask(x: Tensor, mask: Tensor | None) -> None:
+    """Hand a mask on with a tensor, as Keras does; without private parts, and on JAX, tensors carry none."""
+    if mask is not None and USES_PRIVATE_PARTS:
+        with contextlib.suppress(AttributeError):
+            x._keras_mask = mask
+
+
 def concrete(x: Any) -> np.ndarray | None:
     """The values of `x` as a NumPy array where they are at hand (eager), else `None`."""
     if not _is_concrete(x):
@@ -216,6 +233,29 @@ def all_finite(values: np.ndarray) -> bool:
     """
     with np.errstate(all="ignore"):
         return bool(np.isfinite(np.sum(values)))
+
+
+def axes_of_index(part: Any) -> int:
+    """How many axes a part of an index takes away or keeps: none for a new one, its own for an array of flags."""
+    if part is None or part is Ellipsis:
+        return 0
+    shape, dtype = getattr(part, "shape", None), str(getattr(part, "dtype", ""))
+    return len(shape) if shape is not None and "bool" in dtype else 1
+
+
+def indexed(x: Tensor, index: tuple[Any, ...]) -> Tensor:
+    """`x[index]`, also by an array of integers or flags, which must be all of the index."""
+    parts = [np.asarray(part) if isinstance(part, list) else part for part in index]
+    if not any(getattr(part, "shape", ()) for part in parts):
+        return x[tuple(int(part) if hasattr(part, "dtype") else part for part in parts)]
+    first, *others = parts
+    if any(part != slice(None) for part in others if part is not Ellipsis):
+        raise IndexError("An array of integers or flags must be the first part of an index, before slices of all")
+    if "bool" in str(first.dtype):
+        rank = len(first.shape)
+        x = ops.reshape(x, (-1, *ops.shape(x)[rank:]))
+        (first,) = ops.nonzero(ops.reshape(first, (-1,)))
+    return ops.take(x, first, axis=0)
 
 
 def gather(x: Tensor, index: Tensor) -> Tensor:

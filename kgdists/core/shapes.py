@@ -15,9 +15,11 @@ __all__ = [
     "as_float",
     "as_floats",
     "as_numbers",
+    "broadcasts",
     "check_finite",
     "check_not_nan",
     "check_positive",
+    "check_probability",
     "check_same",
     "check_scalar",
     "check_vector",
@@ -98,6 +100,11 @@ def ends_with(shape: Sequence[int | None], tail: Sequence[int | None]) -> bool:
     return len(shape) >= len(tail) and matches(shape[len(shape) - len(tail) :], tail)
 
 
+def broadcasts(shape: Sequence[int | None], tail: Sequence[int | None]) -> bool:
+    """Whether `shape`, broadcast against `tail`, ends with `tail`."""
+    return all(n in (1, None) or m is None or n == m for n, m in zip(reversed(shape), reversed(tail), strict=False))
+
+
 def check_vector(**tensors: Tensor) -> None:
     """Raise unless each tensor has a last axis of known size, at least one."""
     for name, x in tensors.items():
@@ -144,6 +151,11 @@ def check_not_nan(**tensors: Tensor) -> None:
     _check_values(lambda x: backend.all_finite(x) or ~np.isnan(x), "free of NaN", tensors)
 
 
+def check_probability(**tensors: Tensor) -> None:
+    """Raise if values are at hand and one of them is not from 0 to 1."""
+    _check_values(lambda x: (x >= 0) & (x <= 1), "from 0 to 1", tensors)
+
+
 def check_positive(**tensors: Tensor) -> None:
     """Raise if values are at hand and one of them is NaN, infinite or not above 0."""
     _check_values(lambda x: np.isfinite(x) & (x > 0), "finite and > 0", tensors)
@@ -154,4 +166,5 @@ def _check_values(is_good: Callable[[np.ndarray], Any], rule: str, tensors: dict
         values = backend.concrete(x)
         if values is not None and not np.all(is_good(values)):
             index = np.argwhere(~is_good(values))[0].tolist()
-            raise ValueError(f"`{name}` must be {rule}. Received: {values[tuple(index)]} at index {index} of {name}")
+            place = f" at index {index} of {name}" if index else ""
+            raise ValueError(f"`{name}` must be {rule}. Received: {values[tuple(index)]}{place}")

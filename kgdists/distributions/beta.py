@@ -12,11 +12,14 @@ from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.box import Box, box_of, canonical, piecewise, smallest
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.numerics import special
+from kgdists.numerics.incomplete_beta import log_tails
 from kgdists.random import log_gamma
 
 __all__ = ["BetaDist"]
 
 LOG_2PI, INF = math.log(2.0 * math.pi), float("inf")
+# Of the quantile: steps of Newton's method, and the logits at which the shares leave the range of floats.
+STEPS, FURTHEST = 20, {"float32": 87.0, "float64": 700.0}
 # Gauss and Legendre's rule on [-1, 1], to the last digits of each dtype.
 RULES = {"float32": np.polynomial.legendre.leggauss(4), "float64": np.polynomial.legendre.leggauss(8)}
 
@@ -176,6 +179,73 @@ class BetaDist(Distribution):
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
     @in_full_precision
+    def cdf(self, x: TensorLike) -> Tensor:
+        r"""The regularized incomplete beta function :math:`I_t(\alpha_i, \beta_i)`, shape of `x`."""
+        return ops.exp(self._log_tails(x)[0])
+
+    @in_full_precision
+    def log_cdf(self, x: TensorLike) -> Tensor:
+        """The logarithm of `cdf`, shape of `x`."""
+        return self._log_tails(x)[0]
+
+    @in_full_precision
+    def survival(self, x: TensorLike) -> Tensor:
+        r"""The regularized incomplete beta function :math:`I_{1 - t}(\beta_i, \alpha_i)`, shape of `x`."""
+        return ops.exp(self._log_tails(x)[1])
+
+    @in_full_precision
+    def log_survival(self, x: TensorLike) -> Tensor:
+        """The logarithm of `survival`, shape of `x`."""
+        return self._log_tails(x)[1]
+
+    @in_full_precision
+    def quantile(self, q: TensorLike) -> Tensor:
+        """Where `cdf` is `q`, by Newton's method on the logarithm of the nearer tail; shape [..., B..., n].
+
+        Its gradient is that of the implicit function.
+        """
+        levels = self.as_levels(q) + ops.zeros_like(self.alpha)
+        is_low = levels <= 0.5
+        tail = ops.where(is_low, levels, 1.0 - levels)
+        inside = tail > 0.0
+        target = ops.log(ops.where(inside, tail, 0.5))
+        a, b = (ops.where(is_low, x, y) for x, y in ((self.alpha, self.beta), (self.beta, self.alpha)))
+        fixed_a, fixed_b, goal = (ops.stop_gradient(x) for x in (a, b, target))
+        # The tail's asymptote, from which the steps climb: the function is concave.
+        logit = ops.maximum((goal + ops.log(fixed_a) + _log_beta(fixed_a, fixed_b)) / fixed_a, -FURTHEST[self.dtype])
+        for _ in range(STEPS):
+            log_tail, log_density = _log_tail_and_density(fixed_a, fixed_b, logit)
+            step = (goal - log_tail) * ops.exp(log_tail - log_density)
+            logit = ops.clip(logit + step, -FURTHEST[self.dtype], FURTHEST[self.dtype])
+        logit = ops.stop_gradient(logit)
+        log_tail, log_density = _log_tail_and_density(a, b, logit)
+        change = (target - log_tail) * ops.stop_gradient(ops.exp(log_tail - log_density))
+        logit = logit + ops.where(inside, change - ops.stop_gradient(change), 0.0)
+        t, u = ops.sigmoid(logit), ops.sigmoid(-logit)
+        t, u = ops.where(inside, t, 0.0), ops.where(inside, u, 1.0)
+        return self._scale(ops.where(is_low, t, u), ops.where(is_low, u, t))
+
+    @in_full_precision
+    def crps(self, x: TensorLike) -> Tensor:
+        r"""Of the share t of the width :math:`t (2 F(t) - 1) + \bar t (1 - 2 F_{\alpha + 1, \beta}(t)) - g`, summed.
+
+        Here :math:`\bar t = \alpha / (\alpha + \beta)` is the mean and :math:`g = 2 \mathrm{B}(2 \alpha, 2 \beta)
+        / ((\alpha + \beta) \mathrm{B}(\alpha, \beta)^2)` half the mean difference of two draws. Shape [B...] behind
+        any sample axes.
+        """
+        x = self.as_variate(x)
+        box = self._box
+        low, high = box.distances(ops.clip(x, box.low, box.high))
+        t, logit = low / box.scaled_width, ops.log(low) - ops.log(high)
+        a, b = (part + ops.zeros_like(t) for part in (self.alpha, self.beta))
+        below, _ = _log_tails_of(a, b, logit)
+        below_next, _ = _log_tails_of(a + 1.0, b, logit)
+        spread = 2.0 * ops.exp(_rest(2.0 * a, 2.0 * b) - 2.0 * _rest(a, b)) / (a + b)
+        score = t * (2.0 * ops.exp(below) - 1.0) + a / (a + b) * (1.0 - 2.0 * ops.exp(below_next)) - spread
+        outside = ops.maximum(x - box.high, 0.0) + ops.maximum(box.low - x, 0.0)
+        return self._sum(2.0 * box.half * ops.maximum(score, 0.0) + outside)
+
+    @in_full_precision
     def entropy(self) -> Tensor:
         r"""Entropy, shape [B...]:
 
@@ -233,6 +303,17 @@ class BetaDist(Distribution):
         terms = _log_odds(a, b, log_p, log_q, t, u, log_t, log_u) - log_t - log_u
         return self._sum(terms - _rest(self.alpha, self.beta) - self._box.log_width)
 
+    def _log_tails(self, x):
+        """The logarithms of the probabilities at or below, and above, each dimension of `x`."""
+        x = self.as_variate(x)
+        box = self._box
+        low, high = box.distances(ops.clip(x, box.low, box.high))
+        a, b = (part + ops.zeros_like(low) for part in (self.alpha, self.beta))
+        below, above = _log_tails_of(a, b, ops.log(low) - ops.log(high))
+        is_above, is_below = x >= box.high, (x <= box.low) & ~(x >= box.high)
+        log_cdf = ops.where(is_above, 0.0, ops.where(is_below, -INF, below))
+        return log_cdf, ops.where(is_above, -INF, ops.where(is_below, 0.0, above))
+
     def _sum(self, terms):
         """Over all dimensions but constants."""
         constant = self._box.constant
@@ -263,6 +344,26 @@ def _rest(a, b):
     small, large = ops.minimum(a, b), ops.maximum(a, b)
     half_log = 0.5 * (ops.log1p(small / large) - ops.log(small) + LOG_2PI)
     return half_log + special.stirling_remainder(a, b), gradient
+
+
+def _log_density_of_logit(a, b, logit):
+    t, u = ops.sigmoid(logit), ops.sigmoid(-logit)
+    logs = -ops.softplus(-logit), -ops.softplus(logit)
+    return _log_odds(a, b, *_log_shares(a, b), t, u, *logs) - _rest(a, b)
+
+
+def _log_tails_of(a, b, logit):
+    return log_tails(a, b, logit, _log_density_of_logit(a, b, logit))
+
+
+def _log_tail_and_density(a, b, logit):
+    log_density = _log_density_of_logit(a, b, logit)
+    return log_tails(a, b, logit, log_density)[0], log_density
+
+
+def _log_beta(a, b):
+    log_p, log_q = _log_shares(a, b)
+    return a * log_p + b * log_q + _rest(a, b)
 
 
 def _mean_logs(a, b):

@@ -11,6 +11,7 @@ from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.box import Box, box_of, canonical
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.numerics import normal as gaussian
 from kgdists.numerics import special
 from kgdists.random import normal
 
@@ -168,6 +169,55 @@ class ClippedNormalDist(Distribution):
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
     @in_full_precision
+    def cdf(self, x: TensorLike) -> Tensor:
+        r""":math:`\Phi((x_i - \mu_i) / \sigma_i)` within the bounds, 0 below and 1 from `high` on; shape of `x`."""
+        x = self.as_variate(x)
+        return self._by_side(x, 0.0, gaussian.ndtr(special.standardized(x - self.mu, self.logvar)), 1.0)
+
+    @in_full_precision
+    def log_cdf(self, x: TensorLike) -> Tensor:
+        """The logarithm of `cdf`, shape of `x`."""
+        x = self.as_variate(x)
+        return self._by_side(x, -INF, special.log_ndtr(special.standardized(x - self.mu, self.logvar)), 0.0)
+
+    @in_full_precision
+    def survival(self, x: TensorLike) -> Tensor:
+        r""":math:`\Phi((\mu_i - x_i) / \sigma_i)` within the bounds, 1 below and 0 from `high` on; shape of `x`."""
+        x = self.as_variate(x)
+        return self._by_side(x, 1.0, gaussian.ndtr(special.standardized(self.mu - x, self.logvar)), 0.0)
+
+    @in_full_precision
+    def log_survival(self, x: TensorLike) -> Tensor:
+        """The logarithm of `survival`, shape of `x`."""
+        x = self.as_variate(x)
+        return self._by_side(x, 0.0, special.log_ndtr(special.standardized(self.mu - x, self.logvar)), -INF)
+
+    @in_full_precision
+    def quantile(self, q: TensorLike) -> Tensor:
+        r""":math:`\mu_i + \sigma_i \Phi^{-1}(q)`, clipped; shape [..., B..., n]."""
+        return self._clip(self.mu + ops.exp(0.5 * self.logvar) * gaussian.ndtri(self.as_levels(q)))
+
+    def median(self) -> Tensor:
+        """`mu` clipped, shape [B..., n]."""
+        return self.mode()
+
+    @in_full_precision
+    def crps(self, x: TensorLike) -> Tensor:
+        r""":math:`\sum_i \sigma_i (\int_a^z \Phi^2 + \int_z^b (1 - \Phi)^2)`, bounds and `x` standardized: a, b, z.
+
+        What lies outside of the bounds adds its distance from them. Shape [B...] behind any sample axes.
+        """
+        x = self.as_variate(x)
+        box, inside = self._box, self._clip(x)
+        z = special.standardized(inside - self.mu, self.logvar)
+        below = ops.where(box.has_low, gaussian.squares_below(self._z(box.low)), 0.0)
+        above = ops.where(box.has_high, gaussian.squares_below(-self._z(box.high)), 0.0)
+        score = ops.maximum(gaussian.squares_below(z) - below, 0.0) + ops.maximum(
+            gaussian.squares_below(-z) - above, 0.0
+        )
+        return ops.sum(self._without_constants(ops.exp(0.5 * self.logvar) * score) + ops.abs(x - inside), axis=-1)
+
+    @in_full_precision
     def entropy(self) -> Tensor:
         """Entropy, shape [B...]: of the probabilities at the bounds and of the density between them."""
         return self.cross_entropy(self)
@@ -215,6 +265,12 @@ class ClippedNormalDist(Distribution):
         box = self._box
         x = ops.where(box.has_low | box.constant, ops.maximum(x, box.low), x)
         return ops.where(box.has_high | box.constant, ops.minimum(x, box.high), x)
+
+    def _by_side(self, x, below, within, above):
+        """A value below the box, one from its upper bound on, and one between them."""
+        box = self._box
+        has_low, has_high = box.has_low | box.constant, box.has_high | box.constant
+        return ops.where(has_high & (x >= box.high), above, ops.where(has_low & (x < box.low), below, within))
 
     def _without_constants(self, terms):
         return ops.where(self._box.constant, 0.0, terms)

@@ -9,6 +9,7 @@ from typing import Any, Self
 import keras
 
 from kgdists.core import shapes
+from kgdists.core.checks import is_count
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, in_full_precision
 from kgdists.random import split
@@ -71,9 +72,10 @@ class CompositeDist(Distribution):
                 )
         self.set_fields(dists=dists, name=name, random_seed=random_seed)
 
-    def __getitem__(self, key: str | int) -> Any:
-        """The branch, or the structure of branches, at a key or index."""
-        return self.dists[key]
+    def __getitem__(self, key: Any) -> Any:
+        """The branch, or the structure of branches, at a name, or at a number of a tuple; else rows of the batch."""
+        is_branch = isinstance(key, str) or (isinstance(self.dists, tuple) and is_count(key, least=-len(self.dists)))
+        return self.dists[key] if is_branch else super().__getitem__(key)
 
     # What it is made of.
 
@@ -145,6 +147,39 @@ class CompositeDist(Distribution):
     def variance(self) -> Tensor:
         """The variances of each branch."""
         return map_branches(lambda dist: dist.variance(), self.dists)
+
+    def stddev(self) -> Tensor:
+        """The standard deviations of each branch."""
+        return map_branches(lambda dist: dist.stddev(), self.dists)
+
+    def median(self) -> Tensor:
+        """The median of each branch."""
+        return map_branches(lambda dist: dist.median(), self.dists)
+
+    def cdf(self, x: Any) -> Tensor:
+        """The distribution functions of each branch; `x` as for `log_proba`."""
+        return map_branches(lambda dist, x: dist.cdf(x), self.dists, x)
+
+    def log_cdf(self, x: Any) -> Tensor:
+        """The logarithms of `cdf` of each branch."""
+        return map_branches(lambda dist, x: dist.log_cdf(x), self.dists, x)
+
+    def survival(self, x: Any) -> Tensor:
+        """The probabilities to be above, of each branch."""
+        return map_branches(lambda dist, x: dist.survival(x), self.dists, x)
+
+    def log_survival(self, x: Any) -> Tensor:
+        """The logarithms of `survival` of each branch."""
+        return map_branches(lambda dist, x: dist.log_survival(x), self.dists, x)
+
+    def quantile(self, q: TensorLike) -> Tensor:
+        """The quantiles of each branch at the same levels."""
+        return map_branches(lambda dist: dist.quantile(q), self.dists)
+
+    @in_full_precision
+    def crps(self, x: Any) -> Tensor:
+        """The sum of the scores of the branches, shape [B...] behind any sample axes; `x` as for `log_proba`."""
+        return self._sum(lambda dist, x: dist.crps(x), x)
 
     @in_full_precision
     def log_proba(self, x: Any) -> Tensor:

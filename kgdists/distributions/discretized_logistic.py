@@ -159,6 +159,40 @@ class DiscretizedLogisticDist(Distribution):
         log_proba = ops.sum(ops.where(inside, self._log_mass(ops.where(inside, k, self._nearest(self.mu))), -INF), -1)
         return ops.where(ops.any(ops.isnan(ops.cast(x, self.dtype)), axis=-1), float("nan"), log_proba)
 
+    @in_full_precision
+    def cdf(self, x: TensorLike) -> Tensor:
+        r""":math:`1 / (1 + e^{-(k_i + 1/2 - \mu_i) / s_i})` of the integer k at or below; shape of `x`."""
+        return ops.exp(self.log_cdf(x))
+
+    @in_full_precision
+    def log_cdf(self, x: TensorLike) -> Tensor:
+        """The logarithm of `cdf`, shape of `x`."""
+        return self._by_side(x, -INF, lambda z: -ops.softplus(-z), 0.0)
+
+    @in_full_precision
+    def survival(self, x: TensorLike) -> Tensor:
+        """One minus `cdf`, with its digits in the upper tail; shape of `x`."""
+        return ops.exp(self.log_survival(x))
+
+    @in_full_precision
+    def log_survival(self, x: TensorLike) -> Tensor:
+        """The logarithm of `survival`, shape of `x`."""
+        return self._by_side(x, 0.0, lambda z: -ops.softplus(z), -INF)
+
+    @in_full_precision
+    def quantile(self, q: TensorLike) -> Tensor:
+        """The smallest integers that have at least probability `q` at or below, as floats; shape [..., B..., n]."""
+        levels = self.as_levels(q)
+        low, high = self._bounds()
+        place = self.mu + ops.exp(self.logscale) * (ops.log(levels) - ops.log1p(-levels))
+        return _clip(ops.ceil(place - 0.5), low, high) + ops.zeros_like(self.mu)
+
+    def _by_side(self, x, below, between, above):
+        x = ops.floor(self.as_variate(shapes.as_numbers(x, "x")))
+        low, high = self._bounds()
+        z = (x + 0.5 - self.mu) * ops.exp(-self.logscale)
+        return ops.where(x >= high, above, ops.where(x < low, below, between(z)))
+
     def _log_mass(self, k):
         at_low, at_high = ops.equal(k, ops.cast(self.low, "int64")), ops.equal(k, ops.cast(self.high, "int64"))
         # Beyond `most` the dtype has no exponentials; there one integer, or the two bounds, have all the mass anyway.

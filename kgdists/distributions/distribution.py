@@ -3,14 +3,15 @@
 import functools
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, Self, TypeVar, cast
 
 import keras
+import numpy as np
 from keras import ops
 
-from kgdists.core import pytree, shapes
-from kgdists.core.checks import is_count
+from kgdists.core import backend, pytree, shapes
+from kgdists.core.checks import is_count, is_number
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.symbolic import Draw
 from kgdists.random import Stream
@@ -18,6 +19,7 @@ from kgdists.random import Stream
 __all__ = ["Distribution", "draws", "in_full_precision"]
 
 HALF = ("float16", "bfloat16")
+MODEL_RULE = "make the model by `kgdists.Model(inputs, outputs)`"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,6 +88,57 @@ def draws(method: F) -> F:
     return cast(F, draw)
 
 
+# What others call parameters, and what to write here.
+HINTS = {
+    "sigma": "`NormalDist.from_stddev(mu, stddev)`",
+    "scale": "`NormalDist.from_stddev(mu, stddev)`",
+    "std": "`NormalDist.from_stddev(mu, stddev)`",
+    "stddev": "`NormalDist.from_stddev(mu, stddev)`",
+    "variance": "`logvar=keras.ops.log(variance)`",
+    "loc": "`mu`",
+    "mean": "`mu`",
+    "log_var": "`logvar`",
+    "concentration1": "`alpha`",
+    "concentration0": "`beta`",
+    "temperature": "`boltzmann_tau`",
+    "tau": "`boltzmann_tau`",
+    "seed": "`random_seed`",
+}
+
+
+def _with_hints(init):
+    """`init` whose error for a keyword that it does not know names the right one."""
+    known = [name for name in inspect.signature(init).parameters if name not in ("self", "fields", "kwargs")]
+
+    @functools.wraps(init)
+    def initialize(self, *args, **kwargs):
+        try:
+            init(self, *args, **kwargs)
+        except TypeError:
+            wrong = [name for name in kwargs if name not in known]
+            if not wrong:
+                raise
+            hints = "".join(f" For `{name}` write {HINTS[name]}." for name in wrong if name in HINTS)
+            raise TypeError(
+                f"`{type(self).__name__}` takes {', '.join(known)}.{hints} Received: {', '.join(wrong)}"
+            ) from None
+
+    return initialize
+
+
+class _Frozen:
+    # A tensor on its way through a pickle.
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.array = ops.convert_to_numpy(tensor)
+
+
+def _restored(cls, metadata, leaves):
+    return cls._unflatten(
+        metadata, tuple(ops.convert_to_tensor(x.array) if isinstance(x, _Frozen) else x for x in leaves)
+    )
+
+
 class Distribution:
     """A probability distribution: named parameter tensors and a few static fields, fixed for good.
 
@@ -118,6 +171,8 @@ class Distribution:
         super().__init_subclass__(**kwargs)
         pytree.register(cls)
         keras.saving.register_keras_serializable(cls.__module__.partition(".")[0])(cls)
+        if "__init__" in vars(cls):
+            cls.__init__ = _with_hints(cls.__init__)  # type: ignore[method-assign]
 
     def set_fields(self, *, random_seed: Seed = None, **fields: Any) -> None:
         """Set all fields, once: the last thing that `__init__` does, since a distribution is immutable.
@@ -153,6 +208,8 @@ class Distribution:
 
     @classmethod
     def _unflatten(cls, metadata: Any, leaves: Any) -> Self:
+        if not hasattr(leaves[0], "dtype") and hasattr(leaves[0], "loss"):  # which Keras puts in the place of outputs
+            raise TypeError("A `keras.Model` has no losses and metrics of distributions: " + MODEL_RULE)
         dist = object.__new__(cls)
         names, *static, stream = metadata
         if names != cls.PARAM_NAMES:  # a class whose instances differ in their parameters
@@ -169,8 +226,47 @@ class Distribution:
     def __tf_unflatten__(cls, metadata: Any, leaves: Any) -> Self:
         return cls._unflatten(metadata, leaves)
 
+    # Copies and pickles: tensors travel as arrays, and the stream goes on where it was.
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        leaves, metadata, _ = self._flatten()
+        return _restored, (type(self), metadata, [_Frozen(x) if ops.is_tensor(x) else x for x in leaves])
+
+    # Rows of the batch.
+
+    def __getitem__(self, index: Any) -> Any:
+        """The distributions of rows of the batch.
+
+        Parameters
+        ----------
+        index : int, slice, None, Ellipsis or tuple of these, or an array of ints or flags
+            As of an array of the batch shape.
+        """
+        rank, index = len(self.batch_shape), index if isinstance(index, tuple) else (index,)
+        used = sum(backend.axes_of_index(part) for part in index)
+        if used > rank:
+            raise IndexError(f"A batch of shape {self.batch_shape} has {rank} axes. Received: an index of {used}")
+        if Ellipsis in [part for part in index if not hasattr(part, "shape")]:
+            place = index.index(Ellipsis)
+            index = (*index[:place], *(slice(None),) * (rank - used), *index[place + 1 :])
+        return keras.tree.map_structure(lambda x: backend.indexed(x, index), self)
+
+    def __iter__(self) -> Iterator[Any]:
+        """The distributions of the first axis of the batch, one after the other."""
+        if not self.batch_shape or self.batch_shape[0] is None:
+            raise TypeError(f"A batch must have a first axis of known size. Received: batch shape {self.batch_shape}")
+        return (self[i] for i in range(self.batch_shape[0]))
+
+    @property
+    def __array_struct__(self) -> Any:
+        """For NumPy: an array that holds this one object, since a distribution is not numbers."""
+        # TensorFlow takes what has an `__array__` for numbers.
+        array = np.empty((), object)
+        array[()] = self
+        return array.__array_struct__
+
     def __len__(self) -> int:
-        # Keras takes the length of nested arguments of a layer.
+        # The number of parameters, not of rows: Keras takes the length of nested arguments of a layer.
         return len(self.PARAM_NAMES)
 
     # What it is made of.
@@ -195,6 +291,9 @@ class Distribution:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor as Keras saves them, parameters as arrays."""
+        for x in self.params.values():
+            if not hasattr(x, "dtype"):  # Keras hands over what it knows of tensors when a `keras.Model` is saved
+                raise TypeError("A `keras.Model` cannot save an output that is a distribution: " + MODEL_RULE)
         params = {name: ops.convert_to_numpy(x) for name, x in self.params.items()}
         config = keras.saving.serialize_keras_object({"params": params, "random_seed": self.random_seed})
         return config | self._static()
@@ -298,6 +397,95 @@ class Distribution:
         """The variance of each dimension of a variate."""
         raise NotImplementedError(f"A {type(self).__name__} has no closed form of `variance`: use that of draws")
 
+    @in_full_precision
+    def stddev(self) -> Tensor:
+        """The standard deviation of each dimension of a variate."""
+        return ops.sqrt(self.variance())
+
+    @in_full_precision
+    def prob(self, x: Any) -> Tensor:
+        """The probability, or density, of variates; shapes as for `log_proba`."""
+        return ops.exp(self.log_proba(x))
+
+    def cdf(self, x: TensorLike) -> Tensor:
+        r"""The distribution function of each dimension by itself, :math:`P(X_i \le x_i)`, shape of `x`.
+
+        Parameters
+        ----------
+        x : float tensor, shape [B..., n]; sample axes may come in front
+        """
+        raise NotImplementedError(self._without_order("cdf"))
+
+    def log_cdf(self, x: TensorLike) -> Tensor:
+        """The logarithm of `cdf`, with its digits in both tails."""
+        raise NotImplementedError(self._without_order("log_cdf"))
+
+    def survival(self, x: TensorLike) -> Tensor:
+        r"""The probability to be above, :math:`P(X_i > x_i)`, with its digits in the upper tail; as for `cdf`."""
+        raise NotImplementedError(self._without_order("survival"))
+
+    def log_survival(self, x: TensorLike) -> Tensor:
+        """The logarithm of `survival`, with its digits in both tails."""
+        raise NotImplementedError(self._without_order("log_survival"))
+
+    def quantile(self, q: TensorLike) -> Tensor:
+        r"""The value that each dimension by itself is at or below with probability `q`.
+
+        Parameters
+        ----------
+        q : float or float tensor, 0 to 1
+            A number, or levels that broadcast against [B..., n]: `q[:, None, None]` for several of a batch of vectors.
+
+        Returns
+        -------
+        tensor, shape [..., B..., n].
+
+        Raises
+        ------
+        ValueError
+            If the levels do not broadcast and, where values are at hand, if they are not from 0 to 1.
+        """
+        raise NotImplementedError(self._without_order("quantile"))
+
+    def median(self) -> Tensor:
+        """The median of each dimension by itself, shape [B..., n]."""
+        return self.quantile(0.5)
+
+    def interval(self, mass: float) -> tuple[Tensor, Tensor]:
+        """The central interval of each dimension by itself that has a probability: its two ends, shape [B..., n].
+
+        Parameters
+        ----------
+        mass : float, > 0 and < 1
+        """
+        if not (is_number(mass) and 0.0 < mass < 1.0):
+            raise ValueError(f"`mass` must be a number > 0 and < 1. Received: mass={mass!r}")
+        return self.quantile(0.5 - 0.5 * mass), self.quantile(0.5 + 0.5 * mass)
+
+    def crps(self, x: TensorLike) -> Tensor:
+        r"""The continuous ranked probability score of what was observed, summed over the dimensions; lower is better.
+
+        :math:`\int (F(t) - 1\{x \le t\})^2 dt` (Matheson and Winkler 1976), in the units of `x`: of a point forecast
+        its absolute error.
+
+        Parameters
+        ----------
+        x : float tensor, shape [B..., n]; sample axes may come in front
+
+        Returns
+        -------
+        tensor, shape [B...] behind any sample axes.
+        """
+        raise NotImplementedError(
+            f"A {type(self).__name__} has no closed form of `crps`: estimate it by `kgdists.divergences.crps`"
+        )
+
+    def _without_order(self, name):
+        return (
+            f"A {type(self).__name__} has no `{name}`: its variates are choices, or vectors whose dimensions depend on "
+            "each other. Use `log_proba`, or count draws"
+        )
+
     def entropy(self) -> Tensor:
         """Entropy, shape [B...]."""
         raise NotImplementedError(self._estimated("entropy"))
@@ -399,6 +587,28 @@ class Distribution:
             )
         shapes.check_not_nan(x=variate)
         return variate
+
+    def as_levels(self, q: TensorLike) -> Tensor:
+        """The argument of `quantile` as a tensor that broadcasts to events of the batch.
+
+        Parameters
+        ----------
+        q : float or float tensor, 0 to 1
+
+        Raises
+        ------
+        ValueError
+            If it does not broadcast and, where values are at hand, if it is not from 0 to 1.
+        """
+        levels = ops.cast(shapes.as_float(q, "q", self.dtype), self.dtype)
+        shape = self.batch_shape + self.event_shape
+        if not shapes.broadcasts(levels.shape, shape):
+            raise ValueError(
+                f"`q` must broadcast against {shape}: give axes of size 1 behind several levels, `q[..., None]`. "
+                f"Received: q of shape {tuple(levels.shape)}"
+            )
+        shapes.check_probability(q=levels)
+        return levels
 
     def check_same_kind(self, other: "Distribution") -> None:
         """Raise unless a divergence to another distribution has a meaning.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -13,13 +14,15 @@ from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
 from kgdists.distributions.multivariate_normal import MultivariateNormalDist
 from kgdists.distributions.normal import NormalDist
-from kgdists.numerics import cholesky
+from kgdists.numerics import cholesky, special
+from kgdists.numerics import normal as gaussian
 from kgdists.random import normal, split, uniform
 
 __all__ = ["GaussianMixtureDist"]
 
 INF = float("inf")
 LOG_2PI = math.log(2.0 * math.pi)
+STEPS = {"float32": 40, "float64": 80}  # of the bisection for a quantile
 FAR = {dtype: np.array(far, dtype) for dtype, far in {"float32": 1e19, "float64": 1e154}.items()}
 
 
@@ -280,6 +283,83 @@ class GaussianMixtureDist(Distribution):
         weights = ops.exp(self.log_weights)[..., None, None]
         return ops.sum(weights * (within + between[..., :, None] * between[..., None, :]), axis=-3)
 
+    @in_full_precision
+    def cdf(self, x: TensorLike) -> Tensor:
+        r""":math:`\sum_k w_k \Phi((x - \mu_k) / \sigma_k)` of mixtures over one dimension, shape of `x`."""
+        return ops.exp(self._log_tail(x, 1.0, "cdf"))
+
+    @in_full_precision
+    def log_cdf(self, x: TensorLike) -> Tensor:
+        """The logarithm of `cdf`, shape of `x`."""
+        return self._log_tail(x, 1.0, "log_cdf")
+
+    @in_full_precision
+    def survival(self, x: TensorLike) -> Tensor:
+        r""":math:`\sum_k w_k \Phi((\mu_k - x) / \sigma_k)` of mixtures over one dimension, shape of `x`."""
+        return ops.exp(self._log_tail(x, -1.0, "survival"))
+
+    @in_full_precision
+    def log_survival(self, x: TensorLike) -> Tensor:
+        """The logarithm of `survival`, shape of `x`."""
+        return self._log_tail(x, -1.0, "log_survival")
+
+    @in_full_precision
+    def quantile(self, q: TensorLike) -> Tensor:
+        """Where `cdf` is `q`, for mixtures over one dimension: by bisection between the quantiles of the components.
+
+        Its gradient is that of the implicit function. Shape [..., B..., 1].
+        """
+        self._check_one_dimension("quantile")
+        q = self.as_levels(q)
+        z = gaussian.ndtri(q)
+        ends = self.mu[..., 0] + ops.sqrt(self.components.variance()[..., 0]) * z  # [..., B..., K]
+        present = ops.exp(self.log_weights) > 0.0
+        low = ops.min(ops.where(present, ends, INF), axis=-1, keepdims=True)
+        high = ops.max(ops.where(present, ends, -INF), axis=-1, keepdims=True)
+        fixed = keras.tree.map_structure(ops.stop_gradient, self)
+        low, high, level = (ops.stop_gradient(x) for x in (low, high, q + ops.zeros_like(low)))
+        is_upper = level > 0.5
+        target = ops.where(
+            is_upper, ops.log1p(-ops.where(is_upper, level, 0.5)), ops.log(ops.where(is_upper, 0.5, level))
+        )
+        for _ in range(STEPS[self.dtype]):
+            middle = 0.5 * low + 0.5 * high
+            below = ops.where(is_upper, fixed._log_tail(middle, -1.0) > target, fixed._log_tail(middle, 1.0) < target)
+            low, high = ops.where(below, middle, low), ops.where(below, high, middle)
+        x = 0.5 * low + 0.5 * high
+        inside = ops.isfinite(x)
+        x = ops.where(inside, x, self.mean())
+        density = ops.exp(fixed.log_proba(x))[..., None]
+        step = (q - self.cdf(x)) / ops.stop_gradient(density)
+        return ops.where(inside, x + (step - ops.stop_gradient(step)), 0.5 * low + 0.5 * high)
+
+    @in_full_precision
+    def crps(self, x: TensorLike) -> Tensor:
+        r"""The score of mixtures over one dimension, shape [B...] behind any sample axes:
+
+        :math:`\sum_k w_k A(x - \mu_k, \sigma_k^2)
+        - \frac12 \sum_{jk} w_j w_k A(\mu_j - \mu_k, \sigma_j^2 + \sigma_k^2)`
+        with :math:`A(m, s^2) = m (2 \Phi(m / s) - 1) + 2 s \phi(m / s)`; Grimit et al. (2006), equation 5.
+        """
+        self._check_one_dimension("crps")
+        mu, variance, weights = self.mu[..., 0], self.components.variance()[..., 0], ops.exp(self.log_weights)
+        near = ops.sum(weights * _mean_distance(self.as_variate(x) - mu, variance), axis=-1)
+        between = _mean_distance(mu[..., :, None] - mu[..., None, :], variance[..., :, None] + variance[..., None, :])
+        return near - 0.5 * ops.sum(weights[..., :, None] * weights[..., None, :] * between, axis=(-2, -1))
+
+    def _log_tail(self, x, sign, name=None):
+        if name is not None:
+            self._check_one_dimension(name)
+        z = self.components._standardized(self.as_variate(x)[..., None, :])[..., 0]
+        return ops.logsumexp(self.log_weights + special.log_ndtr(sign * z), axis=-1, keepdims=True)
+
+    def _check_one_dimension(self, name):
+        if self.event_shape != (1,):
+            raise NotImplementedError(
+                f"A GaussianMixtureDist has a `{name}` over one dimension only, since the others depend on it: count "
+                f"draws. Received: events of shape {self.event_shape}"
+            )
+
     def _combined(self, choice, noise):
         """The sum of what each component makes of `noise`, by the weights `choice`, shape [..., B..., K]."""
         return ops.sum(choice[..., None] * self.components._displaced(noise[..., None, :]), axis=-2)
@@ -293,6 +373,13 @@ class GaussianMixtureDist(Distribution):
         z = ops.where(far, 0.0, z)
         joint = self.log_weights - 0.5 * ops.sum(LOG_2PI + z * z, axis=-1) - components._half_log_det()
         return ops.where(ops.any(far, axis=-1), -INF, joint), z
+
+
+def _mean_distance(mean, variance):
+    """The mean of the absolute value of a normal variable."""
+    stddev = ops.sqrt(variance)
+    z = mean / stddev
+    return mean * ops.erf(z / 2.0**0.5) + 2.0 * stddev * gaussian.density(z)
 
 
 def _shares(joint):

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from keras import ops
 
 from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.numerics import normal as gaussian
 from kgdists.numerics import special
 from kgdists.random import normal
 
@@ -49,6 +50,13 @@ class NormalDist(Distribution):
     mu: Tensor
     logvar: Tensor
     name: str
+
+    @classmethod
+    def from_stddev(cls, mu: TensorLike, stddev: TensorLike, **fields: Any) -> Self:
+        """Make a distribution of its mean and its standard deviation, a float tensor > 0, shape [B..., n]."""
+        stddev = shapes.as_float(stddev, "stddev")
+        shapes.check_positive(stddev=stddev)
+        return cls(mu, 2.0 * ops.log(stddev), **fields)
 
     def __init__(self, mu: TensorLike, logvar: TensorLike, name: str = "normal_dist", random_seed: Seed = None) -> None:
         params = shapes.as_floats(mu=mu, logvar=logvar)
@@ -118,6 +126,43 @@ class NormalDist(Distribution):
     def score(self, x: TensorLike) -> Tensor:
         r"""Gradient of the log-density in `x`: :math:`-(x - \mu) / \sigma^2`, shape of `x`; `x` as for `log_proba`."""
         return -self._pulls(self._standardized(self.as_variate(x)))
+
+    @in_full_precision
+    def cdf(self, x: TensorLike) -> Tensor:
+        r""":math:`\Phi((x_i - \mu_i) / \sigma_i)`, shape of `x`."""
+        return gaussian.ndtr(self._standardized(self.as_variate(x)))
+
+    @in_full_precision
+    def log_cdf(self, x: TensorLike) -> Tensor:
+        r""":math:`\log \Phi((x_i - \mu_i) / \sigma_i)`, shape of `x`."""
+        return gaussian.log_ndtr(self._standardized(self.as_variate(x)))
+
+    @in_full_precision
+    def survival(self, x: TensorLike) -> Tensor:
+        r""":math:`\Phi((\mu_i - x_i) / \sigma_i)`, shape of `x`."""
+        return gaussian.ndtr(-self._standardized(self.as_variate(x)))
+
+    @in_full_precision
+    def log_survival(self, x: TensorLike) -> Tensor:
+        r""":math:`\log \Phi((\mu_i - x_i) / \sigma_i)`, shape of `x`."""
+        return gaussian.log_ndtr(-self._standardized(self.as_variate(x)))
+
+    @in_full_precision
+    def quantile(self, q: TensorLike) -> Tensor:
+        r""":math:`\mu_i + \sigma_i \Phi^{-1}(q)`, shape [..., B..., n]."""
+        return self._displaced(gaussian.ndtri(self.as_levels(q)))
+
+    def median(self) -> Tensor:
+        """The mean, shape [B..., n]."""
+        return self.mu
+
+    @in_full_precision
+    def crps(self, x: TensorLike) -> Tensor:
+        r""":math:`\sum_i \sigma_i (z_i (2 \Phi(z_i) - 1) + 2 \phi(z_i) - \pi^{-1/2})`, :math:`z = (x - \mu) / \sigma`.
+
+        Gneiting and Raftery (2007), section 4.2; shape [B...] behind any sample axes.
+        """
+        return ops.sum(ops.exp(0.5 * self.logvar) * gaussian.crps(self._standardized(self.as_variate(x))), axis=-1)
 
     @in_full_precision
     def entropy(self) -> Tensor:

@@ -76,8 +76,10 @@ def _first_above(u, cumulative):
 def argmax(scores: Tensor) -> Tensor:
     """Labels of the largest scores, the first of equals; -1 for a row that is NaN or allows nothing."""
     # XLA's maximum overlooks NaN.
-    is_proper = ops.isfinite(special.max_last(scores)[..., 0]) & ~ops.isnan(ops.sum(scores, axis=-1))
-    return ops.where(is_proper, ops.argmax(scores, axis=-1), -1)
+    highest = special.max_last(scores)
+    is_proper = ops.isfinite(highest[..., 0]) & ~ops.isnan(ops.sum(scores, axis=-1))
+    # Among flags: Keras' argmax of floats tells zeros apart by their signs, by an operation that few exports know.
+    return ops.where(is_proper, ops.argmax(scores == highest, axis=-1), -1)
 
 
 def take(x: Tensor, labels: Tensor) -> Tensor:

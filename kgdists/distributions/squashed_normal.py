@@ -10,6 +10,7 @@ from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.box import Box, box_of, canonical, piecewise
 from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.numerics import normal as gaussian
 from kgdists.numerics import special
 from kgdists.random import normal
 
@@ -148,6 +149,35 @@ class SquashedNormalDist(Distribution):
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
     @in_full_precision
+    def cdf(self, x: TensorLike) -> Tensor:
+        r""":math:`\Phi((u_i - \mu_i) / \sigma_i)`, 0 below and 1 above the bounds; shape of `x`."""
+        return self._by_side(x, gaussian.ndtr, 1.0, 0.0, 1.0)
+
+    @in_full_precision
+    def log_cdf(self, x: TensorLike) -> Tensor:
+        """The logarithm of `cdf`, shape of `x`."""
+        return self._by_side(x, special.log_ndtr, 1.0, -INF, 0.0)
+
+    @in_full_precision
+    def survival(self, x: TensorLike) -> Tensor:
+        r""":math:`\Phi((\mu_i - u_i) / \sigma_i)`, 1 below and 0 above the bounds; shape of `x`."""
+        return self._by_side(x, gaussian.ndtr, -1.0, 1.0, 0.0)
+
+    @in_full_precision
+    def log_survival(self, x: TensorLike) -> Tensor:
+        """The logarithm of `survival`, shape of `x`."""
+        return self._by_side(x, special.log_ndtr, -1.0, 0.0, -INF)
+
+    @in_full_precision
+    def quantile(self, q: TensorLike) -> Tensor:
+        r""":math:`\mu_i + \sigma_i \Phi^{-1}(q)`, squashed; shape [..., B..., n]."""
+        return self._squash(self.mu + ops.exp(0.5 * self.logvar) * gaussian.ndtri(self.as_levels(q)))
+
+    def median(self) -> Tensor:
+        """`mu` squashed, shape [B..., n]."""
+        return self.mode()
+
+    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q of the same bounds, shape [B...], >= 0: that of the normals,
 
@@ -229,6 +259,17 @@ class SquashedNormalDist(Distribution):
             (box.above, below_high),
             (box.free | box.constant, lambda: (x, ops.zeros_like(x))),
         )
+
+    def _by_side(self, x, function, sign, below, above):
+        """A function of the standardized `u` of `x`, one way or the other, and values below and above the box."""
+        x = self.as_variate(x)
+        box = self._box
+        has_low, has_high = box.has_low | box.constant, box.has_high | box.constant
+        is_below, is_above = has_low & (x <= box.low), has_high & (x >= box.high)
+        u, _ = self._invert(ops.where(is_below | is_above, self.mode(), x))
+        within = function(sign * special.standardized(u - self.mu, self.logvar))
+        is_below = is_below & ~(box.constant & (x >= box.low))
+        return ops.where(is_above, above, ops.where(is_below, below, within))
 
     def _log_density(self, z, log_det):
         return -0.5 * self._sum(LOG_2PI + self.logvar + z * z + 2.0 * log_det)

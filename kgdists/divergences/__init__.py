@@ -14,12 +14,15 @@ from kgdists.divergences.monte_carlo import (
     kl_divergence,
     reverse_kl,
 )
+from kgdists.divergences.scores import crps, energy_score
 
 __all__ = [
     "alpha_divergence",
+    "crps",
     "cross_entropy",
     "effective_sample_size",
     "elbo",
+    "energy_score",
     "entropy",
     "entropy_bounds",
     "eubo",

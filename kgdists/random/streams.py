@@ -11,6 +11,7 @@ import itertools
 import numbers
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 from keras import ops
@@ -104,6 +105,18 @@ class Stream:
             return None
         number = next(_NUMBERS.setdefault(generator, itertools.count(1)))
         return (seed * _CHILDREN + number) % 2**31
+
+    def __getstate__(self) -> dict[str, Any]:
+        is_generator, seed = _is_generator(self.random_seed), self.random_seed
+        state = None if self._generator is None else ops.convert_to_numpy(self._generator.state.value)
+        return {"seed": seed.get_config()["seed"] if is_generator else seed, "owned": is_generator, "state": state}
+
+    def __setstate__(self, copied: dict[str, Any]) -> None:
+        # A copy draws on its own, from where the original was; a layer's generator stays the layer's.
+        self._generator = None if copied["state"] is None else keras.random.SeedGenerator(copied["seed"])
+        if self._generator is not None:
+            self._generator.state.assign(copied["state"])
+        self.random_seed = self._generator if copied["owned"] else copied["seed"]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Stream) and self.random_seed == other.random_seed

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -37,6 +37,11 @@ class Mixture:
 
     logZ = 0.0  # the density is normalised
 
+    _log_prob: ByRows
+    _score: ByRows
+    _log_prob_and_score: ByRows
+    _responsibilities: ByRows
+
     def __init__(
         self,
         logits: np.ndarray,
@@ -56,13 +61,26 @@ class Mixture:
         self._stds, self._spreads = stds, spreads
         self._needs_double = max(np.abs(means).max(), stds.max(), 1.0 / spreads.min()) > SINGLE
         offsets = _log_softmax(logits.astype("float64")) - np.log(spreads).sum(axis=1) - 0.5 * self.dim * LOG_2PI
-        params = {"offsets": offsets, "means": means.astype("float64"), **factors}
+        self._params = {"offsets": offsets, "means": means.astype("float64"), **factors}
         self._thresholds = procedural.choice_thresholds(logits.astype("float64"))
+        self._compile()
+
+    def _compile(self):
         self._compiled_rows = tf.function(self._rows, jit_compile=True, autograph=False)
-        self._log_prob, self._score, self._log_prob_and_score, self._responsibilities = (
-            ByRows(functools.partial(formula, params))
-            for formula in (density.log_prob, _score, density.log_prob_and_score, density.responsibilities)
-        )
+        for name, formula in FORMULAS.items():
+            setattr(self, name, ByRows(functools.partial(formula, self._params)))
+
+    # Copies and pickles have the numbers; what is compiled is compiled anew.
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: x for name, x in vars(self).items() if name not in ("_compiled_rows", *FORMULAS)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        for x in [*state.values(), *self._params.values()]:
+            if isinstance(x, np.ndarray):
+                x.setflags(write=False)
+        self._compile()
 
     @property
     def dim(self) -> int:
@@ -308,3 +326,11 @@ def check_logits(logits: np.ndarray, means: np.ndarray) -> None:
         )
     if np.isnan(logits).any() or np.isposinf(logits).any() or np.isneginf(logits).all():
         raise ValueError(f"`logits` must be finite or -inf, not all of them -inf. Received: logits={logits}")
+
+
+FORMULAS = {
+    "_log_prob": density.log_prob,
+    "_score": _score,
+    "_log_prob_and_score": density.log_prob_and_score,
+    "_responsibilities": density.responsibilities,
+}
