@@ -3,10 +3,11 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kgdists import distributions, divergences, layers, losses, random, returns, testing
+from kgdists import distributions, divergences, layers, losses, metrics, random, returns, testing
 from kgdists.core.moved import MOVED, find_moved_modules
 from kgdists.distributions import *
 from kgdists.distributions.distribution import Distribution
+from kgdists.models import Model
 from kgdists.policy import Policy
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "Distribution",
+    "Model",
     "Policy",
     "agents",
     "decode_action",
@@ -29,6 +31,7 @@ __all__ = [
     "interop",
     "layers",
     "losses",
+    "metrics",
     "mixtures",
     "plotting",
     "random",

@@ -1,16 +1,15 @@
 """`Policy`: a Keras model whose output is a distribution."""
 
 import os
-from collections import namedtuple
 from collections.abc import Sequence
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import keras
-from keras import ops
 
 from kgdists.core.types import Tensor
 from kgdists.distributions.distribution import Distribution
-from kgdists.numerics import special
+from kgdists.models import Model
+from kgdists.models.serving import by_path
 
 __all__ = ["Policy", "split_mask"]
 
@@ -30,33 +29,17 @@ def split_mask(observations: Tensor | dict[str, Any]) -> tuple[Tensor | dict[str
     return rest["observation"] if rest.keys() == {"observation"} else rest, observations["action_mask"]
 
 
-class _ReplicaLoss(keras.losses.Loss):
-    # Under `tf.distribute` Keras sums the gradients of the replicas, and divides the losses that it reduces itself.
-
-    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return y_pred
-
-
-def _replicated(dist):
-    # `tf.distribute` joins what the replicas return entry by entry in tuples, lists and dicts, but not in other nodes.
-    # It then makes a named tuple anew by its `_make`, and that makes the distribution.
-    leaves = keras.tree.flatten(dist)
-    fields = cast(Any, namedtuple("Replicated", map(str, range(len(leaves))), rename=True))
-    fields._make = lambda _, leaves: keras.tree.pack_sequence_as(dist, leaves)
-    return fields(*leaves)
-
-
 @keras.saving.register_keras_serializable(package="kgdists")
-class Policy(keras.Model):
+class Policy(Model):
     """A trunk, observations -> features, and a head, features -> distribution.
 
     Observations are what the trunk takes. A dict of them may also hold an `"action_mask"` for the head, as
     `kgdists.spaces.encode_mask` returns it; None rules nothing out. The trunk gets the rest: the dict without it or, if
     only `"observation"` is left, its value.
 
-    `fit` on pairs of observation and action maximises the log-probability of the actions (behaviour cloning, density
-    regression); `predict` returns the distribution with NumPy parameters; `save` and `keras.models.load_model` work in
-    safe mode.
+    It is a `kgdists.Model`: `fit` on pairs of observation and action maximises the log-probability of the actions
+    (behaviour cloning, density regression); `predict` returns the distribution with NumPy parameters; `save` and
+    `keras.models.load_model` work in safe mode.
 
     Parameters
     ----------
@@ -79,87 +62,58 @@ class Policy(keras.Model):
         self.trunk = trunk
         self.head = head
 
-    def _inputs(self):
+    def _known_inputs(self):
         """The symbolic inputs of a Sequential or Functional trunk; None if it does not know them."""
         if not getattr(self.trunk, "inputs", None):
             return None
         return self.trunk.inputs[0] if isinstance(self.trunk, keras.Sequential) else self.trunk.input
 
-    def call(self, observations: Tensor | dict[str, Any], training: bool | None = None) -> Distribution:
+    def call(  # type: ignore[override]  # the mask of actions comes with the observations
+        self, observations: Tensor | dict[str, Any], training: bool | None = None
+    ) -> Distribution:
         # Keras hands `training` on to the layers called here.
         observations, mask = split_mask(observations)
         features = self.trunk(observations)
         return self.head(features) if mask is None else self.head(features, action_mask=mask)
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Tensor | None = None,
-        training: bool = True,
-    ) -> Tensor:
-        """Mean negative log-probability of the actions `y` under the distribution `y_pred`, plus the layers' losses.
-
-        Actions of composite distributions are nested as `sample_action` returns them.
-        """
-        loss = -y_pred.log_proba(y)
-        if sample_weight is not None:
-            loss = loss * ops.reshape(ops.cast(sample_weight, loss.dtype), ops.shape(loss))
-        total = ops.reshape(sum(self.losses, special.mean(loss)), (1,))
-        return _ReplicaLoss("replica_loss", dtype=total.dtype)(total, total)
-
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Distribution:
-        """The distributions of many observations, with NumPy parameters; arguments as for `keras.Model.predict`.
-
-        No rows, an array of shape [0, ...], give a distribution of batch shape [0].
-        """
-        # Keras has no batch of such an array, and then no outputs to join.
-        return self.predict_on_batch(x) if _has_no_rows(x) else super().predict(x, *args, **kwargs)
-
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Loss and metrics of observations and actions; arguments as for `keras.Model.evaluate`.
-
-        Raises
-        ------
-        ValueError
-            If there are no rows, whose mean loss has no value.
-        """
-        if _has_no_rows(x):
-            raise ValueError("`x` must have at least one row: the mean loss of none has no value. Received: no rows")
-        return super().evaluate(x, *args, **kwargs)
-
-    def predict_step(self, *args: Any) -> Any:
-        # Their number depends on the backend; only TensorFlow's has strategies.
-        dist = super().predict_step(*args)
-        strategy = getattr(self, "distribute_strategy", None)
-        return dist if strategy is None or strategy.num_replicas_in_sync == 1 else _replicated(dist)
-
     def export(
-        self, filepath: str | os.PathLike[str], input_signature: Sequence[Any] | None = None, **kwargs: Any
+        self,
+        filepath: str | os.PathLike[str],
+        input_signature: Sequence[Any] | None = None,
+        *,
+        format: str = "tf_saved_model",
+        endpoint: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        """Write a SavedModel whose endpoint `serve` maps observations to the parameters, `action` and `mode_action`.
+        """Write the policy for other programs, which need nothing of kgdists.
 
-        Nested actions come out under names such as `action/move` or, for tuples, `action/0`.
+        A SavedModel has an endpoint `serve` that maps observations to the parameters, `action`, a draw, and
+        `mode_action`. Nested actions come out under names such as `action/move` or, for tuples, `action/0`. With a
+        named endpoint, and in any other format, there is no draw.
 
         Parameters
         ----------
         filepath : str or path
-            Folder to write.
+            Folder or file to write.
         input_signature : None or list of keras.InputSpec
             Of the observations, batch axis included, for instance `[{"observation": ..., "action_mask": ...}]`; may be
             left out if the trunk is a Sequential or Functional model that knows its inputs, and there is no mask.
+        format : str
+            What `keras.Model.export` takes: `"tf_saved_model"`, `"onnx"`, `"litert"`, `"openvino"`.
+        endpoint : None, "parameters" or "mode_action"
+            What stands for the distribution; None is all of them in a SavedModel, the parameters in other formats.
         **kwargs
-            Further arguments of `keras.export.ExportArchive.write_out`.
+            Further arguments of `keras.Model.export`.
         """
+        if format != "tf_saved_model" or endpoint is not None:
+            super().export(filepath, input_signature, format=format, endpoint=endpoint, **kwargs)
+            return
         if input_signature is None:
-            if self._inputs() is None:
-                raise ValueError("`input_signature` must be given for a trunk that has no `inputs`. Received: None")
-            input_signature = [keras.tree.map_structure(_spec, self._inputs())]
+            input_signature = [keras.tree.map_structure(_spec, self._symbolic_inputs(None))]
 
         def serve(observations):
             dist = self(observations)
-            actions = _named("action", dist.sample_action()) | _named("mode_action", dist.mode_action())
+            actions = by_path("action", dist.sample_action()) | by_path("mode_action", dist.mode_action())
             return dict(dist.params) | actions
 
         archive = keras.export.ExportArchive()
@@ -181,25 +135,12 @@ class Policy(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        layers = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("trunk", "head")}
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        layers = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects) for name in ("trunk", "head")
+        }
         return cls(**(config | layers))
-
-
-def _has_no_rows(x):
-    """Whether observations are arrays, possibly nested and with None among them, of no rows."""
-    arrays = [leaf for leaf in keras.tree.flatten(x) if leaf is not None]
-    shapes = [tuple(getattr(leaf, "shape", ())) for leaf in arrays]
-    return bool(shapes) and all(shape[:1] == (0,) for shape in shapes)
 
 
 def _spec(x):
     return keras.InputSpec(dtype=x.dtype, shape=(None, *x.shape[1:]))
-
-
-def _named(name, tree):
-    """Name -> leaf of nested dicts and tuples, the keys joined by slashes."""
-    if not isinstance(tree, (dict, tuple)):
-        return {name: tree}
-    branches = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    return {path: x for key, branch in branches for path, x in _named(f"{name}/{key}", branch).items()}

@@ -7,6 +7,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Tuple
 
 import kgdists as kg
 from kgdists.layers import CategoricalHead, NormalHead, RunningNormalization
+from kgdists.models.serving import by_path
 from tests.marks import exhaustive
 from tests.processes import run_python
 
@@ -242,7 +243,7 @@ def test_fit_on_a_dataset_of_masks_nested_actions_and_weights():
 def test_wrong_actions_are_an_error():
     policy, x = made(NormalHead(2)), observations()
     policy.compile()
-    with pytest.raises(ValueError, match="`x` must have shape .* Received: x of shape"):
+    with pytest.raises(ValueError, match="`y` must have shape .* Received: y of shape"):
         policy.evaluate(x, x[:, :3], verbose=0)
 
 
@@ -439,6 +440,45 @@ def test_export_serves_parameters_and_actions(head, tmp_path):
     np.testing.assert_allclose(answer["mode_action"], pi.mode_action(), atol=1e-6)
     assert answer["action"].dtype == pi.sample_action().dtype and answer["action"].shape == pi.sample_action().shape
     assert np.any(served.serve(x)["action"] != served.serve(x)["action"])
+
+
+SERVED = {
+    "categorical": Discrete(5),
+    "squashed normal": Box(-1.0, 1.0, (2,)),
+    "composite": Dict({"move": Discrete(3), "flags": MultiBinary(2)}),
+}
+
+
+@pytest.mark.few(2)
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+@pytest.mark.parametrize("endpoint", ["parameters", "mode_action"])
+@pytest.mark.parametrize("format", ["tf_saved_model", "litert"])
+@pytest.mark.parametrize("space", SERVED)
+def test_the_formats_of_keras_serve_parameters_and_modes(space, format, endpoint, tmp_path):
+    """LiteRT by its built-in operations alone."""
+    policy, x = made(kg.head_for(SERVED[space])), observations(100)
+    path = str(tmp_path / "served.tflite")
+    policy.export(path, format=format, endpoint=endpoint, verbose=False)
+    if format == "tf_saved_model":
+        served = tf.saved_model.load(path)
+        answer = served.serve(x)
+    else:
+        interpreter = tf.lite.Interpreter(path)
+        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], x.shape)
+        run = interpreter.get_signature_runner()
+        answer = run(**{next(iter(run.get_input_details())): x})
+    pi = policy(x)
+    expected = pi.params if endpoint == "parameters" else by_path("mode_action", pi.mode_action())
+    assert set(answer) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(answer[name], value, atol=1e-5)
+
+
+def test_an_endpoint_that_does_not_exist(tmp_path):
+    with pytest.raises(
+        ValueError, match="`endpoint` must be one of parameters, mode_action. Received: endpoint='action'"
+    ):
+        made(CategoricalHead(3)).export(tmp_path / "served", endpoint="action")
 
 
 def test_export_takes_every_batch_size(tmp_path):

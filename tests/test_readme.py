@@ -14,13 +14,13 @@ def snippets(page):
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
-def test_there_are_six_snippets():
-    assert len(snippets("README.md")) == 6
+def test_there_are_seven_snippets():
+    assert len(snippets("README.md")) == 7
 
 
 @pytest.mark.few(3)
 @pytest.mark.parametrize(
-    "snippet", snippets("README.md"), ids=["value", "policy", "spaces", "mixtures", "tfp", "training"]
+    "snippet", snippets("README.md"), ids=["value", "model", "policy", "spaces", "mixtures", "tfp", "training"]
 )
 def test_snippet_runs(snippet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -34,6 +34,15 @@ def test_the_snippets_of_mixtures_run_one_after_the_other(tmp_path, monkeypatch)
     for snippet in snippets("docs/mixtures.md"):
         exec(compile(snippet, "docs/mixtures.md", "exec"), names)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one_component.png", "target.png"]
+
+
+@pytest.mark.exhaustive
+def test_the_snippets_of_models_run_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for snippet in snippets("docs/models.md"):
+        exec(compile(snippet, "docs/models.md", "exec"), names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.keras", "served.tflite"]
 
 
 @pytest.mark.exhaustive

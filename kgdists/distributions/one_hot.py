@@ -78,8 +78,8 @@ def argmax(scores: Tensor) -> Tensor:
     # XLA's maximum overlooks NaN.
     highest = special.max_last(scores)
     is_proper = ops.isfinite(highest[..., 0]) & ~ops.isnan(ops.sum(scores, axis=-1))
-    # Among flags: Keras' argmax of floats tells zeros apart by their signs, by an operation that few exports know.
-    return ops.where(is_proper, ops.argmax(scores == highest, axis=-1), -1)
+    # Among integers: Keras' argmax of floats tells zeros apart by their signs, by an operation that few exports know.
+    return ops.where(is_proper, ops.argmax(ops.cast(scores == highest, "int32"), axis=-1), -1)
 
 
 def take(x: Tensor, labels: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from kgdists.layers.clipped_normal_head import ClippedNormalHead
 from kgdists.layers.composite_head import CompositeHead, OneOfHead
 from kgdists.layers.discretized_logistic_head import DiscretizedLogisticHead
 from kgdists.layers.gaussian_mixture_head import GaussianMixtureHead
+from kgdists.layers.head import Head
 from kgdists.layers.multi_categorical_head import MultiCategoricalHead
 from kgdists.layers.multivariate_normal_head import MultivariateNormalHead
 from kgdists.layers.normal_head import NormalHead
@@ -23,6 +24,7 @@ __all__ = [
     "CompositeHead",
     "DiscretizedLogisticHead",
     "GaussianMixtureHead",
+    "Head",
     "MultiCategoricalHead",
     "MultivariateNormalHead",
     "NormalHead",

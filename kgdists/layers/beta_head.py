@@ -11,13 +11,14 @@ from kgdists.core.checks import count
 from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.distributions import BetaDist
 from kgdists.distributions.box import canonical
+from kgdists.layers.head import Head
 from kgdists.numerics import special
 
 __all__ = ["BetaHead"]
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
-class BetaHead(keras.layers.Layer):
+class BetaHead(Head):
     """A dense layer whose outputs are the concentrations of a `BetaDist`.
 
     `alpha` and `beta` are `dense(features)`, kept smoothly between `min_concentration` and `max_concentration`: near

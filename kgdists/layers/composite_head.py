@@ -8,6 +8,7 @@ import keras
 from kgdists.core.types import Tensor
 from kgdists.distributions import CompositeDist, OneOfDist
 from kgdists.distributions.composite import branches, map_branches
+from kgdists.layers.head import Head
 
 __all__ = ["CompositeHead", "OneOfHead"]
 
@@ -16,7 +17,7 @@ Mask: TypeAlias = Tensor | dict[str, Any] | tuple[Any, ...]  # nested as the hea
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
-class CompositeHead(keras.layers.Layer):
+class CompositeHead(Head):
     """Heads side by side, on the same features, whose distributions make up a `CompositeDist`.
 
     It is called with features and, optionally, an `action_mask`: nested as the heads are, with an empty one, of shape

@@ -11,6 +11,7 @@ from kgdists.core import shapes
 from kgdists.core.checks import count, number
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import GaussianMixtureDist
+from kgdists.layers.head import Head
 from kgdists.layers.normal_head import NormalHead
 from kgdists.numerics import cholesky
 
@@ -18,7 +19,7 @@ __all__ = ["GaussianMixtureHead"]
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
-class GaussianMixtureHead(keras.layers.Layer):
+class GaussianMixtureHead(Head):
     """A dense layer whose outputs are the weights, means and covariances of a `GaussianMixtureDist`.
 
     A mixture density network (Bishop 1994) ends in it. The means start apart, because equal components would stay so.

@@ -6,11 +6,12 @@ from typing import Any
 import keras
 
 from kgdists.core.types import Integer
+from kgdists.layers.head import Head
 
 __all__ = ["LogitsHead"]
 
 
-class LogitsHead(keras.layers.Layer):
+class LogitsHead(Head):
     """A dense layer of `num_logits` logits, the settings and the random state of a head of choices."""
 
     def __init__(

@@ -11,6 +11,7 @@ from kgdists.core.checks import count
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import NormalDist
 from kgdists.distributions.distribution import Distribution
+from kgdists.layers.head import Head
 from kgdists.numerics import special
 from kgdists.random import split
 
@@ -18,7 +19,7 @@ __all__ = ["NormalHead"]
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
-class NormalHead(keras.layers.Layer):
+class NormalHead(Head):
     """A dense layer whose outputs are the mean, and optionally the log-variance, of a `NormalDist`.
 
     `mu = center + scale * dense(features)`, and the standard deviation is `scale` times one that is kept smoothly

@@ -1,0 +1,5 @@
+"""Keras models whose outputs may be distributions."""
+
+from kgdists.models.model import Model
+
+__all__ = ["Model"]

@@ -1,0 +1,131 @@
+"""What a model returns: distributions and tensors, nested, taken apart into tensors and put together again."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
+
+import keras
+
+from kgdists.core import backend
+from kgdists.core.types import Tensor
+from kgdists.distributions import CompositeDist
+from kgdists.distributions.composite import branches
+from kgdists.distributions.distribution import Distribution
+
+__all__ = ["Outputs", "leaf_at", "leaves_of"]
+
+
+def leaves_of(outputs: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Path and leaf of each distribution and tensor in nested dicts, lists and tuples."""
+    if isinstance(outputs, (dict, list, tuple)):
+        for key, part in outputs.items() if isinstance(outputs, dict) else enumerate(outputs):
+            yield from leaves_of(part, (*path, key))
+    else:
+        yield path, outputs
+
+
+def leaf_at(tree: Any, path: Sequence[str | int], name: str) -> Any:
+    """The part of nested dicts, lists and tuples at a path of `leaves_of`; raise if there is none."""
+    part = tree
+    for key in path:
+        try:
+            part = part[key]
+        except (KeyError, IndexError, TypeError) as error:
+            raise ValueError(
+                f"`{name}` must be nested as the outputs of the model are, with a part for each. "
+                f"Received: none at {'/'.join(map(str, path))}"
+            ) from error
+    return part
+
+
+class Outputs:
+    """How the outputs of a model are made of tensors.
+
+    Parameters
+    ----------
+    structure : dict
+        As `config` returns it: what JSON can hold.
+    """
+
+    def __init__(self, structure: dict[str, Any]) -> None:
+        self.structure = structure
+        seeds = (leaf["seed"] for leaf in _distributions(structure) if "seed" in leaf)
+        self.generators = [keras.random.SeedGenerator(seed) for seed in seeds]
+
+    @classmethod
+    def of(cls, outputs: Any) -> tuple[Self, list[Tensor]]:
+        """The structure of symbolic outputs, and the tensors that they are made of."""
+        tensors: list[Tensor] = []
+        return cls(_structure(outputs, tensors)), tensors
+
+    def pack(self, tensors: Sequence[Tensor]) -> Any:
+        """The outputs that tensors make up; a distribution keeps the Keras mask of its first parameter."""
+        return _packed(self.structure, tensors, iter(self.generators))
+
+
+def _structure(outputs, tensors):
+    first = len(tensors)
+    match outputs:
+        case dict():
+            return {"dict": {key: _structure(part, tensors) for key, part in outputs.items()}}
+        case list() | tuple():
+            kind = "list" if isinstance(outputs, list) else "tuple"
+            return {kind: [_structure(part, tensors) for part in outputs]}
+        case Distribution():
+            for name, x in outputs.params.items():
+                if not isinstance(x, keras.KerasTensor):
+                    raise ValueError(
+                        "Parameters of a distribution that is an output must come from the inputs: "
+                        f"add `keras.ops.zeros_like` of another. Received: {name} of {type(outputs).__name__}, constant"
+                    )
+                tensors.append(x)
+            return {
+                "distribution": keras.saving.get_registered_name(type(outputs)),
+                "static": outputs._static(),
+                "names": list(outputs.params),
+                "first": first,
+            } | _seed(outputs)
+        case keras.KerasTensor():
+            tensors.append(outputs)
+            return {"tensor": first}
+    raise TypeError(
+        "`outputs` must be distributions and KerasTensors, in dicts, lists and tuples. "
+        f"Received: {type(outputs).__name__}"
+    )
+
+
+def _seed(dist):
+    """The seed of the sequence that a model's distribution draws; none if it draws from Keras' global stream."""
+    parts = [dist, *branches(dist.dists)] if isinstance(dist, CompositeDist) else [dist]
+    seeded = [part for part in parts if part.random_seed is not None]
+    return {"seed": seeded[0]._stream.child()} if seeded else {}
+
+
+def _distributions(structure):
+    for kind, part in structure.items():
+        if kind == "distribution":
+            yield structure
+        elif kind in ("dict", "list", "tuple"):
+            for branch in part.values() if kind == "dict" else part:
+                yield from _distributions(branch)
+
+
+def _packed(structure, tensors, generators):
+    if "dict" in structure:
+        return {key: _packed(part, tensors, generators) for key, part in structure["dict"].items()}
+    for kind in (list, tuple):
+        if kind.__name__ in structure:
+            return kind(_packed(part, tensors, generators) for part in structure[kind.__name__])
+    if "tensor" in structure:
+        return tensors[structure["tensor"]]
+    cls = keras.saving.get_registered_object(structure["distribution"])
+    if cls is None:
+        raise ValueError(
+            "The class of a distribution must be imported before a model that returns it is loaded. "
+            f"Received: {structure['distribution']}"
+        )
+    first, names = structure["first"], structure["names"]
+    own = tensors[first : first + len(names)]
+    seed = {"random_seed": next(generators)} if "seed" in structure else {}
+    dist = cls.from_params(dict(zip(names, own, strict=True)), **structure["static"], **seed)
+    backend.set_mask(dist.params[names[0]], backend.mask_of(own))
+    return dist
