@@ -79,7 +79,7 @@ def argmax(scores: Tensor) -> Tensor:
     highest = special.max_last(scores)
     is_proper = ops.isfinite(highest[..., 0]) & ~ops.isnan(ops.sum(scores, axis=-1))
     # Among integers: Keras' argmax of floats tells zeros apart by their signs, by an operation that few exports know.
-    return ops.where(is_proper, ops.argmax(ops.cast(scores == highest, "int32"), axis=-1), -1)
+    return ops.where(is_proper, ops.argmax(ops.cast(ops.equal(scores, highest), "int32"), axis=-1), -1)
 
 
 def take(x: Tensor, labels: Tensor) -> Tensor:

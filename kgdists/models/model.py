@@ -58,7 +58,7 @@ class Model(keras.Model):
     >>> inputs = np.ones((32, 3), "float32")
     >>> history = model.fit(inputs, inputs[:, :1], verbose=0)
     >>> model.predict(inputs, verbose=0).mean().shape
-    TensorShape([32, 1])
+    (32, 1)
     """
 
     def __init__(self, inputs: Any = None, outputs: Any = None, **kwargs: Any) -> None:
