@@ -235,6 +235,7 @@ def test_a_mixture_of_vectors_has_no_distribution_function():
 # What they have in common
 
 
+@pytest.mark.few(3)
 @each_ordered
 def test_function_and_quantile_are_inverses_and_the_interval_holds_its_mass(name):
     pi = DISTRIBUTIONS[name]((3,), "float64", RNG(0))
@@ -249,6 +250,7 @@ def test_function_and_quantile_are_inverses_and_the_interval_holds_its_mass(name
     assert np.all(share > 0.8 - 4.0 * np.sqrt(0.16 / 400))
 
 
+@pytest.mark.few(3)
 @each_ordered
 def test_levels_broadcast_and_others_are_refused(name):
     pi = DISTRIBUTIONS[name]((3,), "float32", RNG(0))
@@ -264,6 +266,7 @@ def test_levels_broadcast_and_others_are_refused(name):
         pi.interval(1)
 
 
+@pytest.mark.few(3)
 @each_ordered
 @pytest.mark.parametrize("method", ["cdf", "log_survival", "quantile", "crps"])
 def test_gradients_reach_the_parameters(name, method):

@@ -26,6 +26,7 @@ def assert_same(p, q):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.few(4)
 @each
 def test_an_index_is_that_of_the_batch(name):
     pi = DISTRIBUTIONS[name]((3, 2), "float32", RNG(0))
@@ -59,6 +60,7 @@ def test_a_composite_has_branches_and_rows():
     assert type(listed[1]) is kg.BernoulliDist and listed[1:].batch_shape == (2,)
 
 
+@pytest.mark.few(4)
 @each
 def test_values_copy_and_pickle(name):
     pi = DISTRIBUTIONS[name]((2,), "float32", RNG(0))

@@ -58,6 +58,7 @@ def targets_of(pi):
 
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist for variables.*log_temperature")
+@pytest.mark.few(3)
 @each_head
 def test_a_head_ends_a_model_that_is_trained_saved_and_cloned(make, tmp_path):
     made = model(make())
@@ -432,6 +433,7 @@ def test_layers_inputs_and_outputs_are_those_of_a_functional_model():
     assert json.loads(made.to_json())["class_name"] == "Model"
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_and_xla(policy):
     keras.config.set_dtype_policy(policy)
