@@ -1,7 +1,5 @@
 """`Policy`: a Keras model whose output is a distribution."""
 
-import os
-from collections.abc import Sequence
 from typing import Any, Self
 
 import keras
@@ -9,7 +7,7 @@ import keras
 from kgdists.core.types import Tensor
 from kgdists.distributions.distribution import Distribution
 from kgdists.models import Model
-from kgdists.models.serving import by_path
+from kgdists.models.serving import inputs_like
 
 __all__ = ["Policy", "split_mask"]
 
@@ -57,16 +55,22 @@ class Policy(Model):
     TensorShape([5])
     """
 
+    # A SavedModel also draws. Nested actions have names such as `action/move` or, for tuples, `action/0`.
+    SERVED = ("parameters", "action", "mode_action")
+
     def __init__(self, trunk: keras.layers.Layer, head: keras.layers.Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.trunk = trunk
         self.head = head
 
-    def _known_inputs(self):
-        """The symbolic inputs of a Sequential or Functional trunk; None if it does not know them."""
-        if not getattr(self.trunk, "inputs", None):
-            return None
-        return self.trunk.inputs[0] if isinstance(self.trunk, keras.Sequential) else self.trunk.input
+    def _symbolic_inputs(self, input_signature):
+        # Of a Sequential or Functional trunk that knows its own, unless they are given.
+        if input_signature is None and getattr(self.trunk, "inputs", None):
+            is_sequential = isinstance(self.trunk, keras.Sequential)
+            input_signature = [self.trunk.inputs[0] if is_sequential else self.trunk.input]
+        if input_signature is None:
+            return super()._symbolic_inputs(None)
+        return inputs_like(input_signature[0], "observations")
 
     def call(  # type: ignore[override]  # the mask of actions comes with the observations
         self, observations: Tensor | dict[str, Any], training: bool | None = None
@@ -75,53 +79,6 @@ class Policy(Model):
         observations, mask = split_mask(observations)
         features = self.trunk(observations)
         return self.head(features) if mask is None else self.head(features, action_mask=mask)
-
-    def export(
-        self,
-        filepath: str | os.PathLike[str],
-        input_signature: Sequence[Any] | None = None,
-        *,
-        format: str = "tf_saved_model",
-        endpoint: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Write the policy for other programs, which need nothing of kgdists.
-
-        A SavedModel has an endpoint `serve` that maps observations to the parameters, `action`, a draw, and
-        `mode_action`. Nested actions come out under names such as `action/move` or, for tuples, `action/0`. With a
-        named endpoint, and in any other format, there is no draw.
-
-        Parameters
-        ----------
-        filepath : str or path
-            Folder or file to write.
-        input_signature : None or list of keras.InputSpec
-            Of the observations, batch axis included, for instance `[{"observation": ..., "action_mask": ...}]`; may be
-            left out if the trunk is a Sequential or Functional model that knows its inputs, and there is no mask.
-        format : str
-            What `keras.Model.export` takes: `"tf_saved_model"`, `"onnx"`, `"litert"`, `"openvino"`.
-        endpoint : None, "parameters" or "mode_action"
-            What stands for the distribution; None is all of them in a SavedModel, the parameters in other formats.
-        **kwargs
-            Further arguments of `keras.Model.export`.
-        """
-        if format != "tf_saved_model" or endpoint is not None:
-            super().export(filepath, input_signature, format=format, endpoint=endpoint, **kwargs)
-            return
-        if input_signature is None:
-            input_signature = [keras.tree.map_structure(_spec, self._symbolic_inputs(None))]
-
-        def serve(observations):
-            dist = self(observations)
-            actions = by_path("action", dist.sample_action()) | by_path("mode_action", dist.mode_action())
-            return dict(dist.params) | actions
-
-        archive = keras.export.ExportArchive()
-        # Not the policy itself: Keras would trace it with a mask of floats.
-        archive.track(self.trunk)
-        archive.track(self.head)
-        archive.add_endpoint("serve", serve, input_signature=input_signature)
-        archive.write_out(filepath, **kwargs)
 
     def get_build_config(self) -> dict[str, Any] | None:
         # A loaded policy is built without a mask: Keras would make one of floats.
@@ -140,7 +97,3 @@ class Policy(Model):
             name: keras.saving.deserialize_keras_object(config[name], custom_objects) for name in ("trunk", "head")
         }
         return cls(**(config | layers))
-
-
-def _spec(x):
-    return keras.InputSpec(dtype=x.dtype, shape=(None, *x.shape[1:]))

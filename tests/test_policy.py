@@ -476,9 +476,9 @@ def test_the_formats_of_keras_serve_parameters_and_modes(space, format, endpoint
 
 def test_an_endpoint_that_does_not_exist(tmp_path):
     with pytest.raises(
-        ValueError, match="`endpoint` must be one of parameters, mode_action. Received: endpoint='action'"
+        ValueError, match="`endpoint` must be one of parameters, action, mode_action. Received: endpoint='mode'"
     ):
-        made(CategoricalHead(3)).export(tmp_path / "served", endpoint="action")
+        made(CategoricalHead(3)).export(tmp_path / "served", endpoint="mode")
 
 
 def test_export_takes_every_batch_size(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import kgdists as kg
-from kgdists.distributions.distribution import draws
+from kgdists.distributions.wrappers import draws
 from kgdists.testing import check_distribution
 
 

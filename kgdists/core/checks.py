@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-__all__ = ["choice", "count", "is_count", "is_number", "number", "positive"]
+__all__ = ["choice", "count", "fraction", "is_count", "is_number", "number", "positive"]
 
 
 @overload
@@ -120,6 +120,13 @@ def positive(name: str, value: Any) -> float:
     """An argument that must be a finite number > 0, as a float; raises ValueError otherwise."""
     if not is_number(value) or not value > 0:
         raise ValueError(f"`{name}` must be a finite number > 0. Received: {name}={value!r}")
+    return float(value)
+
+
+def fraction(name: str, value: Any) -> float:
+    """An argument that must be a number > 0 and < 1, as a float; raises ValueError otherwise."""
+    if not is_number(value) or not 0.0 < value < 1.0:
+        raise ValueError(f"`{name}` must be a number > 0 and < 1. Received: {name}={value!r}")
     return float(value)
 
 

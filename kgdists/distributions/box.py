@@ -10,8 +10,9 @@ from keras import ops
 
 from kgdists.core import backend
 from kgdists.core.types import Tensor, TensorLike
+from kgdists.numerics import special
 
-__all__ = ["Box", "box_of", "canonical", "piecewise", "smallest"]
+__all__ = ["Box", "box_of", "canonical", "piecewise"]
 
 _SIGNIFICANDS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # bits
 
@@ -154,11 +155,6 @@ class Box:
         return ops.maximum(ops.minimum(x, self.high), self.low)
 
 
-def smallest(dtype: str) -> float:
-    """The smallest normal number of a dtype; smaller ones are 0 to a compiled function."""
-    return float(np.finfo(dtype).tiny)
-
-
 # Distributions are values without room for what follows from their fields.
 box_of = functools.lru_cache(maxsize=1024)(Box)
 
@@ -176,7 +172,7 @@ def _gap(bound, towards, dtype):
     """The distance of the next float inside the box from a bound, at least the smallest normal number."""
     bound = bound.astype(dtype)
     inside = np.nextafter(bound, np.asarray(towards, dtype))
-    return np.maximum(np.abs(inside.astype("float64") - bound.astype("float64")), smallest(dtype))
+    return np.maximum(np.abs(inside.astype("float64") - bound.astype("float64")), special.smallest(dtype))
 
 
 def _representable(bound, dtype):

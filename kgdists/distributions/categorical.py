@@ -10,8 +10,9 @@ from kgdists.core import backend, shapes
 from kgdists.core.checks import positive
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
-from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCategorical
+from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.numerics import special
 
 __all__ = ["CategoricalDist"]

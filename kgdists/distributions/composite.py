@@ -11,7 +11,8 @@ import keras
 from kgdists.core import shapes
 from kgdists.core.checks import is_count
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
-from kgdists.distributions.distribution import Distribution, in_full_precision
+from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.wrappers import in_full_precision
 from kgdists.random import split
 
 __all__ = ["CompositeDist", "branches", "map_branches"]

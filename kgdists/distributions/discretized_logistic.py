@@ -9,7 +9,8 @@ from keras import ops
 
 from kgdists.core import backend, shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
-from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.random import uniform
 
 __all__ = ["DiscretizedLogisticDist", "as_ints"]

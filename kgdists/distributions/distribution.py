@@ -1,129 +1,22 @@
 """`Distribution`: a probability distribution as an immutable value that flows through Keras and TensorFlow."""
 
-import functools
-import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn, Self, TypeVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NoReturn, Self
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, pytree, shapes
-from kgdists.core.checks import is_count, is_number
+from kgdists.core.checks import fraction, is_count
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
-from kgdists.distributions.symbolic import Draw
+from kgdists.distributions.wrappers import draws, in_full_precision, with_hints
 from kgdists.random import Stream
 
 __all__ = ["Distribution", "draws", "in_full_precision"]
 
-HALF = ("float16", "bfloat16")
 MODEL_RULE = "make the model by `kgdists.Model(inputs, outputs)`"
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def in_full_precision(method: F) -> F:
-    """Compute a method of a float16 or bfloat16 distribution in float32 and round its result once.
-
-    Parameters
-    ----------
-    method : callable
-        A method of a `Distribution`, whose other arguments may be distributions and tensors.
-
-    Returns
-    -------
-    callable
-        The method. It does nothing more for other dtypes.
-    """
-
-    def widen(x: Any) -> Any:
-        return ops.cast(x, "float32") if hasattr(x, "dtype") and shapes.dtype_of(x) in HALF else x
-
-    @functools.wraps(method)
-    def widened(self: "Distribution", *args: Any, **kwargs: Any) -> Any:
-        if self.dtype not in HALF:
-            return method(self, *args, **kwargs)
-        for other in (*args, *kwargs.values()):
-            if isinstance(other, Distribution):
-                self.check_same_kind(other)  # while the dtypes still differ
-        this, args, kwargs = keras.tree.map_structure(widen, (self, args, kwargs))
-        result = method(this, *args, **kwargs)
-        return keras.tree.map_structure(
-            lambda x: ops.cast(x, self.dtype) if shapes.dtype_of(x) == "float32" else x, result
-        )
-
-    return cast(F, widened)
-
-
-def draws(method: F) -> F:
-    """Let a drawing method, one with an argument `seed`, run on KerasTensors too: as a layer.
-
-    It goes outermost, above `in_full_precision`.
-
-    Parameters
-    ----------
-    method : callable
-        A method of a `Distribution`: its arguments but the seed must be constants.
-
-    Returns
-    -------
-    callable
-        The method. It does nothing more where the parameters are tensors.
-    """
-    signature = inspect.signature(method)
-
-    @functools.wraps(method)
-    def draw(self: "Distribution", *args: Any, **kwargs: Any) -> Any:
-        if not any(shapes.is_symbolic(x) for x in self.params.values()):
-            return method(self, *args, **kwargs)
-        _, *given = signature.bind(self, *args, **kwargs).arguments.items()
-        arguments = dict(given)
-        seed = None
-        if arguments.get("seed") is None or isinstance(arguments["seed"], keras.random.SeedGenerator):
-            seed = arguments.pop("seed", None) or self._stream.child()
-        return Draw(type(self), self._static(), method.__name__, arguments, seed)(dict(self.params))
-
-    return cast(F, draw)
-
-
-# What others call parameters, and what to write here.
-HINTS = {
-    "sigma": "`NormalDist.from_stddev(mu, stddev)`",
-    "scale": "`NormalDist.from_stddev(mu, stddev)`",
-    "std": "`NormalDist.from_stddev(mu, stddev)`",
-    "stddev": "`NormalDist.from_stddev(mu, stddev)`",
-    "variance": "`logvar=keras.ops.log(variance)`",
-    "loc": "`mu`",
-    "mean": "`mu`",
-    "log_var": "`logvar`",
-    "concentration1": "`alpha`",
-    "concentration0": "`beta`",
-    "temperature": "`boltzmann_tau`",
-    "tau": "`boltzmann_tau`",
-    "seed": "`random_seed`",
-}
-
-
-def _with_hints(init):
-    """`init` whose error for a keyword that it does not know names the right one."""
-    known = [name for name in inspect.signature(init).parameters if name not in ("self", "fields", "kwargs")]
-
-    @functools.wraps(init)
-    def initialize(self, *args, **kwargs):
-        try:
-            init(self, *args, **kwargs)
-        except TypeError:
-            wrong = [name for name in kwargs if name not in known]
-            if not wrong:
-                raise
-            hints = "".join(f" For `{name}` write {HINTS[name]}." for name in wrong if name in HINTS)
-            raise TypeError(
-                f"`{type(self).__name__}` takes {', '.join(known)}.{hints} Received: {', '.join(wrong)}"
-            ) from None
-
-    return initialize
 
 
 class _Frozen:
@@ -172,7 +65,7 @@ class Distribution:
         pytree.register(cls)
         keras.saving.register_keras_serializable(cls.__module__.partition(".")[0])(cls)
         if "__init__" in vars(cls):
-            cls.__init__ = _with_hints(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = with_hints(cls.__init__)  # type: ignore[method-assign]
 
     def set_fields(self, *, random_seed: Seed = None, **fields: Any) -> None:
         """Set all fields, once: the last thing that `__init__` does, since a distribution is immutable.
@@ -458,8 +351,7 @@ class Distribution:
         ----------
         mass : float, > 0 and < 1
         """
-        if not (is_number(mass) and 0.0 < mass < 1.0):
-            raise ValueError(f"`mass` must be a number > 0 and < 1. Received: mass={mass!r}")
+        mass = fraction("mass", mass)
         return self.quantile(0.5 - 0.5 * mass), self.quantile(0.5 + 0.5 * mass)
 
     def crps(self, x: TensorLike) -> Tensor:

@@ -11,9 +11,10 @@ from kgdists.core import shapes
 from kgdists.core.checks import positive
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
-from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.multivariate_normal import MultivariateNormalDist
 from kgdists.distributions.normal import NormalDist
+from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.numerics import cholesky, special
 from kgdists.numerics import normal as gaussian
 from kgdists.random import normal, split, uniform

@@ -10,7 +10,8 @@ from kgdists.core import shapes
 from kgdists.core.checks import is_count
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.categorical import CategoricalDist
-from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.random import split
 
 __all__ = ["MultiCategoricalDist", "as_nvec"]

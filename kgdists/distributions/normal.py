@@ -8,7 +8,8 @@ from keras import ops
 
 from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
-from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.numerics import normal as gaussian
 from kgdists.numerics import special
 from kgdists.random import normal

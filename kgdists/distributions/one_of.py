@@ -10,7 +10,7 @@ from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.distributions.composite import CompositeDist, map_branches
-from kgdists.distributions.distribution import in_full_precision
+from kgdists.distributions.wrappers import in_full_precision
 
 __all__ = ["OneOfDist"]
 

@@ -9,7 +9,8 @@ from keras import ops
 from kgdists.core import backend, shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
-from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.numerics import special
 
 __all__ = ["RelaxedOneHotCategorical"]
@@ -206,7 +207,7 @@ class RelaxedOneHotCategorical(Distribution):
             y = self.as_variate(given)
             one_hot.check_one_hot(y)
             off_face = out & (y > 0)
-            log_y = ops.log(ops.maximum(y, _smallest(self.dtype)))
+            log_y = ops.log(ops.maximum(y, special.smallest(self.dtype)))
         else:
             log_y = self.as_variate(log_x)
             off_face = out & (log_y > -INF)
@@ -218,10 +219,6 @@ class RelaxedOneHotCategorical(Distribution):
         log_factorials = ops.convert_to_tensor([math.lgamma(max(k, 1)) for k in range(n + 1)], self.dtype)
         constant = ops.take(log_factorials, ops.cast(count, "int32")) + (count - 1.0) * ops.log(self.temperature)
         return constant + ops.sum(terms, axis=-1) - count * ops.log(ops.squeeze(total, axis=-1))
-
-
-def _smallest(dtype):
-    return float(np.finfo(dtype).tiny)
 
 
 def _logs_of(probs, validate):

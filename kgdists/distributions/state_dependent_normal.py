@@ -7,8 +7,9 @@ from keras import ops
 
 from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
-from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.normal import NormalDist
+from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.random import normal
 
 __all__ = ["StateDependentNormalDist"]

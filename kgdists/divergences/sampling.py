@@ -9,7 +9,8 @@ from keras import ops
 from kgdists.core import shapes
 from kgdists.core.types import Seed, Tensor
 from kgdists.distributions import GaussianMixtureDist
-from kgdists.distributions.distribution import HALF, Distribution
+from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.wrappers import HALF
 
 __all__ = [
     "NUM_SAMPLES",

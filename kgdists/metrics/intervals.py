@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kgdists.core.checks import is_number
+from kgdists.core.checks import fraction
 from kgdists.distributions.distribution import Distribution
 
 __all__ = ["IntervalCoverage", "IntervalWidth"]
@@ -16,9 +16,7 @@ class _OfIntervals(keras.metrics.Mean):
 
     def __init__(self, mass: float = 0.9, name: str = "intervals", dtype: str | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        if not (is_number(mass) and 0.0 < mass < 1.0):
-            raise ValueError(f"`mass` must be a number > 0 and < 1. Received: mass={mass!r}")
-        self.mass = mass
+        self.mass = fraction("mass", mass)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"mass": self.mass}

@@ -4,10 +4,13 @@ from typing import Any
 
 import keras
 
+from kgdists.core.types import Tensor
 from kgdists.distributions.distribution import Distribution
 from kgdists.divergences import crps
 
-__all__ = ["CRPS", "NegativeLogLikelihood"]
+__all__ = ["CRPS", "NegativeLogLikelihood", "ranked_probability_score"]
+
+NUM_SAMPLES = 100  # pairs of draws of a score that is estimated
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
@@ -61,8 +64,12 @@ class CRPS(keras.metrics.Mean):
 
     def update_state(self, y_true: Any, y_pred: Distribution, sample_weight: Any = None) -> None:
         """Take in targets, their distribution and weights of the rows."""
-        try:
-            scores = y_pred.crps(y_true)
-        except NotImplementedError:
-            scores, _ = crps(y_pred, y_true)
-        super().update_state(scores, sample_weight=sample_weight)
+        super().update_state(ranked_probability_score(y_true, y_pred, NUM_SAMPLES), sample_weight=sample_weight)
+
+
+def ranked_probability_score(y: Any, dist: Distribution, num_samples: int) -> Tensor:
+    """The score of targets [B..., n], shape [B...]; without a closed form an estimate from that many pairs of draws."""
+    try:
+        return dist.crps(y)
+    except NotImplementedError:
+        return crps(dist, y, num_samples)[0]

@@ -43,7 +43,7 @@ def by_gradient(data: Any, options: Options, rng: np.random.Generator) -> Found:
         ForwardLoss(), draw, start, options.form, config, iterations, floor, rng, progress.show, judge, block_size
     )
     progress.end(len(losses))
-    if len(losses) < iterations:
+    if not np.isfinite(losses[-1]).any():
         warnings.warn(
             f"Gradient descent broke: its loss is not finite after {len(losses)} iterations. The best mixture before "
             'that is returned. Use `method="em"` or fewer components, lower the learning rate, or raise `min_stddev`',

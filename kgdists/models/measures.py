@@ -12,7 +12,8 @@ from kgdists.core.types import Tensor
 from kgdists.distributions import CategoricalDist, MultiCategoricalDist
 from kgdists.distributions.distribution import Distribution
 from kgdists.metrics import CRPS, Accuracy, BrierScore, NegativeLogLikelihood
-from kgdists.models.matching import for_each_output, matched
+from kgdists.models.matching import for_each_output, matched, named
+from kgdists.models.outputs import mask_of
 
 __all__ = ["Measures"]
 
@@ -85,7 +86,7 @@ class Measures:
         """Take in a batch."""
         outputs = matched(y, y_pred, sample_weight)
         with backend.outside_functions():
-            self.make({name: output for name, (_, output, _) in outputs.items()})
+            self.make(named(y_pred))
         for name, (targets, output, weights) in outputs.items():
             for update in self._updates[name]:
                 update(targets, output, weights)
@@ -94,7 +95,7 @@ class Measures:
 def _update(metric, read, is_weighted):
     def update(targets, output, weights):
         targets, values = read(targets, output)
-        mask = backend.mask_of(output.params.values() if isinstance(output, Distribution) else [output])
+        mask = mask_of(output)
         counted = weights if is_weighted else None
         if mask is not None:
             counted = ops.cast(mask, "float32") * (1.0 if counted is None else ops.cast(counted, "float32"))

@@ -14,7 +14,7 @@ from kgdists.models.matching import named
 from kgdists.models.measures import Measures
 from kgdists.models.objective import Objective
 from kgdists.models.outputs import Outputs
-from kgdists.models.serving import ENDPOINTS, served
+from kgdists.models.serving import ENDPOINTS, inputs_like, served
 
 __all__ = ["Model"]
 
@@ -60,6 +60,8 @@ class Model(keras.Model):
     >>> model.predict(inputs, verbose=0).mean().shape
     (32, 1)
     """
+
+    SERVED: tuple[str, ...] = ("parameters",)  # what a SavedModel has of a distribution where no endpoint is named
 
     def __init__(self, inputs: Any = None, outputs: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -212,9 +214,9 @@ class Model(keras.Model):
             The inputs, batch axis included. A model of inputs and outputs knows them.
         format : str
             What `keras.Model.export` takes: `"tf_saved_model"`, `"onnx"`, `"litert"`, `"openvino"`.
-        endpoint : None, "parameters" or "mode_action"
-            What stands for a distribution: its parameters, also for None, or its most probable action. With several
-            outputs their names begin with that of the output, `y/mu`.
+        endpoint : None, "parameters", "action" or "mode_action"
+            What stands for a distribution: its parameters, also for None, a draw (in a SavedModel), or its most
+            probable action. With several outputs their names begin with that of the output, `y/mu`.
         **kwargs
             Further arguments of `keras.Model.export`.
 
@@ -224,24 +226,23 @@ class Model(keras.Model):
             If the inputs are not known, or there is no such endpoint.
         """
         inputs = self._symbolic_inputs(input_signature)
-        network = served(inputs, self.call(inputs), choice("endpoint", endpoint or "parameters", ENDPOINTS))
+        if endpoint is None:
+            endpoints = self.SERVED if format == "tf_saved_model" else ("parameters",)
+        else:
+            endpoints = (choice("endpoint", endpoint, ENDPOINTS),)
+        network = served(inputs, self.call(inputs), endpoints)
         network(inputs)  # without which some formats take it for one that was never called
         network.export(filepath, format=format, **kwargs)
 
     def _symbolic_inputs(self, input_signature):
         if input_signature is not None:
             (specs,) = input_signature
-            return keras.tree.map_structure(lambda x: keras.Input(batch_shape=x.shape, dtype=x.dtype), specs)
-        inputs = self._known_inputs()
-        if inputs is None:
+            return inputs_like(specs, "inputs")
+        if self.network is None:
             raise ValueError(
                 "`input_signature` must be given for a model that does not know its inputs. Received: None"
             )
-        return inputs
-
-    def _known_inputs(self):
-        """The symbolic inputs; None if the model does not know them."""
-        return None if self.network is None else self.network.input
+        return self.network.input
 
     # What it is.
 

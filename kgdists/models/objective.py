@@ -10,8 +10,10 @@ from keras import ops
 from kgdists.core import backend
 from kgdists.core.types import Tensor
 from kgdists.distributions.distribution import Distribution
-from kgdists.divergences import crps, energy_score
-from kgdists.models.matching import for_each_output, matched
+from kgdists.divergences import energy_score
+from kgdists.metrics.scores import ranked_probability_score
+from kgdists.models.matching import for_each_output, matched, named
+from kgdists.models.outputs import mask_of
 from kgdists.numerics import special
 
 __all__ = ["Objective", "negative_log_likelihood"]
@@ -49,17 +51,11 @@ def _about_targets(error, y, dist):
     return ValueError(f"Targets must be variates of the output. {text}")
 
 
-def ranked_probability_score(y: Any, dist: Distribution) -> Tensor:
-    """The continuous ranked probability score of targets, shape [B...]; estimated where there is no closed form."""
-    y = _as_variate(y, dist)
-    try:
-        return dist.crps(y)
-    except NotImplementedError:
-        return crps(dist, y, NUM_SAMPLES)[0]
+def _ranked_probability_score(y, dist):
+    return ranked_probability_score(_as_variate(y, dist), dist, NUM_SAMPLES)
 
 
-def energy_score_of(y: Any, dist: Distribution) -> Tensor:
-    """An estimate of the energy score of targets, shape [B...]."""
+def _energy_score(y, dist):
     return energy_score(dist, _as_variate(y, dist), NUM_SAMPLES)[0]
 
 
@@ -72,8 +68,8 @@ def _as_variate(y, dist):
 
 SCORES: dict[str, Callable[[Any, Any], Tensor]] = {
     "nll": negative_log_likelihood,
-    "crps": ranked_probability_score,
-    "energy": energy_score_of,
+    "crps": _ranked_probability_score,
+    "energy": _energy_score,
 }
 
 
@@ -94,7 +90,7 @@ class Objective:
         """The loss of a batch, a scalar; where there are several outputs, that of each goes to its tracker."""
         outputs = matched(y, y_pred, sample_weight)
         with backend.outside_functions():
-            self.make({name: output for name, (_, output, _) in outputs.items()})
+            self.make(named(y_pred))
         losses = self._losses(outputs)
         weights = for_each_output("loss_weights", self.arguments["loss_weights"], list(outputs), shared=False)
         total: Any = 0.0
@@ -165,8 +161,7 @@ def _mean(loss, targets, output, of_rows):
     if isinstance(loss, keras.losses.Loss):
         return loss(targets, output, sample_weight=of_rows)
     values = ops.convert_to_tensor(loss(targets, output))
-    parts = output.params.values() if isinstance(output, Distribution) else [output]
-    mask = backend.mask_of(parts)
+    mask = mask_of(output)
     if of_rows is not None:
         values = values * _beside(ops.cast(of_rows, values.dtype), values, "sample_weight")
     if mask is None:

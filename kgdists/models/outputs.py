@@ -11,7 +11,7 @@ from kgdists.distributions import CompositeDist
 from kgdists.distributions.composite import branches
 from kgdists.distributions.distribution import Distribution
 
-__all__ = ["Outputs", "leaf_at", "leaves_of"]
+__all__ = ["Outputs", "leaf_at", "leaves_of", "mask_of"]
 
 
 def leaves_of(outputs: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
@@ -35,6 +35,11 @@ def leaf_at(tree: Any, path: Sequence[str | int], name: str) -> Any:
                 f"Received: none at {'/'.join(map(str, path))}"
             ) from error
     return part
+
+
+def mask_of(output: Any) -> Tensor | None:
+    """The Keras mask of the rows of a distribution or a tensor."""
+    return backend.mask_of(output.params.values() if isinstance(output, Distribution) else [output])
 
 
 class Outputs:

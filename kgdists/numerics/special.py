@@ -15,6 +15,7 @@ __all__ = [
     "expm1_minus_series",
     "max_last",
     "mean",
+    "smallest",
     "soft_clip",
     "soft_clip_inverse",
 ]
@@ -25,6 +26,11 @@ SERIES_RADIUS = 0.25  # of `expm1_minus_series`
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
 _STIRLING = tuple(b / (2 * k * (2 * k - 1)) for k, b in enumerate(_BERNOULLI, 1))
 _STIRLING_1 = tuple(b / (2 * k) for k, b in enumerate(_BERNOULLI, 1))
+
+
+def smallest(dtype: str) -> float:
+    """The smallest normal number of a dtype; smaller ones are 0 to a compiled function."""
+    return float(np.finfo(dtype).tiny)
 
 
 def max_last(x: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import tensorflow_probability as tfp
 
 from kgdists import distributions
 from kgdists.core import shapes
-from kgdists.distributions.distribution import HALF, Distribution
+from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.wrappers import HALF
 from kgdists.interop.tfp.tfp_dist import TFPDist
 
 __all__ = ["to_tfp"]

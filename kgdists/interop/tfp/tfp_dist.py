@@ -10,7 +10,8 @@ import tensorflow_probability as tfp
 
 from kgdists.core import backend, shapes
 from kgdists.core.types import Integer, Seed, Tensor
-from kgdists.distributions.distribution import Distribution, draws, in_full_precision
+from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.interop.tfp.classes import class_of, event_ndims, name_of
 from kgdists.interop.tfp.encoding import as_tuples, decode, encode, names_of_leaves, new_leaf, rename
 from kgdists.interop.tfp.evaluate import evaluates

@@ -11,7 +11,7 @@ from keras import ops
 
 from kgdists.core.checks import count
 from kgdists.core.types import Integer, Tensor
-from kgdists.distributions.distribution import HALF
+from kgdists.distributions.wrappers import HALF
 from kgdists.interop.tfp.classes import class_of, event_ndims
 from kgdists.interop.tfp.tfp_dist import TFPDist
 
