@@ -452,16 +452,22 @@ SERVED = {
 @pytest.mark.few(2)
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 @pytest.mark.parametrize("endpoint", ["parameters", "mode_action"])
-@pytest.mark.parametrize("format", ["tf_saved_model", "litert"])
+@pytest.mark.filterwarnings("ignore::FutureWarning:keras", "ignore::DeprecationWarning")  # of the writers of ONNX
+@pytest.mark.parametrize("format", ["tf_saved_model", "litert", *exhaustive("onnx")])
 @pytest.mark.parametrize("space", SERVED)
 def test_the_formats_of_keras_serve_parameters_and_modes(space, format, endpoint, tmp_path):
     """LiteRT by its built-in operations alone."""
-    policy, x = made(kg.head_for(SERVED[space])), observations(100)
+    onnxruntime = pytest.importorskip("onnxruntime") if format == "onnx" else None
+    policy, x = made(kg.head_for(SERVED[space])), observations(10_000)
     path = str(tmp_path / "served.tflite")
     policy.export(path, format=format, endpoint=endpoint, verbose=False)
     if format == "tf_saved_model":
         served = tf.saved_model.load(path)
         answer = served.serve(x)
+    elif format == "onnx":
+        session = onnxruntime.InferenceSession(path)
+        names = [output.name for output in session.get_outputs()]
+        answer = dict(zip(names, session.run(names, {"observations": x}), strict=True))
     else:
         interpreter = tf.lite.Interpreter(path)
         interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], x.shape)
@@ -479,6 +485,15 @@ def test_an_endpoint_that_does_not_exist(tmp_path):
         ValueError, match="`endpoint` must be one of parameters, action, mode_action. Received: endpoint='mode'"
     ):
         made(CategoricalHead(3)).export(tmp_path / "served", endpoint="mode")
+
+
+def test_only_a_saved_model_draws(tmp_path):
+    policy, x = made(CategoricalHead(3)), observations()
+    with pytest.raises(ValueError, match="no other format draws. Received: endpoint='action', format='litert'"):
+        policy.export(tmp_path / "served.tflite", format="litert", endpoint="action")
+    policy.export(tmp_path / "served", endpoint="action", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    assert set(served.serve(x)) == {"action"} and np.any(served.serve(x)["action"] != served.serve(x)["action"])
 
 
 def test_export_takes_every_batch_size(tmp_path):

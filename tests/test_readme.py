@@ -14,6 +14,14 @@ def snippets(page):
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
+def run_all(page):
+    """The names that the snippets of a page leave behind, run one after the other."""
+    names = {}
+    for snippet in snippets(page):
+        exec(compile(snippet, page, "exec"), names)
+    return names
+
+
 def test_there_are_seven_snippets():
     assert len(snippets("README.md")) == 7
 
@@ -30,27 +38,21 @@ def test_snippet_runs(snippet, tmp_path, monkeypatch):
 @pytest.mark.exhaustive
 def test_the_snippets_of_mixtures_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for snippet in snippets("docs/mixtures.md"):
-        exec(compile(snippet, "docs/mixtures.md", "exec"), names)
+    run_all("docs/mixtures.md")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one_component.png", "target.png"]
 
 
 @pytest.mark.exhaustive
 def test_the_snippets_of_models_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for snippet in snippets("docs/models.md"):
-        exec(compile(snippet, "docs/models.md", "exec"), names)
+    run_all("docs/models.md")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.keras", "served.tflite"]
 
 
 @pytest.mark.exhaustive
 def test_the_snippets_of_evolution_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for snippet in snippets("docs/evolution.md"):
-        exec(compile(snippet, "docs/evolution.md", "exec"), names)
+    names = run_all("docs/evolution.md")
     mu, sigma = names["distribution"].mu, names["distribution"].sigma
     assert abs(mu.numpy()).max() < 1e-3
     assert 3.0 < sigma[0] / sigma[1] < 30.0  # 10 is the best
@@ -59,17 +61,13 @@ def test_the_snippets_of_evolution_run_one_after_the_other(tmp_path, monkeypatch
 @pytest.mark.exhaustive
 def test_the_snippets_of_agents_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for snippet in snippets("docs/agents.md"):
-        exec(compile(snippet, "docs/agents.md", "exec"), names)
+    run_all("docs/agents.md")
     assert {"best.keras", "film.gif", "logs", "metrics.csv"} <= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.exhaustive
 def test_the_snippets_for_those_who_come_from_keras_gym_run_one_after_the_other(capsys, eagerly):
-    names = {}
-    for snippet in snippets("docs/coming_from.md"):
-        exec(compile(snippet, "docs/coming_from.md", "exec"), names)
+    run_all("docs/coming_from.md")
     learnt, loss, entropy = map(float, capsys.readouterr().out.split())
     assert learnt > 0.8
     assert entropy <= loss < entropy + 0.05

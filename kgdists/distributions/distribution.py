@@ -134,8 +134,14 @@ class Distribution:
         ----------
         index : int, slice, None, Ellipsis or tuple of these, or an array of ints or flags
             As of an array of the batch shape.
+
+        Raises
+        ------
+        IndexError
+            If an array of the batch shape, where that is known, has no such part.
         """
         rank, index = len(self.batch_shape), index if isinstance(index, tuple) else (index,)
+        self._check_index(index)
         used = sum(backend.axes_of_index(part) for part in index)
         if used > rank:
             raise IndexError(f"A batch of shape {self.batch_shape} has {rank} axes. Received: an index of {used}")
@@ -143,6 +149,17 @@ class Distribution:
             place = index.index(Ellipsis)
             index = (*index[:place], *(slice(None),) * (rank - used), *index[place + 1 :])
         return keras.tree.map_structure(lambda x: backend.indexed(x, index), self)
+
+    def _check_index(self, index):
+        shape: tuple[Any, ...] = self.batch_shape
+        if None in shape or any(hasattr(x, "shape") and backend.concrete(x) is None for x in index):
+            return
+        try:
+            np.broadcast_to(False, shape)[tuple(backend.concrete(x) if hasattr(x, "shape") else x for x in index)]
+        except IndexError as error:
+            raise IndexError(
+                f"An index must be that of an array of the batch shape, {shape}: {error}. Received: {index!r}"
+            ) from None
 
     def __iter__(self) -> Iterator[Any]:
         """The distributions of the first axis of the batch, one after the other."""

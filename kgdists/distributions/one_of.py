@@ -10,6 +10,7 @@ from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.distributions.composite import CompositeDist, map_branches
+from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.wrappers import in_full_precision
 
 __all__ = ["OneOfDist"]
@@ -45,6 +46,11 @@ class OneOfDist(CompositeDist):
     """
 
     REPARAMETERIZED = False
+
+    # The branches have these, a choice between them has not.
+    cdf, log_cdf = Distribution.cdf, Distribution.log_cdf
+    survival, log_survival = Distribution.survival, Distribution.log_survival
+    quantile, crps = Distribution.quantile, Distribution.crps
 
     def __init__(
         self,

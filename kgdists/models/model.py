@@ -213,7 +213,7 @@ class Model(keras.Model):
         input_signature : None or list of keras.InputSpec
             The inputs, batch axis included. A model of inputs and outputs knows them.
         format : str
-            What `keras.Model.export` takes: `"tf_saved_model"`, `"onnx"`, `"litert"`, `"openvino"`.
+            What `keras.Model.export` takes: `"tf_saved_model"`, `"litert"`, `"onnx"` and others.
         endpoint : None, "parameters", "action" or "mode_action"
             What stands for a distribution: its parameters, also for None, a draw (in a SavedModel), or its most
             probable action. With several outputs their names begin with that of the output, `y/mu`.
@@ -230,6 +230,11 @@ class Model(keras.Model):
             endpoints = self.SERVED if format == "tf_saved_model" else ("parameters",)
         else:
             endpoints = (choice("endpoint", endpoint, ENDPOINTS),)
+            if endpoint == "action" and format != "tf_saved_model":
+                raise ValueError(
+                    "`endpoint` must be 'parameters' or 'mode_action' but in a SavedModel: no other format draws. "
+                    f"Received: endpoint='action', format={format!r}"
+                )
         network = served(inputs, self.call(inputs), endpoints)
         network(inputs)  # without which some formats take it for one that was never called
         network.export(filepath, format=format, **kwargs)

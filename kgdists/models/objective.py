@@ -97,6 +97,8 @@ class Objective:
         for (name, (targets, output, of_rows)), loss, weight in zip(outputs.items(), losses, weights, strict=True):
             if loss is None:
                 continue
+            if targets is None:
+                raise ValueError(f"`y` must hold targets of each output that has a loss. Received: none of {name!r}")
             mean = _mean(loss, targets, output, of_rows)
             if name in self.trackers:
                 rows = ops.shape(keras.tree.flatten(output)[0])[0]

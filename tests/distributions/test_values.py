@@ -39,8 +39,9 @@ def test_an_index_is_that_of_the_batch(name):
                 expected = whole[:, 0]
             np.testing.assert_array_equal(one, expected)
     assert pi[1:, 0].batch_shape == (2,)
-    with pytest.raises(IndexError, match="has 2 axes. Received: an index of 3"):
-        pi[0:, 0, 0]
+    for index in ((slice(0, None), 0, 0), np.s_[9, 0], 1.0, [True, False], np.array([0, 9]), np.array([True, False])):
+        with pytest.raises(IndexError, match=r"that of an array of the batch shape, \(3, 2\): .* Received: "):
+            pi[index]
 
 
 def test_rows_one_after_the_other():

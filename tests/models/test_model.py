@@ -467,6 +467,14 @@ def test_a_model_without_inputs_and_call():
         kg.Model()(X)
 
 
+def test_targets_that_are_missing():
+    inputs, h = features()
+    made = kg.Model(inputs, kg.layers.NormalHead(1)(h))
+    made.compile("adam")
+    with pytest.raises(ValueError, match="`y` must hold targets of each output that has a loss. Received: none of"):
+        made.fit(X, verbose=0)
+
+
 def test_no_rows():
     made = several()
     got = made.predict(X[:0], verbose=0)
