@@ -100,7 +100,7 @@ HINTS = {
 }
 
 
-def with_hints(init):
+def with_hints(init: F) -> F:
     """`init` whose error for a keyword that it does not know names the right one."""
     known = [name for name in inspect.signature(init).parameters if name not in ("self", "fields", "kwargs")]
 
@@ -117,4 +117,4 @@ def with_hints(init):
                 f"`{type(self).__name__}` takes {', '.join(known)}.{hints} Received: {', '.join(wrong)}"
             ) from None
 
-    return initialize
+    return cast(F, initialize)
