@@ -11,7 +11,6 @@ import tensorflow as tf
 import kgdists as kg
 from kgdists.core import backend
 from tests.agents.helpers import Noise, weights
-from tests.marks import exhaustive
 
 PRIVATE = ("__internal__", "_flatten_layers", "_get_variable_index", "_momentums", "_velocities", "_bound_context")
 
@@ -29,7 +28,8 @@ def made(cls):
     return cls(Noise, **settings, **({"learning_starts": 8, "batch_size": 4} if cls is kg.agents.SAC else {}))
 
 
-@pytest.mark.parametrize("cls", [kg.agents.A2C, *exhaustive(kg.agents.SAC)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("cls", [kg.agents.A2C, kg.agents.SAC])
 def test_acting_and_an_update_go_the_public_way_too(monkeypatch, cls):
     tf.config.run_functions_eagerly(True)  # compiled too it would take twice as long
     private = made(cls)

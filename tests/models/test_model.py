@@ -251,9 +251,9 @@ def test_a_divergence_to_the_prior_is_an_added_loss():
     inputs = keras.Input((3,))
     posterior = kg.layers.NormalHead(2, state_dependent=True, name="posterior")(inputs)
     made = kg.Model(inputs, kg.layers.NormalHead(3)(Latent()(posterior)))
-    made.compile(keras.optimizers.Adam(0.05))
+    made.compile(keras.optimizers.Adam(0.2))
     y = X[:, [0, 0, 0]]
-    history = made.fit(X, y, epochs=60, verbose=0).history["loss"]
+    history = made.fit(X, y, epochs=15, verbose=0).history["loss"]
     assert history[-1] < history[0] - 0.5
 
 
@@ -433,7 +433,7 @@ def test_layers_inputs_and_outputs_are_those_of_a_functional_model():
     assert json.loads(made.to_json())["class_name"] == "Model"
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_and_xla(policy):
     keras.config.set_dtype_policy(policy)
