@@ -11,6 +11,7 @@ from keras import ops
 from kgdists.core import backend, pytree, shapes
 from kgdists.core.checks import fraction, is_count
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
+from kgdists.distributions.html import as_html
 from kgdists.distributions.wrappers import draws, in_full_precision, with_hints
 from kgdists.random import Stream
 
@@ -236,6 +237,9 @@ class Distribution:
         )
         static = (f"{name}={self.__dict__[name]!r}" for name in self.STATIC_NAMES)
         return f"{type(self).__name__}({', '.join([*params, *static])})"
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
 
     # What a subclass defines.
 
