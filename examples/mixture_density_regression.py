@@ -24,14 +24,6 @@ def inverse_sine(n):
     return x.astype("float32"), y.astype("float32")
 
 
-def regression(head):
-    """A policy of one hidden layer: here the observations are inputs and the actions are answers."""
-    trunk = keras.Sequential([keras.Input((1,)), keras.layers.Dense(64, "tanh")])
-    policy = kg.Policy(trunk, head)
-    policy.compile(keras.optimizers.Adam(5e-3))
-    return policy
-
-
 x, y = inverse_sine(2000)
 held_out = inverse_sine(2000)
 heads = {
@@ -40,15 +32,17 @@ heads = {
 }
 figure = Figure(figsize=(9, 4), layout="constrained")
 for axes, (name, head) in zip(figure.subplots(1, 2, sharey=True), heads.items(), strict=True):
-    policy = regression(head)
-    policy.fit(x, y, epochs=options.epochs, batch_size=200, verbose=0)
-    loss = policy.evaluate(*held_out, verbose=0)
+    inputs = keras.Input((1,))
+    model = kg.Model(inputs, head(keras.layers.Dense(64, "tanh")(inputs)))
+    model.compile(keras.optimizers.Adam(5e-3))
+    model.fit(x, y, epochs=options.epochs, batch_size=200, verbose=0)
+    loss = model.evaluate(*held_out, verbose=0)
     print(f"{name:10s}: negative log-likelihood of held-out data {loss:6.3f} nats")
     grid = np.linspace(0.0, 1.0, 400, dtype="float32")[:, None]
-    answers = policy(grid).sample_action(seed=0)
+    pi = model.predict(grid, verbose=0)
     axes.plot(x, y, ".", color="0.8", markersize=3, label="data")
-    axes.plot(grid, answers, ".", color="C0", markersize=4, label="drawn from the model")
-    axes.set(title=f"{name}: {loss:.2f} nats", xlabel="x", ylabel="y", ylim=(-0.5, 1.5))
-    axes.legend()
+    axes.plot(grid, pi.sample_action(seed=0), ".", color="C1", markersize=4, label="drawn from the model")
+    kg.plotting.distribution(pi, x=grid, axes=axes)
+    axes.set(title=f"{name}: {loss:.2f} nats", ylim=(-0.5, 1.5))
 figure.savefig(options.figure, dpi=100)
 print(f"figure: {options.figure}")

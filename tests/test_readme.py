@@ -46,7 +46,12 @@ def test_the_snippets_of_mixtures_run_one_after_the_other(tmp_path, monkeypatch)
 def test_the_snippets_of_models_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_all("docs/models.md")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.keras", "served.tflite"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "bands.png",
+        "densities.png",
+        "model.keras",
+        "served.tflite",
+    ]
 
 
 @pytest.mark.exhaustive

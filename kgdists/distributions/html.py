@@ -142,7 +142,7 @@ def _points(x, values, of_all):
 
 def _cells(surface):
     """Cells of one color, the more opaque the denser; neighbors of one shade are one, and all of one shade a path."""
-    shades = np.round(SHADES * np.nan_to_num(surface.density[::-1]) / np.nanmax(surface.density)).astype(int)
+    shades = np.round(SHADES * surface.tail()[::-1]).astype(int)
     rows, columns = shades.shape
     width, height = WIDTH / columns, HEIGHT / rows
     paths: dict[int, str] = defaultdict(str)

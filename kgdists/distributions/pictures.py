@@ -12,7 +12,7 @@ __all__ = ["COLORS", "Bars", "Curves", "Picture", "Surface", "first_rows", "pict
 
 # Of Okabe and Ito's palette, those with a contrast of at least 3 to white and to dark gray.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-DRAWS = 300
+DRAWS = 500
 
 
 class Bars(NamedTuple):
@@ -37,6 +37,15 @@ class Surface(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     density: np.ndarray
+
+    def tail(self) -> np.ndarray:
+        """The share of the probability at points that are no denser, shape [m, n]: 1 at the peak, however high it is.
+
+        Of a normal distribution it is the density itself, in units of that at the peak.
+        """
+        density = np.nan_to_num(self.density)
+        ascending = np.sort(density, axis=None)
+        return (np.cumsum(ascending) / ascending.sum())[np.searchsorted(ascending, density, side="right") - 1]
 
 
 Picture: TypeAlias = Bars | Curves | list[Surface]

@@ -1,7 +1,17 @@
 """Figures."""
 
 from kgdists.plotting.densities import components, density, divergence_grid, samples
+from kgdists.plotting.distributions import distribution
 from kgdists.plotting.searches import search_path
 from kgdists.runs.curves import fit_history, learning_curve
 
-__all__ = ["components", "density", "divergence_grid", "fit_history", "learning_curve", "samples", "search_path"]
+__all__ = [
+    "components",
+    "density",
+    "distribution",
+    "divergence_grid",
+    "fit_history",
+    "learning_curve",
+    "samples",
+    "search_path",
+]
