@@ -11,6 +11,11 @@ from kgdists.models.serving import by_path
 from tests.marks import exhaustive
 from tests.processes import run_python
 
+try:
+    from ai_edge_litert.interpreter import Interpreter
+except ModuleNotFoundError:
+    Interpreter = tf.lite.Interpreter
+
 HEADS = {
     "categorical": lambda: CategoricalHead(3),
     "normal": lambda: NormalHead(2),
@@ -449,6 +454,21 @@ SERVED = {
 }
 
 
+def exported(policy, path, format, endpoint, inputs, signature=None):
+    """The named outputs of an exported policy for a dict of inputs, by what reads it where kgdists is not."""
+    onnxruntime = pytest.importorskip("onnxruntime") if format == "onnx" else None
+    path = str(path / f"{endpoint}.tflite")
+    policy.export(path, signature, format=format, endpoint=endpoint, verbose=False)
+    if format == "tf_saved_model":
+        served = tf.saved_model.load(path)
+        return served.serve(inputs.get("observations", inputs))
+    if format == "onnx":
+        session = onnxruntime.InferenceSession(path)
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, inputs), strict=True))
+    return Interpreter(path).get_signature_runner()(**inputs)
+
+
 @pytest.mark.few(2)
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
 @pytest.mark.parametrize("endpoint", ["parameters", "mode_action"])
@@ -456,23 +476,12 @@ SERVED = {
 @pytest.mark.parametrize("format", ["tf_saved_model", "litert", *exhaustive("onnx")])
 @pytest.mark.parametrize("space", SERVED)
 def test_the_formats_of_keras_serve_parameters_and_modes(space, format, endpoint, tmp_path):
-    """LiteRT by its built-in operations alone."""
-    onnxruntime = pytest.importorskip("onnxruntime") if format == "onnx" else None
-    policy, x = made(kg.head_for(SERVED[space])), observations(10_000)
-    path = str(tmp_path / "served.tflite")
-    policy.export(path, format=format, endpoint=endpoint, verbose=False)
-    if format == "tf_saved_model":
-        served = tf.saved_model.load(path)
-        answer = served.serve(x)
-    elif format == "onnx":
-        session = onnxruntime.InferenceSession(path)
-        names = [output.name for output in session.get_outputs()]
-        answer = dict(zip(names, session.run(names, {"observations": x}), strict=True))
-    else:
-        interpreter = tf.lite.Interpreter(path)
-        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], x.shape)
-        run = interpreter.get_signature_runner()
-        answer = run(**{next(iter(run.get_input_details())): x})
+    """With the normalization of observations and its clipping; LiteRT by its built-in operations alone."""
+    normalization, x = RunningNormalization(clip=1.5), observations(10_000)
+    trunk = keras.Sequential([keras.Input((4,)), normalization, keras.layers.Dense(8, "tanh")])
+    policy = kg.Policy(trunk, kg.head_for(SERVED[space], kernel_gain=1.0))
+    normalization.update(2.0 * x[:100] + 1.0)
+    answer = exported(policy, tmp_path, format, endpoint, {"observations": x})
     pi = policy(x)
     expected = pi.params if endpoint == "parameters" else by_path("mode_action", pi.mode_action())
     assert set(answer) == set(expected)
@@ -522,15 +531,27 @@ def test_export_of_dict_observations(tmp_path):
 
 
 @pytest.mark.exhaustive
-def test_export_with_masks(tmp_path):
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated")
+@pytest.mark.filterwarnings("ignore::FutureWarning:keras", "ignore::DeprecationWarning")  # of the writers of ONNX
+@pytest.mark.parametrize("format", ["tf_saved_model", "onnx", "litert"])
+def test_export_with_masks(format, tmp_path):
+    policy, x = made(CategoricalHead(3)), observations()
+    masked = {"observation": x, "action_mask": np.arange(37 * 3).reshape(37, 3) % 2 == 0}
+    pi = policy(masked)
+    specs = {"observation": keras.InputSpec("float32", (None, 4)), "action_mask": keras.InputSpec("bool", (None, 3))}
+    lowest = np.finfo("float32").min if format == "litert" else -np.inf  # which stands for a choice that is ruled out
+    for endpoint, expected in {"parameters": pi.logits, "mode_action": pi.mode_action()}.items():
+        (answer,) = exported(policy, tmp_path, format, endpoint, masked, [specs]).values()
+        np.testing.assert_allclose(answer, np.maximum(expected, lowest), atol=1e-6)
+
+
+@pytest.mark.exhaustive
+def test_an_exported_policy_draws_what_a_mask_allows(tmp_path):
     policy, x = made(CategoricalHead(3)), observations()
     masked = {"observation": x, "action_mask": np.arange(37 * 3).reshape(37, 3) % 2 == 0}
     policy(masked)
     specs = {"observation": keras.InputSpec("float32", (None, 4)), "action_mask": keras.InputSpec("bool", (None, 3))}
-    policy.export(tmp_path / "served", [specs], verbose=False)
-    served = tf.saved_model.load(tmp_path / "served")
-    answer = served.serve(masked)
-    np.testing.assert_allclose(answer["logits"], policy(masked).logits, atol=1e-6)
+    answer = exported(policy, tmp_path, "tf_saved_model", "action", masked, [specs])
     assert masked["action_mask"][np.arange(37), answer["action"]].all()
 
 

@@ -55,6 +55,16 @@ def test_the_snippets_of_models_run_one_after_the_other(tmp_path, monkeypatch):
 
 
 @pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore::FutureWarning:keras", "ignore::DeprecationWarning")  # of the writers of ONNX
+def test_the_snippets_of_deploy_run_one_after_the_other(tmp_path, monkeypatch):
+    for package in ("ai_edge_litert", "onnxruntime", "tf2onnx"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    names = run_all("docs/deploy.md")
+    assert names["answer"]["mode_action/steer"].shape == (5, 2)
+
+
+@pytest.mark.exhaustive
 def test_the_snippets_of_evolution_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = run_all("docs/evolution.md")
