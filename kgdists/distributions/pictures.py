@@ -99,22 +99,26 @@ def picture(dist: Any, count: int, resolution: int = 100) -> Picture | None:
     if rows.event_shape not in ((), (1,), (2,)):
         return None
     draws = ops.convert_to_numpy(rows.sample(DRAWS, seed=0)).reshape(DRAWS, rows.batch_shape[0], -1)
-    places = {i: x for i, x in enumerate(np.moveaxis(draws, 1, 0)) if np.isfinite(x).all()}
-    if not places:
+    good = np.isfinite(draws).all(axis=(0, 2))
+    if not good.any():
         return None
-    is_whole = all((x == np.round(x)).all() for x in places.values())
-    axes = {i: [_axis(values, resolution, is_whole) for values in x.T] for i, x in places.items()}
+    is_whole = bool((draws[:, good] == np.round(draws[:, good])).all())
+    axes = [[_axis(values, resolution, is_whole) for values in row.T] for row in np.moveaxis(draws[:, good], 1, 0)]
+    if is_whole or rows.event_shape != (2,):  # on the same axes, which have the points of every row
+        shared = [np.unique(np.concatenate(of_rows)) for of_rows in zip(*axes, strict=True)]
+        axes = [shared] * len(axes)
     if rows.event_shape == (2,):
-        return [
-            Surface(x, y, _density(rows[i : i + 1], np.stack(np.meshgrid(x, y), -1))[0]) for i, (x, y) in axes.items()
-        ]
-    x = np.unique(np.concatenate([x for (x,) in axes.values()]))
+        points = np.zeros((len(axes[0][1]), len(axes[0][0]), len(good), 2))
+        points[:, :, good] = np.stack([np.stack(np.meshgrid(x, y), -1) for x, y in axes], -2)
+        density = np.moveaxis(_density(rows, points)[:, :, good], -1, 0)
+        return [Surface(x, y, of_row) for (x, y), of_row in zip(axes, density, strict=True)]
+    ((x,), *_) = axes
     if is_whole:
-        return _if_finite(Bars(tuple(f"{value:.0f}" for value in x), _density(rows, x[:, None])))
-    values, times = np.unique(np.concatenate(list(places.values())), return_counts=True)
+        return _if_finite(Bars(tuple(f"{value:.0f}" for value in x), _of_all(rows, x)))
+    values, times = np.unique(draws[:, good], return_counts=True)
     atoms = values[times > 0.01 * DRAWS]
-    masses = _density(rows, atoms[:, None]) if atoms.size else np.zeros((rows.batch_shape[0], 0))
-    return _if_finite(Curves(x, _density(rows, x[:, None]), atoms, masses))
+    masses = _of_all(rows, atoms) if atoms.size else np.zeros((len(good), 0))
+    return _if_finite(Curves(x, _of_all(rows, x), atoms, masses))
 
 
 def _labels(rows):
@@ -134,14 +138,17 @@ def _axis(draws, resolution, is_whole):
     return low + (high - low) * (np.arange(resolution) + 0.5) / resolution
 
 
+def _of_all(rows, x):
+    """Densities of all rows, shape [rows, m], at the same scalars, [m]."""
+    return _density(rows, np.broadcast_to(x[:, None, None], (len(x), rows.batch_shape[0], 1))).T
+
+
 def _density(rows, points):
-    """Densities, shape [rows, ...], at the same points [..., event] of each row; NaN where they are not finite."""
-    count, dims = rows.batch_shape[0], points.shape[-1]
-    x = np.broadcast_to(points.reshape(-1, 1, dims), (points.size // dims, count, dims))
+    """Densities, shape [..., rows], at points [..., rows, dims]; NaN where they are not finite."""
+    variates = ops.convert_to_tensor(points.reshape(-1, points.shape[-2], *rows.event_shape))
     with np.errstate(over="ignore", invalid="ignore"):
-        variates = ops.convert_to_tensor(x.reshape(-1, count, *rows.event_shape))
         density = np.exp(ops.convert_to_numpy(rows.log_proba(variates)))
-    return np.where(np.isfinite(density), density, np.nan).T.reshape(count, *points.shape[:-1])
+    return np.where(np.isfinite(density), density, np.nan).reshape(points.shape[:-1])
 
 
 def _if_finite(drawn):
