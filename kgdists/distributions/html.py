@@ -14,7 +14,7 @@ from kgdists.distributions.pictures import COLORS, Bars, Curves, picture
 __all__ = ["as_html"]
 
 MOST = 60  # characters of a value, bars of a picture, branches of a structure
-POINTS, CELLS = 64, 24
+POINTS, CELLS = 60, 24
 SHADES = 10
 WIDTH, HEIGHT, LINE = 240, 90, 14
 

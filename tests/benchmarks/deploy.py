@@ -1,6 +1,6 @@
 """Exported policies: bytes of the files, distance from the policy, and microseconds of a call.
 
-Needs kgdists[agents,export]. Each format, and kgdists itself, has one thread; they take turns within a round.
+Needs kgdists[export]. Each format, and kgdists itself, has one thread; they take turns within a round.
 """
 
 import argparse
