@@ -60,6 +60,7 @@ class Policy(Model):
 
     def __init__(self, trunk: keras.layers.Layer, head: keras.layers.Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.autocast = False  # of observations, which the trunk converts: half precision holds no large ones
         self.trunk = trunk
         self.head = head
 

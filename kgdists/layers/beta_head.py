@@ -10,8 +10,8 @@ from keras import ops
 from kgdists.core.checks import count
 from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.distributions import BetaDist
-from kgdists.distributions.box import canonical
-from kgdists.layers.head import Head
+from kgdists.distributions.box import box_of, canonical
+from kgdists.layers.head import Head, Orthogonal, check_units
 from kgdists.numerics import special
 
 __all__ = ["BetaHead"]
@@ -69,6 +69,8 @@ class BetaHead(Head):
         self.low, self.high = canonical(low, high, num_dims)
         if not np.isfinite(self.low).all() or not np.isfinite(self.high).all():
             raise ValueError(f"`low` and `high` must be finite. Received: low={low}, high={high}")
+        box = box_of(self.low, self.high, "float64")
+        check_units(self.compute_dtype, np.abs(box.center) + box.half, box.half / 4)
         self.initial_concentration = initial_concentration
         self.min_concentration = min_concentration
         self.max_concentration = max_concentration
@@ -78,7 +80,7 @@ class BetaHead(Head):
         start = special.soft_clip_inverse(initial_concentration, min_concentration, max_concentration).item()
         self.dense = keras.layers.Dense(
             2 * num_dims,
-            kernel_initializer=keras.initializers.Orthogonal(kernel_gain, seed=random_seed),
+            kernel_initializer=Orthogonal(kernel_gain, seed=random_seed),
             bias_initializer=keras.initializers.Constant(start),
             dtype=self.dtype_policy,
             name="concentrations",

@@ -10,6 +10,7 @@ from kgdists.core.checks import count
 from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.distributions import DiscretizedLogisticDist
 from kgdists.distributions.discretized_logistic import as_ints
+from kgdists.layers.head import check_units
 from kgdists.layers.normal_head import NormalHead
 
 __all__ = ["DiscretizedLogisticHead"]
@@ -26,8 +27,6 @@ class DiscretizedLogisticHead(NormalHead):
         Bounds, both included.
     initial_stddev : float
         Of the logistic distribution at the start, in units of half the distance of the bounds.
-    dtype : None or str or keras.DTypePolicy
-        Under mixed precision the head computes in float32.
     **options
         Further arguments of `NormalHead`, without `center` and `scale`, which the bounds settle.
 
@@ -45,18 +44,15 @@ class DiscretizedLogisticHead(NormalHead):
         low: TensorLike,
         high: TensorLike,
         initial_stddev: float = 0.5,
-        dtype: str | keras.DTypePolicy | None = None,
         **options: Any,
     ) -> None:
         num_dims = count("num_dims", num_dims)
         low, high = (list(as_ints(bound, num_dims, name)) for bound, name in ((low, "low"), (high, "high")))
         center = [(a + b) / 2 for a, b in zip(low, high, strict=True)]
         scale = [max((b - a) / 2, 0.5) for a, b in zip(low, high, strict=True)]
-        policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
-        if policy.compute_dtype in ("float16", "bfloat16"):  # which hold no integers beyond 2048 or 256
-            policy = "float32"
         options |= {"center": center, "scale": scale}  # also those of a saved head
-        super().__init__(num_dims, initial_stddev=initial_stddev, dtype=policy, **options)
+        super().__init__(num_dims, initial_stddev=initial_stddev, **options)
+        check_units(self.compute_dtype, np.maximum(np.abs(low), np.abs(high)), 1)
         self.low, self.high = low, high
 
     def call(self, features: Tensor) -> DiscretizedLogisticDist:

@@ -11,7 +11,7 @@ from kgdists.core import shapes
 from kgdists.core.checks import count, number
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import GaussianMixtureDist
-from kgdists.layers.head import Head
+from kgdists.layers.head import Head, Orthogonal
 from kgdists.layers.normal_head import NormalHead
 from kgdists.numerics import cholesky
 
@@ -102,7 +102,7 @@ class GaussianMixtureHead(Head):
         self.lower = self._dense(num_components * num_lower, "lower") if covariance == "full" and num_lower else None
 
     def _dense(self, units, name):
-        initializer = keras.initializers.Orthogonal(self.kernel_gain, seed=self.random_seed)
+        initializer = Orthogonal(self.kernel_gain, seed=self.random_seed)
         return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
     def build(self, features_shape: Sequence[int | None]) -> None:

@@ -4,10 +4,51 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
+from kgdists.core.types import Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution
 
-__all__ = ["Head"]
+__all__ = ["Head", "Orthogonal", "check_units"]
+
+HALF = {"float16": (2.0**-10, 65504.0), "bfloat16": (2.0**-7, 3.38e38)}  # distance of 1 to the next, largest number
+
+
+@keras.saving.register_keras_serializable(package="kgdists")
+class Orthogonal(keras.initializers.Orthogonal):
+    """Keras' initializer, for half precision too, of which TensorFlow has no QR decomposition, or a poor one."""
+
+    def __call__(self, shape: Sequence[int], dtype: str | None = None) -> Tensor:
+        if dtype not in HALF:
+            return super().__call__(shape, dtype)
+        return ops.cast(super().__call__(shape, "float32"), dtype)
+
+
+def check_units(dtype: str, largest: TensorLike, step: TensorLike) -> None:
+    """Raise unless half precision, if that is the dtype of a head, holds the events.
+
+    Parameters
+    ----------
+    dtype : str
+    largest : float or floats, > 0
+        Their largest magnitude.
+    step : float or floats, > 0
+        What must be told apart there.
+
+    Raises
+    ------
+    ValueError
+        If numbers this large are infinite, or further apart than `step`.
+    """
+    if dtype not in HALF:
+        return
+    eps, most = HALF[dtype]
+    if np.any(np.asarray(largest) > most) or np.any(np.ldexp(eps, np.frexp(largest)[1] - 1) > np.asarray(step)):
+        raise ValueError(
+            f"Events must be numbers that {dtype} tells apart: give the head `dtype='float32'`, or make the policy "
+            f"`'mixed_{dtype}'`, under which heads compute in float32. Received: magnitudes up to {np.max(largest):g}"
+        )
 
 
 class Head(keras.layers.Layer):
@@ -15,6 +56,9 @@ class Head(keras.layers.Layer):
 
     A subclass defines `call`. Keras' masks of the features, those of padded steps, pass to the losses of a
     `kgdists.Model`, and a summary shows the shapes of the parameters.
+
+    Under a mixed policy, `"mixed_float16"` for instance, a head computes in the dtype of its weights, float32: half
+    precision holds neither targets beyond 65504 nor small differences of large ones.
 
     Parameters
     ----------
@@ -25,6 +69,8 @@ class Head(keras.layers.Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
+        if self.compute_dtype != self.variable_dtype:
+            self.dtype_policy = self.variable_dtype
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Distribution:
         # By `call`, since shapes alone do not tell the distribution.

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from kgdists.core.types import Integer
-from kgdists.layers.head import Head
+from kgdists.layers.head import Head, Orthogonal
 
 __all__ = ["LogitsHead"]
 
@@ -27,7 +27,7 @@ class LogitsHead(Head):
         self.kernel_gain = kernel_gain
         self.random_seed = random_seed
         self.seed_generator = keras.random.SeedGenerator(random_seed)
-        initializer = keras.initializers.Orthogonal(kernel_gain, seed=random_seed)
+        initializer = Orthogonal(kernel_gain, seed=random_seed)
         self.logits = keras.layers.Dense(num_logits, kernel_initializer=initializer, dtype=self.dtype_policy)
 
     def build(self, features_shape: Sequence[int | None]) -> None:

@@ -8,6 +8,7 @@ from keras import ops
 
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import MultivariateNormalDist
+from kgdists.layers.head import Orthogonal
 from kgdists.layers.normal_head import NormalHead
 from kgdists.numerics import cholesky
 from kgdists.random import split
@@ -45,7 +46,7 @@ class MultivariateNormalHead(NormalHead):
         if state_dependent and self.num_lower:
             self.lower = keras.layers.Dense(
                 self.num_lower,
-                kernel_initializer=keras.initializers.Orthogonal(self.kernel_gain, seed=split(self.random_seed, 2)[1]),
+                kernel_initializer=Orthogonal(self.kernel_gain, seed=split(self.random_seed, 2)[1]),
                 dtype=self.dtype_policy,
                 name="lower",
             )

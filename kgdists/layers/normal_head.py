@@ -11,7 +11,7 @@ from kgdists.core.checks import count
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import NormalDist
 from kgdists.distributions.distribution import Distribution
-from kgdists.layers.head import Head
+from kgdists.layers.head import Head, Orthogonal, check_units
 from kgdists.numerics import special
 from kgdists.random import split
 
@@ -74,6 +74,7 @@ class NormalHead(Head):
             )
         if not np.all(np.isfinite(center)) or not np.all(np.isfinite(scale)) or not np.all(np.asarray(scale) > 0):
             raise ValueError(f"`center` and `scale` must be finite, `scale` > 0. Received: {center} and {scale}")
+        check_units(self.compute_dtype, np.abs(center) + scale, np.asarray(scale) / 4)
         self.num_dims = num_dims
         self.state_dependent = state_dependent
         self.initial_stddev = initial_stddev
@@ -86,7 +87,7 @@ class NormalHead(Head):
         self.seed_generator = keras.random.SeedGenerator(random_seed)
         self.mu = keras.layers.Dense(
             num_dims,
-            kernel_initializer=keras.initializers.Orthogonal(kernel_gain, seed=random_seed),
+            kernel_initializer=Orthogonal(kernel_gain, seed=random_seed),
             dtype=self.dtype_policy,
             name="mu",
         )
@@ -96,7 +97,7 @@ class NormalHead(Head):
         if state_dependent:
             self.logvar = keras.layers.Dense(
                 num_dims,
-                kernel_initializer=keras.initializers.Orthogonal(kernel_gain, seed=split(random_seed, 1)[0]),
+                kernel_initializer=Orthogonal(kernel_gain, seed=split(random_seed, 1)[0]),
                 bias_initializer=self.initial_logvar,
                 dtype=self.dtype_policy,
                 name="logvar",

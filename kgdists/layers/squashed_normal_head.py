@@ -3,10 +3,12 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.distributions import SquashedNormalDist
-from kgdists.distributions.box import canonical
+from kgdists.distributions.box import box_of, canonical
+from kgdists.layers.head import check_units
 from kgdists.layers.normal_head import NormalHead
 
 __all__ = ["SquashedNormalHead"]
@@ -36,6 +38,8 @@ class SquashedNormalHead(NormalHead):
     def __init__(self, num_dims: Integer, low: TensorLike = -1.0, high: TensorLike = 1.0, **options: Any) -> None:
         super().__init__(num_dims, **options)
         self.low, self.high = canonical(low, high, self.num_dims)
+        box = box_of(self.low, self.high, "float64")
+        check_units(self.compute_dtype, np.abs(box.center) + box.half, box.half / 4)
 
     def call(self, features: Tensor) -> SquashedNormalDist:
         mu, logvar = self.mu_and_logvar(features)

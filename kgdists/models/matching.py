@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kgdists.models.outputs import leaf_at, leaves_of
+from kgdists.models.outputs import in_full_precision, leaf_at, leaves_of
 
 __all__ = ["for_each_output", "matched", "named"]
 
@@ -44,7 +44,7 @@ def for_each_output(name: str, given: Any, outputs: Sequence[str], shared: bool)
 
 
 def matched(y: Any, y_pred: Any, sample_weight: Any) -> dict[str, tuple[Any, Any, Any]]:
-    """Name -> targets, output and weights of its rows, for each output of a model.
+    """Name -> targets, output in full precision and weights of its rows, for each output of a model.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def matched(y: Any, y_pred: Any, sample_weight: Any) -> dict[str, tuple[Any, Any
     for path, output in leaves_of(y_pred):
         is_nested = isinstance(sample_weight, (dict, list, tuple))
         weights = leaf_at(sample_weight, path, "sample_weight") if is_nested and path else sample_weight
-        found[_name(path)] = leaf_at(y, path, "y"), output, weights
+        found[_name(path)] = leaf_at(y, path, "y"), in_full_precision(output), weights
     return found
 
 
