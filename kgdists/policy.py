@@ -5,6 +5,7 @@ from typing import Any, Self
 import keras
 
 from kgdists.core.types import Tensor
+from kgdists.core.unknown_classes import naming_unknown
 from kgdists.distributions.distribution import Distribution
 from kgdists.models import Model
 from kgdists.models.serving import inputs_like
@@ -94,7 +95,8 @@ class Policy(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
-        layers = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects) for name in ("trunk", "head")
-        }
+        with naming_unknown():
+            layers = {
+                name: keras.saving.deserialize_keras_object(config[name], custom_objects) for name in ("trunk", "head")
+            }
         return cls(**(config | layers))

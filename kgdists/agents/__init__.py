@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from kgdists.agents.a2c import A2C, A2CConfig
+from kgdists.agents.algorithms import ALGORITHMS, load
 from kgdists.agents.es import ES, ESConfig
 from kgdists.agents.ppo import PPO, PPOConfig
 from kgdists.agents.reinforce import REINFORCE, REINFORCEConfig
@@ -19,9 +20,6 @@ from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, StopOnSigna
 
 if TYPE_CHECKING:
     from kgdists.agents.ray_rollouts import RayRollouts
-
-# Those of one name each, which the command line and `benchmark` know; a search has the name of its searcher.
-ALGORITHMS = (PPO, A2C, REINFORCE, SAC)
 
 __all__ = [
     "A2C",
@@ -44,6 +42,7 @@ __all__ = [
     "SameStep",
     "StopOnSignal",
     "evaluate",
+    "load",
     "make_envs",
 ]
 

@@ -75,6 +75,11 @@ class Agent:
         """By which files and the command line know the algorithm; a class attribute of most."""
         raise NotImplementedError(f"{type(self).__name__} must define `name`")
 
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names that its agents may have."""
+        return (cls.name,)  # type: ignore[return-value]  # a class attribute
+
     @property
     def epochs(self) -> int:
         """Epochs of callbacks, so far."""

@@ -144,6 +144,11 @@ class ES(Agent):
         """That of the searcher."""
         return self.config.searcher
 
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names that its agents may have: those of the searchers."""
+        return tuple(SEARCHERS)
+
     @property
     def epochs(self) -> int:
         """Generations so far."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from kgdists.agents import ALGORITHMS, ES, ESConfig
 from kgdists.agents.agent import Agent
+from kgdists.agents.algorithms import class_of
 from kgdists.agents.tuned import tuned_config
 from kgdists.evolution.algorithms import SEARCHERS
 from kgdists.runs import layout
@@ -35,12 +36,9 @@ AGENTS = {agent.name: _entry(agent.name, agent, agent.Config) for agent in ALGOR
 
 def agent_of(run: Path) -> type[Agent]:
     """The class of the agent that was trained in a run folder, whose environment will be made."""
-    config = layout.read_config(run)
-    name = config["agent"]
-    if name not in list(AGENTS):
-        raise ValueError(f"The run's agent must be one of {', '.join(sorted(AGENTS))}. Received: {name}")
-    name_module(config["env"])
-    return AGENTS[name].agent
+    cls = class_of(run)
+    name_module(layout.read_config(run)["env"])
+    return cls
 
 
 def name_module(env: Any) -> None:

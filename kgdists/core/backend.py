@@ -28,6 +28,7 @@ __all__ = [
     "read",
     "run",
     "set_mask",
+    "takes_no_masked",
     "unmasked",
     "value_of",
     "with_gradient",
@@ -211,19 +212,39 @@ def is_variable(x: Any) -> bool:
 
 
 def value_of(x: Any) -> Any:
-    """`x`, as a tensor of its present value if it is a variable; gradients reach the variable."""
+    """`x`, as a tensor of its present value if it is a variable, which gradients reach, and as an array if a frame."""
     if isinstance(x, keras.Variable):
         x = x.value
+    if hasattr(x, "to_numpy"):  # pandas' frames and series, which have dtypes of their own
+        x = x.to_numpy()
     return _read(x) if is_variable(x) else unmasked(x)
 
 
 def unmasked(x: T) -> T:
-    """`x`, which must not be an array of which entries are masked: the numbers behind a mask are not meant."""
-    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+    """`x`, no array, nor list of arrays, of which entries are masked: the numbers behind a mask are not meant."""
+    if _is_masked(x):
         raise ValueError(
             "Numbers must not be masked: leave them out, or fill them. Received: an array with masked entries"
         )
     return x
+
+
+def _is_masked(x):
+    if isinstance(x, (list, tuple)):
+        return any(map(_is_masked, x))
+    return isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x)
+
+
+def takes_no_masked(method: F) -> F:
+    """`method`, which raises where one of its arguments, possibly nested, is an array with masked entries."""
+
+    @functools.wraps(method)
+    def checked(*args, **kwargs):
+        for x in tree.flatten((args, kwargs)):
+            unmasked(x)
+        return method(*args, **kwargs)
+
+    return cast(F, checked)
 
 
 def all_finite(values: np.ndarray) -> bool:

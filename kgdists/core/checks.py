@@ -68,7 +68,7 @@ def is_count(value: Any, least: int = 1, most: int | None = None) -> bool:
         return False
     try:
         number = operator.index(value)
-    except TypeError:
+    except (AttributeError, TypeError):  # the first of TensorFlow's tensors
         return False
     return number >= least and (most is None or number <= most)
 

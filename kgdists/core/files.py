@@ -12,6 +12,8 @@ import h5py
 import keras
 import numpy as np
 
+from kgdists.core.unknown_classes import UnknownClassError, naming_unknown
+
 try:
     import fcntl
 except ImportError:  # where there is no POSIX
@@ -48,20 +50,16 @@ class RunWarning(UserWarning):
 
 @contextlib.contextmanager
 def reading(file: str | Path) -> Iterator[None]:
-    """Re-raise any error from reading a file as a one-line `DamagedFileError`."""
+    """Re-raise any error from reading a file as a one-line `DamagedFileError`, or as the `UnknownClassError` it is."""
     try:
-        yield
+        with naming_unknown():
+            yield
     except (DamagedFileError, RunWarning):  # the second where warnings are errors
         raise
+    except UnknownClassError as error:
+        raise UnknownClassError(f"{error}, in {file}") from error
     except Exception as error:
-        found = reason(error)
-        unknown = found.partition("Could not locate ")[2]
-        if unknown:
-            raise DamagedFileError(
-                "Classes and functions of your own must be known where a run is read: import the module that registers "
-                f"them first. Received: {file}, with {unknown}"
-            ) from error
-        raise damaged(file, found) from error
+        raise damaged(file, reason(error)) from error
 
 
 def reason(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """Shape and value rules, and the texts of their errors. An unknown dimension (`None`) agrees with every other."""
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,12 +10,14 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import backend
+from kgdists.core.checks import is_count
 from kgdists.core.types import Tensor, TensorLike
 
 __all__ = [
     "as_float",
     "as_floats",
     "as_numbers",
+    "as_sizes",
     "broadcasts",
     "check_finite",
     "check_not_nan",
@@ -47,17 +50,15 @@ def as_float(x: TensorLike, name: str, dtype: str | None = None) -> Tensor:
 
     A variable is read: what is made of it does not change with it.
     """
+    x = x if is_symbolic(x) else backend.value_of(x)
     if not hasattr(x, "dtype"):
         x = np.asarray(x)
-        if x.dtype.kind not in "fiu":
-            raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {x.dtype}")
-        x = x.astype(dtype or keras.config.floatx())
-    x = x if is_symbolic(x) else ops.convert_to_tensor(backend.value_of(x))
-    if "float" in dtype_of(x):
-        return x
-    if "int" in dtype_of(x):
-        return ops.cast(x, dtype or keras.config.floatx())
-    raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {dtype_of(x)}")
+        x = x.astype(dtype or keras.config.floatx()) if x.dtype.kind in "fiu" else x
+    kind = getattr(x.dtype, "name", x.dtype)
+    if "float" not in kind and "int" not in kind:
+        raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {kind}")
+    x = x if is_symbolic(x) else ops.convert_to_tensor(x)
+    return x if "float" in kind else ops.cast(x, dtype or keras.config.floatx())
 
 
 def as_floats(**given: TensorLike) -> dict[str, Tensor]:
@@ -67,11 +68,53 @@ def as_floats(**given: TensorLike) -> dict[str, Tensor]:
 
 def as_numbers(x: Any, name: str) -> Tensor:
     """`x`, as an array if it is a plain Python value, of floats, integers or bools; a variable is read."""
-    x = backend.value_of(x) if hasattr(x, "dtype") else np.asarray(x)
+    x = backend.value_of(x)
+    x = x if hasattr(x, "dtype") else np.asarray(x)
     dtype = getattr(x.dtype, "name", x.dtype)
     if not any(kind in dtype for kind in ("float", "int", "bool")):
         raise ValueError(f"`{name}` must be of numbers or bools. Received: {name} of dtype {dtype}")
     return x
+
+
+def as_sizes(given: Any, name: str, is_known: bool = False) -> tuple[Any, ...]:
+    """A shape given as an int, as several or as a tensor of them: ints, and scalar tensors where not known yet.
+
+    Parameters
+    ----------
+    given : int, iterable of int, or integer tensor of shape [] or [n]
+    name : str
+        Of the argument, for the error.
+    is_known : bool
+        Whether all must be ints.
+    """
+    if is_symbolic(given) or isinstance(given, (str, dict, set)):
+        raise _no_shape(given, name)
+    x = backend.value_of(given)
+    try:
+        parts = (x,) if not hasattr(x, "__iter__") or getattr(x, "shape", None) == () else _parts(x)
+    except (TypeError, ValueError):  # of unknown rank
+        raise _no_shape(given, name) from None
+    found = []
+    for part in map(backend.value_of, parts):
+        if is_count(part, least=0, most=2**31 - 1):
+            found.append(operator.index(part))
+        elif not is_known and _is_unknown_count(part):
+            found.append(ops.cast(part, "int32"))
+        else:
+            raise _no_shape(given, name)
+    return tuple(found)
+
+
+def _parts(x):
+    return [x[i] for i in range(x.shape[0])] if hasattr(x, "dtype") else tuple(x)
+
+
+def _is_unknown_count(x):
+    return ops.is_tensor(x) and backend.concrete(x) is None and x.shape == () and "int" in dtype_of(x)
+
+
+def _no_shape(given, name):
+    return ValueError(f"`{name}` must be an int or a tuple of ints >= 0, below 2**31. Received: {name}={given!r}")
 
 
 def sizes(x: Tensor) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import backend, pytree, shapes
-from kgdists.core.checks import fraction, is_count
+from kgdists.core.checks import fraction
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.html import as_html
 from kgdists.distributions.wrappers import draws, in_full_precision, with_hints
@@ -248,7 +248,7 @@ class Distribution:
 
         Parameters
         ----------
-        sample_shape : int or tuple of int
+        sample_shape : int or tuple of int, or integer tensor of shape [] or [n]
             Shape in front of the batch shape: independent draws.
         seed : None, int, keras.random.SeedGenerator or key
             None draws from the distribution's own `random_seed`, else from Keras' global stream, other numbers at each
@@ -455,25 +455,23 @@ class Distribution:
 
         Parameters
         ----------
-        sample_shape : int or sequence of int, >= 0
+        sample_shape : int or sequence of int, >= 0, or integer tensor of shape [] or [n]
             The argument of a drawing method.
         event : None or sequence of int
             In place of the event shape, where a draw takes more numbers, or fewer.
 
         Returns
         -------
-        tuple of int and scalar tensors: [*sample_shape, B..., *event], tensors where the batch is not static.
+        tuple of int and scalar tensors: [*sample_shape, B..., *event], tensors where a size is not static.
 
         Raises
         ------
         ValueError
             If `sample_shape` is none.
         """
-        sizes = tuple(sample_shape) if hasattr(sample_shape, "__iter__") else (sample_shape,)
-        if not all(is_count(n, least=0) for n in sizes):
-            raise ValueError(f"`sample_shape` must be an int or a tuple of ints >= 0. Received: {sample_shape!r}")
+        sizes = shapes.as_sizes(sample_shape, "sample_shape")
         batch = ops.shape(self.__dict__[self.PARAM_NAMES[0]])[:-1]
-        return (*map(int, sizes), *batch, *(self.event_shape if event is None else event))
+        return (*sizes, *batch, *(self.event_shape if event is None else event))
 
     def as_variate(self, x: TensorLike) -> Tensor:
         """The argument of `log_proba` as a tensor of the parameters' dtype.

@@ -6,6 +6,7 @@ from typing import Any, Self
 import keras
 
 from kgdists.core.types import Seed, Tensor
+from kgdists.core.unknown_classes import unknown_class
 
 __all__ = ["Draw"]
 
@@ -71,8 +72,5 @@ class Draw(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> Self:
         distribution = keras.saving.get_registered_object(config["distribution"])
         if distribution is None:
-            raise ValueError(
-                "The distribution's class must be imported before a model that samples from it is loaded. "
-                f"Received: {config['distribution']}"
-            )
+            raise unknown_class(config["distribution"])
         return cls(**(config | {"distribution": distribution}))

@@ -74,6 +74,8 @@ def draws(method: F) -> F:
             return method(self, *args, **kwargs)
         _, *given = signature.bind(self, *args, **kwargs).arguments.items()
         arguments = dict(given)
+        if "sample_shape" in arguments:
+            arguments["sample_shape"] = shapes.as_sizes(arguments["sample_shape"], "sample_shape", is_known=True)
         seed = None
         if arguments.get("seed") is None or isinstance(arguments["seed"], keras.random.SeedGenerator):
             seed = arguments.pop("seed", None) or self._stream.child()

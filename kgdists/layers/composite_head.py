@@ -6,6 +6,7 @@ from typing import Any, Self, TypeAlias
 import keras
 
 from kgdists.core.types import Tensor
+from kgdists.core.unknown_classes import naming_unknown
 from kgdists.distributions import CompositeDist, OneOfDist
 from kgdists.distributions.composite import branches, map_branches
 from kgdists.layers.head import Head
@@ -66,7 +67,8 @@ class CompositeHead(Head):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**config | {"heads": keras.saving.deserialize_keras_object(config["heads"])})
+        with naming_unknown():
+            return cls(**config | {"heads": keras.saving.deserialize_keras_object(config["heads"])})
 
 
 @keras.saving.register_keras_serializable(package="kgdists")

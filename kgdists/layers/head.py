@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgdists.core import backend
 from kgdists.core.types import Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution
 
@@ -71,6 +72,8 @@ class Head(keras.layers.Layer):
         self.supports_masking = True
         if self.compute_dtype != self.variable_dtype:
             self.dtype_policy = self.variable_dtype
+
+    __call__ = backend.takes_no_masked(keras.layers.Layer.__call__)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Distribution:
         # By `call`, since shapes alone do not tell the distribution.

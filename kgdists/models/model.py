@@ -8,8 +8,10 @@ from typing import Any, Self, cast
 
 import keras
 
+from kgdists.core import backend
 from kgdists.core.checks import choice
 from kgdists.core.types import Tensor
+from kgdists.core.unknown_classes import naming_unknown
 from kgdists.models.matching import named
 from kgdists.models.measures import Measures
 from kgdists.models.objective import Objective
@@ -168,8 +170,17 @@ class Model(keras.Model):
         """All metrics, that of the loss first."""
         return [*super().metrics, *self._objective.trackers.values(), *self._measures.metrics]
 
+    # Keras drops the masks of masked arrays.
+
+    __call__ = backend.takes_no_masked(keras.Model.__call__)
+    fit = backend.takes_no_masked(keras.Model.fit)
+    train_on_batch = backend.takes_no_masked(keras.Model.train_on_batch)
+    test_on_batch = backend.takes_no_masked(keras.Model.test_on_batch)
+    predict_on_batch = backend.takes_no_masked(keras.Model.predict_on_batch)
+
     # What it gives.
 
+    @backend.takes_no_masked
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """The outputs for many inputs, with NumPy parameters; arguments as for `keras.Model.predict`.
 
@@ -178,6 +189,7 @@ class Model(keras.Model):
         # Keras has no batch of such an array, and then no outputs to join.
         return self.predict_on_batch(x) if _has_no_rows(x) else super().predict(x, *args, **kwargs)
 
+    @backend.takes_no_masked
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Loss and metrics of inputs and targets; arguments as for `keras.Model.evaluate`.
 
@@ -293,7 +305,8 @@ class Model(keras.Model):
             return cls(**config)
         network, structure = config.pop("network"), config.pop("outputs")
         model = cls(**config)
-        model._assemble(keras.saving.deserialize_keras_object(network, custom_objects), Outputs(structure))
+        with naming_unknown():
+            model._assemble(keras.saving.deserialize_keras_object(network, custom_objects), Outputs(structure))
         return model
 
 

@@ -8,6 +8,7 @@ from keras import ops
 
 from kgdists.core import backend, shapes
 from kgdists.core.types import Tensor
+from kgdists.core.unknown_classes import unknown_class
 from kgdists.distributions import CompositeDist
 from kgdists.distributions.composite import branches
 from kgdists.distributions.distribution import Distribution
@@ -59,11 +60,19 @@ class Outputs:
     Parameters
     ----------
     structure : dict
-        As `config` returns it: what JSON can hold.
+        As a configuration has it: what JSON can hold.
+
+    Raises
+    ------
+    UnknownClassError
+        If the class of a distribution is not registered.
     """
 
     def __init__(self, structure: dict[str, Any]) -> None:
         self.structure = structure
+        for leaf in _distributions(structure):
+            if keras.saving.get_registered_object(leaf["distribution"]) is None:
+                raise unknown_class(leaf["distribution"])
         seeds = (leaf["seed"] for leaf in _distributions(structure) if "seed" in leaf)
         self.generators = [keras.random.SeedGenerator(seed) for seed in seeds]
 
@@ -134,11 +143,6 @@ def _packed(structure, tensors, generators):
     if "tensor" in structure:
         return tensors[structure["tensor"]]
     cls = keras.saving.get_registered_object(structure["distribution"])
-    if cls is None:
-        raise ValueError(
-            "The class of a distribution must be imported before a model that returns it is loaded. "
-            f"Received: {structure['distribution']}"
-        )
     first, names = structure["first"], structure["names"]
     own = tensors[first : first + len(names)]
     seed = {"random_seed": next(generators)} if "seed" in structure else {}

@@ -44,6 +44,7 @@ from kgdists.runs.layout import (
 
 __all__ = [
     "Ownership",
+    "agent_name",
     "check_own",
     "config_from_json",
     "config_to_json",
@@ -207,6 +208,12 @@ def load(cls: type[T], path: str | Path, env: Env | None = None, **options: Any)
     From a folder, it is the last checkpoint that is not damaged; a warning names those that are.
     """
     path = Path(path)
+    name = agent_name(path)
+    if name not in cls.names():  # type: ignore[attr-defined]
+        raise ValueError(
+            "A run must be loaded by the class of its agent, or by `kgdists.agents.load`, which finds it. "
+            f"Received: {path} of {name}, for {cls.__name__}"
+        )
     if path.is_file():
         agent = _load(cls, path, env, None, options)
         # Later ones are not of its past.
@@ -235,6 +242,15 @@ def load(cls: type[T], path: str | Path, env: Env | None = None, **options: Any)
     raise ValueError(f"A run must contain a checkpoint. Received: {path}")
 
 
+def agent_name(path: str | Path) -> str:
+    """The name of the agent that a run folder, or a checkpoint, is of."""
+    path = Path(path)
+    if not path.is_file():
+        return str(read_config(path)["agent"])
+    with reading(path), zipfile.ZipFile(path) as archive:
+        return str(json.loads(archive.read(CONFIG))["agent"])
+
+
 def _load(cls: Any, file: Path, env: Env | None, run: dict[str, Any] | None, options: dict[str, Any]) -> Any:
     """Read a checkpoint, of the run whose config is given; the agent is made with the options."""
     header, models, arrays = _read(cls, file)
@@ -261,7 +277,7 @@ def _load(cls: Any, file: Path, env: Env | None, run: dict[str, Any] | None, opt
         reason = " ".join(str(error).split())
         raise ValueError(f"A run's networks must fit its environment. Received: {file}, env {env}: {reason}") from error
     if agent.name != header["agent"]:
-        raise ValueError(f"A checkpoint of {header['agent']} must be read as that. Received: {file} for {agent.name}")
+        raise damaged(file, f"its agent is {header['agent']}, its settings are those of {agent.name}")
     with reading(file):
         agent.restore(arrays)
     agent.checkpoint = file
