@@ -245,15 +245,48 @@ def test_actions_have_one_shape_and_dtype(make, batch):
     assert tuple(dist.log_proba(drawn).shape) == batch
 
 
-@pytest.mark.parametrize("sample_shape", [-1, (2, -1), 1.5, (1.5,), "2", None, True])
+NO_SHAPES = [
+    *(-1, (2, -1), 1.5, (1.5,), "2", b"2", None, True, np.True_, [[2]], {2: 3}, {2, 3}, 2**31, (2**70,)),
+    *(np.array([2.0]), np.array([True]), np.array([[2]]), tf.TensorShape(None), tf.TensorShape([None])),
+    *(tf.constant(2.0), tf.constant(True), tf.constant(-1), tf.constant([[2]]), [tf.constant(2.0)]),
+]
+
+
+@pytest.mark.parametrize("sample_shape", quick([-1, (2, -1), True], NO_SHAPES[:4] + [True]))
 def test_sample_shape_must_be_ints(make, sample_shape):
     with pytest.raises(ValueError, match="`sample_shape` must be .* Received: "):
         make().sample(sample_shape)
 
 
-def test_sample_shape_may_be_a_numpy_int_or_a_tensor_shape(make):
+def test_no_other_sample_shape_is_taken_for_ints():
+    dist = kg.NormalDist([0.0], [0.0])
+    for sample_shape in (*NO_SHAPES, keras.KerasTensor((), "int32")):
+        with pytest.raises(ValueError, match="`sample_shape` must be .* Received: sample_shape="):
+            dist.sample(sample_shape)
+
+
+def test_sample_shape_may_be_whole_numbers_of_any_library(make):
     dist = make()
-    assert shape_of(dist.sample(np.int64(2))) == shape_of(dist.sample(tf.TensorShape([2]))) == events(dist, (2, 5))
+    one = (np.int64(2), np.array(2), np.array([2]), tf.constant(2), tf.constant([2]), [tf.constant(2)], tf.Variable(2))
+    draws = [dist.sample(n, seed=0) for n in (2, *one, keras.Variable(2, dtype="int32"), tf.TensorShape([2]))]
+    assert shape_of(draws[0]) == events(dist, (2, 5))
+    for x in draws[1:]:
+        same_tree(np.testing.assert_array_equal, x, draws[0])
+
+
+@compiled
+def test_sample_shape_may_be_unknown_in_a_traced_function(make):
+    dist, want = make(), {n: make().sample((n, 3), seed=0) for n in (2, 4)}
+    draw = tf.function(
+        lambda x: (dist.sample((tf.shape(x)[0], 3), seed=0), dist.sample(tf.shape(x)[:1]), dist.sample(tf.shape(x)[0])),
+        input_signature=[tf.TensorSpec([None, None])],
+        autograph=False,
+    )
+    for n in want:
+        known, *others = draw(tf.zeros((n, 3)))
+        same_tree(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), known, want[n])
+        assert [shape_of(x) for x in others] == [events(dist, (n, 5))] * 2
+    assert np.all([np.isfinite(x).all() for x in flat(known)])
 
 
 def float_results(dist, other, x):

@@ -26,6 +26,7 @@ __all__ = [
     "mask_of",
     "outside_functions",
     "read",
+    "refuse_as_tensor",
     "run",
     "set_mask",
     "takes_no_masked",
@@ -129,6 +130,14 @@ if keras.backend.backend() == "tensorflow":
             grad=gradient,
         )
 
+    def refuse_as_tensor(cls: type, rule: str) -> None:
+        """Let TensorFlow, and Keras' operations, raise a rule where an object of a class is given for a tensor."""
+
+        def refuse(value, dtype=None, name=None, as_ref=False):
+            raise TypeError(f"{rule}. Received: a {type(value).__name__}")
+
+        tf.register_tensor_conversion_function(cls, refuse)
+
     _VARIABLES: tuple[type, ...] = (keras.Variable, tf.Variable)
 
     def _is_concrete(x):
@@ -160,6 +169,9 @@ else:
     def map_rows() -> list[Tensor]:
         """None: JAX' maps are seen by its own generators."""
         return []
+
+    def refuse_as_tensor(cls: type, rule: str) -> None:
+        """Nothing: JAX refuses what is no array by itself."""
 
     _VARIABLES = (keras.Variable,)
 

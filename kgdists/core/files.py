@@ -57,7 +57,7 @@ def reading(file: str | Path) -> Iterator[None]:
     except (DamagedFileError, RunWarning):  # the second where warnings are errors
         raise
     except UnknownClassError as error:
-        raise UnknownClassError(f"{error}, in {file}") from error
+        raise UnknownClassError(error.name, str(file)) from error
     except Exception as error:
         raise damaged(file, reason(error)) from error
 

@@ -50,15 +50,15 @@ def as_float(x: TensorLike, name: str, dtype: str | None = None) -> Tensor:
 
     A variable is read: what is made of it does not change with it.
     """
-    x = x if is_symbolic(x) else backend.value_of(x)
-    if not hasattr(x, "dtype"):
-        x = np.asarray(x)
-        x = x.astype(dtype or keras.config.floatx()) if x.dtype.kind in "fiu" else x
-    kind = getattr(x.dtype, "name", x.dtype)
+    value: Any = x if is_symbolic(x) else backend.value_of(x)
+    if not hasattr(value, "dtype"):
+        value = np.asarray(value)
+        value = value.astype(dtype or keras.config.floatx()) if value.dtype.kind in "fiu" else value
+    kind = getattr(value.dtype, "name", value.dtype)
     if "float" not in kind and "int" not in kind:
         raise ValueError(f"`{name}` must be a float tensor. Received: {name} of dtype {kind}")
-    x = x if is_symbolic(x) else ops.convert_to_tensor(x)
-    return x if "float" in kind else ops.cast(x, dtype or keras.config.floatx())
+    value = value if is_symbolic(value) else ops.convert_to_tensor(value)
+    return value if "float" in kind else ops.cast(value, dtype or keras.config.floatx())
 
 
 def as_floats(**given: TensorLike) -> dict[str, Tensor]:
@@ -87,7 +87,7 @@ def as_sizes(given: Any, name: str, is_known: bool = False) -> tuple[Any, ...]:
     is_known : bool
         Whether all must be ints.
     """
-    if is_symbolic(given) or isinstance(given, (str, dict, set)):
+    if is_symbolic(given) or isinstance(given, (str, bytes, dict, set)):
         raise _no_shape(given, name)
     x = backend.value_of(given)
     try:

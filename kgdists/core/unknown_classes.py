@@ -5,24 +5,35 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-__all__ = ["UnknownClassError", "naming_unknown", "unknown_class"]
+__all__ = ["UnknownClassError", "naming_unknown"]
 
 # How Keras says it: of most objects, and of initializers and the like.
 MISSING = re.compile(r"Could not locate (?:class|function) '([^']+)'|Cannot deserialize object of type `([^`]+)`")
 
 
 class UnknownClassError(ValueError):
-    """A model needs a class or a function that is not registered."""
+    """A model needs a class or a function that is not registered.
 
+    Parameters
+    ----------
+    name : str
+        That it was registered with, such as `"mine>Twice"`.
+    file : str
+        Of the model, if known.
+    """
 
-def unknown_class(name: str) -> UnknownClassError:
-    """The error about a class by the name that it was registered with, such as `"mine>Twice"`."""
-    short = name.rpartition(">")[2]
-    return UnknownClassError(
-        f"Classes and functions of your own must be known where a model is read: import the module that registers "
-        f"{short} by `@keras.saving.register_keras_serializable()`, or pass `custom_objects={{{name!r}: {short}}}`, "
-        f"to `keras.saving.custom_object_scope` where a run is read. Received: a model with {name}"
-    )
+    def __init__(self, name: str, file: str = "") -> None:
+        super().__init__(name, file)
+        self.name, self.file = name, file
+
+    def __str__(self) -> str:
+        short = self.name.rpartition(">")[2]
+        return (
+            "Classes and functions of your own must be known where a model is read: import the module that registers "
+            f"{short} by `@keras.saving.register_keras_serializable()`, or pass `custom_objects={{{self.name!r}: "
+            f"{short}}}`, to `keras.saving.custom_object_scope` where a run is read. "
+            f"Received: {self.file or 'a model'} with {self.name}"
+        )
 
 
 @contextlib.contextmanager
@@ -38,7 +49,7 @@ def naming_unknown() -> Iterator[None]:
         if found is None:
             raise
         registered = _registered_name(text[found.end() :])
-        raise unknown_class(found[1] or found[2] if registered in (None, "function") else registered) from error
+        raise UnknownClassError(found[1] or found[2] if registered in (None, "function") else registered) from error
 
 
 def _registered_name(text):

@@ -18,6 +18,10 @@ from kgdists.random import Stream
 __all__ = ["Distribution", "draws", "in_full_precision"]
 
 MODEL_RULE = "make the model by `kgdists.Model(inputs, outputs)`"
+TENSOR_RULE = (
+    "A distribution is no tensor: take its `mean()`, `sample()` or another of its tensors, and call a head with a "
+    "sequence, features of shape [B, T, f], itself, without `keras.layers.TimeDistributed`"
+)
 
 
 class _Frozen:
@@ -141,6 +145,8 @@ class Distribution:
         IndexError
             If an array of the batch shape, where that is known, has no such part.
         """
+        if not hasattr(self.__dict__[self.PARAM_NAMES[0]], "shape"):  # Keras takes the shapes of its tensors for one
+            raise TypeError(f"{TENSOR_RULE}. Received: shapes of the parameters of a {type(self).__name__}")
         rank, index = len(self.batch_shape), index if isinstance(index, tuple) else (index,)
         self._check_index(index)
         used = sum(backend.axes_of_index(part) for part in index)
@@ -554,3 +560,6 @@ class Distribution:
             own, its = self.__dict__[name], other.__dict__[name]
             if own != its:
                 raise ValueError(f"`other` must have the same `{name}`. Received: {own} and {its}")
+
+
+backend.refuse_as_tensor(Distribution, TENSOR_RULE)

@@ -6,7 +6,7 @@ from typing import Any, Self
 import keras
 
 from kgdists.core.types import Seed, Tensor
-from kgdists.core.unknown_classes import unknown_class
+from kgdists.core.unknown_classes import UnknownClassError
 
 __all__ = ["Draw"]
 
@@ -72,5 +72,5 @@ class Draw(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> Self:
         distribution = keras.saving.get_registered_object(config["distribution"])
         if distribution is None:
-            raise unknown_class(config["distribution"])
+            raise UnknownClassError(config["distribution"])
         return cls(**(config | {"distribution": distribution}))

@@ -11,7 +11,7 @@ from kgdists.core.checks import count
 from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.distributions import BetaDist
 from kgdists.distributions.box import box_of, canonical
-from kgdists.layers.head import Head, Orthogonal, check_units
+from kgdists.layers.head import Head, Orthogonal, check_units, seed_of
 from kgdists.numerics import special
 
 __all__ = ["BetaHead"]
@@ -75,7 +75,7 @@ class BetaHead(Head):
         self.min_concentration = min_concentration
         self.max_concentration = max_concentration
         self.kernel_gain = kernel_gain
-        self.random_seed = random_seed
+        self.random_seed = random_seed = seed_of(random_seed)
         self.seed_generator = keras.random.SeedGenerator(random_seed)
         start = special.soft_clip_inverse(initial_concentration, min_concentration, max_concentration).item()
         self.dense = keras.layers.Dense(

@@ -11,7 +11,7 @@ from kgdists.core import shapes
 from kgdists.core.checks import count, number
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import GaussianMixtureDist
-from kgdists.layers.head import Head, Orthogonal
+from kgdists.layers.head import Head, Orthogonal, seed_of
 from kgdists.layers.normal_head import NormalHead
 from kgdists.numerics import cholesky
 
@@ -77,7 +77,7 @@ class GaussianMixtureHead(Head):
         self.initial_spread = initial_spread
         self.gumbel_tau = gumbel_tau
         self.kernel_gain = kernel_gain
-        self.random_seed = random_seed
+        self.random_seed = random_seed = seed_of(random_seed)
         self.seed_generator = keras.random.SeedGenerator(random_seed)
         self.logits = self._dense(num_components, "logits")
         # The means and variances of all components side by side.

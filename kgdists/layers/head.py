@@ -1,17 +1,20 @@
 """The base of heads: layers of features whose output is a distribution."""
 
+import operator
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend
-from kgdists.core.types import Tensor, TensorLike
-from kgdists.distributions.distribution import Distribution
+from kgdists.core.checks import is_count
+from kgdists.core.types import Integer, Tensor, TensorLike
+from kgdists.distributions.distribution import TENSOR_RULE, Distribution
 
-__all__ = ["Head", "Orthogonal", "check_units"]
+__all__ = ["Head", "Orthogonal", "check_units", "seed_of"]
 
 HALF = {"float16": (2.0**-10, 65504.0), "bfloat16": (2.0**-7, 3.38e38)}  # distance of 1 to the next, largest number
 
@@ -24,6 +27,13 @@ class Orthogonal(keras.initializers.Orthogonal):
         if dtype not in HALF:
             return super().__call__(shape, dtype)
         return ops.cast(super().__call__(shape, "float32"), dtype)
+
+
+def seed_of(random_seed: Integer | None) -> int | None:
+    """The argument `random_seed` of a head."""
+    if random_seed is None or is_count(random_seed, least=-(2**63)):
+        return None if random_seed is None else operator.index(random_seed)
+    raise ValueError(f"`random_seed` must be None or an int. Received: random_seed={random_seed!r}")
 
 
 def check_units(dtype: str, largest: TensorLike, step: TensorLike) -> None:
@@ -45,7 +55,9 @@ def check_units(dtype: str, largest: TensorLike, step: TensorLike) -> None:
     if dtype not in HALF:
         return
     eps, most = HALF[dtype]
-    if np.any(np.asarray(largest) > most) or np.any(np.ldexp(eps, np.frexp(largest)[1] - 1) > np.asarray(step)):
+    largest = np.asarray(largest)
+    distance = np.ldexp(eps, np.frexp(largest)[1] - 1)  # of floats of this magnitude
+    if np.any(largest > most) or np.any(distance > np.asarray(step)):
         raise ValueError(
             f"Events must be numbers that {dtype} tells apart: give the head `dtype='float32'`, or make the policy "
             f"`'mixed_{dtype}'`, under which heads compute in float32. Received: magnitudes up to {np.max(largest):g}"
@@ -82,4 +94,11 @@ class Head(keras.layers.Layer):
     def compute_output_shape(self, features_shape: Sequence[int | None]) -> dict[str, tuple[int | None, ...]]:
         """Name -> shape of the parameters for features of a shape."""
         dist = self.compute_output_spec(keras.KerasTensor(tuple(features_shape), self.compute_dtype))
-        return {name: tuple(x.shape) for name, x in dist.params.items()}
+        shapes = {name: tuple(x.shape) for name, x in dist.params.items()}
+
+        def refuse() -> NoReturn:
+            raise TypeError(f"{TENSOR_RULE}. Received: the shapes of {', '.join(shapes)}")
+
+        return defaultdict(
+            refuse, shapes
+        )  # for wrappers that take it for the shape of a tensor, and ask for a part of it

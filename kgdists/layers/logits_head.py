@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from kgdists.core.types import Integer
-from kgdists.layers.head import Head, Orthogonal
+from kgdists.layers.head import Head, Orthogonal, seed_of
 
 __all__ = ["LogitsHead"]
 
@@ -25,7 +25,7 @@ class LogitsHead(Head):
         super().__init__(**kwargs)
         self.boltzmann_tau = boltzmann_tau
         self.kernel_gain = kernel_gain
-        self.random_seed = random_seed
+        self.random_seed = random_seed = seed_of(random_seed)
         self.seed_generator = keras.random.SeedGenerator(random_seed)
         initializer = Orthogonal(kernel_gain, seed=random_seed)
         self.logits = keras.layers.Dense(num_logits, kernel_initializer=initializer, dtype=self.dtype_policy)

@@ -11,7 +11,7 @@ from kgdists.core.checks import count
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import NormalDist
 from kgdists.distributions.distribution import Distribution
-from kgdists.layers.head import Head, Orthogonal, check_units
+from kgdists.layers.head import Head, Orthogonal, check_units, seed_of
 from kgdists.numerics import special
 from kgdists.random import split
 
@@ -83,7 +83,7 @@ class NormalHead(Head):
         self.center = np.asarray(center).tolist()
         self.scale = np.asarray(scale).tolist()
         self.kernel_gain = kernel_gain
-        self.random_seed = random_seed
+        self.random_seed = random_seed = seed_of(random_seed)
         self.seed_generator = keras.random.SeedGenerator(random_seed)
         self.mu = keras.layers.Dense(
             num_dims,

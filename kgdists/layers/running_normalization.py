@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists.core.backend import layers_of
+from kgdists.core.backend import layers_of, unmasked
 from kgdists.core.checks import positive
 from kgdists.core.types import Tensor, TensorLike
 
@@ -51,7 +51,7 @@ class RunningNormalization(keras.layers.Layer):
 
     def update(self, x: TensorLike) -> None:
         """Take a batch `x`, shape [B..., *shape], into the statistics (Chan et al. 1979, parallel variance)."""
-        x = ops.reshape(ops.cast(x, self.mean.dtype), (-1, *self.mean.shape))
+        x = ops.reshape(ops.cast(unmasked(x), self.mean.dtype), (-1, *self.mean.shape))
         self.update_moments(ops.shape(x)[0], ops.mean(x, axis=0), ops.var(x, axis=0))
 
     def update_moments(self, count: TensorLike, mean: TensorLike, variance: TensorLike) -> None:

@@ -8,7 +8,7 @@ from keras import ops
 
 from kgdists.core import backend, shapes
 from kgdists.core.types import Tensor
-from kgdists.core.unknown_classes import unknown_class
+from kgdists.core.unknown_classes import UnknownClassError
 from kgdists.distributions import CompositeDist
 from kgdists.distributions.composite import branches
 from kgdists.distributions.distribution import Distribution
@@ -72,7 +72,7 @@ class Outputs:
         self.structure = structure
         for leaf in _distributions(structure):
             if keras.saving.get_registered_object(leaf["distribution"]) is None:
-                raise unknown_class(leaf["distribution"])
+                raise UnknownClassError(leaf["distribution"])
         seeds = (leaf["seed"] for leaf in _distributions(structure) if "seed" in leaf)
         self.generators = [keras.random.SeedGenerator(seed) for seed in seeds]
 

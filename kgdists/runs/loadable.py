@@ -10,6 +10,7 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.core.backend import layers_of
 from kgdists.core.files import reason
+from kgdists.core.unknown_classes import UnknownClassError, naming_unknown
 
 __all__ = ["check_agent", "check_model"]
 
@@ -44,12 +45,14 @@ def _check(name, x):
     try:
         config = keras.saving.serialize_keras_object(x)
         config.pop("compile_config", None)
-        keras.saving.deserialize_keras_object(json.loads(json.dumps(config)), safe_mode=True)
+        with naming_unknown():
+            keras.saving.deserialize_keras_object(json.loads(json.dumps(config)), safe_mode=True)
     except Exception as error:  # there is no end of what constructors raise
+        why = f"{error.name}, which is not registered" if isinstance(error, UnknownClassError) else reason(error)
         raise ValueError(
             "What is saved must be read again by other processes: register classes and functions of your own with "
             "`keras.saving.register_keras_serializable`, and let `get_config` return the arguments of the "
-            f"constructor. Received: `{name}`, {reason(error)}"
+            f"constructor. Received: `{name}`, {why}"
         ) from error
     finally:
         random.setstate(state)

@@ -38,5 +38,5 @@ def test_an_unseeded_layer_has_no_seed_in_its_config():
 
 def test_an_unknown_distribution_is_an_error():
     config = layer_of().get_config() | {"distribution": "mine>Unknown"}
-    with pytest.raises(ValueError, match="class must be imported before .* Received: mine>Unknown"):
+    with pytest.raises(ValueError, match="registers Unknown by .* Received: a model with mine>Unknown"):
         Draw.from_config(config)

@@ -1,5 +1,7 @@
 """What every head must do; a new head is one more line of the table."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ each_head = pytest.mark.parametrize(
     [lambda cls=cls, args=args, **options: cls(**args, **options) for cls, args, _, _ in HEADS.values()],
     ids=HEADS,
 )
-HALVES = ["mixed_float16", "mixed_bfloat16"]
+HALVES = ["float16", "bfloat16"]
 
 
 def features(*shape):
@@ -161,15 +163,14 @@ def test_a_functional_model_that_samples_survives_a_file(make, tmp_path):
 @pytest.mark.few(19)
 @each_head
 @pytest.mark.parametrize("policy", HALVES)
-def test_mixed_precision_gives_finite_half_precision_values(make, policy):
+def test_half_precision_gives_finite_values(make, policy):
     head = make(dtype=policy)
     pi = head(features(7, 4))
     x, log_proba = pi.sample_and_log_proba()
     values = [pi.entropy()] if has(pi, "entropy") else []
     values += [pi.kl_divergence(pi)] if has(pi, "kl_divergence") else []
     for tensor in (*pi.params.values(), x, log_proba, *values):
-        assert tensor.dtype == head.compute_dtype and np.isfinite(tf.cast(tensor, "float32")).all()
-    assert all(weight.dtype == "float32" for weight in head.trainable_variables)
+        assert tensor.dtype == policy and np.isfinite(tf.cast(tensor, "float32")).all()
 
 
 @each_head
@@ -182,6 +183,38 @@ def test_float64(make):
 def test_a_bad_random_seed_is_an_error(make):
     with pytest.raises(ValueError, match="seed.*Received: .*today"):
         make(random_seed="today")
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_widths_are_whole_numbers_of_python_and_numpy(name):
+    cls, arguments, _, _ = HEADS[name]
+    widths = {name: n for name, n in arguments.items() if name in ("num_dims", "num_categories", "num_components")}
+    for kind in (np.int64, np.uint8, np.array, tf.constant, lambda n: np.prod((n,))):
+        head = cls(**arguments | {name: kind(n) for name, n in widths.items()})
+        assert all(type(head.get_config()[name]) is int for name in widths)
+    for width, bad in itertools.product(widths, (True, np.True_, 2.0, tf.constant(2.0), "2", None, [2])):
+        with pytest.raises(ValueError, match=f"`{width}` must be an int >= 1. Received: {width}="):
+            cls(**arguments | {width: bad})
+
+
+@each_head
+def test_seeds_are_whole_numbers_of_python_and_numpy(make):
+    assert_same_params(make(random_seed=np.int64(5))(features(7, 4)), make(random_seed=5)(features(7, 4)))
+    for bad in (True, 1.5, tf.constant(2.0)):
+        with pytest.raises(ValueError, match="`random_seed` must be None or an int. Received: random_seed="):
+            make(random_seed=bad)
+
+
+@pytest.mark.few(3)
+@each_head
+def test_time_distributed_is_told_that_a_head_takes_sequences_itself(make):
+    x = features(2, 3, 4)
+    assert make()(x).batch_shape == (2, 3)
+    around_all = keras.Sequential([keras.layers.Dense(5), make()])
+    for layer in (make(), around_all):
+        for given in (x, keras.Input((3, 4)), keras.Input((None, 4))):
+            with pytest.raises(TypeError, match="call a head with .* itself, without `keras.layers.TimeDistributed`"):
+                keras.layers.TimeDistributed(layer)(given)
 
 
 @pytest.mark.parametrize("name", HEADS)

@@ -105,7 +105,7 @@ def test_stddev_rises_with_its_weight_all_the_way():
     assert (slopes > 0).all() and (slopes < 1).all() and np.abs(np.diff(slopes)).max() < 0.15
 
 
-@pytest.mark.parametrize("policy, rtol", [("mixed_float16", 0.01), ("mixed_bfloat16", 0.05)])
+@pytest.mark.parametrize("policy, rtol", [("mixed_float16", 1e-5), ("float16", 0.01), ("bfloat16", 0.05)])
 def test_initial_stddev_in_half_precision(policy, rtol):
     pi = NormalHead(2, initial_stddev=0.5, dtype=policy)(NOTHING)
     np.testing.assert_allclose(np.exp(0.5 * tf.cast(pi.logvar, "float32")), 0.5, rtol=rtol)

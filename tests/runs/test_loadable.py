@@ -79,15 +79,21 @@ def trunk(layer):
 
 
 WRONG = {
-    "a layer that is not registered": (lambda: trunk(Unregistered(4)), "class 'Unregistered'"),
+    "a layer that is not registered": (lambda: trunk(Unregistered(4)), "Unregistered, which is not registered"),
     "a layer without a configuration": (lambda: trunk(Forgetful(4)), "units"),
-    "a model that is not registered": (Subclassed, "class 'Subclassed'"),
-    "an activation that is not registered": (lambda: trunk(keras.layers.Dense(4, double)), "function 'double'"),
+    "a model that is not registered": (Subclassed, "Subclassed, which is not registered"),
+    "an activation that is not registered": (
+        lambda: trunk(keras.layers.Dense(4, double)),
+        "double, which is not registered",
+    ),
     "an initializer that is a function": (
         lambda: trunk(keras.layers.Dense(4, kernel_initializer=lambda shape, dtype: keras.ops.zeros(shape, dtype))),
         "lambda",
     ),
-    "a nested layer that is not registered": (lambda: trunk(trunk(Unregistered(4))), "class 'Unregistered'"),
+    "a nested layer that is not registered": (
+        lambda: trunk(trunk(Unregistered(4))),
+        "Unregistered, which is not registered",
+    ),
 }
 
 
@@ -113,13 +119,15 @@ def test_every_agent_refuses_it(tmp_path, agent):
         agent = kg.agents.ES(Noise, searcher="snes", popsize=4, policy=policy, seed=0)
     else:
         agent = getattr(kg.agents, agent.upper())(Noise, num_envs=2, policy=policy, seed=0)
-    with pytest.raises(ValueError, match="`policy`, .*class 'Unregistered'"):
+    with pytest.raises(ValueError, match="`policy`, Unregistered, which"):
         agent.learn(16, [Checkpoints(agent, tmp_path / "run")])
     assert agent.steps == 0
 
 
 @pytest.mark.parametrize(
-    ("schedule", "what"), [(Steady(), "class 'Steady'"), (Nameless(), "get_config")], ids=["unregistered", "nameless"]
+    ("schedule", "what"),
+    [(Steady(), "Steady, which is not registered"), (Nameless(), "get_config")],
+    ids=["unregistered", "nameless"],
 )
 def test_a_schedule_that_could_not_be_read_again_is_refused_before_anything_is_trained(tmp_path, schedule, what):
     agent = small(Bandit, learning_rate=schedule)
@@ -164,6 +172,10 @@ def test_another_process_is_told_what_it_has_to_import(tmp_path, what):
     agent.learn(16, [Checkpoints(agent, tmp_path / "run")])
     assert PPO.load(tmp_path / "run", Bandit).steps == 16
     (told,) = run_python(LOAD.format(""), str(tmp_path / "run")).splitlines()
-    assert "import the module that registers them first. Received: " in told and "16.zip" in told
-    assert told.endswith("class 'Registered'" if what == "layer" else "class 'Known'")
+    name = "Registered" if what == "layer" else "Known"
+    assert (
+        f"import the module that registers {name} by " in told
+        and f"custom_objects={{{f'tests>{name}'!r}: {name}}}" in told
+    )
+    assert told.endswith(f"16.zip with tests>{name}") and "damaged" not in told
     assert run_python(LOAD.format("import tests.runs.test_loadable"), str(tmp_path / "run")).strip() == "16"
