@@ -8,7 +8,15 @@ from collections.abc import Iterator
 __all__ = ["UnknownClassError", "naming_unknown"]
 
 # How Keras says it: of most objects, and of initializers and the like.
-MISSING = re.compile(r"Could not locate (?:class|function) '([^']+)'|Cannot deserialize object of type `([^`]+)`")
+MISSING = re.compile(
+    "|".join(
+        (
+            r"Could not locate (?:class|function) '([^']+)'",
+            r"Cannot deserialize object of type `([^`]+)`",
+            r"Could not interpret \w+ identifier: \{'module': (?!'keras)[^,]+, 'class_name': '([^']+)'",
+        )
+    )
+)
 
 
 class UnknownClassError(ValueError):
@@ -49,7 +57,9 @@ def naming_unknown() -> Iterator[None]:
         if found is None:
             raise
         registered = _registered_name(text[found.end() :])
-        raise UnknownClassError(found[1] or found[2] if registered in (None, "function") else registered) from error
+        raise UnknownClassError(
+            found[found.lastindex or 0] if registered in (None, "function") else registered
+        ) from error
 
 
 def _registered_name(text):
