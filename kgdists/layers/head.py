@@ -1,7 +1,6 @@
 """The base of heads: layers of features whose output is a distribution."""
 
 import operator
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -9,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend
+from kgdists.core import backend, pytree
 from kgdists.core.checks import is_count
 from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.distributions.distribution import TENSOR_RULE, Distribution
@@ -94,11 +93,21 @@ class Head(keras.layers.Layer):
     def compute_output_shape(self, features_shape: Sequence[int | None]) -> dict[str, tuple[int | None, ...]]:
         """Name -> shape of the parameters for features of a shape."""
         dist = self.compute_output_spec(keras.KerasTensor(tuple(features_shape), self.compute_dtype))
-        shapes = {name: tuple(x.shape) for name, x in dist.params.items()}
+        return _Shapes({name: tuple(x.shape) for name, x in dist.params.items()})
 
-        def refuse() -> NoReturn:
-            raise TypeError(f"{TENSOR_RULE}. Received: the shapes of {', '.join(shapes)}")
 
-        return defaultdict(
-            refuse, shapes
-        )  # for wrappers that take it for the shape of a tensor, and ask for a part of it
+class _Shapes(dict[str, tuple[int | None, ...]]):
+    # A dict, and a node of Keras' trees that becomes one, that wrappers may take for the shape of a tensor.
+
+    def __missing__(self, axis: Any) -> NoReturn:
+        raise TypeError(f"{TENSOR_RULE}. Received: the shapes of {', '.join(self)}")
+
+    def _flatten(self) -> tuple[tuple[Any, ...], tuple[str, ...], tuple[str, ...]]:
+        return tuple(self.values()), tuple(self), tuple(self)
+
+    @classmethod
+    def _unflatten(cls, names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+        return dict(zip(names, values, strict=True))
+
+
+pytree.register(_Shapes)
