@@ -47,7 +47,7 @@ figure = Figure(figsize=(9.0, 4.9), layout="constrained")
 limits = ((-45.0, 45.0), (-45.0, 45.0))
 for axes, (name, fit) in zip(figure.subplots(1, 2, sharey=True), fits.items(), strict=True):
     q = fit.distribution
-    draws = q.sample(10_000, seed=0, hard=True)
+    draws = q.sample(10_000, seed=0)
     worth = divergences.effective_sample_size(target.log_prob(draws) - q.log_prob(draws)) / 10_000
     missed = np.mean(log_p - q.log_prob(x))
     normaliser, standard_error = divergences.log_normalizer(q, target, num_samples=10_000, seed=0)

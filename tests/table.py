@@ -23,6 +23,11 @@ def masked_categorical(batch, dtype, rng, **fields):
     return kg.CategoricalDist(noise(dtype, rng, *batch, N), mask=mask, **fields)
 
 
+def tempered_categorical(batch, dtype, rng, **fields):
+    tau = ops.cast(0.3 + rng.random(batch), dtype)
+    return kg.CategoricalDist(noise(dtype, rng, *batch, N), tau, **fields)
+
+
 def normal(batch, dtype, rng, **fields):
     return kg.NormalDist(noise(dtype, rng, *batch, N), noise(dtype, rng, *batch, N), **fields)
 
@@ -111,6 +116,7 @@ DISTRIBUTIONS = {
     "multi_categorical": multi_categorical,
     "categorical": categorical,
     "masked_categorical": masked_categorical,
+    "tempered_categorical": tempered_categorical,
     "gaussian_mixture": gaussian_mixture,
     "full_gaussian_mixture": full_gaussian_mixture,
     "state_dependent_normal": state_dependent_normal,

@@ -28,6 +28,8 @@ __all__ = [
     "read",
     "refuse_as_tensor",
     "run",
+    "scalar",
+    "scalar_value",
     "set_mask",
     "takes_no_masked",
     "unmasked",
@@ -138,6 +140,19 @@ if keras.backend.backend() == "tensorflow":
 
         tf.register_tensor_conversion_function(cls, refuse)
 
+    def scalar(value: Any) -> Any:
+        """A number in a variable that is no weight for Keras, though a SavedModel has it; a variable itself, as such."""
+        if isinstance(value, keras.Variable):
+            return value.value
+        if isinstance(value, tf.Variable):
+            return value
+        with outside_functions():
+            return tf.Variable(value, trainable=False, dtype="float64")
+
+    def scalar_value(variable: tf.Variable) -> Tensor:
+        """The present value of a `scalar`."""
+        return tf.convert_to_tensor(variable)
+
     _VARIABLES: tuple[type, ...] = (keras.Variable, tf.Variable)
 
     def _is_concrete(x):
@@ -172,6 +187,24 @@ else:
 
     def refuse_as_tensor(cls: type, rule: str) -> None:
         """Nothing: JAX refuses what is no array by itself."""
+
+    class _Scalar:
+        def __init__(self, value: Any) -> None:
+            self.value = value
+
+        def assign(self, value: float) -> None:
+            if isinstance(self.value, keras.Variable):
+                self.value.assign(value)
+            else:
+                self.value = value
+
+    def scalar(value: Any) -> Any:
+        """A number that may be set, outside of what Keras tracks: traced functions keep it."""
+        return _Scalar(value)
+
+    def scalar_value(variable: _Scalar) -> Any:
+        """The present value of a `scalar`."""
+        return variable.value
 
     _VARIABLES = (keras.Variable,)
 

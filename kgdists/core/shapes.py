@@ -29,6 +29,7 @@ __all__ = [
     "dtype_of",
     "ends_with",
     "is_symbolic",
+    "is_tensor",
     "matches",
     "reshape_last",
     "sizes",
@@ -43,6 +44,11 @@ def dtype_of(x: Tensor) -> str:
 def is_symbolic(x: Any) -> bool:
     """Whether `x` is a KerasTensor, which has a shape but no values."""
     return isinstance(x, keras.KerasTensor)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether `x` is a tensor of the backend or a KerasTensor."""
+    return is_symbolic(x) or ops.is_tensor(x)
 
 
 def as_float(x: TensorLike, name: str, dtype: str | None = None) -> Tensor:

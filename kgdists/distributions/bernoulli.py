@@ -7,9 +7,10 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
-from kgdists.core.checks import positive
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
+from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.temperature import as_temperature, over_events
 from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.numerics import special
 from kgdists.random import uniform
@@ -28,21 +29,24 @@ class BernoulliDist(Distribution):
 
     Parameters
     ----------
-    logits : float tensor, shape [B..., n]
+    logits : None or float tensor, shape [B..., n]
         Log-odds of a one. `inf` rules a zero out and `-inf` a one; NaN is an error.
-    boltzmann_tau : float, > 0
-        Temperature of `sample`.
+    boltzmann_tau : float or float tensor, > 0, shape [] or [B...]
+        Temperature of `sample`. A number is static. A tensor is one more parameter, of shape [B...], which gradients
+        reach; a variable is read.
     name : str
     random_seed : None or int
         An int makes the sequence of draws reproducible; None draws from Keras' global stream.
     mask : None or integer tensor, shape [B..., n]
         2 where both are allowed, 0 or 1 where only that is (Gymnasium's mask of a `MultiBinary`). In a graph the logit
         becomes NaN where it is something else.
+    probs : None or float tensor, 0 to 1, shape [B..., n]
+        Probabilities of a one in the place of `logits`: exactly one of the two is given.
 
     Raises
     ------
     ValueError
-        On wrong shapes or dtypes and, where values are at hand, on NaN or another mask.
+        On wrong shapes or dtypes and, where values are at hand, on NaN, another mask or `probs` that are none.
 
     Examples
     --------
@@ -57,25 +61,27 @@ class BernoulliDist(Distribution):
     REPARAMETERIZED = False
 
     logits: Tensor
-    boltzmann_tau: float
+    boltzmann_tau: float | Tensor
     name: str
 
     def __init__(
         self,
-        logits: TensorLike,
-        boltzmann_tau: float = 0.2,
+        logits: TensorLike | None = None,
+        boltzmann_tau: float | TensorLike = 0.2,
         *,
         mask: TensorLike | None = None,
         name: str = "bernoulli_dist",
         random_seed: Seed = None,
+        probs: TensorLike | None = None,
     ) -> None:
-        logits = shapes.as_float(logits, "logits")
-        shapes.check_vector(logits=logits)
-        shapes.check_not_nan(logits=logits)
+        one_hot.check_one_given(probs, logits)
+        given: Tensor = _log_odds(probs) if logits is None else shapes.as_float(logits, "logits")
+        shapes.check_vector(logits=given)
+        shapes.check_not_nan(logits=given)
         if mask is not None:
-            logits = _masked(logits, mask)
-        boltzmann_tau = positive("boltzmann_tau", boltzmann_tau)
-        self.set_fields(logits=logits, boltzmann_tau=boltzmann_tau, name=name, random_seed=random_seed)
+            given = _masked(given, mask)
+        tau = as_temperature("boltzmann_tau", boltzmann_tau, given)
+        self.set_fields(logits=given, boltzmann_tau=tau, name=name, random_seed=random_seed)
 
     @property
     @in_full_precision
@@ -101,7 +107,7 @@ class BernoulliDist(Distribution):
         -------
         float tensor, shape [*sample_shape, B..., n].
         """
-        soft = ops.sigmoid((self.logits + self._noise(sample_shape, seed)) / self.boltzmann_tau)
+        soft = ops.sigmoid((self.logits + self._noise(sample_shape, seed)) / over_events(self.boltzmann_tau))
         if not hard:
             return soft
         return ops.cast(soft > 0.5, self.dtype) + (soft - ops.stop_gradient(soft))
@@ -188,6 +194,17 @@ class BernoulliDist(Distribution):
     def _noise(self, sample_shape, seed):
         u = ops.cast(uniform(self.draw_shape(sample_shape), self.generator(seed)), self.dtype)
         return ops.log(u) - ops.log1p(-u)
+
+
+def _log_odds(probs):
+    """Log-odds of probabilities: infinite, and without a gradient, of 0 and 1."""
+    probs = shapes.as_float(probs, "probs")
+    shapes.check_vector(probs=probs)
+    shapes.check_probability(probs=probs)
+    is_one, is_zero = ops.equal(probs, 1), ops.equal(probs, 0)
+    # Guarded before the logarithms, for a finite gradient.
+    between = ops.where(is_one | is_zero, 0.5, probs)
+    return ops.where(is_one, INF, ops.where(is_zero, -INF, ops.log(between) - ops.log1p(-between)))
 
 
 def _choice(scores):

@@ -7,11 +7,11 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
-from kgdists.core.checks import positive
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCategorical
+from kgdists.distributions.temperature import as_temperature, over_events
 from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.numerics import special
 
@@ -29,20 +29,24 @@ class CategoricalDist(Distribution):
 
     Parameters
     ----------
-    logits : float tensor, shape [B..., n]
+    logits : None or float tensor, shape [B..., n]
         Unnormalised log-probabilities. `-inf` rules a choice out; NaN and `+inf` are errors.
-    boltzmann_tau : float, > 0
+    boltzmann_tau : float or float tensor, > 0, shape [] or [B...]
         Temperature of `sample`: towards 0 samples become one-hot, for large values all entries become `1 / n`.
+        A number is static. A tensor is one more parameter, of shape [B...], which gradients reach; a variable is read.
     name : str
     random_seed : None or int
         An int makes the sequence of draws reproducible; None draws from Keras' global stream.
     mask : None or bool (or 0 / 1 integer) tensor, shape [B..., n]
         True where a choice is allowed; the same as a logit of `-inf` where it is not.
+    probs : None or float tensor, 0 to 1, shape [B..., n]
+        Probabilities in the place of `logits`: exactly one of the two is given. Each row sums to 1, to rounding.
 
     Raises
     ------
     ValueError
-        On wrong shapes or dtypes and, where values are at hand, on NaN or a row that allows nothing.
+        On wrong shapes or dtypes and, where values are at hand, on NaN, a row that allows nothing or `probs` that are
+        none.
 
     Examples
     --------
@@ -57,25 +61,27 @@ class CategoricalDist(Distribution):
     REPARAMETERIZED = False
 
     logits: Tensor
-    boltzmann_tau: float
+    boltzmann_tau: float | Tensor
     name: str
 
     def __init__(
         self,
-        logits: TensorLike,
-        boltzmann_tau: float = 0.2,
+        logits: TensorLike | None = None,
+        boltzmann_tau: float | TensorLike = 0.2,
         name: str = "categorical_dist",
         random_seed: Seed = None,
         *,
         mask: TensorLike | None = None,
+        probs: TensorLike | None = None,
     ) -> None:
-        logits = shapes.as_float(logits, "logits")
-        shapes.check_vector(logits=logits)
+        one_hot.check_one_given(probs, logits)
+        given: Tensor = one_hot.logits_of(probs) if logits is None else shapes.as_float(logits, "logits")
+        shapes.check_vector(logits=given)
         if mask is not None:
-            logits = ops.where(_as_mask(mask, logits), logits, -INF)
-        one_hot.check_logits(logits)
-        boltzmann_tau = positive("boltzmann_tau", boltzmann_tau)
-        self.set_fields(logits=logits, boltzmann_tau=boltzmann_tau, name=name, random_seed=random_seed)
+            given = ops.where(_as_mask(mask, given), given, -INF)
+        one_hot.check_logits(given)
+        tau = as_temperature("boltzmann_tau", boltzmann_tau, given)
+        self.set_fields(logits=given, boltzmann_tau=tau, name=name, random_seed=random_seed)
 
     @property
     def num_categories(self) -> int:
@@ -122,7 +128,7 @@ class CategoricalDist(Distribution):
         scores = one_hot.gumbel_scores(
             one_hot.shifted(self.logits)[0], self.draw_shape(sample_shape), self.generator(seed)
         )
-        return one_hot.gumbel_softmax(scores / self.boltzmann_tau, hard)
+        return one_hot.gumbel_softmax(scores / over_events(self.boltzmann_tau), hard)
 
     @draws
     @in_full_precision

@@ -82,13 +82,17 @@ class Distribution:
             the generator of a layer.
         **fields
             Each of `PARAM_NAMES`, a float tensor of shape [B..., ...], and each of `STATIC_NAMES`, which must be
-            hashable and known to JSON.
+            hashable and known to JSON, or such a tensor: then it is one more parameter of this distribution.
 
         Raises
         ------
         ValueError
             If `random_seed` is none of these.
         """
+        tensors = tuple(name for name in self.STATIC_NAMES if shapes.is_tensor(fields.get(name)))
+        if tensors:
+            fields["PARAM_NAMES"] = fields.get("PARAM_NAMES", self.PARAM_NAMES) + tensors
+            fields["STATIC_NAMES"] = tuple(name for name in self.STATIC_NAMES if name not in tensors)
         self.__dict__.update(fields, _stream=Stream(random_seed))
 
     def __setattr__(self, field: str, value: Any) -> NoReturn:
@@ -110,10 +114,12 @@ class Distribution:
             raise TypeError("A `keras.Model` has no losses and metrics of distributions: " + MODEL_RULE)
         dist = object.__new__(cls)
         names, *static, stream = metadata
+        fields = cls.STATIC_NAMES
         if names != cls.PARAM_NAMES:  # a class whose instances differ in their parameters
-            dist.__dict__["PARAM_NAMES"] = names
+            fields = tuple(name for name in fields if name not in names)
+            dist.__dict__.update(PARAM_NAMES=names, STATIC_NAMES=fields)
         dist.__dict__.update(zip(names, leaves, strict=True), _stream=stream)
-        dist.__dict__.update(zip(cls.STATIC_NAMES, static, strict=True))
+        dist.__dict__.update(zip(fields, static, strict=True))
         return dist
 
     def __tf_flatten__(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -8,12 +8,12 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
-from kgdists.core.checks import positive
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.multivariate_normal import MultivariateNormalDist
 from kgdists.distributions.normal import NormalDist
+from kgdists.distributions.temperature import as_temperature, over_events
 from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.numerics import cholesky, special
 from kgdists.numerics import normal as gaussian
@@ -32,7 +32,7 @@ class GaussianMixtureDist(Distribution):
 
     Parameters
     ----------
-    logits : float tensor, shape [B..., K]
+    logits : None or float tensor, shape [B..., K]
         Unnormalised log-weights. `-inf` takes a component out.
     mu : float tensor, shape [B..., K, n]
         Means of the components.
@@ -41,17 +41,20 @@ class GaussianMixtureDist(Distribution):
     scale_tril : None or float tensor, shape [B..., K, n, n]
         Cholesky factors of full covariances, as for a `MultivariateNormalDist`. Exactly one of `logvar` and
         `scale_tril` is given.
-    gumbel_tau : float, > 0
-        Temperature at which `sample` chooses among the components.
+    gumbel_tau : float or float tensor, > 0, shape [] or [B...]
+        Temperature at which `relaxed_sample` chooses among the components. A number is static. A tensor is one more
+        parameter, of shape [B...], which gradients reach; a variable is read.
     name : str
     random_seed : None or int
         An int makes the sequence of draws reproducible; None draws from Keras' global stream.
+    probs : None or float tensor, 0 to 1, shape [B..., K]
+        Weights in the place of `logits`: exactly one of the two is given. Each row sums to 1, to rounding.
 
     Raises
     ------
     ValueError
-        On shapes or dtypes that do not fit and, where values are at hand, on NaN, no component at all, or factors that
-        are not proper.
+        On shapes or dtypes that do not fit and, where values are at hand, on NaN, no component at all, `probs` that are
+        none, or factors that are not proper.
 
     Examples
     --------
@@ -69,24 +72,28 @@ class GaussianMixtureDist(Distribution):
     mu: Tensor
     logvar: Tensor  # one of these two
     scale_tril: Tensor
-    gumbel_tau: float
+    gumbel_tau: float | Tensor
     name: str
 
     def __init__(
         self,
-        logits: TensorLike,
-        mu: TensorLike,
+        logits: TensorLike | None = None,
+        mu: TensorLike | None = None,
         logvar: TensorLike | None = None,
         scale_tril: TensorLike | None = None,
         *,
-        gumbel_tau: float = 0.2,
+        gumbel_tau: float | TensorLike = 0.2,
         name: str = "gaussian_mixture_dist",
         random_seed: Seed = None,
+        probs: TensorLike | None = None,
     ) -> None:
         if (logvar is None) == (scale_tril is None):
             received = "neither" if logvar is None else "both"
             raise ValueError(f"Exactly one of `logvar` and `scale_tril` must be given. Received: {received}")
-        weights: Tensor = shapes.as_float(logits, "logits")
+        if mu is None:
+            raise ValueError("`mu` must be given: the means of the components. Received: mu=None")
+        one_hot.check_one_given(probs, logits)
+        weights: Tensor = one_hot.logits_of(probs) if logits is None else shapes.as_float(logits, "logits")
         means: Tensor = shapes.as_float(mu, "mu")
         shapes.check_vector(logits=weights, mu=means)
         if not shapes.matches(means.shape[:-1], weights.shape):
@@ -101,7 +108,6 @@ class GaussianMixtureDist(Distribution):
             )
         one_hot.check_logits(weights)
         shapes.check_finite(mu=means)
-        gumbel_tau = positive("gumbel_tau", gumbel_tau)
         spread: dict[str, Tensor] = {}
         if logvar is not None:
             spread["logvar"] = shapes.as_float(logvar, "logvar")
@@ -114,7 +120,7 @@ class GaussianMixtureDist(Distribution):
             logits=weights,
             mu=means,
             **spread,
-            gumbel_tau=gumbel_tau,
+            gumbel_tau=as_temperature("gumbel_tau", gumbel_tau, weights),
             name=name,
             random_seed=random_seed,
         )
@@ -161,13 +167,11 @@ class GaussianMixtureDist(Distribution):
 
     @draws
     @in_full_precision
-    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
-        r"""Draw differentiably in all parameters, the choice of the component relaxed.
+    def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
+        r"""Draw exactly: a component k by its weight, then :math:`\mu_k + \sigma_k \epsilon`.
 
-        Each component draws :math:`x_k = \mu_k + \sigma_k \epsilon` of a noise in common, and the result is
-        :math:`\sum_k y_k x_k`, y a Gumbel-softmax sample of the weights at `gumbel_tau` (Jang et al. 2017): near one
-        of the components most of the time, but now and then in between. With `hard`, and from `sample_action` and
-        `sample_exact`, draws are exact.
+        The draw moves with the mean and the spread of its component. The choice does not move: logits have no gradient
+        here; that of a mean over draws is by the score, as `divergences` estimate it, or by `relaxed_sample`.
 
         Parameters
         ----------
@@ -175,6 +179,36 @@ class GaussianMixtureDist(Distribution):
             Shape in front of the batch shape.
         seed : None, int or keras.random.SeedGenerator
             An int repeats the same draw.
+
+        Returns
+        -------
+        float tensor, shape [*sample_shape, B..., n].
+        """
+        choice_seed, noise_seed = split(self.generator(seed), 2)
+        upper = ops.cumsum(ops.exp(ops.cast(self.log_weights, "float32")), axis=-1)
+        lower = ops.concatenate([ops.zeros_like(upper[..., :1]), upper[..., :-1]], axis=-1)
+        u = uniform(self.draw_shape(sample_shape, (1,)), choice_seed)
+        # Rounding must not reach the end, where no component is. Weights that are NaN in a graph give draws that are.
+        u = ops.minimum(u, 1.0 - 2.0**-22) * upper[..., -1:]
+        chosen = ops.where(ops.isnan(u), u, ops.cast((lower <= u) & (u < upper), "float32"))
+        noise = normal(self.draw_shape(sample_shape), noise_seed, self.dtype)
+        return self._combined(ops.stop_gradient(ops.cast(chosen, self.dtype)), noise)
+
+    @draws
+    @in_full_precision
+    def relaxed_sample(
+        self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False
+    ) -> Tensor:
+        r"""Draw differentiably in all parameters, the choice of the component relaxed: not exactly from the mixture.
+
+        Each component draws :math:`x_k = \mu_k + \sigma_k \epsilon` of a noise in common, and the result is
+        :math:`\sum_k y_k x_k`, y a Gumbel-softmax sample of the weights at `gumbel_tau` (Jang et al. 2017): near one
+        of the components most of the time, but now and then in between.
+
+        Parameters
+        ----------
+        sample_shape, seed
+            As for `sample`.
         hard : bool
             Take one component: an exact draw, with the gradient of the relaxed choice (straight-through), which is
             exact for means and spreads and biased for logits.
@@ -187,39 +221,8 @@ class GaussianMixtureDist(Distribution):
         scores = one_hot.gumbel_scores(
             self.log_weights, self.draw_shape(sample_shape, self.logits.shape[-1:]), choice_seed
         )
-        y = one_hot.gumbel_softmax(scores / self.gumbel_tau, hard)
+        y = one_hot.gumbel_softmax(scores / over_events(self.gumbel_tau), hard)
         return self._combined(y, normal(self.draw_shape(sample_shape), noise_seed, self.dtype))
-
-    @draws
-    @in_full_precision
-    def sample_exact(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
-        r"""Draw exactly: a component k by its weight, then :math:`\mu_k + \sigma_k \epsilon`.
-
-        One uniform number chooses the component, where `sample` takes one for each of them to be differentiable in the
-        logits. Here they have no gradient; means and spreads have that of the draw, the choice fixed.
-
-        Parameters
-        ----------
-        sample_shape, seed
-            As for `sample`. Equal seeds draw other numbers than there.
-
-        Returns
-        -------
-        float tensor, shape [*sample_shape, B..., n].
-        """
-        choice_seed, noise_seed = split(self.generator(seed), 2)
-        upper = ops.cumsum(ops.exp(ops.cast(self.log_weights, "float32")), axis=-1)
-        lower = ops.concatenate([ops.zeros_like(upper[..., :1]), upper[..., :-1]], axis=-1)
-        u = uniform(self.draw_shape(sample_shape, (1,)), choice_seed)
-        # Rounding must not reach the end, where no component is.
-        u = ops.minimum(u, 1.0 - 2.0**-22) * upper[..., -1:]
-        is_chosen = ops.cast((lower <= u) & (u < upper), self.dtype)
-        return self._combined(is_chosen, normal(self.draw_shape(sample_shape), noise_seed, self.dtype))
-
-    @draws
-    def sample_action(self, seed: Seed = None) -> Tensor:
-        """Draw exactly from the mixture, shape [B..., n]: what `sample` does with `hard`."""
-        return self.sample(seed=seed, hard=True)
 
     @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:

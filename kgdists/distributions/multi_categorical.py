@@ -9,8 +9,10 @@ from keras import ops
 from kgdists.core import shapes
 from kgdists.core.checks import is_count
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
+from kgdists.distributions import one_hot
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.temperature import as_temperature
 from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.random import split
 
@@ -24,22 +26,27 @@ class MultiCategoricalDist(Distribution):
 
     Parameters
     ----------
-    logits : float tensor, shape [B..., sum(nvec)]
+    logits : None or float tensor, shape [B..., sum(nvec)]
         Unnormalised log-probabilities. `-inf` rules an option out; NaN and `+inf` are errors.
     nvec : sequence of int, >= 1
         Numbers of options.
-    boltzmann_tau : float, > 0
-        Temperature of `sample`.
+    boltzmann_tau : float or float tensor, > 0, shape [] or [B...]
+        Temperature of `sample`. A number is static. A tensor is one more parameter, of shape [B...], which gradients
+        reach; a variable is read.
     mask : None or bool (or 0 / 1 integer) tensor, shape [B..., sum(nvec)]
         True where an option is allowed.
     name : str
     random_seed : None or int
         An int makes the sequence of draws reproducible; None draws from Keras' global stream.
+    probs : None or float tensor, 0 to 1, shape [B..., sum(nvec)]
+        Probabilities in the place of `logits`: exactly one of the two is given. Those of each choice sum to 1, to
+        rounding.
 
     Raises
     ------
     ValueError
-        On wrong shapes or dtypes and, where values are at hand, on NaN or a choice that allows nothing.
+        On wrong shapes or dtypes and, where values are at hand, on NaN, a choice that allows nothing or `probs`
+        that are none.
 
     Examples
     --------
@@ -56,45 +63,50 @@ class MultiCategoricalDist(Distribution):
 
     logits: Tensor
     nvec: tuple[int, ...]
-    boltzmann_tau: float
+    boltzmann_tau: float | Tensor
     name: str
 
     def __init__(
         self,
-        logits: TensorLike,
-        nvec: Iterable[Integer],
-        boltzmann_tau: float = 0.2,
+        logits: TensorLike | None = None,
+        nvec: Iterable[Integer] | None = None,
+        boltzmann_tau: float | TensorLike = 0.2,
         *,
         mask: TensorLike | None = None,
         name: str = "multi_categorical_dist",
         random_seed: Seed = None,
+        probs: TensorLike | None = None,
     ) -> None:
-        given = shapes.as_float(logits, "logits")
-        shapes.check_vector(logits=given)
+        one_hot.check_one_given(probs, logits)
+        name_of, weights = ("probs", probs) if logits is None else ("logits", logits)
+        given: Tensor = shapes.as_float(weights, name_of)
+        shapes.check_vector(**{name_of: given})
         nvec = as_nvec(nvec)
         if sum(nvec) != given.shape[-1]:
             raise ValueError(
-                "`logits` must have sum(nvec) entries on its last axis. "
-                f"Received: logits of shape {tuple(given.shape)}, nvec={nvec}"
+                f"`{name_of}` must have sum(nvec) entries on its last axis. "
+                f"Received: {name_of} of shape {tuple(given.shape)}, nvec={nvec}"
             )
+        given = one_hot.logits_of(given, nvec) if logits is None else given
+        tau = as_temperature("boltzmann_tau", boltzmann_tau, given)
         masks = [None] * len(_runs(nvec)) if mask is None else _split(_checked_mask(mask, given), nvec)
-        parts = [
-            CategoricalDist(part, boltzmann_tau, mask=allowed)
-            for part, allowed in zip(_split(given, nvec), masks, strict=True)
-        ]
+        parts = [CategoricalDist(part, mask=allowed) for part, allowed in zip(_split(given, nvec), masks, strict=True)]
         joined = given if mask is None else _join([part.logits for part in parts])
-        tau = parts[0].boltzmann_tau
         self.set_fields(logits=joined, nvec=nvec, boltzmann_tau=tau, name=name, random_seed=random_seed)
 
     @property
     def parts(self) -> list[CategoricalDist]:
         """Categoricals of shape [B..., r, n], one for each run of r neighbours with equally many options."""
-        return self._parts_of(self.logits)
+        return self._parts_of(self.logits, self.boltzmann_tau)
 
-    def _parts_of(self, logits: Tensor) -> list[CategoricalDist]:
+    def _parts_of(self, logits: Tensor, tau: float | Tensor) -> list[CategoricalDist]:
         # What the constructor has checked is not checked again.
-        metadata = (CategoricalDist.PARAM_NAMES, self.boltzmann_tau, self.name, self._stream)
-        return [CategoricalDist._unflatten(metadata, (part,)) for part in _split(logits, self.nvec)]
+        choices = _split(logits, self.nvec)
+        if isinstance(tau, float):
+            metadata: tuple[Any, ...] = (CategoricalDist.PARAM_NAMES, tau, self.name, self._stream)
+            return [CategoricalDist._unflatten(metadata, (x,)) for x in choices]
+        metadata = (("logits", "boltzmann_tau"), self.name, self._stream)
+        return [CategoricalDist._unflatten(metadata, (x, tau[..., None] + ops.zeros_like(x[..., 0]))) for x in choices]
 
     @property
     @in_full_precision
@@ -201,7 +213,7 @@ class MultiCategoricalDist(Distribution):
         """The parts of both, of one batch shape."""
         p, q = self.logits, other.logits
         p, q = p + ops.zeros_like(q), q + ops.zeros_like(p)
-        return zip(self._parts_of(p), self._parts_of(q), strict=True)
+        return zip(self._parts_of(p, 1.0), self._parts_of(q, 1.0), strict=True)
 
 
 def as_nvec(nvec: Any) -> tuple[int, ...]:

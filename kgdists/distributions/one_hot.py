@@ -1,12 +1,13 @@
 """Shared by the distributions of choices: Gumbel-softmax draws, labels and their checks."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
-from kgdists.core.types import Integer, Seed, Tensor
+from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.numerics import special
 from kgdists.random import gumbel, uniform
 
@@ -14,15 +15,75 @@ __all__ = [
     "argmax",
     "as_labels",
     "check_logits",
+    "check_one_given",
     "check_one_hot",
     "draw",
     "gumbel_scores",
     "gumbel_softmax",
+    "logits_of",
+    "logs_of",
     "shifted",
     "take",
 ]
 
 INF = float("inf")
+UNITS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
+
+
+def check_one_given(probs: TensorLike | None, logits: TensorLike | None) -> None:
+    """Raise unless exactly one of `probs` and `logits` is given."""
+    if (probs is None) == (logits is None):
+        received = "neither" if probs is None else "both"
+        raise ValueError(f"Exactly one of `probs` and `logits` must be given. Received: {received}")
+
+
+def logs_of(probs: TensorLike, validate: bool = True) -> Tensor:
+    """Logarithms of `probs`, shape [B..., n], which need not sum to one: `-inf`, without a gradient, of 0."""
+    probs = shapes.as_float(probs, "probs")
+    shapes.check_vector(probs=probs)
+    values = backend.concrete(probs)
+    if validate and values is not None:
+        bad = ~((values >= 0) & (values < INF))
+        if bad.any():
+            index = np.argwhere(bad)[0].tolist()
+            raise ValueError(
+                f"`probs` must be finite and >= 0. Received: {values[tuple(index)]} at index {index} of probs"
+            )
+        if not (values > 0).any(axis=-1).all():
+            row = np.argwhere(~(values > 0).any(axis=-1))[0].tolist()
+            raise ValueError(f"`probs` must allow a choice in every row. Received: none allowed in row {row}")
+    # Guarded before the logarithm, for a finite gradient.
+    return ops.where(ops.equal(probs, 0), -INF, ops.log(ops.where(ops.equal(probs, 0), 1.0, probs)))
+
+
+def logits_of(probs: TensorLike, nvec: Sequence[int] | None = None) -> Tensor:
+    """Logarithms of probabilities, shape [B..., n], which sum to one in each row, or in each part of `nvec` entries.
+
+    In a graph those of a sum that is not one become NaN.
+    """
+    probs = shapes.as_float(probs, "probs")
+    shapes.check_vector(probs=probs)
+    ends = [probs.shape[-1]] if nvec is None else list(itertools.accumulate(nvec))
+    parts = ops.split(probs, ends[:-1], axis=-1) if ends[1:] else [probs]
+    logits = [_logits_of_choice(part) for part in parts]
+    return ops.concatenate(logits, axis=-1) if ends[1:] else logits[0]
+
+
+def _logits_of_choice(probs):
+    dtype = shapes.dtype_of(probs)
+    slack = 1e-6 + probs.shape[-1] * UNITS[dtype]
+    values = backend.concrete(probs)
+    if values is None:
+        total = ops.sum(ops.cast(probs, "float64" if dtype == "float64" else "float32"), axis=-1, keepdims=True)
+        return ops.where(ops.abs(total - 1.0) <= slack, logs_of(probs, validate=False), float("nan"))
+    values = values.astype("float64")
+    shapes.check_probability(probs=values)
+    off = ~(np.abs(values.sum(axis=-1) - 1.0) <= slack)
+    if off.any():
+        row = np.argwhere(off)[0].tolist()
+        received = f"{values[off].sum(axis=-1)[0]:.9g}" + (f" in row {row}" if row else "")
+        raise ValueError(f"`probs` must sum to 1 for each choice: divide them by their sum. Received: {received}")
+    return logs_of(probs, validate=False)
 
 
 def shifted(logits: Tensor) -> tuple[Tensor, Tensor]:

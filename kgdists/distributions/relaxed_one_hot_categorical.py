@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend, shapes
+from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.temperature import of_batch, over_events
 from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.numerics import special
 
@@ -71,26 +72,17 @@ class RelaxedOneHotCategorical(Distribution):
         name: str = "relaxed_one_hot_categorical",
         random_seed: Seed = None,
     ) -> None:
-        if (probs is None) == (logits is None):
-            received = "neither" if probs is None else "both"
-            raise ValueError(f"Exactly one of `probs` and `logits` must be given. Received: {received}")
+        one_hot.check_one_given(probs, logits)
+        validate = validate_args is not False
         if logits is None:
-            logits = _logs_of(probs, validate_args is not False)
+            logits = one_hot.logs_of(probs, validate)
         scores = shapes.as_float(logits, "logits")
         shapes.check_vector(logits=scores)
         if isinstance(temperature, float):
             temperature = np.float64(temperature)  # all its digits, whatever the default float type
-        tau = shapes.as_float(temperature, "temperature")
-        if len(tau.shape) and not shapes.matches(tau.shape, scores.shape[:-1]):
-            raise ValueError(
-                "`temperature` must be a number or have the batch shape. Received: temperature of shape "
-                f"{tuple(tau.shape)} for a batch of shape {tuple(scores.shape[:-1])}"
-            )
-        if validate_args is not False:
+        tau = of_batch("temperature", temperature, scores, validate)
+        if validate:
             one_hot.check_logits(scores)
-            _check_temperature(tau)
-        # Every parameter has the batch shape, so that distributions can be split and joined along it.
-        tau = ops.add(ops.cast(tau, shapes.dtype_of(scores)), ops.zeros_like(scores[..., 0]))
         self.set_fields(logits=scores, temperature=tau, name=name, random_seed=random_seed)
 
     @property
@@ -146,7 +138,7 @@ class RelaxedOneHotCategorical(Distribution):
         # Guarded before the division, for a finite gradient of the temperature.
         logits = ops.where(out, 0.0, self.logits - ops.stop_gradient(special.max_last(self.logits)))
         scores = one_hot.gumbel_scores(logits, self.draw_shape(sample_shape), self.generator(seed))
-        return ops.where(out, -INF, scores / self.temperature[..., None])
+        return ops.where(out, -INF, scores / over_events(self.temperature))
 
     @draws
     @in_full_precision
@@ -213,36 +205,9 @@ class RelaxedOneHotCategorical(Distribution):
             off_face = out & (log_y > -INF)
         log_y = ops.where(out, 0.0, log_y)
         # A common offset of the logits, which a softmax does not see, would take the digits of log y with it.
-        scores, total = one_hot.shifted(one_hot.shifted(self.logits)[0] - self.temperature[..., None] * log_y)
+        scores, total = one_hot.shifted(one_hot.shifted(self.logits)[0] - over_events(self.temperature) * log_y)
         terms = ops.where(off_face, -INF, ops.where(out, 0.0, scores - log_y))
         count = ops.sum(ops.cast(~out, self.dtype), axis=-1)
         log_factorials = ops.convert_to_tensor([math.lgamma(max(k, 1)) for k in range(n + 1)], self.dtype)
         constant = ops.take(log_factorials, ops.cast(count, "int32")) + (count - 1.0) * ops.log(self.temperature)
         return constant + ops.sum(terms, axis=-1) - count * ops.log(ops.squeeze(total, axis=-1))
-
-
-def _logs_of(probs, validate):
-    probs = shapes.as_float(probs, "probs")
-    shapes.check_vector(probs=probs)
-    values = backend.concrete(probs)
-    if validate and values is not None:
-        bad = ~((values >= 0) & (values < INF))
-        if bad.any():
-            index = np.argwhere(bad)[0].tolist()
-            raise ValueError(
-                f"`probs` must be finite and >= 0. Received: {values[tuple(index)]} at index {index} of probs"
-            )
-        if not (values > 0).any(axis=-1).all():
-            row = np.argwhere(~(values > 0).any(axis=-1))[0].tolist()
-            raise ValueError(f"`probs` must allow a choice in every row. Received: none allowed in row {row}")
-    # Guarded before the logarithm, for a finite gradient.
-    return ops.where(ops.equal(probs, 0), -INF, ops.log(ops.where(ops.equal(probs, 0), 1.0, probs)))
-
-
-def _check_temperature(temperature):
-    values = backend.concrete(temperature)
-    if values is not None and not ((values > 0) & (values < INF)).all():
-        index = np.argwhere(~((values > 0) & (values < INF)))[0].tolist()
-        raise ValueError(
-            f"`temperature` must be finite and > 0. Received: {values[tuple(index)]} at index {index} of temperature"
-        )

@@ -96,15 +96,21 @@ HINTS = {
     "log_var": "`logvar`",
     "concentration1": "`alpha`",
     "concentration0": "`beta`",
-    "temperature": "`boltzmann_tau`",
-    "tau": "`boltzmann_tau`",
+    "p": "`probs`",
+    "weights": "`probs`",
+    "probabilities": "`probs`",
     "seed": "`random_seed`",
 }
+TEMPERATURES = ("boltzmann_tau", "gumbel_tau", "temperature")
 
 
 def with_hints(init: F) -> F:
     """`init` whose error for a keyword that it does not know names the right one."""
     known = [name for name in inspect.signature(init).parameters if name not in ("self", "fields", "kwargs")]
+    of_temperatures = [f"`{name}`" for name in TEMPERATURES if name in known]
+    # A call is a hint for every class, the name of an argument for those that have it.
+    hinted = {name: hint for name, hint in HINTS.items() if "(" in hint or hint.strip("`") in known}
+    hinted |= dict.fromkeys((*TEMPERATURES, "tau"), *of_temperatures) if of_temperatures else {}
 
     @functools.wraps(init)
     def initialize(self, *args, **kwargs):
@@ -114,7 +120,7 @@ def with_hints(init: F) -> F:
             wrong = [name for name in kwargs if name not in known]
             if not wrong:
                 raise
-            hints = "".join(f" For `{name}` write {HINTS[name]}." for name in wrong if name in HINTS)
+            hints = "".join(f" For `{name}` write {hinted[name]}." for name in wrong if name in hinted)
             raise TypeError(
                 f"`{type(self).__name__}` takes {', '.join(known)}.{hints} Received: {', '.join(wrong)}"
             ) from None

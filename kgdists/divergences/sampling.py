@@ -106,16 +106,14 @@ def stream_of(p: Any, seed: Seed) -> Seed:
 
 def exact_draws(p: Any, num_samples: int, seed: Seed = None) -> Tensor:
     """Draws by which `p` is distributed, never relaxed ones, as constants."""
-    if isinstance(p, GaussianMixtureDist):
-        x = p.sample_exact(num_samples, seed)
-    elif not isinstance(p, Distribution):
+    if not isinstance(p, Distribution):
         x = _as_numbers(p.sample(num_samples, seed), "What is drawn")
         if len(x.shape) == 0 or x.shape[0] not in (None, num_samples):
             raise ValueError(
                 f"`sample({num_samples}, seed)` must give {num_samples} draws, along the first axis. "
                 f"Received: draws of shape {tuple(x.shape)}"
             )
-    elif p.REPARAMETERIZED:
+    elif p.REPARAMETERIZED or isinstance(p, GaussianMixtureDist):
         x = p.sample(num_samples, seed)
     else:
         many = keras.tree.map_structure(lambda x: ops.broadcast_to(x, (num_samples, *ops.shape(x))), p)

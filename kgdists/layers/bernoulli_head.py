@@ -37,9 +37,9 @@ class BernoulliHead(LogitsHead):
         super().__init__(num_dims, **options)
         self.num_dims = num_dims
 
-    def call(self, features: Tensor, action_mask: Tensor | None = None) -> BernoulliDist:
-        logits = self.logits(features)
-        return BernoulliDist(logits, self.boltzmann_tau, random_seed=self.seed_generator, mask=action_mask)
+    def call(self, features: Tensor, action_mask: Tensor | None = None, training: bool | None = None) -> BernoulliDist:
+        logits, tau = self.logits(features), self.next_temperature(training)
+        return BernoulliDist(logits, tau, random_seed=self.seed_generator, mask=action_mask)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"num_dims": self.num_dims}

@@ -21,8 +21,9 @@ class CategoricalHead(LogitsHead):
     Parameters
     ----------
     num_categories : int, >= 1
-    boltzmann_tau : float, > 0
-        Temperature of the distribution's samples.
+    boltzmann_tau : float > 0, scalar variable, or schedule
+        Temperature of the distribution's samples, read at every call: `head.boltzmann_tau = 0.1` counts at once, also in
+        a compiled training. A schedule is a function of the number of calls with `training=True`, as in `fit`.
     kernel_gain : float
         Gain of the orthogonal initial kernel; a small one starts near the uniform distribution.
     random_seed : None or int
@@ -41,9 +42,11 @@ class CategoricalHead(LogitsHead):
         super().__init__(num_categories, **options)
         self.num_categories = num_categories
 
-    def call(self, features: Tensor, action_mask: Tensor | None = None) -> CategoricalDist:
-        logits = self.logits(features)
-        return CategoricalDist(logits, self.boltzmann_tau, random_seed=self.seed_generator, mask=action_mask)
+    def call(
+        self, features: Tensor, action_mask: Tensor | None = None, training: bool | None = None
+    ) -> CategoricalDist:
+        logits, tau = self.logits(features), self.next_temperature(training)
+        return CategoricalDist(logits, tau, random_seed=self.seed_generator, mask=action_mask)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"num_categories": self.num_categories}

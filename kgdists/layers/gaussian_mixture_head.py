@@ -11,15 +11,16 @@ from kgdists.core import shapes
 from kgdists.core.checks import count, number
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import GaussianMixtureDist
-from kgdists.layers.head import Head, Orthogonal, seed_of
+from kgdists.layers.head import Orthogonal, seed_of
 from kgdists.layers.normal_head import NormalHead
+from kgdists.layers.tempered_head import Temperature, TemperedHead
 from kgdists.numerics import cholesky
 
 __all__ = ["GaussianMixtureHead"]
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
-class GaussianMixtureHead(Head):
+class GaussianMixtureHead(TemperedHead):
     """A dense layer whose outputs are the weights, means and covariances of a `GaussianMixtureDist`.
 
     A mixture density network (Bishop 1994) ends in it. The means start apart, because equal components would stay so.
@@ -35,8 +36,9 @@ class GaussianMixtureHead(Head):
         those of each dimension given the ones before it.
     center, scale : float or list of float, length `num_dims`, scale > 0
         The units of the event, for instance mean and standard deviation of the data.
-    gumbel_tau : float, > 0
-        Temperature at which the distribution's samples choose among the components.
+    gumbel_tau : float > 0, scalar variable, or schedule
+        Temperature at which the distribution's relaxed samples choose among the components, as `boltzmann_tau` of a
+        `CategoricalHead`.
     kernel_gain : float
         Gain of the orthogonal initial kernels; a small one starts near the same distribution for all features.
     random_seed : None or int
@@ -50,6 +52,8 @@ class GaussianMixtureHead(Head):
     5
     """
 
+    TEMPERATURE = "gumbel_tau"
+
     def __init__(
         self,
         num_components: Integer,
@@ -61,12 +65,12 @@ class GaussianMixtureHead(Head):
         max_stddev: float = 1e2,
         center: float | Sequence[float] | np.ndarray = 0.0,
         scale: float | Sequence[float] | np.ndarray = 1.0,
-        gumbel_tau: float = 0.2,
+        gumbel_tau: Temperature = 0.2,
         kernel_gain: float = 0.01,
         random_seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(gumbel_tau, **kwargs)
         num_components, num_dims = count("num_components", num_components), count("num_dims", num_dims)
         if covariance not in ("diag", "full"):
             raise ValueError(f'`covariance` must be "diag" or "full". Received: covariance={covariance!r}')
@@ -75,7 +79,6 @@ class GaussianMixtureHead(Head):
         self.num_dims = num_dims
         self.covariance = covariance
         self.initial_spread = initial_spread
-        self.gumbel_tau = gumbel_tau
         self.kernel_gain = kernel_gain
         self.random_seed = random_seed = seed_of(random_seed)
         self.seed_generator = keras.random.SeedGenerator(random_seed)
@@ -106,11 +109,21 @@ class GaussianMixtureHead(Head):
         return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
     def build(self, features_shape: Sequence[int | None]) -> None:
+        super().build(features_shape)
         for layer in (self.logits, self.components, self.lower):
             if layer is not None:
                 layer.build(features_shape)
 
-    def call(self, features: Tensor) -> GaussianMixtureDist:
+    @property
+    def gumbel_tau(self) -> float:
+        """The present temperature; a number that is set counts from the next call on, also of compiled functions."""
+        return self.present_temperature
+
+    @gumbel_tau.setter
+    def gumbel_tau(self, value: float) -> None:
+        self.present_temperature = value
+
+    def call(self, features: Tensor, training: bool | None = None) -> GaussianMixtureDist:
         mu, logvar = (self._per_component(x) for x in self.components.mu_and_logvar(features))
         spread = {"logvar": logvar}
         if self.covariance == "full":
@@ -119,7 +132,11 @@ class GaussianMixtureHead(Head):
                 unit = unit + cholesky.strictly_lower(self._per_component(self.lower(features)), self.num_dims)
             spread = {"scale_tril": ops.exp(0.5 * logvar)[..., None] * unit}
         return GaussianMixtureDist(
-            self.logits(features), mu, **spread, gumbel_tau=self.gumbel_tau, random_seed=self.seed_generator
+            self.logits(features),
+            mu,
+            **spread,
+            gumbel_tau=self.next_temperature(training),
+            random_seed=self.seed_generator,
         )
 
     def _per_component(self, x):
@@ -136,7 +153,6 @@ class GaussianMixtureHead(Head):
             "max_stddev": self.components.max_stddev,
             "center": self.center,
             "scale": self.scale,
-            "gumbel_tau": self.gumbel_tau,
             "kernel_gain": self.kernel_gain,
             "random_seed": self.random_seed,
         }

@@ -6,24 +6,24 @@ from typing import Any
 import keras
 
 from kgdists.core.types import Integer
-from kgdists.layers.head import Head, Orthogonal, seed_of
+from kgdists.layers.head import Orthogonal, seed_of
+from kgdists.layers.tempered_head import Temperature, TemperedHead
 
 __all__ = ["LogitsHead"]
 
 
-class LogitsHead(Head):
+class LogitsHead(TemperedHead):
     """A dense layer of `num_logits` logits, the settings and the random state of a head of choices."""
 
     def __init__(
         self,
         num_logits: Integer,
-        boltzmann_tau: float = 0.2,
+        boltzmann_tau: Temperature = 0.2,
         kernel_gain: float = 0.01,
         random_seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.boltzmann_tau = boltzmann_tau
+        super().__init__(boltzmann_tau, **kwargs)
         self.kernel_gain = kernel_gain
         self.random_seed = random_seed = seed_of(random_seed)
         self.seed_generator = keras.random.SeedGenerator(random_seed)
@@ -31,11 +31,20 @@ class LogitsHead(Head):
         self.logits = keras.layers.Dense(num_logits, kernel_initializer=initializer, dtype=self.dtype_policy)
 
     def build(self, features_shape: Sequence[int | None]) -> None:
+        super().build(features_shape)
         self.logits.build(features_shape)
+
+    @property
+    def boltzmann_tau(self) -> float:
+        """The present temperature; a number that is set counts from the next call on, also of compiled functions."""
+        return self.present_temperature
+
+    @boltzmann_tau.setter
+    def boltzmann_tau(self, value: float) -> None:
+        self.present_temperature = value
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
-            "boltzmann_tau": self.boltzmann_tau,
             "kernel_gain": self.kernel_gain,
             "random_seed": self.random_seed,
         }

@@ -39,11 +39,13 @@ class MultiCategoricalHead(LogitsHead):
         super().__init__(sum(nvec), **options)
         self.nvec = nvec
 
-    def call(self, features: Tensor, action_mask: Tensor | None = None) -> MultiCategoricalDist:
+    def call(
+        self, features: Tensor, action_mask: Tensor | None = None, training: bool | None = None
+    ) -> MultiCategoricalDist:
         return MultiCategoricalDist(
             self.logits(features),
             self.nvec,
-            self.boltzmann_tau,
+            self.next_temperature(training),
             random_seed=self.seed_generator,
             mask=action_mask,
         )

@@ -7,10 +7,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists.core.checks import count, positive
+from kgdists.core.checks import count
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import CategoricalDist, RelaxedOneHotCategorical
 from kgdists.layers.logits_head import LogitsHead
+from kgdists.layers.tempered_head import Temperature
 
 __all__ = ["RelaxedOneHotHead"]
 
@@ -22,8 +23,8 @@ class RelaxedOneHotHead(LogitsHead):
     Parameters
     ----------
     num_categories : int, >= 1
-    temperature : float, > 0
-        Temperature of the draws; at the start, if it is trained.
+    temperature : float > 0, scalar variable, or schedule
+        Temperature of the draws, as `boltzmann_tau` of a `CategoricalHead`; at the start, if it is trained.
     train_temperature : bool
         Whether the logarithm of the temperature is a trained weight.
     **options
@@ -37,11 +38,12 @@ class RelaxedOneHotHead(LogitsHead):
     (1,)
     """
 
+    TEMPERATURE = "temperature"
+
     def __init__(
-        self, num_categories: Integer, temperature: float = 0.5, train_temperature: bool = False, **options: Any
+        self, num_categories: Integer, temperature: Temperature = 0.5, train_temperature: bool = False, **options: Any
     ) -> None:
         num_categories = count("num_categories", num_categories)
-        temperature = positive("temperature", temperature)
         super().__init__(num_categories, temperature, **options)
         self.num_categories = num_categories
         self.train_temperature = train_temperature
@@ -49,15 +51,35 @@ class RelaxedOneHotHead(LogitsHead):
     def build(self, features_shape: Sequence[int | None]) -> None:
         super().build(features_shape)
         if self.train_temperature:
-            start = keras.initializers.Constant(np.log(self.boltzmann_tau).item())
+            start = keras.initializers.Constant(np.log(super().present_temperature).item())
             self.log_temperature = self.add_weight((), start, name="log_temperature")
 
-    def call(self, features: Tensor, action_mask: Tensor | None = None) -> RelaxedOneHotCategorical:
-        temperature = ops.exp(self.log_temperature) if self.train_temperature else self.boltzmann_tau
+    @property
+    def temperature(self) -> float:
+        """The present temperature; a number that is set counts from the next call on, also of compiled functions."""
+        return self.present_temperature
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        self.present_temperature = value
+
+    def next_temperature(self, training: bool | None) -> Tensor:
+        """The temperature of this call, a scalar tensor."""
+        trained = self.train_temperature and self.built
+        return ops.exp(self.log_temperature) if trained else super().next_temperature(training)
+
+    def assign_temperature(self, value: float) -> None:
+        """Set the number, and the weight if it is trained."""
+        super().assign_temperature(value)
+        if self.train_temperature and self.built:
+            self.log_temperature.assign(np.log(value))
+
+    def call(
+        self, features: Tensor, action_mask: Tensor | None = None, training: bool | None = None
+    ) -> RelaxedOneHotCategorical:
         choice = CategoricalDist(self.logits(features), random_seed=self.seed_generator, mask=action_mask)
-        return choice.relaxed(temperature)
+        return choice.relaxed(self.next_temperature(training))
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        config["temperature"] = config.pop("boltzmann_tau")
         return config | {"num_categories": self.num_categories, "train_temperature": self.train_temperature}

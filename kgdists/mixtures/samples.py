@@ -131,7 +131,7 @@ def draw(dist: Any, count: int, rng: np.random.Generator) -> np.ndarray:
     dist = as_density(dist)
     if dist.batch_shape != ():
         raise ValueError(f"A target must not have a batch shape. Received: batch shape {dist.batch_shape}")
-    # By NumPy rather than by `sample_exact`, which takes a seed: the draws of a fit are those of its one generator.
+    # By NumPy rather than by `sample`, which takes a seed: the draws of a fit are those of its one generator.
     cumulative = np.cumsum(np.exp(np.float64(dist.log_weights)))
     chosen = np.searchsorted(cumulative / cumulative[-1], rng.random(count), side="right")
     x = rng.standard_normal((count, dist.event_shape[0]), dtype=keras.backend.standardize_dtype(dist.dtype))

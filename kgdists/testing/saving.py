@@ -30,7 +30,7 @@ def check_tree(dist: Distribution) -> None:
         leaves = tree.flatten(dist)
         require_same(f"leaves of {name}", len(leaves), len(dist.params))
         twin = tree.pack_sequence_as(dist, leaves)
-        lost = sorted(vars(dist).keys() - vars(twin).keys() - {"PARAM_NAMES"})
+        lost = sorted(vars(dist).keys() - vars(twin).keys() - {"PARAM_NAMES", "STATIC_NAMES"})
         if lost:
             raise AssertionError(
                 f"{name} loses the fields {lost}: they must be among PARAM_NAMES or STATIC_NAMES of "

@@ -495,7 +495,7 @@ def test_a_million_samples(tau, dtype):
 
 def test_arguments_and_defaults_of_keras_gym():
     names = list(inspect.signature(CategoricalDist).parameters)
-    assert names == ["logits", "boltzmann_tau", "name", "random_seed", "mask"]
+    assert names == ["logits", "boltzmann_tau", "name", "random_seed", "mask", "probs"]
     dist = CategoricalDist(LOGITS)
     assert (dist.boltzmann_tau, dist.name, dist.random_seed) == (0.2, "categorical_dist", None)
     dist = CategoricalDist(LOGITS, 0.5, "pi", 7)

@@ -194,40 +194,63 @@ def test_a_component_without_weight_is_no_mode():
 
 @pytest.mark.few(1)
 @pytest.mark.parametrize("kind", KINDS)
-def test_hard_samples_and_actions_are_exact(kind):
+def test_samples_and_actions_are_distributed_by_the_mixture(kind):
     dist = make(kind, k=3, n=1)
     weights, joints = components(dist)
 
     def cdf(x):
         return sum(w * joint.cdf(x[:, None]) for w, joint in zip(weights, joints, strict=True))
 
-    assert scipy.stats.kstest(np.array(dist.sample(4000, seed=0, hard=True))[:, 0], cdf).pvalue > 1e-3
+    assert scipy.stats.kstest(np.array(dist.sample(4000, seed=0))[:, 0], cdf).pvalue > 1e-3
+    assert scipy.stats.kstest(np.array(dist.relaxed_sample(4000, seed=0, hard=True))[:, 0], cdf).pvalue > 1e-3
     many = keras.tree.map_structure(lambda x: ops.broadcast_to(x, (4000, *x.shape)), dist)
     assert scipy.stats.kstest(np.array(many.sample_action(seed=1))[:, 0], cdf).pvalue > 1e-3
+
+
+def test_a_sample_comes_from_one_component():
+    dist = GaussianMixtureDist(logits=[0.0, 0.0], mu=[[-10.0], [10.0]], logvar=[[-6.0], [-6.0]])
+    x = np.array(dist.sample(2000, seed=1))
+    assert (np.abs(np.abs(x) - 10.0) < 0.3).all() and scipy.stats.binomtest(int((x > 0).sum()), 2000).pvalue > 1e-3
+    np.testing.assert_array_equal(dist.sample(seed=4), dist.sample_action(seed=4))
+    assert np.any(np.abs(dist.relaxed_sample(2000, seed=1)) < 9.0)
+
+
+def test_no_more_draws_between_two_components_than_their_density_has():
+    dist = GaussianMixtureDist(probs=[0.3, 0.7], mu=[[-5.0], [5.0]], logvar=[[0.0], [0.0]])
+    between = int((np.abs(dist.sample(20_000, seed=0)) < 2.0).sum())
+    assert scipy.stats.binomtest(between, 20_000, scipy.stats.norm.sf(3.0)).pvalue > 1e-3
+
+
+def test_weights_that_are_nan_in_a_graph_give_draws_that_are():
+    draw = tf.function(lambda logits: GaussianMixtureDist(logits, [[0.0], [1.0]], [[0.0], [0.0]]).sample_action(seed=0))
+    assert np.isnan(draw(np.array([NAN, 0.0], "float32"))).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_moments_are_those_of_draws(kind):
     dist = make(kind, n=3)
-    x = np.array(dist.sample(200_000, seed=0, hard=True))
+    x = np.array(dist.sample(200_000, seed=0))
     np.testing.assert_allclose(x.mean(axis=0), dist.mean(), atol=0.03)
     np.testing.assert_allclose(np.cov(x.T), dist.covariance(), atol=0.1)
 
 
 def test_relaxed_samples_become_exact_towards_temperature_zero():
     cold = make("diag", gumbel_tau=1e-4)
-    np.testing.assert_allclose(cold.sample(1000, seed=0), cold.sample(1000, seed=0, hard=True), atol=0.2)
+    np.testing.assert_allclose(
+        cold.relaxed_sample(1000, seed=0), cold.relaxed_sample(1000, seed=0, hard=True), atol=0.2
+    )
     warm = make("diag", gumbel_tau=1.0)
-    assert np.mean(np.abs(warm.sample(1000, seed=0) - warm.sample(1000, seed=0, hard=True)) > 0.1) > 0.3
+    apart = np.abs(warm.relaxed_sample(1000, seed=0) - warm.relaxed_sample(1000, seed=0, hard=True))
+    assert np.mean(apart > 0.1) > 0.3
 
 
 @pytest.mark.parametrize("hard", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_samples_have_gradients_in_all_parameters(kind, hard):
+def test_relaxed_samples_have_gradients_in_all_parameters(kind, hard):
     dist = make(kind)
     leaves = list(dist.params.values())
     _, gradients = gradient_of(
-        lambda *leaves: keras.tree.pack_sequence_as(dist, leaves).sample(50, seed=0, hard=hard), *leaves
+        lambda *leaves: keras.tree.pack_sequence_as(dist, leaves).relaxed_sample(50, seed=0, hard=hard), *leaves
     )
     assert all(np.isfinite(gradient).all() and np.any(gradient) for gradient in gradients)
 
@@ -235,48 +258,35 @@ def test_samples_have_gradients_in_all_parameters(kind, hard):
 def test_gradients_of_hard_samples_in_the_means_are_the_shares():
     dist = make("diag")
     x, (gradient,) = gradient_of(
-        lambda mu: GaussianMixtureDist(dist.logits, mu, dist.logvar).sample(5000, seed=0, hard=True), dist.mu
+        lambda mu: GaussianMixtureDist(dist.logits, mu, dist.logvar).relaxed_sample(5000, seed=0, hard=True), dist.mu
     )
     shares = np.array(gradient)[:, 0] / len(x)
     np.testing.assert_allclose(shares, scipy.special.softmax(dist.logits), atol=0.03)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_exact_samples_are_distributed_by_the_mixture(kind):
-    dist = make(kind, k=3, n=1)
-    weights, joints = components(dist)
-
-    def cdf(x):
-        return sum(w * joint.cdf(x[:, None]) for w, joint in zip(weights, joints, strict=True))
-
-    assert scipy.stats.kstest(np.array(dist.sample_exact(4000, seed=0))[:, 0], cdf).pvalue > 1e-3
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_exact_samples_depend_on_the_correlations(kind):
+def test_samples_depend_on_the_correlations(kind):
     dist = make(kind, n=3)
-    x = np.array(dist.sample_exact((100, 2000), seed=0)).reshape(-1, 3)
+    x = np.array(dist.sample((100, 2000), seed=0)).reshape(-1, 3)
     np.testing.assert_allclose(np.cov(x.T), dist.covariance(), atol=0.1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_of_exact_samples_are_those_of_the_chosen_component(kind):
+def test_gradients_of_samples_are_those_of_the_chosen_component(kind):
     dist = make(kind)
     leaves = list(dist.params.values())
-    x, gradients = gradient_of(
-        lambda *leaves: keras.tree.pack_sequence_as(dist, leaves).sample_exact(5000, seed=0), *leaves
-    )
+    x, gradients = gradient_of(lambda *leaves: keras.tree.pack_sequence_as(dist, leaves).sample(5000, seed=0), *leaves)
     of_logits, of_mu, of_spread = gradients
     assert of_logits is None
     np.testing.assert_allclose(of_mu[:, 0] / len(x), scipy.special.softmax(dist.logits), atol=0.03)
     assert np.isfinite(of_spread).all() and np.any(of_spread)
 
 
-def test_exact_samples_come_from_the_stream_of_the_mixture():
+def test_samples_come_from_the_stream_of_the_mixture():
     one, twin = (make("diag", random_seed=3) for _ in range(2))
-    first = one.sample_exact(2)
-    np.testing.assert_array_equal(first, twin.sample_exact(2))
-    assert np.any(first != one.sample_exact(2))
+    first = one.sample(2)
+    np.testing.assert_array_equal(first, twin.sample(2))
+    assert np.any(first != one.sample(2))
 
 
 # The components.
@@ -414,7 +424,7 @@ def test_what_has_no_closed_form_says_so(kind, method):
 
 def test_arguments_and_defaults():
     names = list(inspect.signature(GaussianMixtureDist).parameters)
-    assert names == ["logits", "mu", "logvar", "scale_tril", "gumbel_tau", "name", "random_seed"]
+    assert names == ["logits", "mu", "logvar", "scale_tril", "gumbel_tau", "name", "random_seed", "probs"]
     assert make("diag").PARAM_NAMES == ("logits", "mu", "logvar")
     assert make("full").PARAM_NAMES == ("logits", "mu", "scale_tril")
 

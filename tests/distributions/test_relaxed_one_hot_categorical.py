@@ -310,7 +310,7 @@ def test_exactly_one_of_x_and_log_x(points, received):
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, INF, NAN])
 def test_temperatures_must_be_positive(bad):
-    with pytest.raises(ValueError, match=rf"`temperature` must be finite and > 0. Received: {bad} at index \[\]"):
+    with pytest.raises(ValueError, match=rf"`temperature` must be finite and > 0. Received: {bad}$"):
         RelaxedOneHotCategorical(bad, logits=LOGITS)
     with pytest.raises(ValueError, match=rf"`temperature` must be finite and > 0. Received: {bad} at index \[1\]"):
         RelaxedOneHotCategorical([1.0, bad], logits=LOGITS)

@@ -22,7 +22,7 @@ class Target:
         self.dist = dist
 
     def sample(self, n, seed=None):
-        return np.array(self.dist.sample(n, seed, hard=True))
+        return np.array(self.dist.sample(n, seed))
 
     def log_prob(self, x):
         return np.array(self.dist.log_prob(x))

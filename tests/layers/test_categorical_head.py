@@ -20,7 +20,9 @@ def test_kernel_gain_scales_the_logits():
 
 
 def test_boltzmann_tau_is_that_of_the_distribution():
-    assert CategoricalHead(3, boltzmann_tau=0.7)(FEATURES).boltzmann_tau == 0.7
+    head = CategoricalHead(3, boltzmann_tau=0.7)
+    np.testing.assert_allclose(head(FEATURES).boltzmann_tau, np.full(7, 0.7), rtol=1e-6)
+    assert head.boltzmann_tau == head.get_config()["boltzmann_tau"] == 0.7
 
 
 def test_one_category_is_certain():

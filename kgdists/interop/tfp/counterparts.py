@@ -56,19 +56,19 @@ def to_tfp(dist: Distribution, *, labels: bool = False) -> Any:
 
 @to_tfp.register(distributions.CategoricalDist)
 def _categorical(dist, *, labels=False):
-    (logits,) = _tensors(dist)
+    logits, *_ = _tensors(dist)
     return _choice(logits, labels)
 
 
 @to_tfp.register(distributions.MultiCategoricalDist)
 def _multi_categorical(dist, *, labels=False):
-    (logits,) = _tensors(dist)
+    logits, *_ = _tensors(dist)
     return tfd.Blockwise([_choice(x, labels) for x in tf.split(logits, dist.nvec, axis=-1)])
 
 
 @to_tfp.register(distributions.BernoulliDist)
 def _bernoulli(dist, *, labels=False):
-    (logits,) = _tensors(dist)
+    logits, *_ = _tensors(dist)
     return tfd.Independent(tfd.Bernoulli(logits, dtype=tf.int32 if labels else logits.dtype), 1)
 
 

@@ -1,0 +1,93 @@
+"""The base of heads whose distributions have a temperature."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import keras
+from keras import ops
+
+from kgdists.core import backend, shapes
+from kgdists.core.checks import positive
+from kgdists.core.types import Tensor
+from kgdists.layers.head import Head
+
+__all__ = ["Temperature", "TemperedHead"]
+
+Temperature: TypeAlias = float | Any | Callable[[Tensor], Tensor]  # a number, a variable or a schedule
+
+
+class TemperedHead(Head):
+    """A head with a temperature that is read at every call, also of a compiled function: it may be set at any time.
+
+    The number is in a variable that is none of the layer's weights. A schedule is a function of the number of calls with
+    `training=True`, which is a weight that is not trained.
+
+    Parameters
+    ----------
+    temperature : float > 0, scalar variable, or function of the number of training calls
+        A schedule of Keras, such as `keras.optimizers.schedules.ExponentialDecay`, is saved with the model; so is
+        another function if it is registered with Keras. A variable is saved as the number that it is.
+    **kwargs
+        Of `keras.layers.Layer`.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or not finite and > 0, a schedule at its start.
+    """
+
+    TEMPERATURE = "boltzmann_tau"  # the name of the argument
+
+    def __init__(self, temperature: Temperature, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(temperature, dict):
+            temperature = keras.saving.deserialize_keras_object(temperature)
+        is_schedule = callable(temperature) and not backend.is_variable(temperature)
+        self._schedule = temperature if is_schedule else None
+        start = self._number(temperature(0) if is_schedule else temperature)
+        self._temperature = backend.scalar(temperature if backend.is_variable(temperature) else start)
+        self._calls = None
+
+    def build(self, features_shape: Sequence[int | None]) -> None:
+        if self._schedule is not None:
+            self._calls = self.add_weight((), "zeros", "int32", trainable=False, name="training_calls")
+
+    def _number(self, value):
+        name = self.TEMPERATURE
+        if hasattr(value, "dtype"):
+            shapes.check_scalar(**{name: value})
+            array = backend.concrete(backend.value_of(value))
+            value = value if array is None else array.item()
+        return positive(name, value)
+
+    @property
+    def present_temperature(self) -> float:
+        """The temperature of the next call."""
+        return float(ops.convert_to_numpy(self.next_temperature(training=False)))
+
+    @present_temperature.setter
+    def present_temperature(self, value: float) -> None:
+        if self._schedule is not None:
+            raise ValueError(
+                f"`{self.TEMPERATURE}` follows the schedule that the head was made with: make one with a number to set "
+                f"it. Received: {self.TEMPERATURE}={value!r}"
+            )
+        self.assign_temperature(self._number(value))
+
+    def assign_temperature(self, value: float) -> None:
+        """Set the number."""
+        self._temperature.assign(value)
+
+    def next_temperature(self, training: bool | None) -> Tensor:
+        """The temperature of this call, a scalar tensor; a call with `training` counts."""
+        if self._schedule is None or self._calls is None:
+            return backend.scalar_value(self._temperature)
+        temperature = self._schedule(self._calls.value)
+        if training:
+            self._calls.assign_add(1)
+        return temperature
+
+    def get_config(self) -> dict[str, Any]:
+        schedule = self._schedule
+        value = self.present_temperature if schedule is None else keras.saving.serialize_keras_object(schedule)
+        return super().get_config() | {self.TEMPERATURE: value}
