@@ -141,7 +141,7 @@ if keras.backend.backend() == "tensorflow":
         tf.register_tensor_conversion_function(cls, refuse)
 
     def scalar(value: Any) -> Any:
-        """A number in a variable that is no weight for Keras, though a SavedModel has it; a variable itself, as such."""
+        """A number in a variable that is no weight for Keras, though a SavedModel has it; a variable itself."""
         if isinstance(value, keras.Variable):
             return value.value
         if isinstance(value, tf.Variable):
@@ -149,7 +149,7 @@ if keras.backend.backend() == "tensorflow":
         with outside_functions():
             return tf.Variable(value, trainable=False, dtype="float64")
 
-    def scalar_value(variable: tf.Variable) -> Tensor:
+    def scalar_value(variable: Any) -> Tensor:
         """The present value of a `scalar`."""
         return tf.convert_to_tensor(variable)
 
@@ -202,7 +202,7 @@ else:
         """A number that may be set, outside of what Keras tracks: traced functions keep it."""
         return _Scalar(value)
 
-    def scalar_value(variable: _Scalar) -> Any:
+    def scalar_value(variable: Any) -> Tensor:
         """The present value of a `scalar`."""
         return variable.value
 

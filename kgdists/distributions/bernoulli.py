@@ -67,21 +67,20 @@ class BernoulliDist(Distribution):
     def __init__(
         self,
         logits: TensorLike | None = None,
-        boltzmann_tau: float | TensorLike = 0.2,
+        boltzmann_tau: TensorLike = 0.2,
         *,
         mask: TensorLike | None = None,
         name: str = "bernoulli_dist",
         random_seed: Seed = None,
         probs: TensorLike | None = None,
     ) -> None:
-        one_hot.check_one_given(probs, logits)
-        given: Tensor = _log_odds(probs) if logits is None else shapes.as_float(logits, "logits")
-        shapes.check_vector(logits=given)
-        shapes.check_not_nan(logits=given)
+        kind, scores = one_hot.given(logits, probs)
+        scores = _log_odds(scores) if kind == "probs" else scores
+        shapes.check_not_nan(logits=scores)
         if mask is not None:
-            given = _masked(given, mask)
-        tau = as_temperature("boltzmann_tau", boltzmann_tau, given)
-        self.set_fields(logits=given, boltzmann_tau=tau, name=name, random_seed=random_seed)
+            scores = _masked(scores, mask)
+        tau = as_temperature("boltzmann_tau", boltzmann_tau, scores)
+        self.set_fields(logits=scores, boltzmann_tau=tau, name=name, random_seed=random_seed)
 
     @property
     @in_full_precision
@@ -198,8 +197,6 @@ class BernoulliDist(Distribution):
 
 def _log_odds(probs):
     """Log-odds of probabilities: infinite, and without a gradient, of 0 and 1."""
-    probs = shapes.as_float(probs, "probs")
-    shapes.check_vector(probs=probs)
     shapes.check_probability(probs=probs)
     is_one, is_zero = ops.equal(probs, 1), ops.equal(probs, 0)
     # Guarded before the logarithms, for a finite gradient.

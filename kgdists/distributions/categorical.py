@@ -67,21 +67,20 @@ class CategoricalDist(Distribution):
     def __init__(
         self,
         logits: TensorLike | None = None,
-        boltzmann_tau: float | TensorLike = 0.2,
+        boltzmann_tau: TensorLike = 0.2,
         name: str = "categorical_dist",
         random_seed: Seed = None,
         *,
         mask: TensorLike | None = None,
         probs: TensorLike | None = None,
     ) -> None:
-        one_hot.check_one_given(probs, logits)
-        given: Tensor = one_hot.logits_of(probs) if logits is None else shapes.as_float(logits, "logits")
-        shapes.check_vector(logits=given)
+        kind, scores = one_hot.given(logits, probs)
+        scores = one_hot.logits_of(scores) if kind == "probs" else scores
         if mask is not None:
-            given = ops.where(_as_mask(mask, given), given, -INF)
-        one_hot.check_logits(given)
-        tau = as_temperature("boltzmann_tau", boltzmann_tau, given)
-        self.set_fields(logits=given, boltzmann_tau=tau, name=name, random_seed=random_seed)
+            scores = ops.where(_as_mask(mask, scores), scores, -INF)
+        one_hot.check_logits(scores)
+        tau = as_temperature("boltzmann_tau", boltzmann_tau, scores)
+        self.set_fields(logits=scores, boltzmann_tau=tau, name=name, random_seed=random_seed)
 
     @property
     def num_categories(self) -> int:

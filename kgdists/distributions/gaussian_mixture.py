@@ -82,7 +82,7 @@ class GaussianMixtureDist(Distribution):
         logvar: TensorLike | None = None,
         scale_tril: TensorLike | None = None,
         *,
-        gumbel_tau: float | TensorLike = 0.2,
+        gumbel_tau: TensorLike = 0.2,
         name: str = "gaussian_mixture_dist",
         random_seed: Seed = None,
         probs: TensorLike | None = None,
@@ -92,8 +92,8 @@ class GaussianMixtureDist(Distribution):
             raise ValueError(f"Exactly one of `logvar` and `scale_tril` must be given. Received: {received}")
         if mu is None:
             raise ValueError("`mu` must be given: the means of the components. Received: mu=None")
-        one_hot.check_one_given(probs, logits)
-        weights: Tensor = one_hot.logits_of(probs) if logits is None else shapes.as_float(logits, "logits")
+        kind, weights = one_hot.given(logits, probs)
+        weights = one_hot.logits_of(weights) if kind == "probs" else weights
         means: Tensor = shapes.as_float(mu, "mu")
         shapes.check_vector(logits=weights, mu=means)
         if not shapes.matches(means.shape[:-1], weights.shape):

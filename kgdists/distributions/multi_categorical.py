@@ -70,28 +70,25 @@ class MultiCategoricalDist(Distribution):
         self,
         logits: TensorLike | None = None,
         nvec: Iterable[Integer] | None = None,
-        boltzmann_tau: float | TensorLike = 0.2,
+        boltzmann_tau: TensorLike = 0.2,
         *,
         mask: TensorLike | None = None,
         name: str = "multi_categorical_dist",
         random_seed: Seed = None,
         probs: TensorLike | None = None,
     ) -> None:
-        one_hot.check_one_given(probs, logits)
-        name_of, weights = ("probs", probs) if logits is None else ("logits", logits)
-        given: Tensor = shapes.as_float(weights, name_of)
-        shapes.check_vector(**{name_of: given})
+        kind, scores = one_hot.given(logits, probs)
         nvec = as_nvec(nvec)
-        if sum(nvec) != given.shape[-1]:
+        if sum(nvec) != scores.shape[-1]:
             raise ValueError(
-                f"`{name_of}` must have sum(nvec) entries on its last axis. "
-                f"Received: {name_of} of shape {tuple(given.shape)}, nvec={nvec}"
+                f"`{kind}` must have sum(nvec) entries on its last axis. "
+                f"Received: {kind} of shape {tuple(scores.shape)}, nvec={nvec}"
             )
-        given = one_hot.logits_of(given, nvec) if logits is None else given
-        tau = as_temperature("boltzmann_tau", boltzmann_tau, given)
-        masks = [None] * len(_runs(nvec)) if mask is None else _split(_checked_mask(mask, given), nvec)
-        parts = [CategoricalDist(part, mask=allowed) for part, allowed in zip(_split(given, nvec), masks, strict=True)]
-        joined = given if mask is None else _join([part.logits for part in parts])
+        scores = one_hot.logits_of(scores, nvec) if kind == "probs" else scores
+        tau = as_temperature("boltzmann_tau", boltzmann_tau, scores)
+        masks = [None] * len(_runs(nvec)) if mask is None else _split(_checked_mask(mask, scores), nvec)
+        parts = [CategoricalDist(part, mask=allowed) for part, allowed in zip(_split(scores, nvec), masks, strict=True)]
+        joined = scores if mask is None else _join([part.logits for part in parts])
         self.set_fields(logits=joined, nvec=nvec, boltzmann_tau=tau, name=name, random_seed=random_seed)
 
     @property

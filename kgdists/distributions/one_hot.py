@@ -15,9 +15,9 @@ __all__ = [
     "argmax",
     "as_labels",
     "check_logits",
-    "check_one_given",
     "check_one_hot",
     "draw",
+    "given",
     "gumbel_scores",
     "gumbel_softmax",
     "logits_of",
@@ -30,17 +30,19 @@ INF = float("inf")
 UNITS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
 
-def check_one_given(probs: TensorLike | None, logits: TensorLike | None) -> None:
-    """Raise unless exactly one of `probs` and `logits` is given."""
+def given(logits: TensorLike | None, probs: TensorLike | None) -> tuple[str, Tensor]:
+    """The name and the value, of shape [B..., n], of the one of the two that is given."""
     if (probs is None) == (logits is None):
         received = "neither" if probs is None else "both"
         raise ValueError(f"Exactly one of `probs` and `logits` must be given. Received: {received}")
+    name, x = ("logits", logits) if probs is None else ("probs", probs)
+    weights = shapes.as_float(x, name)  # type: ignore[arg-type]
+    shapes.check_vector(**{name: weights})
+    return name, weights
 
 
-def logs_of(probs: TensorLike, validate: bool = True) -> Tensor:
+def logs_of(probs: Tensor, validate: bool = True) -> Tensor:
     """Logarithms of `probs`, shape [B..., n], which need not sum to one: `-inf`, without a gradient, of 0."""
-    probs = shapes.as_float(probs, "probs")
-    shapes.check_vector(probs=probs)
     values = backend.concrete(probs)
     if validate and values is not None:
         bad = ~((values >= 0) & (values < INF))
@@ -56,13 +58,11 @@ def logs_of(probs: TensorLike, validate: bool = True) -> Tensor:
     return ops.where(ops.equal(probs, 0), -INF, ops.log(ops.where(ops.equal(probs, 0), 1.0, probs)))
 
 
-def logits_of(probs: TensorLike, nvec: Sequence[int] | None = None) -> Tensor:
+def logits_of(probs: Tensor, nvec: Sequence[int] | None = None) -> Tensor:
     """Logarithms of probabilities, shape [B..., n], which sum to one in each row, or in each part of `nvec` entries.
 
     In a graph those of a sum that is not one become NaN.
     """
-    probs = shapes.as_float(probs, "probs")
-    shapes.check_vector(probs=probs)
     ends = [probs.shape[-1]] if nvec is None else list(itertools.accumulate(nvec))
     parts = ops.split(probs, ends[:-1], axis=-1) if ends[1:] else [probs]
     logits = [_logits_of_choice(part) for part in parts]

@@ -72,12 +72,9 @@ class RelaxedOneHotCategorical(Distribution):
         name: str = "relaxed_one_hot_categorical",
         random_seed: Seed = None,
     ) -> None:
-        one_hot.check_one_given(probs, logits)
         validate = validate_args is not False
-        if logits is None:
-            logits = one_hot.logs_of(probs, validate)
-        scores = shapes.as_float(logits, "logits")
-        shapes.check_vector(logits=scores)
+        kind, scores = one_hot.given(logits, probs)
+        scores = one_hot.logs_of(scores, validate) if kind == "probs" else scores
         if isinstance(temperature, float):
             temperature = np.float64(temperature)  # all its digits, whatever the default float type
         tau = of_batch("temperature", temperature, scores, validate)

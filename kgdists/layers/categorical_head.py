@@ -22,8 +22,8 @@ class CategoricalHead(LogitsHead):
     ----------
     num_categories : int, >= 1
     boltzmann_tau : float > 0, scalar variable, or schedule
-        Temperature of the distribution's samples, read at every call: `head.boltzmann_tau = 0.1` counts at once, also in
-        a compiled training. A schedule is a function of the number of calls with `training=True`, as in `fit`.
+        Temperature of the distribution's samples, read at every call: `head.boltzmann_tau = 0.1` counts at once, also
+        in a compiled training. A schedule is a function of the number of calls with `training=True`, as in `fit`.
     kernel_gain : float
         Gain of the orthogonal initial kernel; a small one starts near the uniform distribution.
     random_seed : None or int

@@ -13,14 +13,14 @@ from kgdists.layers.head import Head
 
 __all__ = ["Temperature", "TemperedHead"]
 
-Temperature: TypeAlias = float | Any | Callable[[Tensor], Tensor]  # a number, a variable or a schedule
+Temperature: TypeAlias = float | Tensor | Callable[[Tensor], Tensor]  # a number, a variable or a schedule
 
 
 class TemperedHead(Head):
     """A head with a temperature that is read at every call, also of a compiled function: it may be set at any time.
 
-    The number is in a variable that is none of the layer's weights. A schedule is a function of the number of calls with
-    `training=True`, which is a weight that is not trained.
+    The number is in a variable that is none of the layer's weights. A schedule is a function of the number of calls
+    with `training=True`, which is a weight that is not trained.
 
     Parameters
     ----------
@@ -42,10 +42,10 @@ class TemperedHead(Head):
         super().__init__(**kwargs)
         if isinstance(temperature, dict):
             temperature = keras.saving.deserialize_keras_object(temperature)
-        is_schedule = callable(temperature) and not backend.is_variable(temperature)
-        self._schedule = temperature if is_schedule else None
-        start = self._number(temperature(0) if is_schedule else temperature)
-        self._temperature = backend.scalar(temperature if backend.is_variable(temperature) else start)
+        is_variable = backend.is_variable(temperature)
+        self._schedule = temperature if callable(temperature) and not is_variable else None
+        start = self._number(temperature if self._schedule is None else self._schedule(0))
+        self._temperature = backend.scalar(temperature if is_variable else start)
         self._calls = None
 
     def build(self, features_shape: Sequence[int | None]) -> None:
