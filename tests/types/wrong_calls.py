@@ -12,7 +12,7 @@ ours: str = kg.__version__
 kg.NormalDist(x)  # wrong
 kg.NormalDist("mu", x)  # wrong
 kg.NormalDist(x, x, seed=0)  # wrong
-kg.CategoricalDist(None)  # wrong
+kg.CategoricalDist(probs="even")  # wrong
 kg.CategoricalDist(x, gumbel_tau="hot")  # wrong
 kg.BetaDist(x, x, low={})  # wrong
 p.sample((2,), seed=0).shape
