@@ -131,7 +131,10 @@ def test_targets_and_data_sets_copy_after_they_were_used():
         ),
         (lambda: kg.CategoricalDist(logits=[0.0], temperature=1.0), "write `boltzmann_tau`. Received: temperature"),
         (lambda: kg.RelaxedOneHotCategorical(tau=1.0, logits=[0.0]), "For `tau` write `temperature`. Received: tau"),
-        (lambda: kg.GaussianMixtureDist(weights=[1.0], temperature=1.0), "For `temperature` write `gumbel_tau`. Received"),
+        (
+            lambda: kg.GaussianMixtureDist(weights=[1.0], temperature=1.0),
+            "For `temperature` write `gumbel_tau`. Received",
+        ),
         (lambda: kg.GaussianMixtureDist(weights=[1.0], mu=[[0.0]]), "For `weights` write `probs`. Received: weights"),
         (lambda: kg.BernoulliDist(p=[0.5]), "For `p` write `probs`. Received: p"),
         (lambda: kg.BetaDist(a=[1.0], b=[1.0]), "`BetaDist` takes alpha, beta, low, high, .* Received: a, b"),
