@@ -2,12 +2,15 @@
 
 import contextlib
 import functools
+import itertools
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
 import keras
 import numpy as np
 from keras import ops, tree
+from keras.src.random.seed_generator import global_seed_generator
 
 from kgdists.core.types import Tensor
 
@@ -15,19 +18,24 @@ __all__ = [
     "adam_step",
     "all_finite",
     "axes_of_index",
+    "check_values",
     "compiled",
     "concrete",
     "gather",
+    "global_generator",
     "indexed",
     "is_tracing",
     "is_variable",
     "layers_of",
     "map_rows",
     "mask_of",
+    "next_state",
     "outside_functions",
+    "postponed_checks",
     "read",
     "refuse_as_tensor",
     "run",
+    "run_as_written",
     "scalar",
     "scalar_value",
     "set_mask",
@@ -44,6 +52,10 @@ USES_PRIVATE_PARTS = True  # False takes the public way everywhere, which is slo
 
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
+    from tensorflow.core.protobuf import config_pb2
+    from tensorflow.python.eager import context, execute, record
+
+    EagerTensor = tf.__internal__.EagerTensor
 
     def compiled(function: F) -> F:
         """`function` under XLA, compiled once for each structure and shape of its arguments."""
@@ -98,9 +110,45 @@ if keras.backend.backend() == "tensorflow":
         inputs = [*map(_tensor, arrays), *tensors, *function.captured_inputs]
         return inner._bound_context.call_function(inner.name, inputs, len(function.outputs))
 
+    def next_state(generator: keras.random.SeedGenerator) -> Tensor:
+        """`generator.next()`: its state, an integer tensor of shape [2], which goes on by one."""
+        state = generator.state.value
+        if not USES_PRIVATE_PARTS or is_tracing() or not hasattr(state, "handle"):
+            return generator.next()
+        key = tf.raw_ops.ReadVariableOp(resource=state.handle, dtype=state.dtype)
+        # As that does, in a tenth of its time.
+        tf.raw_ops.AssignAddVariableOp(resource=state.handle, value=tf.constant([0, 1], state.dtype))
+        return key
+
+    # Grappler fuses operations, which changes last digits and takes longer than it saves.
+    _AS_WRITTEN = context.FunctionCallOptions(
+        config_proto=config_pb2.ConfigProto(
+            graph_options={"rewrite_options": {"disable_meta_optimizer": True}}  # type: ignore[arg-type]
+        )
+    )
+    _ATTRIBUTES = tuple(itertools.chain(*_AS_WRITTEN.as_attrs().items()))
+
+    def run_as_written(function: Any, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The flat results of a concrete function of tensors, to the bit those of its operations one by one.
+
+        They are on record for gradients where a tape is open. Without private parts last digits may differ.
+        """
+        if not USES_PRIVATE_PARTS:
+            return list(function(*tensors))
+        eager = context.context()
+        if record.could_possibly_record():
+            before, eager.function_call_options = eager.function_call_options, _AS_WRITTEN
+            try:
+                return list(function(*tensors))
+            finally:
+                eager.function_call_options = before
+        inner = function.inference_fn
+        inputs = [*tensors, *function.captured_inputs]
+        return execute.execute(inner.name, len(function.outputs), inputs, _ATTRIBUTES, eager)
+
     def _tensor(array):
         # In the same memory where that is aligned; `tf.constant` runs an operation that copies.
-        return tf.__internal__.EagerTensor(array, None, None)
+        return EagerTensor(array, None, None)
 
     def read(variable: keras.Variable) -> Tensor:
         """The present value of a variable, a tensor."""
@@ -156,7 +204,7 @@ if keras.backend.backend() == "tensorflow":
     _VARIABLES: tuple[type, ...] = (keras.Variable, tf.Variable)
 
     def _is_concrete(x):
-        return isinstance(x, (np.ndarray, tf.__internal__.EagerTensor))
+        return isinstance(x, (np.ndarray, EagerTensor))
 
     def _read(variable):
         # Keras gives TensorFlow's own variable, which is no value yet; reading it is an operation that tapes record.
@@ -180,6 +228,10 @@ else:
     def is_tracing() -> bool:
         """False: nothing depends on it on JAX."""
         return False
+
+    def next_state(generator: keras.random.SeedGenerator) -> Tensor:
+        """The next state of a generator: `generator.next()`."""
+        return generator.next()
 
     def map_rows() -> list[Tensor]:
         """None: JAX' maps are seen by its own generators."""
@@ -220,6 +272,11 @@ else:
         return jax.numpy.squeeze(jax.numpy.take_along_axis(x, index, axis), axis)
 
 
+def global_generator() -> keras.random.SeedGenerator | None:
+    """The generator that Keras draws from where it is given no seed; None without private parts."""
+    return global_seed_generator() if USES_PRIVATE_PARTS else None
+
+
 def layers_of(model: keras.layers.Layer) -> list[keras.layers.Layer]:
     """All layers of a model or layer, itself and those at any depth."""
     if USES_PRIVATE_PARTS:
@@ -249,6 +306,38 @@ def concrete(x: Any) -> np.ndarray | None:
         return None
     # NumPy cannot read a bfloat16 EagerTensor without axes.
     return np.asarray(x.numpy() if hasattr(x, "numpy") else x)
+
+
+class _Postponed(threading.local):
+    checks: list[tuple[Callable[..., None], tuple[Tensor, ...]]] | None = None
+
+
+_postponed = _Postponed()
+
+
+def check_values(check: Callable[..., None], *tensors: Tensor) -> None:
+    """Run a check of values where they are at hand: at once, or after the call of a formula that is compiled.
+
+    Parameters
+    ----------
+    check : callable
+        Of NumPy arrays, one for each tensor; it raises where one is wrong.
+    """
+    values = [concrete(x) for x in tensors]
+    if all(x is not None for x in values):
+        check(*values)
+    elif _postponed.checks is not None:
+        _postponed.checks.append((check, tensors))
+
+
+@contextlib.contextmanager
+def postponed_checks() -> Iterator[list[tuple[Callable[..., None], tuple[Tensor, ...]]]]:
+    """Collect the checks of values within, and their tensors, in place of leaving them out."""
+    before, _postponed.checks = _postponed.checks, []
+    try:
+        yield _postponed.checks
+    finally:
+        _postponed.checks = before
 
 
 def is_variable(x: Any) -> bool:

@@ -1,5 +1,6 @@
 """Shape and value rules, and the texts of their errors. An unknown dimension (`None`) agrees with every other."""
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -212,8 +213,11 @@ def check_positive(**tensors: Tensor) -> None:
 
 def _check_values(is_good: Callable[[np.ndarray], Any], rule: str, tensors: dict[str, Tensor]) -> None:
     for name, x in tensors.items():
-        values = backend.concrete(x)
-        if values is not None and not np.all(is_good(values)):
-            index = np.argwhere(~is_good(values))[0].tolist()
-            place = f" at index {index} of {name}" if index else ""
-            raise ValueError(f"`{name}` must be {rule}. Received: {values[tuple(index)]}{place}")
+        backend.check_values(functools.partial(_check, is_good, rule, name), x)
+
+
+def _check(is_good, rule, name, values):
+    if not np.all(is_good(values)):
+        index = np.argwhere(~is_good(values))[0].tolist()
+        place = f" at index {index} of {name}" if index else ""
+        raise ValueError(f"`{name}` must be {rule}. Received: {values[tuple(index)]}{place}")

@@ -11,7 +11,7 @@ from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.temperature import as_temperature, over_events
-from kgdists.distributions.wrappers import draws, in_full_precision
+from kgdists.distributions.wrappers import in_full_precision
 from kgdists.numerics import special
 from kgdists.random import uniform
 
@@ -88,8 +88,6 @@ class BernoulliDist(Distribution):
         """Probabilities of a one, shape [B..., n]."""
         return ops.sigmoid(self.logits)
 
-    @draws
-    @in_full_precision
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """Draw variates near 0 or 1, differentiable in the logits.
 
@@ -111,8 +109,6 @@ class BernoulliDist(Distribution):
             return soft
         return ops.cast(soft > 0.5, self.dtype) + (soft - ops.stop_gradient(soft))
 
-    @draws
-    @in_full_precision
     def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw zeros and ones: int32 tensor, shape [B..., n]; -1, which no environment takes, where NaN in a graph."""
         u = ops.cast(uniform(self.draw_shape(()), self.generator(seed)), self.dtype)
@@ -130,12 +126,10 @@ class BernoulliDist(Distribution):
         """Mean: `probs`, shape [B..., n]."""
         return self.probs
 
-    @in_full_precision
     def variance(self) -> Tensor:
         """Variance of each dimension, `p (1 - p)`, shape [B..., n]."""
         return ops.sigmoid(self.logits) * ops.sigmoid(-self.logits)
 
-    @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-probability :math:`\sum_i x_i \log p_i + (1 - x_i) \log(1 - p_i)`.
 
@@ -155,7 +149,7 @@ class BernoulliDist(Distribution):
             log-probability `-inf`.
         """
         ones = self.as_variate(ops.cast(shapes.as_numbers(x, "x"), self.dtype))
-        _check_unit(ones)
+        backend.check_values(_check_unit, ones)
         inside = (ones >= 0) & (ones <= 1) | ops.isnan(ones)
         # In terms of |l|, by symmetry: the likelier value has -log(1 + exp(-|l|)), the other one |l| less.
         is_negative, size = _sign_and_size(self.logits)
@@ -163,7 +157,6 @@ class BernoulliDist(Distribution):
         penalty = ops.where(ops.equal(missed, 0), 0.0, size) * missed
         return -ops.sum(ops.where(inside, ops.log1p(ops.exp(-size)) + penalty, INF), axis=-1)
 
-    @in_full_precision
     def entropy(self) -> Tensor:
         r"""Entropy :math:`-\sum_i p_i \log p_i + (1 - p_i) \log(1 - p_i)`, shape [B...]."""
         # The likelier value's part as in `log_proba`, where it then is computed once for both.
@@ -171,7 +164,6 @@ class BernoulliDist(Distribution):
         likelier = ops.log1p(ops.exp(-size))
         return ops.sum(likelier + ops.where(ops.equal(size, INF), 0.0, size) * ops.sigmoid(-size), axis=-1)
 
-    @in_full_precision
     def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\sum_i p_i \log q_i + (1 - p_i) \log(1 - q_i)` to `other` = q, shape [B...]."""
         self.check_same_kind(other)
@@ -179,7 +171,6 @@ class BernoulliDist(Distribution):
         zero = _times_log(ops.sigmoid(-self.logits), -ops.softplus(other.logits))
         return -ops.sum(one + zero, axis=-1)
 
-    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q, shape [B...], >= 0; `inf` if q rules out what p does not:
 
@@ -276,8 +267,7 @@ def _masked(logits, mask):
     return ops.where(ops.equal(mask, 0), -INF, ops.where(ops.equal(mask, 1), INF, logits))
 
 
-def _check_unit(x):
-    values = backend.concrete(x)
-    if values is not None and ((values < 0) | (values > 1)).any():
-        wrong = values[(values < 0) | (values > 1)].flat[0]
-        raise ValueError(f"`x` must be of zeros and ones, or lie between. Received: {wrong}")
+def _check_unit(values):
+    outside = (values < 0) | (values > 1)
+    if outside.any():
+        raise ValueError(f"`x` must be of zeros and ones, or lie between. Received: {values[outside].flat[0]}")

@@ -10,7 +10,6 @@ from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.box import Box, box_of, canonical, piecewise
 from kgdists.distributions.distribution import Distribution
-from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.numerics import incomplete_beta, log_beta
 from kgdists.random import log_gamma
 
@@ -86,8 +85,6 @@ class BetaDist(Distribution):
             raise ValueError(f"`low` and `high` must be finite. Received: low={low}, high={high}")
         self.set_fields(**params, low=low, high=high, name=name, random_seed=random_seed)
 
-    @draws
-    @in_full_precision
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw exactly, by two gamma variates, differentiable in both parameters through implicit gradients.
 
@@ -105,8 +102,6 @@ class BetaDist(Distribution):
         logit = self._draw_logit(sample_shape, seed)
         return self._scale(ops.sigmoid(logit), ops.sigmoid(-logit))
 
-    @draws
-    @in_full_precision
     def sample_and_log_proba(
         self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
     ) -> tuple[Tensor, Tensor]:
@@ -115,7 +110,6 @@ class BetaDist(Distribution):
         t, u = ops.sigmoid(logit), ops.sigmoid(-logit)
         return self._scale(t, u), self._log_density(t, u, -ops.softplus(-logit), -ops.softplus(logit))
 
-    @in_full_precision
     def mode(self) -> Tensor:
         r"""The peak :math:`(\alpha - 1) / (\alpha + \beta - 2)`, shape [B..., n].
 
@@ -130,13 +124,11 @@ class BetaDist(Distribution):
         t = ops.where(at_bound, ops.cast(alpha > beta, self.dtype), low / (low + high))
         return self._scale(t, ops.where(at_bound, 1.0 - t, high / (low + high)))
 
-    @in_full_precision
     def mean(self) -> Tensor:
         r"""Mean :math:`\mathrm{low} + (\mathrm{high} - \mathrm{low}) \alpha / (\alpha + \beta)`, shape [B..., n]."""
         total = self.alpha + self.beta
         return self._scale(self.alpha / total, self.beta / total)
 
-    @in_full_precision
     def variance(self) -> Tensor:
         r"""The variance of each dimension, shape [B..., n]:
 
@@ -146,7 +138,6 @@ class BetaDist(Distribution):
         variance = (self.alpha / total * width) * (self.beta / total * width) / (total + 1.0)
         return piecewise((self._box.both, lambda: variance), (self._box.constant, lambda: ops.zeros_like(variance)))
 
-    @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`\sum_i ((\alpha_i - 1) \log t_i + (\beta_i - 1) \log (1 - t_i)
         - \log \mathrm{B}(\alpha_i, \beta_i) - \log (\mathrm{high}_i - \mathrm{low}_i))`.
@@ -173,27 +164,22 @@ class BetaDist(Distribution):
         log_proba = self._log_density(low / box.scaled_width, high / box.scaled_width, *logs)
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
-    @in_full_precision
     def cdf(self, x: TensorLike) -> Tensor:
         r"""The regularized incomplete beta function :math:`I_t(\alpha_i, \beta_i)`, shape of `x`."""
         return ops.exp(self._log_tails(x)[0])
 
-    @in_full_precision
     def log_cdf(self, x: TensorLike) -> Tensor:
         """The logarithm of `cdf`, shape of `x`."""
         return self._log_tails(x)[0]
 
-    @in_full_precision
     def survival(self, x: TensorLike) -> Tensor:
         r"""The regularized incomplete beta function :math:`I_{1 - t}(\beta_i, \alpha_i)`, shape of `x`."""
         return ops.exp(self._log_tails(x)[1])
 
-    @in_full_precision
     def log_survival(self, x: TensorLike) -> Tensor:
         """The logarithm of `survival`, shape of `x`."""
         return self._log_tails(x)[1]
 
-    @in_full_precision
     def quantile(self, q: TensorLike) -> Tensor:
         """Where `cdf` is `q`, found from the nearer end; shape [..., B..., n].
 
@@ -210,7 +196,6 @@ class BetaDist(Distribution):
         t, u = ops.where(inside, t, 0.0), ops.where(inside, u, 1.0)
         return self._scale(ops.where(is_low, t, u), ops.where(is_low, u, t))
 
-    @in_full_precision
     def crps(self, x: TensorLike) -> Tensor:
         r"""Of the share t of the width :math:`t (2 F(t) - 1) + \bar t (1 - 2 F_{\alpha + 1, \beta}(t)) - g`, summed.
 
@@ -230,7 +215,6 @@ class BetaDist(Distribution):
         outside = ops.maximum(x - box.high, 0.0) + ops.maximum(box.low - x, 0.0)
         return self._sum(2.0 * box.half * ops.maximum(score, 0.0) + outside)
 
-    @in_full_precision
     def entropy(self) -> Tensor:
         r"""Entropy, shape [B...]:
 
@@ -239,7 +223,6 @@ class BetaDist(Distribution):
         """
         return self._sum(log_beta.entropy(self.alpha, self.beta) + self._box.log_width)
 
-    @in_full_precision
     def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\mathrm{E}_p \log q` to `other` = q of the same bounds, shape [B...]:
 
@@ -249,7 +232,6 @@ class BetaDist(Distribution):
         self.check_same_kind(other)
         return self._sum(log_beta.cross_entropy(*self._pair(other)) + self._box.log_width)
 
-    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q of the same bounds, shape [B...], >= 0:
 

@@ -111,17 +111,18 @@ class Box:
         A bound may be missed by as much as a float type rounds it.
         """
         low, high = self._rounded
-        values = backend.concrete(x)
-        if values is None:
-            return ~ops.any((x < low) | (x > high), axis=-1)
-        outside = (values < low) | (values > high)
-        if outside.any():
-            index = np.argwhere(outside)[0].tolist()
-            raise ValueError(
-                "`x` must lie between `low` and `high`. "
-                f"Received: {values[tuple(index)]} at index {index} of x, low={low}, high={high}"
-            )
-        return None
+
+        def check(values):
+            outside = (values < low) | (values > high)
+            if outside.any():
+                index = np.argwhere(outside)[0].tolist()
+                raise ValueError(
+                    "`x` must lie between `low` and `high`. "
+                    f"Received: {values[tuple(index)]} at index {index} of x, low={low}, high={high}"
+                )
+
+        backend.check_values(check, x)
+        return ~ops.any((x < low) | (x > high), axis=-1) if backend.concrete(x) is None else None
 
     def at_bounds(self, x: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
         """Whether `x` is at `low`, and at `high`, where these are finite; `dtype` is what both were rounded to."""

@@ -12,7 +12,7 @@ from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCategorical
 from kgdists.distributions.temperature import as_temperature, over_events
-from kgdists.distributions.wrappers import draws, in_full_precision
+from kgdists.distributions.wrappers import in_full_precision
 from kgdists.numerics import special
 
 __all__ = ["CategoricalDist"]
@@ -106,8 +106,6 @@ class CategoricalDist(Distribution):
         temperature = self.boltzmann_tau if temperature is None else temperature
         return RelaxedOneHotCategorical(temperature, logits=self.logits, random_seed=self.generator())
 
-    @draws
-    @in_full_precision
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """Draw near one-hot variates, differentiable in the logits.
 
@@ -129,8 +127,6 @@ class CategoricalDist(Distribution):
         )
         return one_hot.gumbel_softmax(scores / over_events(self.boltzmann_tau), hard)
 
-    @draws
-    @in_full_precision
     def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs`.
 
@@ -150,12 +146,10 @@ class CategoricalDist(Distribution):
         """Mean of the one-hot vector: `probs`, shape [B..., n]."""
         return self.probs
 
-    @in_full_precision
     def variance(self) -> Tensor:
         """Variance of each entry of the one-hot vector: `p (1 - p)`, shape [B..., n]."""
         return self.probs * (1.0 - self.probs)
 
-    @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-probability :math:`\sum_i x_i \log p_i`.
 
@@ -185,7 +179,6 @@ class CategoricalDist(Distribution):
         log_proba = one_hot.take(y, labels) - ops.log(ops.squeeze(total, axis=-1))
         return ops.where(inside | ops.isnan(log_proba), log_proba, -INF)
 
-    @in_full_precision
     def entropy(self) -> Tensor:
         r"""Entropy :math:`-\sum_i p_i \log p_i`, shape [B...]."""
         # Of y = logits - max and t = sum exp(y) it is log t - sum y exp(y) / t: two parts >= 0, nothing cancels.
@@ -194,14 +187,12 @@ class CategoricalDist(Distribution):
         total = ops.squeeze(total, axis=-1)
         return ops.log(total) - part / total
 
-    @in_full_precision
     def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\sum_i p_i \log q_i` to `other` = q, shape [B...]; `inf` if q lacks a choice of p."""
         self.check_same_kind(other)
         p, log_q = self.probs, other.log_probs
         return -ops.sum(p * ops.where(ops.equal(p, 0), 0.0, log_q), axis=-1)
 
-    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence :math:`\sum_i p_i \log (p_i / q_i)` to `other` = q, shape [B...], >= 0."""
         self.check_same_kind(other)

@@ -11,7 +11,7 @@ from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.box import Box, box_of, canonical
 from kgdists.distributions.distribution import Distribution
-from kgdists.distributions.wrappers import draws, in_full_precision
+from kgdists.distributions.wrappers import in_full_precision, unwrapped
 from kgdists.numerics import normal as gaussian
 from kgdists.numerics import special
 from kgdists.random import normal
@@ -85,8 +85,6 @@ class ClippedNormalDist(Distribution):
         low, high = canonical(low, high, params["mu"].shape[-1])
         self.set_fields(**params, low=low, high=high, name=name, random_seed=random_seed)
 
-    @draws
-    @in_full_precision
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         r"""Draw :math:`\mu + \sigma \epsilon`, clipped; differentiable between the bounds, without gradient at them.
 
@@ -107,12 +105,10 @@ class ClippedNormalDist(Distribution):
         noise = normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
         return self._clip(self.mu + ops.exp(0.5 * self.logvar) * noise)
 
-    @in_full_precision
     def mode(self) -> Tensor:
         """The median, `mu` clipped, shape [B..., n]: probabilities and densities do not compare."""
         return self._clip(self.mu)
 
-    @in_full_precision
     def mean(self) -> Tensor:
         """The mean of what is clipped, shape [B..., n]."""
         narrow, logvar = self._narrow()
@@ -122,7 +118,6 @@ class ClippedNormalDist(Distribution):
         above, below = (ops.sum(_ndtr(side) * weights, axis=0) for side in (-z, z))
         return ops.where(narrow, above * self._box.high + below * self._box.low, wide)
 
-    @in_full_precision
     def variance(self) -> Tensor:
         """The variance of each dimension of what is clipped, shape [B..., n]."""
         narrow, logvar = self._narrow()
@@ -136,6 +131,7 @@ class ClippedNormalDist(Distribution):
         between = 2.0 * pairs * width * width
         return ops.where(narrow, between, ops.exp(logvar) * self._without_constants(variance))
 
+    @unwrapped
     def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-probability of a bound, :math:`\log \Phi((\mathrm{low} - \mu) / \sigma)` or
         :math:`\log \Phi((\mu - \mathrm{high}) / \sigma)`, and the log-density of `u` between them; summed over the
@@ -169,31 +165,26 @@ class ClippedNormalDist(Distribution):
         log_proba = ops.sum(self._without_constants(terms), axis=-1)
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
-    @in_full_precision
     def cdf(self, x: TensorLike) -> Tensor:
         r""":math:`\Phi((x_i - \mu_i) / \sigma_i)` within the bounds, 0 below and 1 from `high` on; shape of `x`."""
         x = self.as_variate(x)
         return self._by_side(x, 0.0, gaussian.ndtr(special.standardized(x - self.mu, self.logvar)), 1.0)
 
-    @in_full_precision
     def log_cdf(self, x: TensorLike) -> Tensor:
         """The logarithm of `cdf`, shape of `x`."""
         x = self.as_variate(x)
         return self._by_side(x, -INF, special.log_ndtr(special.standardized(x - self.mu, self.logvar)), 0.0)
 
-    @in_full_precision
     def survival(self, x: TensorLike) -> Tensor:
         r""":math:`\Phi((\mu_i - x_i) / \sigma_i)` within the bounds, 1 below and 0 from `high` on; shape of `x`."""
         x = self.as_variate(x)
         return self._by_side(x, 1.0, gaussian.ndtr(special.standardized(self.mu - x, self.logvar)), 0.0)
 
-    @in_full_precision
     def log_survival(self, x: TensorLike) -> Tensor:
         """The logarithm of `survival`, shape of `x`."""
         x = self.as_variate(x)
         return self._by_side(x, 0.0, special.log_ndtr(special.standardized(self.mu - x, self.logvar)), -INF)
 
-    @in_full_precision
     def quantile(self, q: TensorLike) -> Tensor:
         r""":math:`\mu_i + \sigma_i \Phi^{-1}(q)`, clipped; shape [..., B..., n]."""
         return self._clip(self.mu + ops.exp(0.5 * self.logvar) * gaussian.ndtri(self.as_levels(q)))
@@ -202,7 +193,6 @@ class ClippedNormalDist(Distribution):
         """`mu` clipped, shape [B..., n]."""
         return self.mode()
 
-    @in_full_precision
     def crps(self, x: TensorLike) -> Tensor:
         r""":math:`\sum_i \sigma_i (\int_a^z \Phi^2 + \int_z^b (1 - \Phi)^2)`, bounds and `x` standardized: a, b, z.
 
@@ -218,12 +208,10 @@ class ClippedNormalDist(Distribution):
         )
         return ops.sum(self._without_constants(ops.exp(0.5 * self.logvar) * score) + ops.abs(x - inside), axis=-1)
 
-    @in_full_precision
     def entropy(self) -> Tensor:
         """Entropy, shape [B...]: of the probabilities at the bounds and of the density between them."""
         return self.cross_entropy(self)
 
-    @in_full_precision
     def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy to `other` = q of the same bounds, shape [B...]: at the bounds :math:`-P \log Q`, and between
         them :math:`-\int p \log q`, by the moments of the truncated normal distribution.
@@ -238,7 +226,6 @@ class ClippedNormalDist(Distribution):
         terms = 0.5 * (zeroth * (LOG_2PI + other.logvar) + square) - _product(low, log_low) - _product(high, log_high)
         return ops.sum(self._without_constants(terms), axis=-1)
 
-    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q of the same bounds, shape [B...], >= 0:
 

@@ -12,7 +12,7 @@ from kgdists.core import shapes
 from kgdists.core.checks import is_count
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution
-from kgdists.distributions.wrappers import in_full_precision
+from kgdists.distributions.wrappers import unwrapped
 from kgdists.random import split
 
 __all__ = ["CompositeDist", "branches", "map_branches"]
@@ -117,14 +117,17 @@ class CompositeDist(Distribution):
 
     # What the branches do, one by one.
 
+    @unwrapped
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw a variate of each branch, differentiable as that is; arguments as for any distribution."""
         return self._draw(lambda dist, seed: dist.sample(sample_shape, seed), seed)
 
+    @unwrapped
     def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw an action of each branch, exactly distributed."""
         return self._draw(lambda dist, seed: dist.sample_action(seed), seed)
 
+    @unwrapped
     def sample_and_log_proba(
         self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
     ) -> tuple[Tensor, Tensor]:
@@ -133,6 +136,7 @@ class CompositeDist(Distribution):
         x = map_branches(lambda _, pair: pair[0], self.dists, drawn)
         return x, sum(branches(map_branches(lambda _, pair: pair[1], self.dists, drawn)))
 
+    @unwrapped
     def mode(self) -> Tensor:
         """The mode of each branch."""
         return map_branches(lambda dist: dist.mode(), self.dists)
@@ -141,48 +145,55 @@ class CompositeDist(Distribution):
         """The most probable action of each branch."""
         return map_branches(lambda dist: dist.mode_action(), self.dists)
 
+    @unwrapped
     def mean(self) -> Tensor:
         """The mean of each branch."""
         return map_branches(lambda dist: dist.mean(), self.dists)
 
+    @unwrapped
     def variance(self) -> Tensor:
         """The variances of each branch."""
         return map_branches(lambda dist: dist.variance(), self.dists)
 
+    @unwrapped
     def stddev(self) -> Tensor:
         """The standard deviations of each branch."""
         return map_branches(lambda dist: dist.stddev(), self.dists)
 
+    @unwrapped
     def median(self) -> Tensor:
         """The median of each branch."""
         return map_branches(lambda dist: dist.median(), self.dists)
 
+    @unwrapped
     def cdf(self, x: Any) -> Tensor:
         """The distribution functions of each branch; `x` as for `log_proba`."""
         return map_branches(lambda dist, x: dist.cdf(x), self.dists, x)
 
+    @unwrapped
     def log_cdf(self, x: Any) -> Tensor:
         """The logarithms of `cdf` of each branch."""
         return map_branches(lambda dist, x: dist.log_cdf(x), self.dists, x)
 
+    @unwrapped
     def survival(self, x: Any) -> Tensor:
         """The probabilities to be above, of each branch."""
         return map_branches(lambda dist, x: dist.survival(x), self.dists, x)
 
+    @unwrapped
     def log_survival(self, x: Any) -> Tensor:
         """The logarithms of `survival` of each branch."""
         return map_branches(lambda dist, x: dist.log_survival(x), self.dists, x)
 
+    @unwrapped
     def quantile(self, q: TensorLike) -> Tensor:
         """The quantiles of each branch at the same levels."""
         return map_branches(lambda dist: dist.quantile(q), self.dists)
 
-    @in_full_precision
     def crps(self, x: Any) -> Tensor:
         """The sum of the scores of the branches, shape [B...] behind any sample axes; `x` as for `log_proba`."""
         return self._sum(lambda dist, x: dist.crps(x), x)
 
-    @in_full_precision
     def log_proba(self, x: Any) -> Tensor:
         r"""Log-probability :math:`\sum_b \log p_b(x_b)`, shape [B...] behind any sample axes.
 
@@ -193,18 +204,15 @@ class CompositeDist(Distribution):
         """
         return self._sum(lambda dist, x: dist.log_proba(x), x)
 
-    @in_full_precision
     def entropy(self) -> Tensor:
         """Entropy, the sum of those of the branches, shape [B...]."""
         return self._sum(lambda dist: dist.entropy())
 
-    @in_full_precision
     def cross_entropy(self, other: Self) -> Tensor:
         """Cross-entropy to `other`, the sum of those of the branches, shape [B...]."""
         self.check_same_kind(other)
         return self._sum(lambda p, q: p.cross_entropy(q), other.dists)
 
-    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         """Kullback-Leibler divergence to `other`, the sum of those of the branches, shape [B...], >= 0."""
         self.check_same_kind(other)

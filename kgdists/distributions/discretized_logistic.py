@@ -10,7 +10,7 @@ from keras import ops
 from kgdists.core import backend, shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution
-from kgdists.distributions.wrappers import draws, in_full_precision
+from kgdists.distributions.wrappers import in_full_precision
 from kgdists.random import uniform
 
 __all__ = ["DiscretizedLogisticDist", "as_ints"]
@@ -85,8 +85,6 @@ class DiscretizedLogisticDist(Distribution):
             raise ValueError(f"`low` must not exceed `high`. Received: low={low}, high={high}")
         self.set_fields(**params, low=low, high=high, name=name, random_seed=random_seed)
 
-    @draws
-    @in_full_precision
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw integers as floats, with the gradient of the logistic draw before rounding (straight-through).
 
@@ -105,13 +103,10 @@ class DiscretizedLogisticDist(Distribution):
         low, high = self._bounds()
         return ops.stop_gradient(_clip(ops.round(x), low, high)) + (x - ops.stop_gradient(x))
 
-    @draws
-    @in_full_precision
     def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw integers: int64 tensor, shape [B..., n]."""
         return self._nearest(self._logistic((), seed))
 
-    @in_full_precision
     def mode(self) -> Tensor:
         """The most probable integers as floats, shape [B..., n]."""
         # A float may be further out than the integer that it stands for.
@@ -126,7 +121,6 @@ class DiscretizedLogisticDist(Distribution):
             best = ops.where(self._log_mass(bound) > self._log_mass(best), bound, best)
         return best
 
-    @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-probability :math:`\sum_i \log P(x_i)`.
 
@@ -160,27 +154,22 @@ class DiscretizedLogisticDist(Distribution):
         log_proba = ops.sum(ops.where(inside, self._log_mass(ops.where(inside, k, self._nearest(self.mu))), -INF), -1)
         return ops.where(ops.any(ops.isnan(ops.cast(x, self.dtype)), axis=-1), float("nan"), log_proba)
 
-    @in_full_precision
     def cdf(self, x: TensorLike) -> Tensor:
         r""":math:`1 / (1 + e^{-(k_i + 1/2 - \mu_i) / s_i})` of the integer k at or below; shape of `x`."""
         return ops.exp(self.log_cdf(x))
 
-    @in_full_precision
     def log_cdf(self, x: TensorLike) -> Tensor:
         """The logarithm of `cdf`, shape of `x`."""
         return self._by_side(x, -INF, lambda z: -ops.softplus(-z), 0.0)
 
-    @in_full_precision
     def survival(self, x: TensorLike) -> Tensor:
         """One minus `cdf`, with its digits in the upper tail; shape of `x`."""
         return ops.exp(self.log_survival(x))
 
-    @in_full_precision
     def log_survival(self, x: TensorLike) -> Tensor:
         """The logarithm of `survival`, shape of `x`."""
         return self._by_side(x, 0.0, lambda z: -ops.softplus(z), -INF)
 
-    @in_full_precision
     def quantile(self, q: TensorLike) -> Tensor:
         """The smallest integers that have at least probability `q` at or below, as floats; shape [..., B..., n]."""
         levels = self.as_levels(q)
@@ -228,11 +217,15 @@ class DiscretizedLogisticDist(Distribution):
 
     def _check_inside(self, x, inside):
         shapes.check_not_nan(x=x)
-        values, good = backend.concrete(x), backend.concrete(inside)
-        if values is not None and good is not None and not good.all():
-            raise ValueError(
-                f"`x` must be of integers from low={self.low} to high={self.high}. Received: {values[~good].flat[0]}"
-            )
+        low, high = self.low, self.high
+
+        def check(values, good):
+            if not good.all():
+                raise ValueError(
+                    f"`x` must be of integers from low={low} to high={high}. Received: {values[~good].flat[0]}"
+                )
+
+        backend.check_values(check, x, inside)
 
 
 def _clip(x, low, high):

@@ -12,7 +12,7 @@ from kgdists.core import backend, pytree, shapes
 from kgdists.core.checks import fraction
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.html import as_html
-from kgdists.distributions.wrappers import draws, in_full_precision, with_hints
+from kgdists.distributions.wrappers import draws, in_full_precision, with_hints, wrap_methods
 from kgdists.random import Stream
 
 __all__ = ["Distribution", "draws", "in_full_precision"]
@@ -69,6 +69,7 @@ class Distribution:
         super().__init_subclass__(**kwargs)
         pytree.register(cls)
         keras.saving.register_keras_serializable(cls.__module__.partition(".")[0])(cls)
+        wrap_methods(cls)
         if "__init__" in vars(cls):
             cls.__init__ = with_hints(cls.__init__)  # type: ignore[method-assign]
 

@@ -14,7 +14,7 @@ from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.multivariate_normal import MultivariateNormalDist
 from kgdists.distributions.normal import NormalDist
 from kgdists.distributions.temperature import as_temperature, over_events
-from kgdists.distributions.wrappers import draws, in_full_precision
+from kgdists.distributions.wrappers import in_full_precision
 from kgdists.numerics import cholesky, special
 from kgdists.numerics import normal as gaussian
 from kgdists.random import normal, split, uniform
@@ -165,8 +165,6 @@ class GaussianMixtureDist(Distribution):
         """Log-probabilities of the components, shape [B..., K]."""
         return ops.log_softmax(self.logits, axis=-1)
 
-    @draws
-    @in_full_precision
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         r"""Draw exactly: a component k by its weight, then :math:`\mu_k + \sigma_k \epsilon`.
 
@@ -194,8 +192,6 @@ class GaussianMixtureDist(Distribution):
         noise = normal(self.draw_shape(sample_shape), noise_seed, self.dtype)
         return self._combined(ops.stop_gradient(ops.cast(chosen, self.dtype)), noise)
 
-    @draws
-    @in_full_precision
     def relaxed_sample(
         self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False
     ) -> Tensor:
@@ -224,7 +220,6 @@ class GaussianMixtureDist(Distribution):
         y = one_hot.gumbel_softmax(scores / over_events(self.gumbel_tau), hard)
         return self._combined(y, normal(self.draw_shape(sample_shape), noise_seed, self.dtype))
 
-    @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`\log \sum_k w_k N(x; \mu_k, \Sigma_k)`.
 
@@ -254,7 +249,6 @@ class GaussianMixtureDist(Distribution):
         joint, z = self._joint_log_proba(x)
         return -ops.sum(_shares(joint)[..., None] * self.components._pulls(z), axis=-2)
 
-    @in_full_precision
     def mode(self) -> Tensor:
         """The mean of a component, the one at which the density of the mixture is highest, shape [B..., n].
 
@@ -267,12 +261,10 @@ class GaussianMixtureDist(Distribution):
         best = ops.one_hot(ops.argmax(present, axis=-1), self.num_components, dtype=self.dtype)
         return ops.sum(best[..., None] * self.mu, axis=-2)
 
-    @in_full_precision
     def mean(self) -> Tensor:
         """The mean of the mixture, shape [B..., n]."""
         return ops.sum(ops.exp(self.log_weights)[..., None] * self.mu, axis=-2)
 
-    @in_full_precision
     def variance(self) -> Tensor:
         """The variance of each dimension: within components and between their means, shape [B..., n]."""
         between = self.mu - self.mean()[..., None, :]
@@ -287,27 +279,22 @@ class GaussianMixtureDist(Distribution):
         weights = ops.exp(self.log_weights)[..., None, None]
         return ops.sum(weights * (within + between[..., :, None] * between[..., None, :]), axis=-3)
 
-    @in_full_precision
     def cdf(self, x: TensorLike) -> Tensor:
         r""":math:`\sum_k w_k \Phi((x - \mu_k) / \sigma_k)` of mixtures over one dimension, shape of `x`."""
         return ops.exp(self._log_tail(x, 1.0, "cdf"))
 
-    @in_full_precision
     def log_cdf(self, x: TensorLike) -> Tensor:
         """The logarithm of `cdf`, shape of `x`."""
         return self._log_tail(x, 1.0, "log_cdf")
 
-    @in_full_precision
     def survival(self, x: TensorLike) -> Tensor:
         r""":math:`\sum_k w_k \Phi((\mu_k - x) / \sigma_k)` of mixtures over one dimension, shape of `x`."""
         return ops.exp(self._log_tail(x, -1.0, "survival"))
 
-    @in_full_precision
     def log_survival(self, x: TensorLike) -> Tensor:
         """The logarithm of `survival`, shape of `x`."""
         return self._log_tail(x, -1.0, "log_survival")
 
-    @in_full_precision
     def quantile(self, q: TensorLike) -> Tensor:
         """Where `cdf` is `q`, for mixtures over one dimension: by bisection between the quantiles of the components.
 
@@ -337,7 +324,6 @@ class GaussianMixtureDist(Distribution):
         step = (q - self.cdf(x)) / ops.stop_gradient(density)
         return ops.where(inside, x + (step - ops.stop_gradient(step)), 0.5 * low + 0.5 * high)
 
-    @in_full_precision
     def crps(self, x: TensorLike) -> Tensor:
         r"""The score of mixtures over one dimension, shape [B...] behind any sample axes:
 

@@ -13,7 +13,7 @@ from kgdists.distributions import one_hot
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.temperature import as_temperature
-from kgdists.distributions.wrappers import draws, in_full_precision
+from kgdists.distributions.wrappers import in_full_precision
 from kgdists.random import split
 
 __all__ = ["MultiCategoricalDist", "as_nvec"]
@@ -111,8 +111,6 @@ class MultiCategoricalDist(Distribution):
         """Probabilities of all options, shape [B..., sum(nvec)]; those of each choice sum to one."""
         return _join([part.probs for part in self.parts])
 
-    @draws
-    @in_full_precision
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """Draw concatenated near one-hot vectors, differentiable in the logits.
 
@@ -132,8 +130,6 @@ class MultiCategoricalDist(Distribution):
         seeds = split(self.generator(seed), len(self.parts))
         return _join([part.sample(sample_shape, s, hard) for part, s in zip(self.parts, seeds, strict=True)])
 
-    @draws
-    @in_full_precision
     def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw labels: int32 tensor, shape [B..., len(nvec)], exactly distributed; -1 as in a `CategoricalDist`."""
         seeds = split(self.generator(seed), len(self.parts))
@@ -155,7 +151,6 @@ class MultiCategoricalDist(Distribution):
         """Variance of each entry of the one-hot vectors: `p (1 - p)`, shape [B..., sum(nvec)]."""
         return _join([part.variance() for part in self.parts])
 
-    @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-probability :math:`\sum_i \log p_i(x_i)`.
 
@@ -189,18 +184,15 @@ class MultiCategoricalDist(Distribution):
         log_proba = sum(ops.sum(part.log_proba(each), axis=-1) for part, each in zip(self.parts, xs, strict=True))
         return log_proba if "float" in shapes.dtype_of(given) else ops.squeeze(log_proba, (0, 1))
 
-    @in_full_precision
     def entropy(self) -> Tensor:
         """Entropy, the sum of those of the choices, shape [B...]."""
         return sum(ops.sum(part.entropy(), axis=-1) for part in self.parts)
 
-    @in_full_precision
     def cross_entropy(self, other: Self) -> Tensor:
         """Cross-entropy to `other`, the sum of those of the choices, shape [B...]."""
         self.check_same_kind(other)
         return sum(ops.sum(p.cross_entropy(q), axis=-1) for p, q in self._pairs(other))
 
-    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         """Kullback-Leibler divergence to `other`, the sum of those of the choices, shape [B...], >= 0."""
         self.check_same_kind(other)

@@ -9,7 +9,7 @@ from keras import ops
 from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution
-from kgdists.distributions.wrappers import draws, in_full_precision
+from kgdists.distributions.wrappers import in_full_precision
 from kgdists.numerics import cholesky, special
 from kgdists.random import normal
 
@@ -67,8 +67,6 @@ class MultivariateNormalDist(Distribution):
         scale_tril = cholesky.as_scale_tril(scale_tril, mu)
         self.set_fields(mu=mu, scale_tril=scale_tril, name=name, random_seed=random_seed)
 
-    @draws
-    @in_full_precision
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         r"""Draw :math:`\mu + L \epsilon`, differentiable in both parameters.
 
@@ -94,7 +92,6 @@ class MultivariateNormalDist(Distribution):
         """The mean, shape [B..., n]."""
         return self.mu
 
-    @in_full_precision
     def variance(self) -> Tensor:
         """The variance of each dimension, shape [B..., n]."""
         return ops.sum(self.scale_tril * self.scale_tril, axis=-1)
@@ -104,7 +101,6 @@ class MultivariateNormalDist(Distribution):
         """The covariance, shape [B..., n, n]."""
         return cholesky.covariance(self.scale_tril)
 
-    @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`-\frac12 (n \log 2\pi + |z|^2) - \sum_i \log L_{ii}`, :math:`z = L^{-1} (x - \mu)`.
 
@@ -129,12 +125,10 @@ class MultivariateNormalDist(Distribution):
         r"""Gradient of the log-density in `x`: :math:`-\Sigma^{-1} (x - \mu)`, shape of `x`; `x` as for `log_proba`."""
         return -self._pulls(self._standardized(self.as_variate(x)))
 
-    @in_full_precision
     def entropy(self) -> Tensor:
         r"""Entropy :math:`\frac n2 (1 + \log 2\pi) + \sum_i \log L_{ii}`, shape [B...]."""
         return 0.5 * self.event_shape[0] * (1.0 + LOG_2PI) + self._half_log_det()
 
-    @in_full_precision
     def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\mathrm{E}_p \log q` to `other` = q, shape [B...]:
 
@@ -147,7 +141,6 @@ class MultivariateNormalDist(Distribution):
         squares = n * LOG_2PI + ops.sum(whitened * whitened, axis=(-2, -1))
         return 0.5 * squares + cholesky.half_log_det(other.scale_tril)
 
-    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q, shape [B...], >= 0:
 

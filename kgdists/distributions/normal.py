@@ -9,7 +9,7 @@ from keras import ops
 from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution
-from kgdists.distributions.wrappers import draws, in_full_precision
+from kgdists.distributions.wrappers import in_full_precision
 from kgdists.numerics import normal as gaussian
 from kgdists.numerics import special
 from kgdists.random import normal
@@ -66,8 +66,6 @@ class NormalDist(Distribution):
         shapes.check_finite(**params)
         self.set_fields(**params, name=name, random_seed=random_seed)
 
-    @draws
-    @in_full_precision
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         r"""Draw :math:`\mu + \sigma \epsilon`, differentiable in both parameters.
 
@@ -93,7 +91,6 @@ class NormalDist(Distribution):
         """The mean, shape [B..., n]."""
         return self.mu
 
-    @in_full_precision
     def variance(self) -> Tensor:
         """The variance of each dimension, shape [B..., n]."""
         return ops.exp(self.logvar)
@@ -103,7 +100,6 @@ class NormalDist(Distribution):
         """The covariance, a diagonal matrix, shape [B..., n, n]."""
         return ops.exp(self.logvar)[..., None] * ops.eye(self.event_shape[0], dtype=self.dtype)
 
-    @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`-\frac12 \sum_i (\log 2\pi + \log\sigma_i^2 + (x_i - \mu_i)^2 / \sigma_i^2)`.
 
@@ -128,27 +124,22 @@ class NormalDist(Distribution):
         r"""Gradient of the log-density in `x`: :math:`-(x - \mu) / \sigma^2`, shape of `x`; `x` as for `log_proba`."""
         return -self._pulls(self._standardized(self.as_variate(x)))
 
-    @in_full_precision
     def cdf(self, x: TensorLike) -> Tensor:
         r""":math:`\Phi((x_i - \mu_i) / \sigma_i)`, shape of `x`."""
         return gaussian.ndtr(self._standardized(self.as_variate(x)))
 
-    @in_full_precision
     def log_cdf(self, x: TensorLike) -> Tensor:
         r""":math:`\log \Phi((x_i - \mu_i) / \sigma_i)`, shape of `x`."""
         return gaussian.log_ndtr(self._standardized(self.as_variate(x)))
 
-    @in_full_precision
     def survival(self, x: TensorLike) -> Tensor:
         r""":math:`\Phi((\mu_i - x_i) / \sigma_i)`, shape of `x`."""
         return gaussian.ndtr(-self._standardized(self.as_variate(x)))
 
-    @in_full_precision
     def log_survival(self, x: TensorLike) -> Tensor:
         r""":math:`\log \Phi((\mu_i - x_i) / \sigma_i)`, shape of `x`."""
         return gaussian.log_ndtr(-self._standardized(self.as_variate(x)))
 
-    @in_full_precision
     def quantile(self, q: TensorLike) -> Tensor:
         r""":math:`\mu_i + \sigma_i \Phi^{-1}(q)`, shape [..., B..., n]."""
         return self._displaced(gaussian.ndtri(self.as_levels(q)))
@@ -157,7 +148,6 @@ class NormalDist(Distribution):
         """The mean, shape [B..., n]."""
         return self.mu
 
-    @in_full_precision
     def crps(self, x: TensorLike) -> Tensor:
         r""":math:`\sum_i \sigma_i (z_i (2 \Phi(z_i) - 1) + 2 \phi(z_i) - \pi^{-1/2})`, :math:`z = (x - \mu) / \sigma`.
 
@@ -165,12 +155,10 @@ class NormalDist(Distribution):
         """
         return ops.sum(ops.exp(0.5 * self.logvar) * gaussian.crps(self._standardized(self.as_variate(x))), axis=-1)
 
-    @in_full_precision
     def entropy(self) -> Tensor:
         r"""Entropy :math:`\frac12 \sum_i (1 + \log 2\pi + \log\sigma_i^2)`, shape [B...]."""
         return 0.5 * (self.event_shape[0] * (1.0 + LOG_2PI) + ops.sum(self.logvar, axis=-1))
 
-    @in_full_precision
     def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\mathrm{E}_p \log q` to `other` = q, shape [B...]:
 
@@ -181,7 +169,6 @@ class NormalDist(Distribution):
         z = special.standardized(self.mu - other.mu, other.logvar)
         return 0.5 * ops.sum(LOG_2PI + other.logvar + ops.exp(self.logvar - other.logvar) + z * z, axis=-1)
 
-    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q, shape [B...], >= 0:
 

@@ -173,10 +173,13 @@ def as_labels(x: Tensor, batch: tuple[int | None, ...], n: int) -> tuple[Tensor,
             f"`x` of integer labels must have shape {batch} or {(*batch, 1)} behind any sample axes; one-hot "
             f"vectors must be floats. Received: x of shape {tuple(x.shape)} and dtype {dtype}"
         )
-    values = backend.concrete(x)
-    if values is not None and ((values < 0) | (values >= n)).any():
-        wrong = values[(values < 0) | (values >= n)].flat[0]
-        raise ValueError(f"`x` of labels must lie in 0 ... {n - 1}. Received: label {wrong}")
+
+    def check(values):
+        outside = (values < 0) | (values >= n)
+        if outside.any():
+            raise ValueError(f"`x` of labels must lie in 0 ... {n - 1}. Received: label {values[outside].flat[0]}")
+
+    backend.check_values(check, x)
     x = x if dtype in ("int64", "uint32", "uint64") else ops.cast(x, "int32")  # a uint8 cannot be compared with 256
     inside = (x >= 0) & (x < n)
     return ops.cast(ops.where(inside, x, 0), "int32"), inside
@@ -201,10 +204,13 @@ def check_logits(logits: Tensor) -> None:
 def check_one_hot(x: Tensor) -> None:
     """Raise if values are at hand and are NaN, negative or do not sum to one."""
     shapes.check_not_nan(x=x)
-    values = backend.concrete(x)
-    # A hundredth is what n half-precision entries may be off.
-    if values is not None and ((values < 0).any() or (abs(values.astype("float64").sum(axis=-1) - 1) > 0.01).any()):
-        raise ValueError(
-            "`x` of floats must be (near) one-hot: entries >= 0, rows that sum to one. "
-            f"Received: entries from {values.min()} to {values.max()}, first row sum {values.sum(axis=-1).flat[0]}"
-        )
+
+    def check(values):
+        # A hundredth is what n half-precision entries may be off.
+        if (values < 0).any() or (abs(values.astype("float64").sum(axis=-1) - 1) > 0.01).any():
+            raise ValueError(
+                "`x` of floats must be (near) one-hot: entries >= 0, rows that sum to one. Received: entries from "
+                f"{values.min()} to {values.max()}, first row sum {values.sum(axis=-1).flat[0]}"
+            )
+
+    backend.check_values(check, x)

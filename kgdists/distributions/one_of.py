@@ -11,7 +11,7 @@ from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.distributions.composite import CompositeDist, map_branches
 from kgdists.distributions.distribution import Distribution
-from kgdists.distributions.wrappers import in_full_precision
+from kgdists.distributions.wrappers import unwrapped
 
 __all__ = ["OneOfDist"]
 
@@ -82,6 +82,7 @@ class OneOfDist(CompositeDist):
         """The distributions of the values, a tuple."""
         return self.dists[1]
 
+    @unwrapped
     def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw a label [B...] and values, exactly distributed; values of branches not chosen are zeros."""
         return _chosen_only(super().sample_action(seed))
@@ -90,6 +91,7 @@ class OneOfDist(CompositeDist):
         """The most probable branch and the mode in it; values of branches not chosen are zeros."""
         return _chosen_only(super().mode_action())
 
+    @unwrapped
     def sample_and_log_proba(
         self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
     ) -> tuple[Tensor, Tensor]:
@@ -98,7 +100,6 @@ class OneOfDist(CompositeDist):
         x = choice, tuple(value for value, _ in drawn)
         return x, log_proba + sum(choice[..., i] * term for i, (_, term) in enumerate(drawn))
 
-    @in_full_precision
     def log_proba(self, x: Any) -> Tensor:
         r"""Log-probability :math:`\log p(c) + \log p_c(x_c)`, shape [B...] behind any sample axes.
 
@@ -121,19 +122,16 @@ class OneOfDist(CompositeDist):
             log_proba = log_proba + weight * ops.where(counts, term, 0.0)
         return log_proba
 
-    @in_full_precision
     def entropy(self) -> Tensor:
         r"""Entropy :math:`\mathrm{H}(c) + \sum_c p(c) \mathrm{H}_c`, shape [B...]."""
         return self.choice.entropy() + self._expected([dist.entropy() for dist in self.values])
 
-    @in_full_precision
     def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy to `other`, that of the choices plus the expected one of the values, shape [B...]."""
         self.check_same_kind(other)
         values = [p.cross_entropy(q) for p, q in zip(self.values, other.values, strict=True)]
         return self.choice.cross_entropy(other.choice) + self._expected(values)
 
-    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other`: that of the choices plus the expected one of the values, >= 0."""
         self.check_same_kind(other)

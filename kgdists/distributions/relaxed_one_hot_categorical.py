@@ -11,7 +11,7 @@ from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.temperature import of_batch, over_events
-from kgdists.distributions.wrappers import draws, in_full_precision
+from kgdists.distributions.wrappers import in_full_precision
 from kgdists.numerics import special
 
 __all__ = ["RelaxedOneHotCategorical"]
@@ -99,8 +99,6 @@ class RelaxedOneHotCategorical(Distribution):
         """Probabilities of the choices that draws are near to, shape [B..., n]."""
         return ops.exp(self.log_probs)
 
-    @draws
-    @in_full_precision
     def rsample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """Draw points of the simplex, differentiable in the logits and in the temperature.
 
@@ -119,13 +117,10 @@ class RelaxedOneHotCategorical(Distribution):
         """
         return one_hot.gumbel_softmax(self._scores(sample_shape, seed), hard)
 
-    @draws
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None, hard: bool = False) -> Tensor:
         """The same as `rsample`."""
         return self.rsample(sample_shape, seed, hard)
 
-    @draws
-    @in_full_precision
     def sample_log(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw the logarithm of a sample, which never leaves the range of floats; arguments as for `rsample`."""
         return ops.log_softmax(self._scores(sample_shape, seed), axis=-1)
@@ -137,8 +132,6 @@ class RelaxedOneHotCategorical(Distribution):
         scores = one_hot.gumbel_scores(logits, self.draw_shape(sample_shape), self.generator(seed))
         return ops.where(out, -INF, scores / over_events(self.temperature))
 
-    @draws
-    @in_full_precision
     def sample_and_log_proba(
         self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
     ) -> tuple[Tensor, Tensor]:
@@ -146,8 +139,6 @@ class RelaxedOneHotCategorical(Distribution):
         scores = self._scores(sample_shape, seed)
         return one_hot.gumbel_softmax(scores), self.log_proba(log_x=ops.log_softmax(scores, axis=-1))
 
-    @draws
-    @in_full_precision
     def sample_action(self, seed: Seed = None) -> Tensor:
         """Draw labels: int32 tensor, shape [B...], exactly distributed by `probs`."""
         return one_hot.draw(self.logits, self.generator(seed))
@@ -156,7 +147,6 @@ class RelaxedOneHotCategorical(Distribution):
         """The most probable label: int32 tensor, shape [B...]; the first of equals."""
         return one_hot.argmax(self.logits)
 
-    @in_full_precision
     def log_proba(self, x: TensorLike | None = None, *, log_x: TensorLike | None = None) -> Tensor:
         r"""Log-density of a point of the simplex, with respect to its first `n - 1` entries (Maddison et al. 2017):
 

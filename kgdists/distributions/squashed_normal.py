@@ -10,7 +10,6 @@ from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.box import Box, box_of, canonical, piecewise
 from kgdists.distributions.distribution import Distribution
-from kgdists.distributions.wrappers import draws, in_full_precision
 from kgdists.numerics import normal as gaussian
 from kgdists.numerics import special
 from kgdists.random import normal
@@ -91,8 +90,6 @@ class SquashedNormalDist(Distribution):
         low, high = canonical(low, high, params["mu"].shape[-1])
         self.set_fields(**params, low=low, high=high, name=name, random_seed=random_seed)
 
-    @draws
-    @in_full_precision
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         r"""Squash a draw :math:`u = \mu + \sigma \epsilon`, differentiable in both parameters.
 
@@ -110,8 +107,6 @@ class SquashedNormalDist(Distribution):
         u, _ = self._draw(sample_shape, seed)
         return self._squash(u)
 
-    @draws
-    @in_full_precision
     def sample_and_log_proba(
         self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None
     ) -> tuple[Tensor, Tensor]:
@@ -119,12 +114,10 @@ class SquashedNormalDist(Distribution):
         u, noise = self._draw(sample_shape, seed)
         return self._squash(u), self._log_density(noise, self._log_det(u))
 
-    @in_full_precision
     def mode(self) -> Tensor:
         """The median, `mu` squashed, shape [B..., n]; towards the bounds the density may be higher."""
         return self._squash(self.mu)
 
-    @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:
         r"""Log-density :math:`\sum_i (\log \mathcal{N}(u_i; \mu_i, \sigma_i^2) - \log \mathrm{d}x_i / \mathrm{d}u_i)`.
 
@@ -149,27 +142,22 @@ class SquashedNormalDist(Distribution):
         log_proba = self._log_density(special.standardized(u - self.mu, self.logvar), log_det)
         return log_proba if inside is None else ops.where(inside, log_proba, -INF)
 
-    @in_full_precision
     def cdf(self, x: TensorLike) -> Tensor:
         r""":math:`\Phi((u_i - \mu_i) / \sigma_i)`, 0 below and 1 above the bounds; shape of `x`."""
         return self._by_side(x, gaussian.ndtr, 1.0, 0.0, 1.0)
 
-    @in_full_precision
     def log_cdf(self, x: TensorLike) -> Tensor:
         """The logarithm of `cdf`, shape of `x`."""
         return self._by_side(x, special.log_ndtr, 1.0, -INF, 0.0)
 
-    @in_full_precision
     def survival(self, x: TensorLike) -> Tensor:
         r""":math:`\Phi((\mu_i - u_i) / \sigma_i)`, 1 below and 0 above the bounds; shape of `x`."""
         return self._by_side(x, gaussian.ndtr, -1.0, 1.0, 0.0)
 
-    @in_full_precision
     def log_survival(self, x: TensorLike) -> Tensor:
         """The logarithm of `survival`, shape of `x`."""
         return self._by_side(x, special.log_ndtr, -1.0, 0.0, -INF)
 
-    @in_full_precision
     def quantile(self, q: TensorLike) -> Tensor:
         r""":math:`\mu_i + \sigma_i \Phi^{-1}(q)`, squashed; shape [..., B..., n]."""
         return self._squash(self.mu + ops.exp(0.5 * self.logvar) * gaussian.ndtri(self.as_levels(q)))
@@ -178,7 +166,6 @@ class SquashedNormalDist(Distribution):
         """`mu` squashed, shape [B..., n]."""
         return self.mode()
 
-    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q of the same bounds, shape [B...], >= 0: that of the normals,
 

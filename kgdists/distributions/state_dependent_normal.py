@@ -9,7 +9,7 @@ from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.normal import NormalDist
-from kgdists.distributions.wrappers import draws, in_full_precision
+from kgdists.distributions.wrappers import in_full_precision
 from kgdists.random import normal
 
 __all__ = ["StateDependentNormalDist"]
@@ -89,8 +89,6 @@ class StateDependentNormalDist(Distribution):
         """
         return NormalDist(self.mu, ops.log(self.variance()))
 
-    @draws
-    @in_full_precision
     def sample(self, sample_shape: Integer | Sequence[Integer] = (), seed: Seed = None) -> Tensor:
         """Draw variates, differentiable in both parameters; equal seeds mean equal noise.
 
@@ -119,28 +117,23 @@ class StateDependentNormalDist(Distribution):
         """The mean, shape [B..., n]."""
         return self.mu
 
-    @in_full_precision
     def variance(self) -> Tensor:
         """The variance of each dimension, shape [B..., n]."""
         return FLOOR + ops.sum(self.loadings * self.loadings, axis=-2)
 
-    @in_full_precision
     def log_proba(self, x: TensorLike) -> Tensor:
         """Log-density of one draw, that of `marginal`; `x` of shape [B..., n], sample axes may come in front."""
         return self.marginal.log_proba(self.as_variate(x))
 
-    @in_full_precision
     def entropy(self) -> Tensor:
         """Entropy of one draw, shape [B...]."""
         return self.marginal.entropy()
 
-    @in_full_precision
     def cross_entropy(self, other: Self) -> Tensor:
         """Cross-entropy to `other`, shape [B...]."""
         self.check_same_kind(other)
         return self.marginal.cross_entropy(other.marginal)
 
-    @in_full_precision
     def kl_divergence(self, other: Self) -> Tensor:
         """Kullback-Leibler divergence to `other`, shape [B...], >= 0."""
         self.check_same_kind(other)

@@ -1,4 +1,4 @@
-"""What the methods of a distribution are wrapped in: full precision, draws of symbolic parameters, hints."""
+"""What the methods of a distribution are wrapped in: full precision, keys, draws of symbolic parameters, hints."""
 
 import functools
 import inspect
@@ -9,13 +9,48 @@ import keras
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.frequent import compiled_when_frequent
 from kgdists.distributions.symbolic import Draw
+from kgdists.random import key
 
-__all__ = ["HALF", "draws", "in_full_precision", "with_hints"]
+__all__ = ["HALF", "draws", "in_full_precision", "unwrapped", "with_hints", "wrap_methods"]
 
 HALF = ("float16", "bfloat16")
 
+COMPILED = (
+    *("log_proba", "entropy", "cross_entropy", "kl_divergence"),
+    *("cdf", "log_cdf", "survival", "log_survival", "quantile", "crps"),
+)
+IN_FULL_PRECISION = (*COMPILED, "mode", "mean", "variance", "stddev", "median", "prob", "proba_ratio")
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def unwrapped(method: F) -> F:
+    """Leave a method as its class defines it, such as one that leaves its work to other distributions."""
+    method.is_unwrapped = True  # type: ignore[attr-defined]
+    return method
+
+
+def wrap_methods(cls: type[Any]) -> None:
+    """Wrap the methods that a class of distributions defines.
+
+    All formulas compute in full precision, and methods with an argument `seed` draw from KerasTensors too. The formulas
+    and draws of kgdists' own classes, which are known to be pure, are compiled when they are called often; their draws
+    are functions of one key.
+    """
+    is_own = cls.__module__.startswith("kgdists.distributions.")
+    for name, method in list(vars(cls).items()):
+        if not inspect.isfunction(method) or name.startswith("_") or hasattr(method, "is_unwrapped"):
+            continue
+        is_draw = "seed" in inspect.signature(method).parameters
+        if is_draw or name in IN_FULL_PRECISION:
+            method = in_full_precision(method)
+        if is_own and (is_draw or name in COMPILED):
+            method = compiled_when_frequent(method, is_fused=not is_draw)
+        if is_draw:
+            method = draws(with_key(method) if is_own else method)
+        setattr(cls, name, method)
 
 
 def in_full_precision(method: F) -> F:
@@ -80,6 +115,24 @@ def draws(method: F) -> F:
         if arguments.get("seed") is None or isinstance(arguments["seed"], keras.random.SeedGenerator):
             seed = arguments.pop("seed", None) or self._stream.child()
         return Draw(type(self), self._static(), method.__name__, arguments, seed)(dict(self.params))
+
+    return cast(F, draw)
+
+
+def with_key(method: F) -> F:
+    """Call a drawing method with a key in place of another seed, so that it is a pure function."""
+    if keras.backend.backend() != "tensorflow":  # whose generators alone take keys
+        return method
+    place = list(inspect.signature(method).parameters).index("seed") - 1
+
+    @functools.wraps(method)
+    def draw(self: Any, *args: Any, **kwargs: Any) -> Any:
+        seed = args[place] if len(args) > place else kwargs.pop("seed", None)
+        if len(args) > place:
+            args = (*args[:place], key(self.generator(seed)), *args[place + 1 :])
+        else:
+            kwargs["seed"] = key(self.generator(seed))
+        return method(self, *args, **kwargs)
 
     return cast(F, draw)
 

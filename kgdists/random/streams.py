@@ -11,12 +11,13 @@ import itertools
 import numbers
 import weakref
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import keras
 from keras import ops
 
-from kgdists.core.backend import is_tracing, map_rows, outside_functions
+from kgdists.core.backend import global_generator, is_tracing, map_rows, next_state, outside_functions
 from kgdists.core.types import Seed, Tensor
 
 __all__ = ["Stream", "checked", "key", "split"]
@@ -29,13 +30,13 @@ def key(seed: Seed) -> Tensor:
     """A seed as a key, an integer tensor of shape [2]: of an int always the same, else another one at every call."""
     seed = checked(seed)
     if seed is None:
-        if is_tracing():  # Keras makes its global generator at the first draw, which may be this one
-            with outside_functions():
-                keras.random.randint((), 0, 2)
+        with outside_functions() if is_tracing() else nullcontext():  # Keras makes it at the first draw, maybe this one
+            seed = global_generator()
+    if seed is None:
         return _of_row(keras.random.randint((2,), 0, 2**31 - 1, dtype="int32"))
     if isinstance(seed, int):
         return ops.convert_to_tensor([seed, 0], dtype="int64")
-    return _of_row(seed.next()) if _is_generator(seed) else seed
+    return _of_row(next_state(seed)) if _is_generator(seed) else seed
 
 
 def _of_row(key):
