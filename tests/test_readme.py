@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kgdists.runs.metric_guide import MEANINGS
@@ -94,7 +95,8 @@ def test_the_snippets_of_own_distributions_run_one_after_the_other(tmp_path, mon
     names = {"__name__": "own_distributions"}
     for snippet in snippets("docs/own_distributions.md"):
         exec(compile(snippet, "docs/own_distributions.md", "exec"), names)
-    assert abs(names["dist"].mu - 2.0 * names["x"]).mean() < 0.3
+    assert np.cos(names["pi"].mu - 2.0 * np.pi * names["x"]).mean() > 0.95
+    assert np.mean(names["agent"].evaluate(100, seed=1).returns) > 0.8
 
 
 def test_every_metric_is_in_the_guide():

@@ -6,7 +6,6 @@ import pytest
 from keras import ops
 
 import kgdists as kg
-from kgdists.distributions.wrappers import draws
 from kgdists.testing import check_distribution
 
 
@@ -210,7 +209,6 @@ class Laplace(kg.Distribution):
     def __init__(self, mu, scale, *, name="laplace", random_seed=None):
         self.set_fields(mu=mu, scale=scale, name=name, random_seed=random_seed)
 
-    @draws
     def sample(self, sample_shape=(), seed=None):
         u = kg.random.uniform(self.draw_shape(sample_shape), self.generator(seed))
         u = ops.cast(u, self.dtype) - 0.5
@@ -221,6 +219,37 @@ class Laplace(kg.Distribution):
 
     def entropy(self):
         return ops.sum(1.0 + ops.log(2.0 * self.scale), axis=-1)
+
+
+class DrawnByKeras(Laplace):
+    def sample(self, sample_shape=(), seed=None):
+        u = keras.random.uniform(self.draw_shape(sample_shape), seed=self.generator(seed), dtype=self.dtype) - 0.5
+        return self.mu - self.scale * ops.sign(u) * ops.log1p(-2.0 * ops.abs(u))
+
+
+def test_a_sampler_that_agents_cannot_draw_from_is_named():
+    with pytest.raises(AssertionError, match="seed: sample cannot draw from a key, as agents do; draw by `kgdists"):
+        check_distribution(DrawnByKeras(*VECTORS))
+
+
+class WithoutEntropy(Laplace):
+    def entropy(self):
+        return ops.sum(self.lacking, axis=-1)
+
+
+def test_a_method_that_fails_is_named():
+    with pytest.raises(AssertionError, match="^shapes and dtypes: AttributeError: .* no attribute 'lacking'"):
+        check_distribution(WithoutEntropy(*VECTORS))
+
+
+def test_ones_own_half_precision_and_symbolic_draws_need_no_decorators():
+    half = Laplace(*ops.cast(VECTORS, "float16"))
+    wide = Laplace(*ops.cast(ops.cast(VECTORS, "float16"), "float32"))
+    assert half.entropy().dtype == "float16"
+    np.testing.assert_array_equal(half.sample(5, seed=0), ops.cast(wide.sample(5, seed=0), "float16"))
+    mu, scale = keras.Input((2,)), keras.Input((2,))
+    model = keras.Model([mu, scale], Laplace(mu, scale).sample())
+    assert model([np.zeros((3, 2)), np.ones((3, 2))]).shape == (3, 2)
 
 
 @pytest.mark.exhaustive

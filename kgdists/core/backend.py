@@ -122,9 +122,7 @@ if keras.backend.backend() == "tensorflow":
 
     # Grappler fuses operations, which changes last digits and takes longer than it saves.
     _AS_WRITTEN = context.FunctionCallOptions(
-        config_proto=config_pb2.ConfigProto(
-            graph_options={"rewrite_options": {"disable_meta_optimizer": True}}  # type: ignore[arg-type]
-        )
+        config_proto=config_pb2.ConfigProto(graph_options={"rewrite_options": {"disable_meta_optimizer": True}})
     )
     _ATTRIBUTES = tuple(itertools.chain(*_AS_WRITTEN.as_attrs().items()))
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kgdists.core import backend
+from kgdists.core.types import Tensor
 
 __all__ = ["compiled_when_frequent"]
 
@@ -46,11 +47,13 @@ if keras.backend.backend() == "tensorflow":
         def call(*args: Any, **kwargs: Any) -> Any:
             if not tf.executing_eagerly():
                 return formula(*args, **kwargs)
-            leaves, structure = optree.tree_flatten((args, kwargs), none_is_leaf=True, namespace="keras")
-            tensors, signature = [], []
+            parts: Any = (args, kwargs)
+            leaves, structure = optree.tree_flatten(parts, none_is_leaf=True, namespace="keras")
+            tensors: list[Tensor] = []
+            signature: list[Any] = []
             for x in leaves:
                 if type(x) in CONSTANTS:
-                    signature.append(x)
+                    signature.append((type(x), x))
                     continue
                 if type(x) is np.ndarray and x.dtype.kind in "fiub":
                     x = tf.convert_to_tensor(x)
@@ -90,11 +93,11 @@ if keras.backend.backend() == "tensorflow":
         def __init__(self, is_fused, formula, structure, leaves, tensors):
             places = [type(x) not in CONSTANTS for x in leaves]
             constants = [x for x, is_tensor in zip(leaves, places, strict=True) if not is_tensor]
-            self.checks = []
+            self.checks: list[Any] = []
 
             def function(*given):
-                given, fixed = iter(given), iter(constants)
-                merged = [next(given if is_tensor else fixed) for is_tensor in places]
+                tensors, fixed = iter(given), iter(constants)
+                merged = [next(tensors if is_tensor else fixed) for is_tensor in places]
                 args, kwargs = optree.tree_unflatten(structure, merged)
                 with backend.postponed_checks() as postponed:
                     result, self.structure = optree.tree_flatten(formula(*args, **kwargs), namespace="keras")

@@ -12,6 +12,7 @@ from kgdists.testing.closed_forms import check_closed_forms, check_moments
 from kgdists.testing.declaration import check_shapes
 from kgdists.testing.gradients import check_gradients
 from kgdists.testing.normalization import check_normalisation
+from kgdists.testing.requirements import property_of
 from kgdists.testing.sampler import check_frequencies, check_paths, check_scores, check_seeds
 from kgdists.testing.saving import check_config, check_model, check_tree
 from kgdists.testing.values import is_float, repeated
@@ -24,7 +25,7 @@ def check_distribution(dist: Distribution, *, num_samples: Integer = 10_000, see
 
     - Shapes and dtypes of draws, actions and log-probabilities are those of the class's declaration.
     - It is a tree that loses nothing, and it survives its config as JSON.
-    - An int seed repeats a draw, a generator goes on.
+    - An int seed and a key, as agents draw from, repeat a draw; a generator goes on.
     - Draws and density belong together: the mean of :math:`\nabla_\theta \log p` over draws is 0, and ratios q / p turn
       them into draws of a neighbour q; every outcome of a discrete choice is as frequent as it is probable; the density
       integrates to one (where the support is a box, of few enough dimensions); a reparameterised draw moves with the
@@ -48,7 +49,7 @@ def check_distribution(dist: Distribution, *, num_samples: Integer = 10_000, see
     Raises
     ------
     AssertionError
-        Naming the property that fails, and by how much.
+        Naming the property that fails, and by how much or with which error.
 
     Examples
     --------
@@ -58,22 +59,30 @@ def check_distribution(dist: Distribution, *, num_samples: Integer = 10_000, see
     if not isinstance(dist, Distribution):
         raise TypeError(f"`dist` must be a Distribution. Received: {type(dist).__name__}")
     num_samples = count("num_samples", num_samples, least=1000)
-    check_shapes(dist, seed)
-    check_tree(dist)
-    check_config(dist, seed)
+    with property_of("shapes and dtypes"):
+        check_shapes(dist, seed)
+    with property_of("tree"):
+        check_tree(dist)
+    with property_of("config"):
+        check_config(dist, seed)
     # The widest float that the backend has.
     dtype = shapes.dtype_of(ops.convert_to_tensor(np.zeros(1)))
     wide = keras.tree.map_structure(lambda x: ops.cast(x, dtype) if is_float(x) else x, dist)
     many = repeated(wide, num_samples)
-    varies = check_seeds(many, seed)
     rng = np.random.default_rng(seed)
-    x = many.sample_action(seed)
-    near = check_scores(many, x, rng, seed)
-    if dist.REPARAMETERIZED:
-        check_paths(many, rng, seed)
-    check_frequencies(many, x)
-    check_normalisation(wide, many, x, rng)
-    check_moments(wide, x)
-    check_closed_forms(wide, near, many, x)
-    check_gradients(wide, near, rng, seed)
-    check_model(dist, varies, seed)
+    with property_of("seeds"):
+        varies = check_seeds(many, seed)
+    with property_of("draws and density"):
+        x = many.sample_action(seed)
+        near = check_scores(many, x, rng, seed)
+        if dist.REPARAMETERIZED:
+            check_paths(many, rng, seed)
+        check_frequencies(many, x)
+        check_normalisation(wide, many, x, rng)
+    with property_of("closed forms"):
+        check_moments(wide, x)
+        check_closed_forms(wide, near, many, x)
+    with property_of("gradients"):
+        check_gradients(wide, near, rng, seed)
+    with property_of("Keras model"):
+        check_model(dist, varies, seed)

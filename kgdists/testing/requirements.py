@@ -1,6 +1,7 @@
 """Requirements that values be equal, or close, and the errors where they are not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,12 +10,23 @@ from numpy.typing import ArrayLike
 from kgdists.core.types import Tensor
 from kgdists.testing.values import as_array
 
-__all__ = ["ROUNDING", "STANDARD_ERRORS", "closed_form", "estimate", "require_close", "require_same"]
+__all__ = ["ROUNDING", "STANDARD_ERRORS", "closed_form", "estimate", "property_of", "require_close", "require_same"]
 
 STANDARD_ERRORS = 5.0
 ROUNDING = 1e-5
 
 T = TypeVar("T")
+
+
+@contextmanager
+def property_of(what: str) -> Iterator[None]:
+    """Raise an AssertionError that names what was tried in place of any other error."""
+    try:
+        yield
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def closed_form(method: Callable[..., T], *arguments: Any) -> T | None:

@@ -7,7 +7,8 @@ import numpy as np
 from keras import ops
 
 from kgdists.distributions.distribution import Distribution
-from kgdists.testing.requirements import STANDARD_ERRORS, estimate, require_close
+from kgdists.random import key
+from kgdists.testing.requirements import STANDARD_ERRORS, estimate, property_of, require_close
 from kgdists.testing.values import as_array, behind_axes, equal, first_row, flat, gradients_of, is_float, moved, rows_of
 
 __all__ = ["check_frequencies", "check_paths", "check_scores", "check_seeds"]
@@ -28,6 +29,14 @@ def check_seeds(many: Distribution, seed: int) -> bool:
             raise AssertionError(f"seed: two successive calls of {name} with one generator are equal")
         if varies and equal(draw(), draw()):
             raise AssertionError(f"seed: two successive calls of {name}() are equal")
+        if keras.backend.backend() == "tensorflow":
+            with property_of(f"seed: {name} cannot draw from a key, as agents do; draw by `kgdists.random`"):
+                keys = [key(generators[0]) for _ in range(2)]
+                first, again, second = (draw(seed=x) for x in (keys[0], *keys))
+            if not equal(first, again):
+                raise AssertionError(f"seed: two calls of {name} with one key differ")
+            if varies and equal(first, second):
+                raise AssertionError(f"seed: {name} draws the same from two keys")
     return varies
 
 

@@ -22,6 +22,7 @@ MEASURES = [f"{measure}{suffix}" for suffix in ("", ", gradients") for measure i
 SECONDS = 0.03  # of the calls that are timed together
 COMPONENTS = 4
 TAU = 0.5
+WARM_UP = 12  # calls: the first compiles a function, and some of the first compile a formula that is called eagerly
 
 
 @dataclasses.dataclass
@@ -347,7 +348,7 @@ class Clock:
             self.arguments = framework.tensors(*arrays(entry, measure, batch, n))
             self.calls = 1
             try:
-                for _ in range(3):  # the first compiles
+                for _ in range(WARM_UP):
                     seconds = self.time()
                 self.calls = max(1, round(SECONDS / seconds))
             except Exception as error:  # what a library cannot do is a blank in the table
