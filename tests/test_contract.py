@@ -1089,8 +1089,8 @@ def test_gradients_reach_variables_inside_a_tape(make, variable):
     got = gradients_of(
         construct, [getattr(v, "value", v) if variable is not tf.Variable else v for v in variables], q, x
     )
-    for a, b in zip(got, want, strict=True):
-        np.testing.assert_array_equal(a, b)
+    for a, b in zip(got, want, strict=True):  # one of them may have been compiled meanwhile
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.exhaustive

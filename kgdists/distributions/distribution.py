@@ -152,7 +152,7 @@ class Distribution:
         IndexError
             If an array of the batch shape, where that is known, has no such part.
         """
-        if not hasattr(self.__dict__[self.PARAM_NAMES[0]], "shape"):  # Keras takes the shapes of its tensors for one
+        if not hasattr(keras.tree.flatten(self)[0], "shape"):  # Keras takes the shapes of its tensors for one
             raise TypeError(f"{TENSOR_RULE}. Received: shapes of the parameters of a {type(self).__name__}")
         rank, index = len(self.batch_shape), index if isinstance(index, tuple) else (index,)
         self._check_index(index)

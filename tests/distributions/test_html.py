@@ -13,7 +13,7 @@ from kgdists.interop.tfp import TFPDist
 from tests.table import DISTRIBUTIONS, HEADS
 
 WITH_BARS = {"bernoulli", "masked_bernoulli", "categorical", "masked_categorical", "multi_categorical"}
-WITH_BARS |= {"relaxed_one_hot", "composite", "one_of"}
+WITH_BARS |= {"tempered_categorical", "relaxed_one_hot", "composite", "one_of"}
 
 SCALARS = {
     "normal": lambda: kg.NormalDist([[0.0], [3.0]], [[0.0], [-2.0]]),
