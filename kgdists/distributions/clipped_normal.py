@@ -14,16 +14,13 @@ from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.wrappers import in_full_precision, unwrapped
 from kgdists.numerics import normal as gaussian
 from kgdists.numerics import special
+from kgdists.numerics.normal import NARROW, NODES, WEIGHTS
 from kgdists.random import normal
 
 __all__ = ["ClippedNormalDist"]
 
 LOG_2PI, INF = math.log(2.0 * math.pi), float("inf")
 FAR = {"float32": 1e18, "float64": 1e150}
-# Gauss and Legendre's rule on [0, 1].
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(5)
-NODES, WEIGHTS = (1.0 + NODES) / 2.0, WEIGHTS / 2.0
-NARROW = 0.25  # deviations; boxes of fewer have moments by this rule
 
 
 class ClippedNormalDist(Distribution):
@@ -201,12 +198,13 @@ class ClippedNormalDist(Distribution):
         x = self.as_variate(x)
         box, inside = self._box, self._clip(x)
         z = special.standardized(inside - self.mu, self.logvar)
-        below = ops.where(box.has_low, gaussian.squares_below(self._z(box.low)), 0.0)
-        above = ops.where(box.has_high, gaussian.squares_below(-self._z(box.high)), 0.0)
-        score = ops.maximum(gaussian.squares_below(z) - below, 0.0) + ops.maximum(
-            gaussian.squares_below(-z) - above, 0.0
-        )
-        return ops.sum(self._without_constants(ops.exp(0.5 * self.logvar) * score) + ops.abs(x - inside), axis=-1)
+        from_low, to_high = (special.standardized(y, self.logvar) for y in (inside - box.low, box.high - inside))
+        below = gaussian.squares_between(self._z(box.low), z, ops.where(box.has_low, from_low, 0.0))
+        above = gaussian.squares_between(-self._z(box.high), -z, ops.where(box.has_high, to_high, 0.0))
+        below = ops.where(box.has_low, below, gaussian.squares_below(z))
+        above = ops.where(box.has_high, above, gaussian.squares_below(-z))
+        score = self._without_constants(ops.exp(0.5 * self.logvar) * (below + above))
+        return ops.sum(score + ops.abs(x - inside), axis=-1)
 
     def entropy(self) -> Tensor:
         """Entropy, shape [B...]: of the probabilities at the bounds and of the density between them."""

@@ -315,7 +315,7 @@ class GaussianMixtureDist(Distribution):
         )
         for _ in range(STEPS[self.dtype]):
             middle = 0.5 * low + 0.5 * high
-            below = ops.where(is_upper, fixed._log_tail(middle, -1.0) > target, fixed._log_tail(middle, 1.0) < target)
+            below = ops.where(is_upper, fixed._log_sum(middle, -1.0) > target, fixed._log_sum(middle, 1.0) < target)
             low, high = ops.where(below, middle, low), ops.where(below, high, middle)
         x = 0.5 * low + 0.5 * high
         inside = ops.isfinite(x)
@@ -337,9 +337,13 @@ class GaussianMixtureDist(Distribution):
         between = _mean_distance(mu[..., :, None] - mu[..., None, :], variance[..., :, None] + variance[..., None, :])
         return near - 0.5 * ops.sum(weights[..., :, None] * weights[..., None, :] * between, axis=(-2, -1))
 
-    def _log_tail(self, x, sign, name=None):
-        if name is not None:
-            self._check_one_dimension(name)
+    def _log_tail(self, x, sign, name):
+        """The logarithm of the probability below `x`, or above for a negative sign; from the smaller of the two."""
+        self._check_one_dimension(name)
+        tail, rest = self._log_sum(x, sign), self._log_sum(x, -sign)
+        return ops.where(rest < tail, special.log1mexp(ops.minimum(rest, -0.5)), tail)
+
+    def _log_sum(self, x, sign):
         z = self.components._standardized(self.as_variate(x)[..., None, :])[..., 0]
         return ops.logsumexp(self.log_weights + special.log_ndtr(sign * z), axis=-1, keepdims=True)
 

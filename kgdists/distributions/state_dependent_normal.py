@@ -125,6 +125,34 @@ class StateDependentNormalDist(Distribution):
         """Log-density of one draw, that of `marginal`; `x` of shape [B..., n], sample axes may come in front."""
         return self.marginal.log_proba(self.as_variate(x))
 
+    def cdf(self, x: TensorLike) -> Tensor:
+        """The distribution function of one draw, that of `marginal`, shape of `x`."""
+        return self.marginal.cdf(self.as_variate(x))
+
+    def log_cdf(self, x: TensorLike) -> Tensor:
+        """The logarithm of `cdf`, shape of `x`."""
+        return self.marginal.log_cdf(self.as_variate(x))
+
+    def survival(self, x: TensorLike) -> Tensor:
+        """The probability that one draw is above, shape of `x`."""
+        return self.marginal.survival(self.as_variate(x))
+
+    def log_survival(self, x: TensorLike) -> Tensor:
+        """The logarithm of `survival`, shape of `x`."""
+        return self.marginal.log_survival(self.as_variate(x))
+
+    def quantile(self, q: TensorLike) -> Tensor:
+        """The quantiles of `marginal`, shape [..., B..., n]."""
+        return self.marginal.quantile(self.as_levels(q))
+
+    def median(self) -> Tensor:
+        """The mean, shape [B..., n]."""
+        return self.mu
+
+    def crps(self, x: TensorLike) -> Tensor:
+        """The score of `marginal`, shape [B...] behind any sample axes."""
+        return self.marginal.crps(self.as_variate(x))
+
     def entropy(self) -> Tensor:
         """Entropy of one draw, shape [B...]."""
         return self.marginal.entropy()

@@ -7,9 +7,9 @@ from keras import ops
 
 from kgdists.core import shapes
 from kgdists.core.types import Tensor
-from kgdists.numerics import log_beta
+from kgdists.numerics import log_beta, special
 
-__all__ = ["log1mexp", "log_tails", "logit_of"]
+__all__ = ["log_tails", "logit_of"]
 
 # Of the quantile: steps of Newton's method, and the logits at which the shares leave the range of floats.
 STEPS, FURTHEST = 20, {"float32": 87.0, "float64": 700.0}
@@ -84,20 +84,8 @@ def _log_tails(a, b, logit, log_density):
     nodes, weights = (ops.convert_to_tensor(x, v.dtype) for x in (nodes, weights))
     log_ratios = _log_ratio(a, b, t, u, v, slope, nodes * scale)
     log_tail = log_density + ops.log(scale) + ops.logsumexp(log_ratios + weights, axis=0)
-    rest = log1mexp(log_tail)
+    rest = special.log1mexp(log_tail)
     return ops.where(is_below, log_tail, rest), ops.where(is_below, rest, log_tail)
-
-
-def log1mexp(x: Tensor) -> Tensor:
-    """`log(1 - exp(x))` of x <= 0, with its digits at both ends."""
-    is_near = x > -math.log(2.0)
-    near, far = ops.where(is_near, x, -1.0), ops.where(is_near, -1.0, x)
-    tiny = ops.equal(near, 0.0)
-    return ops.where(
-        is_near,
-        ops.where(tiny, -float("inf"), ops.log(-ops.expm1(ops.where(tiny, -1.0, near)))),
-        ops.log1p(-ops.exp(far)),
-    )
 
 
 def _log_ratio(a, b, t, u, v, slope, s):

@@ -13,6 +13,7 @@ from kgdists.core.types import Tensor, TensorLike
 __all__ = [
     "expm1_minus",
     "expm1_minus_series",
+    "log1mexp",
     "max_last",
     "mean",
     "smallest",
@@ -75,6 +76,18 @@ def expm1_minus_series(x: Tensor) -> Tensor:
     for k in range(terms - 1, 2, -1):
         series = 1.0 + x * series * (1.0 / k)
     return 0.5 * x * x * series
+
+
+def log1mexp(x: Tensor) -> Tensor:
+    """`log(1 - exp(x))` of x <= 0, with its digits at both ends."""
+    is_near = x > -math.log(2.0)
+    near, far = ops.where(is_near, x, -1.0), ops.where(is_near, -1.0, x)
+    tiny = ops.equal(near, 0.0)
+    return ops.where(
+        is_near,
+        ops.where(tiny, -float("inf"), ops.log(-ops.expm1(ops.where(tiny, -1.0, near)))),
+        ops.log1p(-ops.exp(far)),
+    )
 
 
 def soft_clip(x: Tensor, low: float, high: float) -> Tensor:
