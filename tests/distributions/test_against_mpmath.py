@@ -260,10 +260,10 @@ def beta_crps(x, a, b, low, high):
     return (high - low) * (t * (2 * below - 1) + mean * (1 - 2 * below_next) - gini)
 
 
-def beta_quantile(q, a, b, low, high):
-    """By Newton's method on the logarithm of the nearer tail over the logit, which is concave, from its asymptote."""
+def share_below(q, a, b):
+    """t and 1 - t, by Newton's method on the logarithm of the nearer tail over the logit, from its asymptote."""
     if q > 0.5:
-        return high - beta_quantile(1 - q, b, a, mp.mpf(0), high - low)
+        return share_below(1 - q, b, a)[::-1]
     logit = (mp.log(q) + mp.log(a) + log_beta(a, b)) / a
     for _ in range(100):
         t, u = 1 / (1 + mp.exp(-logit)), 1 / (1 + mp.exp(logit))
@@ -271,8 +271,13 @@ def beta_quantile(q, a, b, low, high):
         step = (mp.log(q) - value) * mp.exp(value - a * mp.log(t) - b * mp.log(u) + log_beta(a, b))
         logit += step
         if abs(step) < mp.mpf(10) ** -25:
-            break
-    return low + (high - low) * t
+            return t, u
+    raise ValueError(f"No convergence at q={q}, a={a}, b={b}")
+
+
+def beta_quantile(q, a, b, low, high):
+    t, u = share_below(q, a, b)
+    return low + (high - low) * t if t < 0.5 else high - (high - low) * u
 
 
 BETA = {
@@ -493,7 +498,7 @@ def errors(name, method, some, with_gradients=False):
         if method != "quantile" or name not in IMPLICIT:
             pulls = derivatives(formulas[method], inputs)
         elif bounds is not None and min(value - inputs[-2], inputs[-1] - value) < abs(value) * ROUNDING:
-            pulls = [value]
+            pulls = []  # of a quantile that is rounded to a bound
         else:
             pulls = implicit_derivatives(formulas, value, inputs[0], inputs[1:])
         scale = abs(value) + sum(map(abs, pulls))
