@@ -90,7 +90,9 @@ if keras.backend.backend() == "tensorflow":
     class _Compiled:
         # A formula as a concrete function of the tensors among the leaves of its arguments.
 
-        def __init__(self, is_fused, formula, structure, leaves, tensors):
+        def __init__(
+            self, is_fused: bool, formula: Callable[..., Any], structure: Any, leaves: list[Any], tensors: list[Tensor]
+        ) -> None:
             places = [type(x) not in CONSTANTS for x in leaves]
             constants = [x for x, is_tensor in zip(leaves, places, strict=True) if not is_tensor]
             self.checks: list[Any] = []
@@ -110,7 +112,7 @@ if keras.backend.backend() == "tensorflow":
                 *(tf.TensorSpec(x.shape, x.dtype) for x in tensors)
             )
 
-        def __call__(self, tensors):
+        def __call__(self, tensors: list[Tensor]) -> Any:
             outputs = backend.run_as_written(self.function, tensors)
             rest = iter(outputs[self.num_results :])
             for check, num_values in self.checks:
