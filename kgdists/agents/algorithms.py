@@ -31,7 +31,7 @@ def class_of(path: str | Path) -> type[Agent]:
     if name not in CLASSES:
         raise ValueError(
             f"A run's agent must be one of {', '.join(sorted(CLASSES))}; one of your own is loaded by its class. "
-            f"Received: {path} of {name}"
+            f"Received: {name}, in {path}"
         )
     return CLASSES[name]
 
