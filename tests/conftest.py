@@ -15,6 +15,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
+from kgdists.core import frequent  # noqa: E402
 from tests import marks  # noqa: E402
 
 if keras.backend.backend() == "tensorflow":
@@ -42,6 +43,13 @@ def same_weights():
     Not `keras.utils.set_random_seed`, after which TensorFlow makes all its kernels anew.
     """
     random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def uncompiled(request, monkeypatch):
+    """Leave it to its own tests, and to the exhaustive ones, to compile formulas that are called often."""
+    if "not exhaustive" in request.config.option.markexpr and request.node.path.stem != "test_frequent":
+        monkeypatch.setattr(frequent, "FREQUENT", 10**9)
 
 
 @pytest.fixture

@@ -548,7 +548,7 @@ LEAVES = {
 }
 
 
-@pytest.mark.few(295)
+@pytest.mark.few(150)
 @pytest.mark.parametrize("leaf", LEAVES.values(), ids=LEAVES.keys())
 @pytest.mark.parametrize("tree", [keras.tree, tf.nest])
 def test_any_leaf_can_be_unflattened_and_shown(make, tree, leaf):
@@ -655,6 +655,7 @@ def test_fresh_instances_do_not_retrace(make_kind, random_seed):
     assert len(traces) == 1
 
 
+@pytest.mark.few(2)
 @each_stream
 def test_fresh_instances_do_not_retrace_a_function_that_draws(make, random_seed):
     traces = []
@@ -925,7 +926,7 @@ def test_event_shapes_of_two_distributions_must_agree(make_vectors):
         dist.kl_divergence(wide)
 
 
-@pytest.mark.few(16)
+@pytest.mark.few(8)
 @pytest.mark.parametrize("name", ["proba_ratio", "cross_entropy", "kl_divergence"])
 def test_one_of_two_distributions_may_have_no_batch(make, name):
     method = DETERMINISTIC[name]
@@ -945,7 +946,7 @@ def received(shape):
 WRONG_SHAPES = [(), (4,), (5,), (5, 3), (5, 5), (5, 1), (1, 4), (4, 4), (4, 5), (5, 4, 1), (5, 1, 4)]
 
 
-@pytest.mark.few(25)
+@pytest.mark.few(12)
 @pytest.mark.parametrize("shape", WRONG_SHAPES, ids=str)
 def test_variates_of_wrong_shape(make_vectors, shape):
     """Wrong rank, wrong width, and what NumPy would broadcast."""
@@ -1076,7 +1077,7 @@ def gradients_of(construct, sources, q, x):
     return tape.gradient(value, sources)
 
 
-@pytest.mark.few(7)
+@pytest.mark.few(4)
 @pytest.mark.parametrize(
     "variable", [VARIABLES["tensorflow"], pytest.param(VARIABLES["keras"], marks=pytest.mark.exhaustive)]
 )
@@ -1182,6 +1183,7 @@ MUTABLE = {
 }
 
 
+@pytest.mark.few(20)
 @pytest.mark.parametrize("kind", MUTABLE)
 @pytest.mark.parametrize("name", FURTHER)
 def test_what_was_given_may_be_overwritten(name, kind):

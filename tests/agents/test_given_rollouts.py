@@ -67,7 +67,7 @@ WRONG = {
 }
 
 
-@pytest.mark.few(8)
+@pytest.mark.few(4)
 @pytest.mark.parametrize("name", AGENTS)
 @pytest.mark.parametrize("make", WRONG.values(), ids=WRONG)
 def test_what_is_no_rollout_is_one_line(name, make):

@@ -62,6 +62,7 @@ MODELS = {
 }
 
 
+@pytest.mark.few(3)
 @pytest.mark.parametrize(("make", "name", "known"), MODELS.values(), ids=MODELS)
 def test_the_class_that_is_missing_is_named_and_what_to_do(make, name, known, tmp_path):
     model, file = make(), tmp_path / "policy.keras"

@@ -236,7 +236,7 @@ def test_a_mixture_of_vectors_has_no_distribution_function():
 # What they have in common
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @each_ordered
 def test_function_and_quantile_are_inverses_and_the_interval_holds_its_mass(name):
     pi = DISTRIBUTIONS[name]((3,), "float64", RNG(0))

@@ -93,6 +93,7 @@ def model():
     return made
 
 
+@pytest.mark.few(6)
 @pytest.mark.parametrize("use", USES.values(), ids=USES)
 def test_masked_entries_are_refused_and_masked_arrays_without_any_are_not(use, model):
     rule = "Numbers must not be masked: leave them out, or fill them. Received: an array with masked entries"

@@ -58,7 +58,7 @@ def targets_of(pi):
 
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist for variables.*log_temperature")
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @each_head
 def test_a_head_ends_a_model_that_is_trained_saved_and_cloned(make, tmp_path):
     made = model(make())

@@ -81,7 +81,8 @@ def test_what_is_loaded_is_the_same_to_the_last_bit(trained):
         assert getattr(loaded.rollouts, name) == getattr(agent.rollouts, name) != []
 
 
-@pytest.mark.parametrize("seed", [0, *exhaustive(None)])
+@pytest.mark.exhaustive  # of one agent in tests/cli/test_resume.py
+@pytest.mark.parametrize("seed", [0, None])
 def test_training_that_goes_on_ends_where_an_uninterrupted_one_does(tmp_path, seed):
     agent = small(Walk, **OPTIONS, seed=seed)
     agent.learn(16)
