@@ -16,7 +16,6 @@ from kgdists.core.files import DamagedFileError, RunWarning
 from kgdists.layers import CategoricalHead
 from kgdists.runs import checkpoint, layout
 from tests.agents.helpers import Bandit, Noise, counters, saved_run, small, weights
-from tests.marks import exhaustive
 
 FILES = ["checkpoints", "config.json", "policy.keras"]
 PARTS = ["config.json", "policy.keras", "state.npz", "value.keras"]
