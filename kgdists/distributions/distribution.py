@@ -56,12 +56,15 @@ class Distribution:
         The static fields that two distributions must share to be compared: bounds and the like.
     REPARAMETERIZED : bool
         Whether `sample` is an exact draw that moves with the parameters, rather than a relaxed one.
+    IS_FUSED : bool
+        For kgdists' own classes: whether XLA is faster than TensorFlow's operations for large tensors.
     """
 
     PARAM_NAMES: tuple[str, ...] = ()
     STATIC_NAMES: tuple[str, ...] = ()
     SUPPORT_NAMES: tuple[str, ...] = ()
     REPARAMETERIZED: bool = True
+    IS_FUSED: bool = True
 
     _stream: Stream
 

@@ -67,6 +67,7 @@ class GaussianMixtureDist(Distribution):
     PARAM_NAMES = ("logits", "mu", "logvar")
     STATIC_NAMES = ("gumbel_tau", "name")
     REPARAMETERIZED = False
+    IS_FUSED = False
 
     logits: Tensor
     mu: Tensor

@@ -47,7 +47,7 @@ def wrap_methods(cls: type[Any]) -> None:
         if is_draw or name in IN_FULL_PRECISION:
             method = in_full_precision(method)
         if is_own and (is_draw or name in COMPILED):
-            method = compiled_when_frequent(method, is_fused=not is_draw)
+            method = compiled_when_frequent(method, is_fused=cls.IS_FUSED and not is_draw)
         if is_draw:
             method = draws(with_key(method) if is_own else method)
         setattr(cls, name, method)
