@@ -667,3 +667,17 @@ def test_no_rows_cannot_be_evaluated_and_train_nothing():
         np.testing.assert_array_equal(was, now)
     with pytest.raises(ValueError, match="`x` must have at least one row"):
         policy.evaluate(np.zeros((0, 4)), np.zeros((0, 2)))
+
+
+def test_a_loss_of_numbers_is_refused_by_a_policy():
+    policy, x = made(NormalHead(1)), observations()
+    policy.compile("adam", loss="mse")
+    with pytest.raises(ValueError, match=r"`loss` of a distribution must be one of nll, crps, energy, or a function"):
+        policy.fit(x, x[:, :1], verbose=0)
+
+
+def test_targets_without_the_axis_of_the_event_are_told_to_a_policy():
+    policy, x = made(NormalHead(1)), observations()
+    policy.compile("adam")
+    with pytest.raises(ValueError, match=r"must have shape \[N, 1\]: write `y\[:, None\]`"):
+        policy.fit(x, x[:, 0], verbose=0)

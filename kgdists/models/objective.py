@@ -137,13 +137,25 @@ def _loss_of(loss, output):
         return found if isinstance(found, keras.losses.Loss) else _FunctionLoss(found)
     if isinstance(loss, str) and loss in SCORES:
         return SCORES[loss]
+    if isinstance(loss, keras.losses.Loss) and not type(loss).__module__.startswith("keras."):
+        return _values_of(loss)
     of_tensors = isinstance(loss, (str, keras.losses.Loss)) or getattr(loss, "__module__", "").startswith("keras.")
     if of_tensors or not callable(loss):
         raise ValueError(
             f"`loss` of a distribution must be one of {', '.join(SCORES)}, or a function of targets and distribution, "
-            f"such as `lambda y, d: (y - d.mean()) ** 2`. Received: loss={loss!r}"
+            f"such as `lambda y, d: (y - d.mean()) ** 2`, or a `Loss` of your own. Received: loss={loss!r}"
         )
     return loss
+
+
+def _values_of(loss):
+    """The `call` of a loss of one's own, whose values are averaged with masks and weights as those of a function."""
+    if loss.reduction not in ("sum_over_batch_size", "mean"):
+        raise ValueError(
+            "A loss of a distribution must be averaged: make it with `reduction='sum_over_batch_size'`. "
+            f"Received: {type(loss).__name__} of reduction={loss.reduction!r}"
+        )
+    return loss.call
 
 
 class _FunctionLoss(keras.losses.Loss):

@@ -387,6 +387,27 @@ def test_a_registered_loss_is_saved_and_a_lambda_is_asked_for_again(tmp_path):
         loaded.fit(X, X[:, :1], verbose=0)
 
 
+@keras.saving.register_keras_serializable("tests")
+class SquaredDistance(keras.losses.Loss):
+    def call(self, y, dist):
+        return keras.ops.sum((y - dist.mean()) ** 2 + dist.variance(), axis=-1)
+
+
+def test_a_loss_of_ones_own_sees_the_distribution_and_is_saved(tmp_path):
+    made, path, weights = model(kg.layers.NormalHead(1)), tmp_path / "model.keras", np.arange(len(X)) / len(X)
+    made.compile("adam", loss=SquaredDistance())
+    made.fit(X, X[:, :1], epochs=2, verbose=0)
+    pi = made(X)
+    want = np.mean(weights * np.sum((X[:, :1] - pi.mean()) ** 2 + pi.variance(), axis=-1))
+    assert made.evaluate(X, X[:, :1], sample_weight=weights, batch_size=len(X), verbose=0) == pytest.approx(want)
+    made.save(path)
+    loaded = keras.models.load_model(path)
+    assert loaded.evaluate(X, X[:, :1], verbose=0) == pytest.approx(made.evaluate(X, X[:, :1], verbose=0))
+    made.compile("adam", loss=SquaredDistance(reduction="sum"))
+    with pytest.raises(ValueError, match="must be averaged: .* Received: SquaredDistance of reduction='sum'"):
+        made.fit(X, X[:, :1], verbose=0)
+
+
 def test_a_plain_keras_model_names_the_one_that_trains_and_saves():
     inputs, h = features()
     plain = keras.Model(inputs, kg.layers.NormalHead(1)(h))
