@@ -38,7 +38,7 @@ class TemperedHead(Head):
 
     TEMPERATURE = "boltzmann_tau"  # the name of the argument
 
-    def __init__(self, temperature: Temperature, **kwargs: Any) -> None:
+    def __init__(self, temperature: Temperature, /, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(temperature, dict):
             temperature = keras.saving.deserialize_keras_object(temperature)
