@@ -65,7 +65,8 @@ def test_targets_in_large_units_train_as_in_float32(name, policy, jit_compile, t
     make, center, sd = UNITS[name]
     y = (center + sd * NOISY).astype("float32")
     y = np.rint(y) if name == "discretized_logistic" else np.clip(y, 10, 99_990) if sd == 1e4 else y
-    model, losses = trained(make(random_seed=0), y, jit_compile, epochs=30)
+    # The deviation of a box starts at a quarter of its width.
+    model, losses = trained(make(random_seed=0), y, jit_compile, epochs=100 if sd == 1e4 else 30)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
     assert np.isfinite(losses).all() and losses[-1] < losses[0] - 1.0
     assert all(np.isfinite(x.numpy()).all() and x.dtype == "float32" for x in model.trainable_variables)
