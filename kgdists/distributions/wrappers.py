@@ -13,7 +13,7 @@ from kgdists.core.frequent import compiled_when_frequent
 from kgdists.distributions.symbolic import Draw
 from kgdists.random import key
 
-__all__ = ["HALF", "draws", "in_full_precision", "unwrapped", "with_hints", "wrap_methods"]
+__all__ = ["HALF", "draws", "in_full_precision", "unwrapped", "widened", "with_hints", "wrap_methods"]
 
 HALF = ("float16", "bfloat16")
 
@@ -24,6 +24,7 @@ COMPILED = (
 IN_FULL_PRECISION = (*COMPILED, "mode", "mean", "variance", "stddev", "median", "prob", "proba_ratio")
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def unwrapped(method: F) -> F:
@@ -53,6 +54,13 @@ def wrap_methods(cls: type[Any]) -> None:
         setattr(cls, name, method)
 
 
+def widened(tree: T) -> T:
+    """Nested values, such as a distribution, with float32 tensors in the place of those of half precision."""
+    return keras.tree.map_structure(
+        lambda x: ops.cast(x, "float32") if hasattr(x, "dtype") and shapes.dtype_of(x) in HALF else x, tree
+    )
+
+
 def in_full_precision(method: F) -> F:
     """Compute a method of a float16 or bfloat16 distribution in float32 and round its result once.
 
@@ -67,23 +75,20 @@ def in_full_precision(method: F) -> F:
         The method. It does nothing more for other dtypes.
     """
 
-    def widen(x: Any) -> Any:
-        return ops.cast(x, "float32") if hasattr(x, "dtype") and shapes.dtype_of(x) in HALF else x
-
     @functools.wraps(method)
-    def widened(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def in_float32(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.dtype not in HALF:
             return method(self, *args, **kwargs)
         for other in (*args, *kwargs.values()):
             if hasattr(other, "check_same_kind"):
                 self.check_same_kind(other)  # while the dtypes still differ
-        this, args, kwargs = keras.tree.map_structure(widen, (self, args, kwargs))
+        this, args, kwargs = widened((self, args, kwargs))
         result = method(this, *args, **kwargs)
         return keras.tree.map_structure(
             lambda x: ops.cast(x, self.dtype) if shapes.dtype_of(x) == "float32" else x, result
         )
 
-    return cast(F, widened)
+    return cast(F, in_float32)
 
 
 def draws(method: F) -> F:

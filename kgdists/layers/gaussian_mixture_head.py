@@ -114,14 +114,7 @@ class GaussianMixtureHead(TemperedHead):
             if layer is not None:
                 layer.build(features_shape)
 
-    @property
-    def gumbel_tau(self) -> float:
-        """The present temperature; a number that is set counts from the next call on, also of compiled functions."""
-        return self.present_temperature
-
-    @gumbel_tau.setter
-    def gumbel_tau(self, value: float) -> None:
-        self.present_temperature = value
+    gumbel_tau = TemperedHead.present_temperature
 
     def call(self, features: Tensor, training: bool | None = None) -> GaussianMixtureDist:
         mu, logvar = (self._per_component(x) for x in self.components.mu_and_logvar(features))

@@ -34,14 +34,7 @@ class LogitsHead(TemperedHead):
         super().build(features_shape)
         self.logits.build(features_shape)
 
-    @property
-    def boltzmann_tau(self) -> float:
-        """The present temperature; a number that is set counts from the next call on, also of compiled functions."""
-        return self.present_temperature
-
-    @boltzmann_tau.setter
-    def boltzmann_tau(self, value: float) -> None:
-        self.present_temperature = value
+    boltzmann_tau = TemperedHead.present_temperature
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {

@@ -54,14 +54,7 @@ class RelaxedOneHotHead(LogitsHead):
             start = keras.initializers.Constant(np.log(super().present_temperature).item())
             self.log_temperature = self.add_weight((), start, name="log_temperature")
 
-    @property
-    def temperature(self) -> float:
-        """The present temperature; a number that is set counts from the next call on, also of compiled functions."""
-        return self.present_temperature
-
-    @temperature.setter
-    def temperature(self, value: float) -> None:
-        self.present_temperature = value
+    temperature = LogitsHead.present_temperature
 
     def next_temperature(self, training: bool | None) -> Tensor:
         """The temperature of this call, a scalar tensor."""

@@ -62,7 +62,10 @@ class TemperedHead(Head):
 
     @property
     def present_temperature(self) -> float:
-        """The temperature of the next call."""
+        """The present temperature; a number that is set counts from the next call on, also of compiled functions.
+
+        Subclasses have it by the name of their argument.
+        """
         return float(ops.convert_to_numpy(self.next_temperature(training=False)))
 
     @present_temperature.setter

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kgdists.models.outputs import in_full_precision, leaf_at, leaves_of
+from kgdists.models.outputs import leaf_at, leaves_of, widened_output
 
 __all__ = ["for_each_output", "matched", "named"]
 
@@ -58,7 +58,7 @@ def matched(y: Any, y_pred: Any, sample_weight: Any) -> dict[str, tuple[Any, Any
     for path, output in leaves_of(y_pred):
         is_nested = isinstance(sample_weight, (dict, list, tuple))
         weights = leaf_at(sample_weight, path, "sample_weight") if is_nested and path else sample_weight
-        found[_name(path)] = leaf_at(y, path, "y"), in_full_precision(output), weights
+        found[_name(path)] = leaf_at(y, path, "y"), widened_output(output), weights
     return found
 
 

@@ -4,17 +4,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import keras
-from keras import ops
 
-from kgdists.core import backend, shapes
+from kgdists.core import backend
 from kgdists.core.types import Tensor
 from kgdists.core.unknown_classes import UnknownClassError
 from kgdists.distributions import CompositeDist
 from kgdists.distributions.composite import branches
 from kgdists.distributions.distribution import Distribution
-from kgdists.distributions.wrappers import HALF
+from kgdists.distributions.wrappers import HALF, widened
 
-__all__ = ["Outputs", "in_full_precision", "leaf_at", "leaves_of", "mask_of"]
+__all__ = ["Outputs", "leaf_at", "leaves_of", "mask_of", "widened_output"]
 
 
 def leaves_of(outputs: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
@@ -45,11 +44,11 @@ def mask_of(output: Any) -> Tensor | None:
     return backend.mask_of(output.params.values() if isinstance(output, Distribution) else [output])
 
 
-def in_full_precision(output: Any) -> Any:
+def widened_output(output: Any) -> Any:
     """A distribution of half precision as one of float32, in which losses are finite; any other output as it is."""
     if not isinstance(output, Distribution) or output.dtype not in HALF:
         return output
-    dist = keras.tree.map_structure(lambda x: ops.cast(x, "float32") if shapes.dtype_of(x) in HALF else x, output)
+    dist = widened(output)
     backend.set_mask(next(iter(dist.params.values())), mask_of(output))
     return dist
 
