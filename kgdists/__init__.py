@@ -11,7 +11,8 @@ from kgdists.models import Model
 from kgdists.policy import Policy
 
 if TYPE_CHECKING:
-    from kgdists import agents, envs, evolution, interop, mixtures, plotting, runs, spaces, targets
+    from kgdists import agents, encoders, envs, evolution, interop, mixtures, plotting, runs, spaces, targets
+    from kgdists.encoders import encoder_for
     from kgdists.spaces import decode_action, encode_action, head_for
 
 __version__ = "0.2.0"
@@ -25,6 +26,8 @@ __all__ = [
     "distributions",
     "divergences",
     "encode_action",
+    "encoder_for",
+    "encoders",
     "envs",
     "evolution",
     "head_for",
@@ -48,10 +51,23 @@ find_moved_modules()
 
 def __getattr__(name: str) -> Any:
     # What needs Gymnasium or Matplotlib is imported at first use (PEP 562): `import kgdists` costs no more than Keras.
-    if name in ("agents", "envs", "evolution", "interop", "mixtures", "plotting", "runs", "spaces", "targets"):
+    if name in (
+        "agents",
+        "encoders",
+        "envs",
+        "evolution",
+        "interop",
+        "mixtures",
+        "plotting",
+        "runs",
+        "spaces",
+        "targets",
+    ):
         return importlib.import_module(f"kgdists.{name}")
     if name in ("decode_action", "encode_action", "head_for"):
         return getattr(importlib.import_module("kgdists.spaces"), name)
+    if name == "encoder_for":
+        return importlib.import_module("kgdists.encoders").encoder_for
     if f"kgdists.{name}" in MOVED:
         return importlib.import_module(f"kgdists.{name}")
     raise AttributeError(f"module 'kgdists' has no attribute {name!r}")

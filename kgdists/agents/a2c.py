@@ -21,8 +21,7 @@ from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
 from kgdists.envs.make import Env
 from kgdists.envs.rollout import as_rollout
-from kgdists.layers.running_normalization import running_normalizations
-from kgdists.policy import Policy, split_mask
+from kgdists.policy import Policy
 from kgdists.returns import gae, vtrace
 
 __all__ = ["A2C", "A2CConfig"]
@@ -117,7 +116,7 @@ class A2C(RolloutAgent):
         self.value = value or value_network(self.envs, settings)
         check_values(self.value, self._example)
         self.variables = trainable(self.policy, self.value)
-        self.normalizations = running_normalizations(self.policy.trunk, self.value)
+        self._find_normalizations(self.MODELS)
         self.optimizer = keras.optimizers.RMSprop(
             settings.learning_rate, rho=0.99, epsilon=settings.epsilon, global_clipnorm=settings.max_grad_norm
         )
@@ -192,7 +191,7 @@ class A2C(RolloutAgent):
             old = old or now
             steps.append(metrics)
         for layer in self.normalizations:
-            self.replicas.update(layer, split_mask(observations)[0])
+            self.replicas.update(layer, self._seen(layer, observations))
         means = {name: sum(metrics[name] for metrics in steps) / len(steps) for name in steps[0]}
         return means | {"learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate)}
 

@@ -73,7 +73,7 @@ class CompiledPolicy:
 
 
 def _called(act, observations, *others):
-    arrays = tree.flatten(observations) if isinstance(observations, dict) else [observations]
+    arrays = [observations] if type(observations) is np.ndarray else tree.flatten(observations)
     *actions, is_sound = [x.numpy() for x in backend.run(act, arrays, others, (observations, *others))]
     if not is_sound:
         raise NotANumber

@@ -15,6 +15,7 @@ from kgdists.core.callback_list import Callbacks, run_epochs
 from kgdists.core.checks import count
 from kgdists.core.types import Integer
 from kgdists.envs.evaluation import Evaluation, step_limit
+from kgdists.envs.inputs import Inputs, unmasked_space
 from kgdists.envs.make import Env
 from kgdists.envs.play import evaluate
 from kgdists.envs.player import decider, predictor
@@ -65,7 +66,10 @@ class Agent:
         """Set what acting and files need, once there are `policy` and `envs`; `example` is a batch of one observed."""
         # By whether the most probable action is taken.
         self._decide = {is_mode: decider(self.policy, is_mode) for is_mode in (True, False)}
-        self._predict = predictor(self.policy, self.envs.single_action_space, example)
+        space = self.envs.single_action_space
+        self._predict = predictor(
+            self.policy, space, Inputs(example, unmasked_space(self.envs), space, self.config.encoding), example
+        )
         self.checkpoint, self.owned = None, Ownership()
 
     # What a subclass defines.
@@ -221,8 +225,8 @@ class Agent:
 
         Parameters
         ----------
-        observations : array, shape [*shape] or [B, *shape]
-            With action masks a dict as `ActionMask` makes it.
+        observations : value of the observation space, or a batch of them
+            As the environment's `reset` and `step` return them, or arrays as the policy takes them.
         deterministic : bool
             Take the most probable action, or draw one.
 

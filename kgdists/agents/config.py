@@ -3,12 +3,15 @@
 import dataclasses
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self, cast
 
 from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.core.checks import count, is_count, is_number
+from kgdists.encoders.arrays import MAX_LENGTH
+from kgdists.encoders.image import NETWORKS
+from kgdists.envs.array_observations import Encoding
 from kgdists.envs.make import VECTORIZATIONS
 from kgdists.spaces import BOX_FAMILIES
 
@@ -19,17 +22,25 @@ __all__ = [
     "check",
     "check_count",
     "check_schedule",
+    "encoding_of",
     "is_number",
     "is_positive",
     "setting",
 ]
 
 ACTIVATIONS = ("tanh", "relu", "elu", "silu", "gelu")
+ENCODERS = (*NETWORKS, "flat")
 
 
 def setting(default: Any, help_text: str) -> Any:
     """A field of a config dataclass; the help is that of its option on the command line."""
     return dataclasses.field(default=default, metadata={"help": help_text})
+
+
+def encoding_of(config: type["Config"], settings: Mapping[str, Any]) -> Encoding:
+    """How observations become arrays, by some settings of a config; the others are the defaults."""
+    encoder, max_length = (settings.get(name, getattr(config, name)) for name in ("encoder", "max_length"))
+    return Encoding(max_length, encoder == "flat")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +56,13 @@ class Config:
     normalize_observations: bool = setting(
         False, "standardize observations of the default networks by running statistics, which are saved with them"
     )
+    encoder: str = setting(
+        "auto",
+        f"convolutions of the default networks for images: {', '.join(ENCODERS)}; auto takes nature from 36 x 36 "
+        "pixels on; flat makes one vector of all that is observed, as versions before 0.3 did",
+    )
+    max_length: int = setting(MAX_LENGTH, "items of an observed sequence, at most")
+    leave_out: tuple[str, ...] = setting((), "names of the parts of a dict observation that the default networks skip")
     hidden_units: tuple[int, ...] = setting((64, 64), "widths of the hidden layers of the default networks")
     activation: str = setting("tanh", f"activation of the hidden layers: {', '.join(ACTIVATIONS)}")
     initial_stddev: float = setting(
@@ -63,10 +81,23 @@ class Config:
             lambda x: isinstance(x, tuple) and all(map(is_count, x)),
         )
         object.__setattr__(self, "hidden_units", tuple(map(operator.index, self.hidden_units)))
+        check(self, "encoder", f"one of {', '.join(ENCODERS)}", lambda x: x in ENCODERS)
+        check_count(self, "max_length")
+        check(
+            self,
+            "leave_out",
+            "a tuple of names",
+            lambda x: isinstance(x, tuple) and all(isinstance(name, str) for name in x),
+        )
         check(self, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
         check(self, "initial_stddev", "a finite number > 0", is_positive)
         check(self, "box_family", f"one of {', '.join(self.FAMILIES)}", lambda x: x in self.FAMILIES)
         check_count(self, "seed", least=0, most=2**62, optional=True)
+
+    @property
+    def encoding(self) -> Encoding:
+        """How observations become arrays."""
+        return encoding_of(type(self), vars(self))
 
     def for_envs(self, num_envs: int) -> Self:
         """These settings for a vector environment of this many."""

@@ -128,8 +128,8 @@ class ES(Agent):
                 f"Received: num_envs={self.config.num_envs}, environments {num_envs}"
             )
         if isinstance(env, VectorEnv):
-            make_envs(env, env.num_envs)  # raises unless agents can be evaluated in it
-        options = {name: getattr(self.config, name) for name in SETTINGS}
+            make_envs(env, env.num_envs, encoding=self.config.encoding)  # raises unless agents can be evaluated in it
+        options = {name: getattr(self.config, name) for name in (*SETTINGS, "encoding")}
         if self.config.searcher == "cem":
             options["parenthood_ratio"] = self.config.elite
         for name in ("center_learning_rate", "stdev_learning_rate"):

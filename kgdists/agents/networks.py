@@ -2,17 +2,22 @@
 
 import inspect
 import math
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
-from gymnasium.spaces import Box, Dict
+from gymnasium.spaces import Box, Dict, Tuple
 from gymnasium.vector import VectorEnv
 from keras import ops, tree
 
 from kgdists.agents.config import Config
 from kgdists.core.types import Tensor
+from kgdists.encoders.arrays import example_observation
+from kgdists.encoders.encoder_for import encoder_for, is_image
+from kgdists.encoders.network import EncodedNetwork
+from kgdists.envs.inputs import unmasked_space
+from kgdists.envs.rollout import copied
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
 from kgdists.policy import Policy, split_mask
 from kgdists.random.seeds import stream
@@ -22,8 +27,11 @@ __all__ = [
     "as_float32",
     "check_trainable",
     "check_values",
+    "default_encoder",
     "flat",
-    "mlp",
+    "largest",
+    "network",
+    "observed_space",
     "penalty",
     "policy_network",
     "value_network",
@@ -34,26 +42,80 @@ __all__ = [
 QUANTIZED = keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Embedding
 
 
-def mlp(envs: VectorEnv, config: Config, name: str) -> list[Any]:
-    """Layers from the observations of `envs`, without action masks, to features: a list for a Sequential model.
+def network(envs: VectorEnv, config: Config, name: str, last: Sequence[Any] = (), encoder: Any = None) -> keras.Model:
+    """A default network from the observations of `envs`, without action masks: an encoder and dense layers.
+
+    One vector of floats, or a box of them that is no image, needs no encoder.
 
     Parameters
     ----------
     envs : gymnasium.vector.VectorEnv
     config : dataclass
-        With `hidden_units`, `activation`, `normalize_observations` and `seed`.
+        With `encoder`, `leave_out`, `max_length`, `hidden_units`, `activation`, `normalize_observations` and `seed`.
     name : str
         Networks of one seed and different names start with different weights.
+    last : list of keras.layers.Layer
+        Behind the hidden layers.
+    encoder : None or keras.layers.Layer
+        One to share with another network; None makes one.
+
+    Returns
+    -------
+    keras.Model
     """
-    space = envs.single_observation_space
-    shape = cast(tuple[int, ...], (space["observation"] if isinstance(space, Dict) else space).shape)
-    layers = [keras.Input(shape)]
-    if config.normalize_observations:
-        layers.append(RunningNormalization())
-    if len(shape) != 1:
-        layers.append(keras.layers.Flatten())
+    space = observed_space(envs)
+    layers = [*_hidden_layers(config, name), *last]
+    if config.encoder == "flat" or _is_flat(space):
+        before = [RunningNormalization()] if config.normalize_observations else []
+        before += [keras.layers.Flatten()] if len(space.shape) != 1 else []
+        return keras.Sequential([keras.Input(space.shape), *before, *layers])
+    encoder = encoder or default_encoder(envs, config, name)
+    return EncodedNetwork(encoder, layers, copied(example_observation(space)))
+
+
+def default_encoder(envs: VectorEnv, config: Config, name: str) -> keras.layers.Layer:
+    """The encoder of a default network; see `network`."""
+    space = observed_space(envs)
+    if config.encoder != "auto" and not any(map(is_image, _parts(space))):
+        raise ValueError(
+            f"`encoder` must be auto or flat where no image is observed. Received: encoder={config.encoder!r}, {space}"
+        )
+    unknown = set(config.leave_out) - {name for part in _parts(space) if isinstance(part, Dict) for name in part}
+    if unknown:
+        raise ValueError(f"`leave_out` must name parts of the observation. Received: {', '.join(sorted(unknown))}")
+    return encoder_for(
+        unmasked_space(envs),
+        network=config.encoder,
+        normalize=config.normalize_observations,
+        max_length=config.max_length,
+        leave_out=config.leave_out,
+        random_seed=stream(config.seed, f"{name} encoder"),
+    )
+
+
+def observed_space(envs: VectorEnv) -> Any:
+    """The space of what is observed, arrays, without action masks."""
+    space: Any = envs.single_observation_space
+    is_masked = isinstance(space, Dict) and "action_mask" in space.keys()
+    return space["observation"] if is_masked else space
+
+
+def _is_flat(space):
+    return isinstance(space, Box) and space.dtype.kind == "f" and not is_image(space)
+
+
+def _parts(space):
+    """A space and all that it consists of."""
+    parts: Iterable[Any] = ()
+    if isinstance(space, (Dict, Tuple)):
+        parts = space.spaces.values() if isinstance(space, Dict) else space.spaces
+    return [space, *(x for part in parts for x in _parts(part))]
+
+
+def _hidden_layers(config, name):
     if not config.hidden_units:
-        layers.append(keras.layers.Identity())
+        return [keras.layers.Identity()]
+    layers = []
     for i, units in enumerate(config.hidden_units):
         initializer = keras.initializers.Orthogonal(math.sqrt(2.0), seed=stream(config.seed, name, i))
         layers.append(keras.layers.Dense(units, config.activation, kernel_initializer=initializer))
@@ -61,14 +123,14 @@ def mlp(envs: VectorEnv, config: Config, name: str) -> list[Any]:
 
 
 def policy_network(envs: VectorEnv, config: Config) -> Policy:
-    """The default policy for the spaces of `envs`: layers as `mlp` makes them, and the head for the action space.
+    """The default policy for the spaces of `envs`: layers as `network` makes them, and a head.
 
     Parameters
     ----------
     envs : gymnasium.vector.VectorEnv
     config : dataclass
-        As for `mlp`, with `box_family` and `initial_stddev`, and `sde_sample_freq` and `state_dependent_stddev` where
-        there are these choices.
+        As for `network`, with `box_family` and `initial_stddev`, and `sde_sample_freq` and `state_dependent_stddev`
+        where there are these choices.
 
     Returns
     -------
@@ -87,13 +149,13 @@ def policy_network(envs: VectorEnv, config: Config) -> Policy:
                 f"`sde_sample_freq` must be None unless the action space is a Box of floats. Received: {space}"
             )
         head = StateDependentNormalHead(normal.num_dims, center=normal.center, scale=normal.scale, **options)
-    return Policy(keras.Sequential(mlp(envs, config, "policy")), head)
+    return Policy(network(envs, config, "policy"), head)
 
 
 def value_network(envs: VectorEnv, config: Config) -> keras.Model:
-    """The default values for the observations of `envs`: layers as `mlp` makes them, and a linear one."""
+    """The default values for the observations of `envs`: layers as `network` makes them, and a linear one."""
     initializer = keras.initializers.Orthogonal(1.0, seed=stream(config.seed, "values"))
-    return keras.Sequential([*mlp(envs, config, "value"), keras.layers.Dense(1, kernel_initializer=initializer)])
+    return network(envs, config, "value", [keras.layers.Dense(1, kernel_initializer=initializer)])
 
 
 def check_values(value: keras.Model, example: Any) -> None:
@@ -178,6 +240,12 @@ def as_float32(x: Tensor) -> Tensor:
 def flat(x: Tensor) -> Tensor:
     """[T, N, ...] -> [T N, ...]."""
     return ops.reshape(x, (-1, *x.shape[2:]))
+
+
+def largest(observations: Any) -> float:
+    """The largest magnitude of the floats among observations; 0.0 of none."""
+    floats = [x for x in tree.flatten(observations) if getattr(x, "dtype", np.dtype(bool)).kind == "f"]
+    return max((float(np.max(np.abs(x), initial=0.0)) for x in floats), default=0.0)
 
 
 def values_of(model: keras.Model, observations: Any) -> Tensor:

@@ -22,7 +22,6 @@ from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
 from kgdists.envs.make import Env
 from kgdists.envs.rollout import as_rollout
-from kgdists.layers.running_normalization import running_normalizations
 from kgdists.policy import Policy, split_mask
 from kgdists.returns import gae, vtrace
 
@@ -145,7 +144,7 @@ class PPO(RolloutAgent):
         self.value = value or value_network(self.envs, settings)
         check_values(self.value, self._example)
         self.variables = trainable(self.policy, self.value)
-        self.normalizations = running_normalizations(self.policy.trunk, self.value)
+        self._find_normalizations(self.MODELS)
         self.optimizer = keras.optimizers.Adam(
             settings.learning_rate, epsilon=1e-5, global_clipnorm=settings.max_grad_norm
         )
@@ -245,7 +244,7 @@ class PPO(RolloutAgent):
             self.kl_coef.assign(adapted_kl_coef(self.kl_coef, kl, config.adaptive_kl))
         # Only now, so that the old log-probabilities above are those of the policy that acted.
         for layer in self.normalizations:
-            self.replicas.update(layer, split_mask(observations)[0])
+            self.replicas.update(layer, self._seen(layer, observations))
         return metrics | {
             "explained_variance": diagnostics.explained_variance(values, returns),
             **diagnostics.saturation(self.envs.single_action_space, flat_actions),
@@ -316,7 +315,8 @@ class PPO(RolloutAgent):
     def _values(self, observations):
         """Values [T, N] of observations [T, N, ...]."""
         observations, _ = split_mask(observations)
-        return ops.reshape(values_of(self.value, flat(observations)), observations.shape[:2])
+        values = values_of(self.value, tree.map_structure(flat, observations))
+        return ops.reshape(values, tree.flatten(observations)[0].shape[:2])
 
     def _state(self):
         return super()._state() | self.reward_normalizer.variables | {"kl_coef": self.kl_coef}

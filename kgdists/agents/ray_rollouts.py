@@ -22,6 +22,7 @@ from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.checks import count
 from kgdists.core.files import RunWarning
 from kgdists.core.types import Integer
+from kgdists.encoders.arrays import example_observation
 from kgdists.envs.episode_record import records_episodes
 from kgdists.envs.make import make_env
 from kgdists.envs.rollout import Rollouts, copied
@@ -90,7 +91,7 @@ class RayRollouts(Rollouts):
         num_workers = min(num_workers, num_envs)
         bounds = [num_envs * i // num_workers for i in range(num_workers + 1)]
         self._parts = [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
-        makers = [functools.partial(make_env, agent.env, i) for i in range(num_envs)]
+        makers = [functools.partial(make_env, agent.env, i, encoding=agent.config.encoding) for i in range(num_envs)]
         self._actor: Any = ray.remote(_Worker).options(**options)
         self._arguments = ray.put((ray.cloudpickle.dumps(makers), _to_bytes(agent.policy))), self.n_steps, num_threads
         self._workers: list[Any] = []
@@ -213,7 +214,7 @@ class _Worker:
         self._rollouts = Rollouts(envs, n_steps)
         self._part, self._num_envs = part, len(makers)
         self._policy = _from_bytes(policy)
-        example = copied(create_empty_array(envs.single_observation_space, 1, np.ones))
+        example = copied(example_observation(envs.single_observation_space))
         self._policy(example)
         self._actor = CompiledPolicy(self._policy, example, self._num_envs)
         self._messages: list[str] = []

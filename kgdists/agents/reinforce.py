@@ -19,8 +19,7 @@ from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
 from kgdists.envs.make import Env
 from kgdists.envs.rollout import as_rollout, collect_episodes, padded
-from kgdists.layers.running_normalization import running_normalizations
-from kgdists.policy import Policy, split_mask
+from kgdists.policy import Policy
 from kgdists.returns import discounted
 
 __all__ = ["REINFORCE", "REINFORCEConfig"]
@@ -101,7 +100,7 @@ class REINFORCE(RolloutAgent):
         check_values(self.value, self._example)
         trained = (self.policy, self.value) if settings.baseline else (self.policy,)
         self.variables = trainable(*trained)
-        self.normalizations = running_normalizations(self.policy.trunk, *trained[1:])
+        self._find_normalizations(self.MODELS if settings.baseline else ("policy",))
         self.optimizer = keras.optimizers.Adam(
             settings.learning_rate, epsilon=1e-5, global_clipnorm=settings.max_grad_norm
         )
@@ -205,15 +204,13 @@ class REINFORCE(RolloutAgent):
                 loss += config.vf_coef * metrics["value_loss"]
         gradients = tape.gradient(loss, self.variables)
         self.optimizer.apply(gradients, self.variables)
-        if self.normalizations:
-            x, _ = split_mask(rows)
-            x = ops.cast(x, "float64")
+        for layer in self.normalizations:
+            x = ops.cast(self._seen(layer, rows), "float64")
             weights = ops.reshape(ops.cast(flat(is_wanted), "float64"), (-1, *[1] * (len(x.shape) - 1)))
             weights = weights / ops.mean(weights)
             mean = ops.mean(weights * x, axis=0)
             variance = ops.mean(weights * ops.square(x - mean), axis=0)
-            for layer in self.normalizations:
-                layer.update_moments(ops.sum(as_float32(is_wanted)), mean, variance)
+            layer.update_moments(ops.sum(as_float32(is_wanted)), mean, variance)
         return metrics | {
             "gradient_norm": diagnostics.gradient_norm(gradients),
             "learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate),

@@ -13,22 +13,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 from gymnasium.vector import VectorEnv
-from gymnasium.vector.utils import create_empty_array
+from keras import tree
 from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.agents import schedules
 from kgdists.agents.acting import CompiledPolicy, RolloutActions
 from kgdists.agents.agent import Agent
-from kgdists.agents.config import TrainingConfig
-from kgdists.agents.networks import check_trainable, policy_network
+from kgdists.agents.config import TrainingConfig, encoding_of
+from kgdists.agents.networks import check_trainable, largest, policy_network
 from kgdists.agents.replicas import Replicas
 from kgdists.core.files import RunWarning
 from kgdists.core.sharing import places, trainable
+from kgdists.encoders.arrays import example_observation
 from kgdists.envs.episode_record import records_episodes
 from kgdists.envs.make import Env, make_envs
 from kgdists.envs.player import NotANumber
 from kgdists.envs.rollout import Rollouts, copied
-from kgdists.layers.running_normalization import check_places
+from kgdists.layers.running_normalization import normalized_leaves, running_normalizations
 from kgdists.policy import Policy, split_mask
 from kgdists.random.seeds import stream
 from kgdists.runs import checkpoint
@@ -69,6 +70,7 @@ class RolloutAgent(Agent):
     optimizer: keras.optimizers.Optimizer
     optimizers: dict[str, keras.optimizers.Optimizer]
     normalizations: list[Any]
+    _leaves: dict[int, int]  # of an observation, that they see
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -88,7 +90,7 @@ class RolloutAgent(Agent):
             raise ValueError(f"{type(self).__name__} takes no `strategy`. Received: strategy={strategy!r}")
         self.replicas = Replicas(strategy)
         num_envs, vectorization = (config.get(x, getattr(self.Config, x)) for x in ("num_envs", "vectorization"))
-        self.envs = make_envs(env, num_envs, vectorization)
+        self.envs = make_envs(env, num_envs, vectorization, encoding_of(self.Config, config))
         self.config = settings = self.Config(**(config | {"num_envs": self.envs.num_envs}))
         self.replicas.check_model(policy)
         self.policy = policy or policy_network(self.envs, settings)
@@ -98,7 +100,7 @@ class RolloutAgent(Agent):
         self.seed = np.random.default_rng().integers(2**31).item() if own_seed is None else own_seed
         self.generator = keras.random.SeedGenerator(stream(settings.seed, "updates"))
         self.rollouts = Rollouts(self.envs, self.config.n_steps, self._seed_of_environments())
-        self._example = copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
+        self._example = copied(example_observation(self.envs.single_observation_space))
         check_fits(self.policy(self._example), self.envs.single_action_space)
         self._act = CompiledPolicy(self.policy, self._example, self.envs.num_envs)
         self._prepare_acting(self._example)
@@ -169,7 +171,24 @@ class RolloutAgent(Agent):
         """Raise unless the agent's own networks are such that it can train them."""
         for name in self.MODELS:
             check_trainable(name, getattr(self, name), self._inputs(name, self._example))
-            check_places(getattr(self, name), self._example, functools.partial(self._inputs, name))
+        self._normalized_leaves(self.MODELS)
+
+    def _find_normalizations(self, models):
+        """Set the layers of models, given by name, that keep statistics, and which leaf of an observation each sees."""
+        self.normalizations = running_normalizations(*(getattr(self, name) for name in models))
+        is_nested = tree.is_nested(split_mask(self._example)[0])
+        self._leaves = self._normalized_leaves(models) if is_nested else {}
+
+    def _normalized_leaves(self, models):
+        leaves: dict[int, int] = {}
+        for name in models:
+            inputs = functools.partial(self._inputs, name)
+            leaves |= normalized_leaves(getattr(self, name), self._example, inputs)
+        return leaves
+
+    def _seen(self, layer, observations):
+        """What a layer that keeps statistics sees of observations, an array or tensor."""
+        return tree.flatten(split_mask(observations)[0])[self._leaves.get(id(layer.mean), 0)]
 
     def _check_frozen(self):
         """Raise if layers were frozen, or set free, after the agent was made."""
@@ -217,15 +236,10 @@ class RolloutAgent(Agent):
             raise self._diverged(bad)
 
     def _diverged(self, bad: list[str], hint: str = "") -> FloatingPointError:
-        size = self._size_of_observations()
+        size = largest(self.rollouts.observations)
         if size > LARGE and not self.normalizations:
             hint = f". Observations are as large as {size:.0e}: standardize them, `normalize_observations=True`"
         return super()._diverged(bad, hint)
-
-    def _size_of_observations(self):
-        observations = self.rollouts.observations
-        x = observations["observation"] if isinstance(observations, dict) else observations
-        return 0.0 if x is None else float(np.max(np.abs(x), initial=0.0))
 
     def _bad_weights(self):
         return [variable.path for variable in self.variables if not np.isfinite(variable.numpy()).all()]
@@ -240,10 +254,11 @@ class RolloutAgent(Agent):
 
     @contextlib.contextmanager
     def _playground(self, episodes: int) -> Iterator[VectorEnv]:
-        if self.env is self.envs or records_episodes(self.envs):
+        if isinstance(self.env, VectorEnv) or records_episodes(self.envs):
             yield self.lend()
         else:
-            with contextlib.closing(make_envs(self.env, min(episodes, 100))) as envs:
+            envs = make_envs(self.env, min(episodes, 100), encoding=self.config.encoding)
+            with contextlib.closing(envs):
                 yield envs
 
     def lend(self) -> VectorEnv:
@@ -333,7 +348,7 @@ def _closing_environments(init):
             init(self, *args, **kwargs)
         except BaseException:
             envs = getattr(self, "envs", None)
-            if envs is not None and envs is not self.env:
+            if envs is not None and not isinstance(self.env, VectorEnv):
                 envs.close()
             raise
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from keras.optimizers.schedules import PolynomialDecay
 
 from kgdists.agents.config import Config
-from kgdists.envs.checked_env import in_short
+from kgdists.core.checks import in_short
 from kgdists.runs.layout import MAX_STEPS
 
 __all__ = ["TUNED", "Tuned", "default_agent", "tuned_config"]

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from kgdists.agents.config import Config, encoding_of
 from kgdists.cli.agents import name_module
 from kgdists.runs.folder import read_policy
 from kgdists.runs.layout import BEST, POLICY, read_config
@@ -38,7 +39,8 @@ def record(options: argparse.Namespace) -> int:
     """Write a film of a run's policy and print its name and returns."""
     if not os.environ.get("DISPLAY"):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    env = read_config(options.run)["env"]
+    config = read_config(options.run)
+    env = config["env"]
     if not isinstance(env, str):
         raise ValueError(
             f"A run is recorded in the environment of its id, which this one lacks. Received: {options.run}"
@@ -54,6 +56,7 @@ def record(options: argparse.Namespace) -> int:
         deterministic=not options.stochastic,
         max_steps=options.max_steps,
         seed=options.seed,
+        encoding=encoding_of(Config, {"encoder": "flat"} | config["config"]),
     )
     print(f"{out}: {evaluation}")
     return 0

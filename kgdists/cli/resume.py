@@ -7,8 +7,8 @@ from pathlib import Path
 from kgdists.agents import schedules
 from kgdists.cli.agents import agent_of
 from kgdists.cli.training import add_save_every, exclusive_run, set_threads, train_to
+from kgdists.core.checks import in_short
 from kgdists.core.files import RunWarning, reading
-from kgdists.envs.checked_env import in_short
 from kgdists.runs import checkpoint, layout
 from kgdists.runs.layout import CONFIG, EVALUATION, MAX_STEPS, METRICS, POLICY
 from kgdists.runs.metrics import truncate_metrics

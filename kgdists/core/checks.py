@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-__all__ = ["choice", "count", "fraction", "is_count", "is_number", "number", "positive"]
+__all__ = ["choice", "count", "fraction", "in_short", "is_count", "is_number", "number", "positive"]
 
 
 @overload
@@ -141,3 +141,12 @@ def choice(name: str, value: Any, choices: Iterable[str]) -> str:
 def _written(number: int) -> str:
     """A number in few digits: large powers of two as such."""
     return f"2**{number.bit_length() - 1}" if number > 10**9 and number.bit_count() == 1 else str(number)
+
+
+def in_short(x: Any) -> str:
+    """What something looks like, in one line."""
+    try:
+        text = " ".join(repr(x).split())
+    except Exception:
+        text = f"an object of class {type(x).__name__}"
+    return text if len(text) <= 200 else f"{text[:200]} ..."

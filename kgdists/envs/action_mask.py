@@ -3,10 +3,10 @@
 from typing import Any, SupportsFloat
 
 import gymnasium
-import numpy as np
 from gymnasium.spaces import Box, Dict, Tuple
 from keras import tree
 
+from kgdists.envs.array_observations import Encoding
 from kgdists.envs.checked_env import checked
 from kgdists.spaces import encode_mask
 
@@ -14,16 +14,18 @@ __all__ = ["ActionMask", "observes_mask"]
 
 
 class ActionMask(gymnasium.Wrapper):
-    """Observe `{"observation": ..., "action_mask": ...}`: a float32 array, and a mask that a policy's head takes.
+    """Observe `{"observation": ..., "action_mask": ...}`: (nested) arrays, and a mask that a policy's head takes.
 
     The environment gives its masks in Gymnasium's format, that of `action_space.sample(mask=...)`, as the entry
     `"action_mask"` of a dict observation or, where observations have none, of the info of `reset` and `step`. None
-    rules nothing out. What else it observes is flattened unless it is one Box. Agents wrap environments of the first
-    kind themselves.
+    rules nothing out. What else it observes becomes arrays as `kgdists.encoders.encode_observation` makes them. Agents
+    wrap environments of the first kind themselves.
 
     Parameters
     ----------
     env : gymnasium.Env
+    encoding : None or kgdists.envs.array_observations.Encoding
+        How other observations than arrays become arrays; None is the default one.
 
     Examples
     --------
@@ -31,22 +33,19 @@ class ActionMask(gymnasium.Wrapper):
     >>> env = kg.agents.ActionMask(gymnasium.make("Taxi-v4"))
     >>> observation, _ = env.reset(seed=0)
     >>> observation["observation"].shape, observation["action_mask"].dtype
-    ((500,), dtype('bool'))
+    ((), dtype('bool'))
     """
 
-    def __init__(self, env: gymnasium.Env) -> None:
+    def __init__(self, env: gymnasium.Env, encoding: Encoding | None = None) -> None:
         super().__init__(checked(env, keeps_info=True))
+        self.encoding = Encoding() if encoding is None else encoding
         space: Any = env.observation_space
         self._is_observed = isinstance(space, Dict) and "action_mask" in space.keys()
         if self._is_observed:
             space = Dict({name: branch for name, branch in space.items() if name != "action_mask"})
             space = space["observation"] if list(space.keys()) == ["observation"] else space
-        self._unmasked = space
-        flat: Any = space if isinstance(space, Box) else gymnasium.spaces.flatten_space(space)
-        self.observation_space = Dict(
-            observation=Box(flat.low.astype("float32"), flat.high.astype("float32")),
-            action_mask=_mask_space(env.action_space),
-        )
+        self.observed_space = space  # without masks, before it becomes arrays
+        self.observation_space = Dict(observation=self.encoding.space(space), action_mask=_mask_space(env.action_space))
         self._mask_shapes = [x.shape for x in tree.flatten(encode_mask(env.action_space, None))]
 
     def reset(
@@ -63,15 +62,14 @@ class ActionMask(gymnasium.Wrapper):
         if self._is_observed:
             observation = dict(observation)
             mask = observation.pop("action_mask")
-            observation = observation if isinstance(self._unmasked, Dict) else observation["observation"]
+            observation = observation["observation"] if list(observation) == ["observation"] else observation
         elif "action_mask" in info:
             mask = info["action_mask"]
         else:
             raise self._error(
                 '`"action_mask"` must be in a dict observation or in the info of `reset` and `step`', list(info)
             )
-        if not isinstance(self._unmasked, Box):
-            observation = gymnasium.spaces.flatten(self._unmasked, observation)
+        observation = self.encoding.encode(self.observed_space, observation)
         try:
             encoded = encode_mask(self.env.action_space, mask)
         except (AttributeError, TypeError, ValueError) as error:
@@ -81,18 +79,29 @@ class ActionMask(gymnasium.Wrapper):
             ) from error
         if [x.shape for x in tree.flatten(encoded)] != self._mask_shapes:
             raise self._error(f"the action mask must be one for {self.env.action_space}", mask)
-        return {"observation": np.asarray(observation, "float32"), "action_mask": encoded}
+        return {"observation": observation, "action_mask": encoded}
 
     def _error(self, rule, received):
         return self.env.get_wrapper_attr("error")(rule, received)
 
 
-def observes_mask(observation_space: gymnasium.Space, action_space: gymnasium.Space) -> bool:
-    """Whether observations are of the form that `ActionMask` gives them."""
+def observes_mask(
+    observation_space: gymnasium.Space, action_space: gymnasium.Space, encoding: Encoding | None = None
+) -> bool:
+    """Whether observations are of the form that `ActionMask` gives them, with that encoding.
+
+    Parameters
+    ----------
+    observation_space, action_space : gymnasium.spaces.Space
+        Of a single environment.
+    encoding : None or kgdists.envs.array_observations.Encoding
+        None is the default one.
+    """
+    encoding = Encoding() if encoding is None else encoding
     return (
         isinstance(observation_space, Dict)
         and observation_space.keys() == {"observation", "action_mask"}
-        and isinstance(observation_space["observation"], Box)
+        and encoding.space(observation_space["observation"]) == observation_space["observation"]
         and observation_space["action_mask"] == _mask_space(action_space)
     )
 

@@ -11,7 +11,9 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
-__all__ = ["CheckedEnv", "WrongReturnError", "checked", "in_short", "is_finite", "name_of"]
+from kgdists.core.checks import in_short
+
+__all__ = ["CheckedEnv", "WrongReturnError", "checked", "is_finite", "name_of"]
 
 LARGEST = float(np.finfo("float32").max)  # which networks and statistics can take
 STEP = "a tuple (observation, reward, terminated, truncated, info)"
@@ -242,12 +244,3 @@ def name_of(env: Any) -> str:
     """The id of an environment, else the name of its class."""
     spec = getattr(env, "spec", None)
     return getattr(spec, "id", None) or type(getattr(env, "unwrapped", env)).__name__
-
-
-def in_short(x: Any) -> str:
-    """What something looks like, in one line."""
-    try:
-        text = " ".join(repr(x).split())
-    except Exception:
-        text = f"an object of class {type(x).__name__}"
-    return text if len(text) <= 200 else f"{text[:200]} ..."

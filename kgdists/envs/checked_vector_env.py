@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Dict
+from gymnasium.spaces import Dict, Tuple
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
-from kgdists.envs.checked_env import WrongReturnError, in_short, is_finite, name_of
+from kgdists.core.checks import in_short
+from kgdists.envs.checked_env import WrongReturnError, is_finite, name_of
 
 __all__ = ["check_observations", "check_reset", "check_step", "final_observation"]
 
 
-def check_reset(envs: VectorEnv, returned: Any, where: np.ndarray | None = None) -> np.ndarray | dict[str, Any]:
+def check_reset(envs: VectorEnv, returned: Any, where: np.ndarray | None = None) -> Any:
     """The observations that `reset` of a vector environment of someone else's making returned; see `check_step`."""
     if not isinstance(returned, tuple) or len(returned) != 2:
         raise WrongReturnError(
@@ -25,7 +26,7 @@ def check_reset(envs: VectorEnv, returned: Any, where: np.ndarray | None = None)
 
 def check_step(
     envs: VectorEnv, returned: Any, where: np.ndarray | None = None
-) -> tuple[np.ndarray | dict[str, Any], np.ndarray, np.ndarray, np.ndarray, Mapping[str, Any]]:
+) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, Mapping[str, Any]]:
     """What `step` of a vector environment of someone else's making returned, if it can be learned from.
 
     Parameters
@@ -61,20 +62,32 @@ def check_step(
     return check_observations(envs, observations, where), rewards, terminated, truncated, infos
 
 
-def check_observations(
-    envs: VectorEnv, observations: Any, where: np.ndarray | None = None
-) -> np.ndarray | dict[str, Any]:
-    """Observations as an array, or as a dict of one and of a mask, if they are such and finite."""
-    space: Any = envs.single_observation_space
-    name, x = "observation", observations
-    is_masked = isinstance(space, Dict)
-    if is_masked:
-        if not isinstance(observations, Mapping) or not {"observation", "action_mask"} <= observations.keys():
+def check_observations(envs: VectorEnv, observations: Any, where: np.ndarray | None = None) -> Any:
+    """Observations as (nested) arrays, if they are such and finite."""
+    return _checked(envs, envs.single_observation_space, observations, "observation", where)
+
+
+def _checked(envs, space, x, name, where):
+    if isinstance(space, Dict):
+        if not isinstance(x, Mapping) or not space.keys() <= x.keys():
+            keys = " and ".join(map(repr, space.keys()))
             raise WrongReturnError(
-                f"{name_of(envs)}: observations must be a dict with the keys 'observation' and 'action_mask'. "
-                f"Received: {in_short(observations)}"
+                f"{name_of(envs)}: `{name}` must be a dict with the keys {keys}. Received: {in_short(x)}"
             )
-        space, name, x = space["observation"], "observation['observation']", observations["observation"]
+        return {
+            # A mask is nested as its action space is.
+            key: tree.map_structure(np.asarray, x[key])
+            if (name, key) == ("observation", "action_mask")
+            else _checked(envs, part, x[key], f"{name}[{key!r}]", where)
+            for key, part in space.items()
+        }
+    if isinstance(space, Tuple):
+        if not isinstance(x, (tuple, list)) or len(x) != len(space.spaces):
+            raise WrongReturnError(
+                f"{name_of(envs)}: `{name}` must be a tuple of {len(space.spaces)}. Received: {in_short(x)}"
+            )
+        pairs = enumerate(zip(space.spaces, x, strict=True))
+        return tuple(_checked(envs, part, of_part, f"{name}[{i}]", where) for i, (part, of_part) in pairs)
     try:
         x = np.asarray(x)
     except Exception:  # there is no end of what objects raise
@@ -85,9 +98,7 @@ def check_observations(
             f"Received: shape {x.shape}, dtype {x.dtype}"
         )
     _check_rows(envs, name, x, where)
-    if not is_masked:
-        return x
-    return {"observation": x, "action_mask": tree.map_structure(np.asarray, observations["action_mask"])}
+    return x
 
 
 def final_observation(envs: VectorEnv, infos: Mapping[str, Any], index: int) -> list[np.ndarray]:
@@ -101,7 +112,8 @@ def final_observation(envs: VectorEnv, infos: Mapping[str, Any], index: int) -> 
     shapes = [x.shape for x in tree.flatten(create_empty_array(space, 1, np.zeros))]
     try:
         final = infos["final_obs"][index]
-        found = [np.asarray(x) for x in (tree.flatten(final) if isinstance(space, Dict) else [final])]
+        is_nested = isinstance(space, (Dict, Tuple))
+        found = [np.asarray(x) for x in (tree.flatten(final) if is_nested else [final])]
     except Exception:
         found = []
     if [(1, *x.shape) for x in found] != shapes or any(x.dtype.kind not in "biuf" for x in found):

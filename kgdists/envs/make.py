@@ -5,14 +5,17 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import gymnasium
-from gymnasium.spaces import Box, Dict
+from gymnasium.spaces import Dict
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from keras import tree
 
-from kgdists.core.checks import choice, count
+from kgdists.core.checks import choice, count, in_short
 from kgdists.core.types import Integer
+from kgdists.encoders.arrays import example_observation
 from kgdists.envs.action_mask import ActionMask, observes_mask
+from kgdists.envs.array_observations import ArrayObservations, Encoding, VectorArrayObservations
 from kgdists.envs.async_envs import AsyncEnvs
-from kgdists.envs.checked_env import CheckedEnv, WrongReturnError, checked, in_short
+from kgdists.envs.checked_env import CheckedEnv, WrongReturnError, checked
 from kgdists.envs.episode_record import EpisodeRecord
 from kgdists.envs.same_step import has_native_envs, native_envs
 from kgdists.envs.sync_envs import SyncEnvs
@@ -23,12 +26,11 @@ __all__ = ["VECTORIZATIONS", "Env", "check_maker", "make_env", "make_envs"]
 Env: TypeAlias = str | Callable[[], gymnasium.Env] | VectorEnv
 
 VECTORIZATIONS = ("auto", "sync", "async", "native")
-MAX_FLAT = 10**6  # numbers that discrete observations may make
 NATIVE_PAYS_FROM = 16  # environments, for which CartPole-v1 is stepped twice as fast
 
 
-def make_envs(env: Env, num_envs: Integer, vectorization: str = "sync") -> VectorEnv:
-    """Make `num_envs` copies of an environment, stepped together, whose observations are arrays of numbers.
+def make_envs(env: Env, num_envs: Integer, vectorization: str = "sync", encoding: Encoding | None = None) -> VectorEnv:
+    """Make `num_envs` copies of an environment, stepped together, whose observations are (nested) arrays of numbers.
 
     They reset in the very step in which an episode ends and hand out its final observation in the info, so that no
     reset step ever counts as a step of the environment. Where they observe an action mask, `ActionMask` keeps it apart.
@@ -43,6 +45,8 @@ def make_envs(env: Env, num_envs: Integer, vectorization: str = "sync") -> Vecto
         "sync": one after the other. "async": shared out among processes, with the very numbers of "sync". "native": by
         the vector environment of an id's own, with other random numbers. "auto": "native" for CartPole from 16
         environments on, else "sync". A vector environment that is given is taken as it is.
+    encoding : None or kgdists.envs.array_observations.Encoding
+        How other observations than arrays become arrays, texts for instance; None is the default one.
 
     Returns
     -------
@@ -54,10 +58,13 @@ def make_envs(env: Env, num_envs: Integer, vectorization: str = "sync") -> Vecto
         For a single environment, a vector environment of another autoreset mode, "native" without there being one, or
         an environment whose spaces, or whose `reset`, cannot be used.
     """
+    encoding = Encoding() if encoding is None else encoding
     if isinstance(env, VectorEnv):
         _check_vector_env(env)
+        _check_masks(env, encoding)
         _check_members(env)
-        return env
+        space = env.single_observation_space
+        return env if encoding.space(space) == space else VectorArrayObservations(env, encoding)
     check_maker(env)
     num_envs = count("num_envs", num_envs)
     choice("vectorization", vectorization, VECTORIZATIONS)
@@ -68,7 +75,7 @@ def make_envs(env: Env, num_envs: Integer, vectorization: str = "sync") -> Vecto
         _check_vector_env(envs)
         return envs
 
-    makers = [functools.partial(make_env, env, i) for i in range(num_envs)]
+    makers = [functools.partial(make_env, env, i, encoding=encoding) for i in range(num_envs)]
     return AsyncEnvs(makers) if vectorization == "async" else SyncEnvs(makers)
 
 
@@ -80,7 +87,9 @@ def check_maker(env: Any) -> None:
         )
 
 
-def make_env(env: str | Callable[[], gymnasium.Env], index: int = 0, records: bool = True) -> gymnasium.Env:
+def make_env(
+    env: str | Callable[[], gymnasium.Env], index: int = 0, records: bool = True, encoding: Encoding | None = None
+) -> gymnasium.Env:
     """Make one environment as those of `make_envs`, of an id or a function that makes one.
 
     Parameters
@@ -90,6 +99,8 @@ def make_env(env: str | Callable[[], gymnasium.Env], index: int = 0, records: bo
         Its place among others, which errors name.
     records : bool
         Whether it records its episodes, so that they can be played again; see `EpisodeRecord`.
+    encoding : None or kgdists.envs.array_observations.Encoding
+        How other observations than arrays become arrays; None is the default one.
 
     Returns
     -------
@@ -97,28 +108,32 @@ def make_env(env: str | Callable[[], gymnasium.Env], index: int = 0, records: bo
     """
     if isinstance(env, str) and env.startswith("."):
         raise ValueError(f"The module in the id of an environment must have its full name. Received: {env}")
+    encoding = Encoding() if encoding is None else encoding
     # `CheckedEnv` takes the place of Gymnasium's own checks, which stop at the first step and cost more.
     single = checked(gymnasium.make(env, disable_env_checker=True) if isinstance(env, str) else env(), index)
     space: Any = single.observation_space
-    if not isinstance(space, Box) and not observes_mask(space, single.action_space):
-        has_mask = isinstance(space, Dict) and "action_mask" in space.keys()
-        count = _num_observed(space) - (_num_observed(space["action_mask"]) if has_mask else 0)
-        if not 0 < count <= MAX_FLAT:
-            rule = f"at most {MAX_FLAT:,} numbers where it observes no Box" if count else "numbers of a fixed count"
-            raise WrongReturnError(
-                f"Environment {index} ({env}) must observe {rule}: wrap it in a `gymnasium.ObservationWrapper` that "
-                f"makes them. Received: {in_short(space)}{f', {count:,} numbers' if count else ''}"
-            )
-        single = ActionMask(single) if has_mask else gymnasium.wrappers.FlattenObservation(single)
+    try:
+        if isinstance(space, Dict) and "action_mask" in space.keys():
+            if not observes_mask(space, single.action_space, encoding):
+                single = ActionMask(single, encoding)
+        elif encoding.space(space) != space:
+            single = ArrayObservations(single, encoding)
+        if not _num_observed(single.observation_space):
+            raise ValueError(f"there must be something to observe. Received: {in_short(space)}")
+    except ValueError as error:
+        raise WrongReturnError(f"Environment {index} ({env}): {error}") from error
+    if single.has_wrapper_attr("observed_space"):  # also where `ActionMask` was there before
+        observed = {"observed_space": single.get_wrapper_attr("observed_space")}
+        single.metadata = dict(single.metadata or {}) | observed
     return EpisodeRecord(single) if records else single
 
 
 def _num_observed(space):
-    """How many numbers a space makes when it is flattened; 0 if it cannot be."""
-    try:
-        return gymnasium.spaces.flatdim(space) if space.is_np_flattenable else 0
-    except (NotImplementedError, ValueError):  # of a space of one's own
-        return 0
+    """How many numbers an observation of arrays consists of, without its mask."""
+    example = example_observation(space)
+    if isinstance(example, dict):
+        example.pop("action_mask", None)
+    return sum(x.size for x in tree.flatten(example))
 
 
 def _check_vector_env(envs):
@@ -129,12 +144,16 @@ def _check_vector_env(envs):
             "`autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP`, or wrap it in `kgdists.agents.SameStep`. "
             f"Received: {mode}"
         )
+
+
+def _check_masks(envs, encoding):
     space = envs.single_observation_space
-    if not isinstance(space, Box) and not observes_mask(space, envs.single_action_space):
-        raise ValueError(
-            "A VectorEnv must observe a Box: wrap its environments in `gymnasium.wrappers.FlattenObservation`, or in "
-            f"`kgdists.agents.ActionMask`. Received: {space}"
-        )
+    if isinstance(space, Dict) and "action_mask" in space.keys():
+        if not observes_mask(space, envs.single_action_space, encoding):
+            raise ValueError(
+                "A VectorEnv whose environments observe action masks must have them in `kgdists.agents.ActionMask`. "
+                f"Received: {space}"
+            )
 
 
 def _check_members(envs):

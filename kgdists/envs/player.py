@@ -19,6 +19,7 @@ from kgdists.distributions import (
     RelaxedOneHotCategorical,
 )
 from kgdists.distributions.distribution import Distribution
+from kgdists.envs.inputs import Inputs
 from kgdists.policy import Policy
 from kgdists.spaces import decode_action
 
@@ -136,16 +137,19 @@ def make_player(policy: Policy, deterministic: bool = True, seed: int = 0) -> Ca
     return start
 
 
-def predictor(policy: Policy, space: gymnasium.Space, example: Any) -> Callable[[Any, bool], Any]:
+def predictor(
+    policy: Policy, action_space: gymnasium.Space, inputs: Inputs, example: Any
+) -> Callable[[Any, bool], Any]:
     """What answers observations, one or a batch of them, with actions for the environment.
 
     Parameters
     ----------
     policy : kgdists.Policy
-    space : gymnasium.Space
-        Of the actions.
+    action_space : gymnasium.Space
+    inputs : Inputs
+        Observations -> what the policy takes.
     example : (nested) arrays, shape [1, *shape]
-        Like the observations.
+        What the policy takes.
 
     Returns
     -------
@@ -155,13 +159,14 @@ def predictor(policy: Policy, space: gymnasium.Space, example: Any) -> Callable[
     decide = {x: decider(policy, x, example) for x in (True, False)}
 
     def predict(observations, deterministic):
-        observations, is_single = _batched(observations, example)
+        observations, is_single = inputs(observations)
         try:
             actions = decide[bool(deterministic)](tree.map_structure(tf.constant, observations))
         except NotANumber:
             for leaf in tree.flatten(observations):
                 check_finite(observations=leaf)
             raise
-        return decode_action(space, tree.map_structure(lambda x: x.numpy()[0] if is_single else x.numpy(), actions))
+        actions = tree.map_structure(lambda x: x.numpy()[0] if is_single else x.numpy(), actions)
+        return decode_action(action_space, actions)
 
     return predict

@@ -258,11 +258,12 @@ def as_rollout(
 
 
 def copied(observations: Any) -> Any:
-    """Observations as float32; copies, because the arrays may be used again."""
-    if not isinstance(observations, dict):
-        return observations.astype("float32")
-    mask = tree.map_structure(np.copy, observations["action_mask"])
-    return {"observation": observations["observation"].astype("float32"), "action_mask": mask}
+    """(Nested) observations with float64 as float32; copies, because the arrays may be used again."""
+    return _copied(observations) if type(observations) is np.ndarray else tree.map_structure(_copied, observations)
+
+
+def _copied(x):
+    return np.array(x, "float32" if x.dtype.kind == "f" else x.dtype)
 
 
 def collect_episodes(
@@ -330,8 +331,20 @@ def collect_episodes(
     return experience, is_wanted
 
 
-def padded(arrays: Any, length: int) -> Any:
-    """(Nested) arrays [T, ...] with zeros behind, as long as the next power of two times `length`."""
-    steps = len(tree.flatten(arrays)[0])
+def padded(experience: Any, length: int) -> Any:
+    """Arrays [T, ...] as `collect_episodes` returns them, with more steps behind: a power of two times `length` in all.
+
+    Observations there are the last ones again, since zeros may be none; all else is zeros.
+    """
+    steps = len(tree.flatten(experience)[0])
     more = length * 2 ** max(0, int(np.ceil(np.log2(steps / length)))) - steps
-    return tree.map_structure(lambda x: np.pad(x, [(0, more)] + [(0, 0)] * (x.ndim - 1)), arrays)
+
+    def behind(x, mode):
+        return np.pad(x, [(0, more)] + [(0, 0)] * (x.ndim - 1), mode)
+
+    observations, actions, rewards, next_observations, *others = experience
+    observations, next_observations = (
+        tree.map_structure(lambda x: behind(x, "edge"), part) for part in (observations, next_observations)
+    )
+    actions, rewards, *others = tree.map_structure(lambda x: behind(x, "constant"), (actions, rewards, *others))
+    return observations, actions, rewards, next_observations, *others

@@ -1,18 +1,17 @@
 """Layer: normalise observations by statistics gathered while an agent trains."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
+from keras import ops, tree
 
 from kgdists.core.backend import layers_of, unmasked
 from kgdists.core.checks import positive
 from kgdists.core.types import Tensor, TensorLike
 
-__all__ = ["RunningNormalization", "check_places", "running_normalizations"]
+__all__ = ["RunningNormalization", "normalized_leaves", "running_normalizations"]
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
@@ -79,47 +78,71 @@ def running_normalizations(*layers: keras.layers.Layer) -> list[keras.layers.Lay
     return list(found.values())
 
 
-def check_places(
-    model: keras.Model,
-    example: np.ndarray | dict[str, np.ndarray],
-    inputs: Callable[[Any], Any] = lambda example: example,
-) -> None:
-    """Raise unless each layer that keeps statistics of observations is given them as they are.
+def normalized_leaves(
+    model: keras.Model, example: Any, inputs: Callable[[Any], Any] = lambda example: example
+) -> dict[int, int]:
+    """Which leaf of an observation each layer that keeps statistics of observations is given.
 
     Parameters
     ----------
     model : keras.Model
-    example : array, shape [1, *shape], or dict with it as `"observation"`
+    example : (nested) arrays, shape [1, ...], or dict with them as `"observation"` and with an `"action_mask"`
         Of what is observed.
     inputs : callable
         Such an example -> what the model takes.
+
+    Returns
+    -------
+    dict of int to int
+        The identity of a layer's mean -> the index of the leaf, as `keras.tree.flatten` counts them.
+
+    Raises
+    ------
+    ValueError
+        If a layer is not given a leaf of floats as it is.
     """
-    like = example["observation"] if isinstance(example, dict) else example
+    layers = running_normalizations(model)
+    if not layers:
+        return {}
+    is_masked = isinstance(example, dict) and "action_mask" in example
+    like = example["observation"] if is_masked else example
     # Integers, each of both signs: half precision holds them, and no layer leaves them as they are by chance.
-    drawn = np.random.default_rng(0).integers(1, 101, like.shape).astype("float32")
-    for layer, x in itertools.product(running_normalizations(model), (drawn, -drawn)):
-        _check_place(
-            layer, x, lambda x: model(inputs(example | {"observation": x} if isinstance(example, dict) else x))
-        )
+    rng = np.random.default_rng(0)
+    leaves = [rng.integers(1, 101, x.shape).astype("float32") if x.dtype.kind == "f" else x for x in tree.flatten(like)]
+    negative = [-x if x.dtype.kind == "f" else x for x in leaves]
+    found = {}
+    for layer in layers:
+        indices = set(range(len(leaves)))
+        for drawn in (leaves, negative):
+            observation = tree.pack_sequence_as(like, drawn)
+            given = _given(layer, model, inputs(example | {"observation": observation} if is_masked else observation))
+            indices &= {i for i, x in enumerate(drawn) if x.dtype.kind == "f" and all(_are_same(x, y) for y in given)}
+        if not indices:
+            raise ValueError(
+                "RunningNormalization keeps statistics of observations: it must come first, or after layers that only "
+                f"reshape. Put LayerNormalization where others come before. Received: {layer.name}, whose inputs have "
+                f"shape {given[0].shape}"
+            )
+        found[id(layer.mean)] = min(indices)
+    return found
 
 
-def _check_place(layer: keras.layers.Layer, x: np.ndarray, run: Callable[[np.ndarray], Any]) -> None:
-    """Raise unless a layer is given an observation as it is, in the model that is run with it."""
+def _given(layer, model, inputs):
+    """What a layer is given in a model that is called: a list of arrays."""
     given: list[np.ndarray] = []
     call = layer.call
 
-    def noted(inputs):
-        given.append(ops.convert_to_numpy(inputs))
-        return call(inputs)
+    def noted(x):
+        given.append(ops.convert_to_numpy(x))
+        return call(x)
 
     object.__setattr__(layer, "call", noted)
     try:
-        run(x)
+        model(inputs)
     finally:
         object.__delattr__(layer, "call")
-    if not all(found.size == x.size and (found.ravel() == x.ravel()).all() for found in given):
-        raise ValueError(
-            "RunningNormalization keeps statistics of observations: it must come first, or after layers that only "
-            f"reshape. Put LayerNormalization where others come before. Received: {layer.name}, whose inputs have "
-            f"shape {given[0].shape}"
-        )
+    return given
+
+
+def _are_same(x, y):
+    return x.size == y.size and bool((x.ravel() == y.ravel()).all())

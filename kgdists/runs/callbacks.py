@@ -33,6 +33,9 @@ class Playing(Protocol):
     @property
     def envs(self) -> VectorEnv: ...
 
+    @property
+    def config(self) -> Any: ...
+
     def lend(self) -> VectorEnv: ...
 
 
@@ -131,7 +134,11 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         is_agent = not (isinstance(self.env, (str, VectorEnv)) or callable(self.env))
         env = self.env.env if is_agent else self.env
         self._lends = is_agent and (self.env.envs is env or self.env.envs.num_envs == 1)
-        self._envs = self.env.envs if self._lends else make_envs(env, min(self.episodes, 100))
+        self._envs = (
+            self.env.envs
+            if self._lends
+            else make_envs(env, min(self.episodes, 100), encoding=self.env.config.encoding if is_agent else None)
+        )
         self._is_own = not self._lends and not isinstance(env, VectorEnv)
         self._steps = self.params["first_step"]
         if self._steps == 0:

@@ -21,6 +21,7 @@ from kgdists.core.checks import count
 from kgdists.core.extras import brought_by
 from kgdists.core.files import atomic_write
 from kgdists.core.types import Integer
+from kgdists.envs.array_observations import Encoding
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.make import make_env
 from kgdists.envs.play import play
@@ -47,6 +48,7 @@ def record(
     deterministic: bool = True,
     max_steps: Integer | None = None,
     seed: Integer = 0,
+    encoding: Encoding | None = None,
 ) -> Evaluation:
     """Write a film of a policy's episodes.
 
@@ -65,6 +67,8 @@ def record(
         Steps after which an episode is cut off; None: 10,000, but no less than the limit of the environment.
     seed : int, >= 0
         Of the environment and of drawn actions: the same film each time.
+    encoding : None or kgdists.envs.array_observations.Encoding
+        How the policy's observations became arrays, `agent.config.encoding`; None is the default.
 
     Returns
     -------
@@ -95,7 +99,7 @@ def record(
         raise ValueError(f"`file` must be in a folder that exists. Received: file={str(file)!r}")
     if file.suffix == ".mp4" and importlib.util.find_spec("moviepy") is None:
         raise ImportError("An .mp4 needs moviepy, which `pip install 'kgdists[record]'` brings; a .gif does without")
-    single = _rendering(env)
+    single = _rendering(env, encoding)
     with contextlib.closing(single), tempfile.TemporaryDirectory(prefix="partial-", dir=file.parent) as folder:
         aside = Path(folder) / "film"
         _check_policy(policy, single)
@@ -113,11 +117,11 @@ def record(
     return evaluation
 
 
-def _rendering(env):
+def _rendering(env, encoding):
     """The environment, which is seen to be drawn."""
     make = functools.partial(gymnasium.make, env, render_mode="rgb_array", disable_env_checker=True)
     try:
-        single = make_env(make if isinstance(env, str) else env)
+        single = make_env(make if isinstance(env, str) else env, encoding=encoding)
         single.reset(seed=0)
         frame = single.render()
         reason = f"a frame of type {type(frame).__name__}"

@@ -6,7 +6,7 @@ import math
 import keras
 from gymnasium.vector import VectorEnv
 
-from kgdists.agents.networks import mlp
+from kgdists.agents.networks import network
 from kgdists.agents.sac.sac_config import SACConfig
 from kgdists.random.seeds import stream
 
@@ -28,10 +28,9 @@ def twin_critic(envs: VectorEnv, config: SACConfig, num_inputs: int, num_outputs
     -------
     keras.Model, observations [B, *shape], or a list of them and actions [B, num_inputs], -> values [B, 2, num_outputs].
     """
-    first, *others = mlp(envs, dataclasses.replace(config, hidden_units=()), "critic")
-    inputs = features = first if keras.utils.is_keras_tensor(first) else keras.Input(first.batch_shape[1:])
-    for layer in others:
-        features = layer(features)
+    encoder = network(envs, dataclasses.replace(config, hidden_units=()), "critic")
+    inputs = encoder.inputs[0] if isinstance(encoder, keras.Sequential) else encoder.input
+    features = encoder.outputs[0]
     if num_inputs:
         actions = keras.Input((num_inputs,))
         inputs, features = [inputs, actions], keras.layers.Concatenate()([features, actions])

@@ -26,8 +26,7 @@ from kgdists.core.files import RunWarning
 from kgdists.core.sharing import trainable
 from kgdists.core.types import Integer
 from kgdists.envs.make import Env
-from kgdists.layers.running_normalization import running_normalizations
-from kgdists.policy import Policy, split_mask
+from kgdists.policy import Policy
 
 __all__ = ["SAC"]
 
@@ -88,7 +87,7 @@ class SAC(RolloutAgent):
         self.optimizer.build(self.variables)
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
-        self.normalizations = running_normalizations(self.policy.trunk, self.critic)
+        self._find_normalizations(self.MODELS)
         self._compiled_update, self._compiled_turn = (
             CompiledUpdate(function, settings.jit_compile) for function in (self._update, self._turn)
         )
@@ -127,7 +126,7 @@ class SAC(RolloutAgent):
             experience = self.rollouts.collect(RolloutActions(self._act, keys[i : i + n_steps], tensors, **started))
             actions.append(experience[1])
             if self.normalizations:
-                self._compiled_normalize(split_mask(experience[0])[0])
+                self._compiled_normalize([self._seen(layer, experience[0]) for layer in self.normalizations])
             index, rows = self.replay.place(*experience)
             if self.replay.size * config.num_envs < start:
                 self.replay.write(index, rows)
@@ -226,9 +225,9 @@ class SAC(RolloutAgent):
         others = self.critic.non_trainable_variables
         return lambda inputs: self.critic.stateless_call(weights, others, inputs)[0]
 
-    def _normalize(self, observations):
-        for layer in self.normalizations:
-            layer.update(observations)
+    def _normalize(self, seen):
+        for layer, x in zip(self.normalizations, seen, strict=True):
+            layer.update(x)
 
     def _check_finite(self, metrics):
         if self._has_learned:

@@ -9,14 +9,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 import tensorflow as tf
-from gymnasium.spaces import Box
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
 from kgdists.core.checks import count
 from kgdists.core.types import Integer
-from kgdists.envs.action_mask import observes_mask
+from kgdists.encoders.arrays import example_observation
+from kgdists.envs.array_observations import Encoding
 from kgdists.envs.checked_vector_env import check_reset, check_step
 from kgdists.envs.evaluation import step_limit
 from kgdists.envs.make import Env, check_maker, make_env, make_envs
@@ -24,6 +23,7 @@ from kgdists.envs.rollout import copied
 from kgdists.envs.same_step import has_native_envs, native_envs
 from kgdists.envs.sync_envs import SyncEnvs
 from kgdists.evolution.policy_search.members import Members
+from kgdists.policy import split_mask
 from kgdists.spaces import decode_action
 
 __all__ = ["Episodes", "Moments", "Played"]
@@ -40,14 +40,14 @@ class Moments:
 
 @dataclasses.dataclass(frozen=True)
 class Played:
-    """Undiscounted returns and lengths of the episodes, arrays [N, E], and the moments of what was observed.
+    """Undiscounted returns and lengths of the episodes, arrays [N, E], and the moments of leaves of what was observed.
 
     `cut` of the episodes were cut off at the limit of steps.
     """
 
     returns: np.ndarray
     lengths: np.ndarray
-    moments: Moments | None
+    moments: dict[int, Moments]
     cut: int = 0
 
 
@@ -65,24 +65,23 @@ class Episodes:
         Of a vector environment that is given, its own number counts.
     max_steps : None or int, >= 1
         Steps after which an episode is cut off; see `kgdists.envs.evaluation.step_limit`.
+    encoding : None or kgdists.envs.array_observations.Encoding
+        How other observations than arrays become arrays; None is the default one.
     """
 
-    def __init__(self, env: Env, num_envs: Integer, max_steps: Integer | None = None) -> None:
+    def __init__(
+        self, env: Env, num_envs: Integer, max_steps: Integer | None = None, encoding: Encoding | None = None
+    ) -> None:
         step_limit(env, max_steps)  # before there is anything to close
         self._is_given = isinstance(env, VectorEnv)
-        self.envs = _make(env, num_envs)
+        self.envs = _make(env, num_envs, encoding)
         self._is_checked = bool(self.envs.metadata.get("is_checked"))
-        space = self.envs.single_observation_space
-        if not isinstance(space, Box) and not observes_mask(space, self.envs.single_action_space):
-            raise ValueError(
-                f"Environments must observe a Box, or a dict as `kgdists.agents.ActionMask` makes it. Received: {space}"
-            )
         self.num_envs = self.envs.num_envs
         self.max_steps = step_limit(self.envs, max_steps)
 
     def example(self) -> Any:
         """One observation of ones, behind a batch axis."""
-        return copied(create_empty_array(self.envs.single_observation_space, 1, np.ones))
+        return copied(example_observation(self.envs.single_observation_space))
 
     def play(
         self,
@@ -92,7 +91,7 @@ class Episodes:
         seed: Sequence[int],
         *,
         sample_actions: bool = False,
-        with_moments: bool = False,
+        leaves: Sequence[int] = (),
         total: int | None = None,
         max_steps: int | None = None,
     ) -> Played:
@@ -109,8 +108,8 @@ class Episodes:
             Of the environments and the actions: a seed, and further numbers for streams of their own.
         sample_actions : bool
             Draw actions instead of taking the most probable ones.
-        with_moments : bool
-            Also take the moments of the observations.
+        leaves : sequence of int
+            Which leaves of observations, as `keras.tree.flatten` counts them, to take the moments of.
         total : None or int
             Play only this many episodes in all, the first ones in the order of members and episodes.
         max_steps : None or int
@@ -128,7 +127,7 @@ class Episodes:
         rows = np.asarray(rows, "float32")
         size = self.num_envs // episodes
         returns, lengths = np.zeros((len(rows), episodes)), np.zeros((len(rows), episodes), int)
-        sums = _Sums() if with_moments else None
+        sums = {leaf: _Sums() for leaf in leaves}
         total, cut = len(rows) * episodes if total is None else total, 0
         for first in range(0, len(rows), size):
             block = slice(first, first + size)
@@ -144,7 +143,7 @@ class Episodes:
                 max_steps or self.max_steps,
             )
             cut += num_cut
-        return Played(returns, lengths, None if sums is None else sums.moments(), cut)
+        return Played(returns, lengths, {leaf: x.moments() for leaf, x in sums.items()}, cut)
 
     def _wave(self, members, rows, episodes, seed, sample_actions, sums, count, max_steps):
         size, num_rows = self.num_envs // episodes, len(rows)
@@ -160,8 +159,10 @@ class Episodes:
         step = self.envs.step_where if isinstance(self.envs, SyncEnvs) else None
         while active.any():
             observations = copied(observations)
-            if sums is not None:
-                sums.add(observations, active)
+            if sums:
+                leaves = tree.flatten(split_mask(observations)[0])
+                for leaf, of_leaf in sums.items():
+                    of_leaf.add(leaves[leaf], active)
             inputs = tree.map_structure(lambda x: x.reshape(*lanes, *x.shape[1:]), observations)
             act = act or members.actor(rows, inputs, sample_actions)
             key = np.array([noise_seed, lengths.max()], "int64")
@@ -192,8 +193,7 @@ class _Sums:
     def __init__(self) -> None:
         self.count = 0
 
-    def add(self, observations: Any, active: np.ndarray) -> None:
-        x = observations["observation"] if isinstance(observations, dict) else observations
+    def add(self, x: np.ndarray, active: np.ndarray) -> None:
         x = x[active].astype("float64")
         if not self.count:
             self.point = x.mean(axis=0)
@@ -208,21 +208,20 @@ class _Sums:
         return Moments(self.count, self.point + mean, np.maximum(self.squares / self.count - mean**2, 0.0))
 
 
-def _make(env: Env, num_envs: Integer) -> VectorEnv:
+def _make(env: Env, num_envs: Integer, encoding: Encoding | None) -> VectorEnv:
     """Environments that a population plays in; where an id has a vector environment that resets in time, that one."""
     if isinstance(env, VectorEnv):
         # That it resets one step later than others is all the same: those whose episode has ended wait.
-        return env if env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP else make_envs(env, num_envs)
+        is_next_step = env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
+        return env if is_next_step else make_envs(env, num_envs, encoding=encoding)
     check_maker(env)
     num_envs = count("num_envs", num_envs)
     if has_native_envs(env) and _is_as_registered(env):
         return native_envs(env, num_envs)
-    return SyncEnvs([functools.partial(make_env, env, i, records=False) for i in range(num_envs)])
+    return SyncEnvs([functools.partial(make_env, env, i, records=False, encoding=encoding) for i in range(num_envs)])
 
 
 def _is_as_registered(env: Any) -> bool:
-    """Whether an id's environment observes a box and has no wrappers, which its vector environment would lack."""
+    """Whether an id's environment has no wrappers, which its vector environment would lack."""
     with contextlib.closing(gymnasium.make(env)) as single:
-        return not (single.spec is None or single.spec.additional_wrappers) and isinstance(
-            single.observation_space, Box
-        )
+        return not (single.spec is None or single.spec.additional_wrappers)

@@ -16,6 +16,7 @@ from gymnasium.vector import VectorEnv
 from kgdists.core.callback_list import Callbacks, run_epochs
 from kgdists.core.checks import choice, count
 from kgdists.core.types import Integer, Tensor
+from kgdists.envs.array_observations import Encoding
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.make import Env
 from kgdists.evolution import generations
@@ -23,8 +24,8 @@ from kgdists.evolution.algorithms import SEARCHERS
 from kgdists.evolution.policy_search.episodes import Episodes
 from kgdists.evolution.policy_search.members import Members
 from kgdists.evolution.searcher import Searcher
-from kgdists.layers.running_normalization import check_places, running_normalizations
-from kgdists.policy import Policy
+from kgdists.layers.running_normalization import normalized_leaves, running_normalizations
+from kgdists.policy import Policy, split_mask
 from kgdists.spaces import check_fits
 
 __all__ = ["PolicySearch"]
@@ -65,6 +66,8 @@ class PolicySearch:
         Environments stepped together, a multiple of `episodes`; None is as many as a population has episodes.
     seed : None or int, >= 0
         Of the populations, the environments and the actions.
+    encoding : None or kgdists.envs.array_observations.Encoding
+        How other observations than arrays become arrays; None is the default one.
     **options
         Further arguments of the searcher, such as `stdev_init`.
 
@@ -94,6 +97,7 @@ class PolicySearch:
         sample_actions: bool = False,
         num_envs: Integer | None = None,
         seed: Integer | None = None,
+        encoding: Encoding | None = None,
         **options: Any,
     ) -> None:
         popsize, episodes = count("popsize", popsize), count("episodes", episodes)
@@ -112,7 +116,7 @@ class PolicySearch:
         self.popsize, self.popsize_max, self.num_interactions = popsize, popsize_max, num_interactions
         self.num_episodes, self.sample_actions = episodes, sample_actions
         self.seed = np.random.default_rng(seed).integers(2**31).item() if seed is None else seed
-        self._episodes = Episodes(env, popsize * episodes if num_envs is None else num_envs, max_steps)
+        self._episodes = Episodes(env, popsize * episodes if num_envs is None else num_envs, max_steps, encoding)
         with contextlib.ExitStack() as opened:
             opened.callback(self._episodes.close)  # which may hold a robot or a licence
             self.policy = policy = policy if isinstance(policy, keras.Model) else policy(self.envs)
@@ -120,6 +124,8 @@ class PolicySearch:
             self._members = Members(policy)
             policy.optimizer = getattr(policy, "optimizer", None)  # where Keras' callbacks look for it
             self._normalizations = running_normalizations(policy.trunk)
+            is_nested = keras.tree.is_nested(split_mask(self.example())[0])
+            self._leaves = normalized_leaves(policy, self.example()) if is_nested else {}
             make = SEARCHERS[searcher] if isinstance(searcher, str) else searcher
             self.searcher = make(
                 None,
@@ -205,7 +211,7 @@ class PolicySearch:
         """
         if not self.steps:  # a search that was loaded goes on as it did
             _check_free(self.policy)
-            check_places(self.policy, self._episodes.example())
+            normalized_leaves(self.policy, self._episodes.example())
 
     def step(self) -> dict[str, float]:
         """One generation: play the episodes of a population, and move the center to the better solutions.
@@ -226,7 +232,7 @@ class PolicySearch:
         self._members.assign(center)
         for layer in self._normalizations:
             for block in played:
-                layer.update_moments(**vars(block.moments))
+                layer.update_moments(**vars(block.moments[self._leaf(layer)]))
         self.steps += int(lengths.sum())
         cut = sum(block.cut for block in played)
         if cut and not self._has_said_cut:
@@ -267,7 +273,7 @@ class PolicySearch:
                     self.num_episodes,
                     (self.seed, generation, first),
                     sample_actions=self.sample_actions,
-                    with_moments=bool(self._normalizations),
+                    leaves=sorted({*map(self._leaf, self._normalizations)}),
                 )
             )
             interactions += played[-1].lengths.sum()
@@ -276,6 +282,10 @@ class PolicySearch:
             if self.popsize_max is not None and first + 2 * self.popsize > self.popsize_max:
                 break
         return tf.concat(blocks, axis=0), played
+
+    def _leaf(self, layer):
+        """Which leaf of an observation a layer that keeps statistics sees."""
+        return self._leaves.get(id(layer.mean), 0)
 
     def _ask(self, state, first_row):
         samples = self.searcher.ask(state, self.popsize, first_row)
