@@ -18,7 +18,7 @@ FLOORS = (
     {"numerics", "random"},
     {"distributions", "losses", "returns"},
     {"divergences", "interop", "layers", "targets", "testing"},
-    {"metrics", "mixtures", "spaces"},
+    {"encoders", "metrics", "mixtures", "spaces"},
     {"models"},
     {"policy"},
     {"envs"},
@@ -96,7 +96,9 @@ def test_formulas_are_written_in_keras_ops(name):
         assert not [full for full in imports(TREES[name]) if full.split(".")[0] in ("tensorflow", "jax", "torch")]
 
 
-@pytest.mark.parametrize("package", ["distributions", "layers", "losses", "agents", "envs", "plotting", "targets"])
+@pytest.mark.parametrize(
+    "package", ["distributions", "encoders", "layers", "losses", "agents", "envs", "plotting", "targets"]
+)
 def test_a_package_only_names_what_is_elsewhere(package):
     defined = [node.name for node in TREES[package].body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
     assert set(defined) <= {"__getattr__"}

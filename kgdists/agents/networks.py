@@ -64,6 +64,10 @@ def network(envs: VectorEnv, config: Config, name: str, last: Sequence[Any] = ()
     keras.Model
     """
     space = observed_space(envs)
+    if config.encoder not in ("auto", "flat") and not any(map(is_image, _parts(space))):
+        raise ValueError(
+            f"`encoder` must be auto or flat where no image is observed. Received: encoder={config.encoder!r}, {space}"
+        )
     layers = [*_hidden_layers(config, name), *last]
     if config.encoder == "flat" or _is_flat(space):
         before = [RunningNormalization()] if config.normalize_observations else []
@@ -76,10 +80,6 @@ def network(envs: VectorEnv, config: Config, name: str, last: Sequence[Any] = ()
 def default_encoder(envs: VectorEnv, config: Config, name: str) -> keras.layers.Layer:
     """The encoder of a default network; see `network`."""
     space = observed_space(envs)
-    if config.encoder != "auto" and not any(map(is_image, _parts(space))):
-        raise ValueError(
-            f"`encoder` must be auto or flat where no image is observed. Received: encoder={config.encoder!r}, {space}"
-        )
     unknown = set(config.leave_out) - {name for part in _parts(space) if isinstance(part, Dict) for name in part}
     if unknown:
         raise ValueError(f"`leave_out` must name parts of the observation. Received: {', '.join(sorted(unknown))}")

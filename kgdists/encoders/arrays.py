@@ -68,13 +68,17 @@ def encode_observation(space: gymnasium.Space, observation: Any, *, max_length: 
     """
     if _is_text(space):
         return _bytes(observation, text_bytes(space))
+    _check_arrays(space)
+    return _leaf(space, observation)
+
+
+def _check_arrays(space):
     if space.shape is None or space.dtype is None or space.dtype.kind not in "biuf":
         raise ValueError(
             f"Observations of a {type(space).__name__} are no arrays: say how they become arrays by "
             f"`@kgdists.encoders.encode_observation.register`, a function of a {type(space).__name__} and an "
             f"observation. Received: {space}"
         )
-    return _leaf(space, observation)
 
 
 @functools.singledispatch
@@ -93,8 +97,10 @@ def array_space(space: gymnasium.Space, *, max_length: int = MAX_LENGTH) -> gymn
     """
     if _is_text(space):
         return spaces.Box(0, 255, (text_bytes(space),), np.uint8)
-    example = encode_observation(space, space.sample(), max_length=max_length)
-    return _space_like(example)
+    if encode_observation.dispatch(type(space)) is encode_observation.dispatch(object):
+        _check_arrays(space)
+        return _unbounded(space.shape, space.dtype)
+    return _space_like(encode_observation(space, space.sample(), max_length=max_length))
 
 
 # Arrays.
@@ -225,7 +231,7 @@ def _padding(space):
 
 
 def example_observation(space: gymnasium.Space) -> Any:
-    """A batch of one value of an array space, (nested) arrays [1, ...]: ones, or the first of labels.
+    """A batch of one value of an array space, (nested) arrays [1, ...]: ones within bounds, or the first of labels.
 
     Parameters
     ----------
@@ -237,8 +243,8 @@ def example_observation(space: gymnasium.Space) -> Any:
             return {name: example_observation(part) for name, part in space.spaces.items()}
         case spaces.Tuple():
             return tuple(example_observation(part) for part in space.spaces)
-        case spaces.Box() | spaces.MultiBinary():
-            return np.ones((1, *space.shape), space.dtype)
+        case spaces.Box():
+            return np.clip(np.ones((1, *space.shape), space.dtype), space.low, space.high)
     return _padding(space)[None]
 
 
@@ -322,11 +328,14 @@ def _space_like(example):
     if isinstance(example, tuple):
         return spaces.Tuple([_space_like(x) for x in example])
     x = np.asarray(example)
-    if x.dtype.kind == "f":
-        return spaces.Box(-np.inf, np.inf, x.shape, x.dtype)
-    if x.dtype.kind == "b":
-        return spaces.Box(0, 1, x.shape, x.dtype)
-    return spaces.Box(np.iinfo(x.dtype).min, np.iinfo(x.dtype).max, x.shape, x.dtype)
+    return _unbounded(x.shape, x.dtype)
+
+
+def _unbounded(shape, dtype):
+    """A Box of all numbers of a dtype."""
+    info = np.iinfo(dtype) if dtype.kind in "iu" else None
+    low, high = (info.min, info.max) if info else (0, 1) if dtype.kind == "b" else (-np.inf, np.inf)
+    return spaces.Box(low, high, shape, dtype)
 
 
 def encode_observations(space: gymnasium.Space, observations: Any, *, max_length: int = MAX_LENGTH) -> Any:

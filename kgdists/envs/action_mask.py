@@ -69,7 +69,10 @@ class ActionMask(gymnasium.Wrapper):
             raise self._error(
                 '`"action_mask"` must be in a dict observation or in the info of `reset` and `step`', list(info)
             )
-        observation = self.encoding.encode(self.observed_space, observation)
+        try:
+            observation = self.encoding.encode(self.observed_space, observation)
+        except ValueError as error:
+            raise self.env.get_wrapper_attr("wrong")(error) from error
         try:
             encoded = encode_mask(self.env.action_space, mask)
         except (AttributeError, TypeError, ValueError) as error:

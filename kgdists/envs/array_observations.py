@@ -72,7 +72,10 @@ class ArrayObservations(gymnasium.ObservationWrapper, gymnasium.utils.RecordCons
 
     def observation(self, observation: Any) -> Any:
         """An observation of the environment as arrays."""
-        return self.encoding.encode(self.observed_space, observation)
+        try:
+            return self.encoding.encode(self.observed_space, observation)
+        except ValueError as error:
+            raise self.env.get_wrapper_attr("wrong")(error) from error
 
 
 class VectorArrayObservations(VectorWrapper):

@@ -135,6 +135,11 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
             return {"action_mask": info["action_mask"]}
         return {}
 
+    def wrong(self, error: ValueError) -> WrongReturnError:
+        """The error that the environment has broken the rule of another one, at this step."""
+        rule, _, received = str(error).partition(" Received: ")
+        return self.error(rule.rstrip("."), _Found(received))
+
     def error(self, rule: str, received: Any) -> WrongReturnError:
         """The error that the environment has broken a rule, at this step."""
         if isinstance(received, tuple) and len(received) not in (2, 5):

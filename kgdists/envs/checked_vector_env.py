@@ -97,8 +97,15 @@ def _checked(envs, space, x, name, where):
             f"{name_of(envs)}: `{name}` must be an array of numbers of shape {(envs.num_envs, *space.shape)}. "
             f"Received: shape {x.shape}, dtype {x.dtype}"
         )
+    with np.errstate(all="ignore"):
+        cast = x.astype(space.dtype, copy=False)
+    if cast.dtype.kind != "f" and not np.array_equal(cast, x):
+        raise WrongReturnError(
+            f"{name_of(envs)}: `{name}` must have values of the dtype of its space, {space.dtype}. "
+            f"Received: {in_short(x)}"
+        )
     _check_rows(envs, name, x, where)
-    return x
+    return cast
 
 
 def final_observation(envs: VectorEnv, infos: Mapping[str, Any], index: int) -> list[np.ndarray]:

@@ -119,7 +119,7 @@ def make_env(
         elif encoding.space(space) != space:
             single = ArrayObservations(single, encoding)
         if not _num_observed(single.observation_space):
-            raise ValueError(f"there must be something to observe. Received: {in_short(space)}")
+            raise ValueError(f"It must observe numbers. Received: {in_short(space)}")
     except ValueError as error:
         raise WrongReturnError(f"Environment {index} ({env}): {error}") from error
     if single.has_wrapper_attr("observed_space"):  # also where `ActionMask` was there before

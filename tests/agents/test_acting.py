@@ -8,6 +8,8 @@ from keras import tree
 import kgdists as kg
 from kgdists.agents.acting import CompiledPolicy, RolloutActions
 from kgdists.core.compiled import CompiledUpdate
+from kgdists.envs.array_observations import Encoding
+from kgdists.envs.inputs import Inputs
 from kgdists.envs.player import NotANumber, decider, make_player, predictor
 from tests.marks import exhaustive
 
@@ -95,7 +97,9 @@ def test_no_action_of_nan_reaches_an_environment(head, row):
 
 def test_an_observation_that_is_no_number_is_not_said_to_be_the_policy_s_fault():
     policy = kg.Policy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), kg.layers.CategoricalHead(3))
-    predict = predictor(policy, gymnasium.spaces.Discrete(3), OBSERVATIONS[:1])
+    space, actions = gymnasium.spaces.Box(-np.inf, np.inf, (2,)), gymnasium.spaces.Discrete(3)
+    inputs = Inputs(OBSERVATIONS[:1], space, actions, Encoding())
+    predict = predictor(policy, actions, inputs, OBSERVATIONS[:1])
     assert predict(OBSERVATIONS[0], True) in range(3)
     for observations in ([0.0, np.nan], [[0.0, 1.0], [np.nan, 0.0]]):
         with pytest.raises(ValueError, match="`observations` must be finite.* Received: "):

@@ -908,7 +908,7 @@ def test_values_of_another_shape_are_refused(layer):
 
 
 @eager
-def test_dict_observations_are_flattened():
+def test_dict_observations_keep_their_structure():
     class Parts(Counter):
         def __init__(self):
             super().__init__()
@@ -919,7 +919,7 @@ def test_dict_observations_are_flattened():
 
     agent = small(Parts)
     agent.learn(16)
-    assert agent.policy.trunk.input_shape == (None, 5)
+    assert {name: x.shape for name, x in agent.policy.trunk.input.items()} == {"near": (None, 2), "far": (None,)}
 
 
 @eager

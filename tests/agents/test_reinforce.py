@@ -77,9 +77,11 @@ def test_what_is_played_beyond_is_not_wanted():
 
 @pytest.mark.parametrize("steps, length", [(16, 16), (17, 32), (48, 64), (3, 16)])
 def test_lengths_are_padded_to_powers_of_two(steps, length):
-    x, nested = padded((np.ones((steps, 2)), {"a": np.ones((steps, 2, 3), bool)}), 16)
-    assert x.shape == (length, 2) and x.sum() == 2 * steps
-    assert nested["a"].shape == (length, 2, 3) and not nested["a"][steps:].any()
+    flags, observed = np.ones((steps, 2), bool), {"a": np.ones((steps, 2, 3))}
+    x, _, rewards, _, ends, _, is_wanted = padded((observed, flags, np.ones((steps, 2)), observed, *[flags] * 3), 16)
+    assert rewards.shape == (length, 2) and rewards.sum() == 2 * steps
+    assert not ends[steps:].any() and not is_wanted[steps:].any()
+    assert x["a"].shape == (length, 2, 3) and x["a"].all()  # zeros might be no observation
 
 
 # The update

@@ -126,11 +126,11 @@ class Parts(Trap):
         return {"near": observation, "far": 1, **info}, {}
 
 
-def test_the_rest_of_a_dict_observation_is_flattened():
+def test_the_rest_of_a_dict_observation_keeps_its_structure():
     env = ActionMask(Parts())
     observation, _ = env.reset(seed=0)
     assert env.observation_space.contains(observation)
-    np.testing.assert_array_equal(observation["observation"][:3], [0, 1, 0])  # Gymnasium's order of a Dict is by name
+    assert set(observation["observation"]) == {"near", "far"} and observation["observation"]["far"] == 1
 
 
 def test_no_mask_rules_nothing_out():
@@ -191,7 +191,7 @@ def test_taxi_has_its_mask_in_the_info():
     env = ActionMask(gymnasium.make("Taxi-v4"))
     observation, info = env.reset(seed=0)
     np.testing.assert_array_equal(observation["action_mask"], info["action_mask"] == 1)
-    assert observation["observation"].shape == (500,) and observation["observation"].sum() == 1.0
+    assert Discrete(500).contains(observation["observation"].item())
 
 
 # Rollouts

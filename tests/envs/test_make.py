@@ -20,6 +20,7 @@ from gymnasium.vector.utils import iterate
 from keras import tree
 
 from kgdists.agents import PPO, ActionMask, SameStep, make_envs
+from kgdists.envs.array_observations import Encoding
 from kgdists.envs.async_envs import AsyncEnvs
 from kgdists.envs.rollout import Rollouts
 from kgdists.envs.same_step import restart
@@ -127,35 +128,32 @@ SPACES = {
 }
 
 
+@pytest.mark.parametrize("is_flat", [False, True], ids=["as they are", "flat"])
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-def test_observations_of_other_spaces_are_flattened(space):
-    observations, _, _, next_observations, *_ = rollout(make_envs(lambda: Observed(space), 1), 3)
+def test_observations_of_other_spaces_come_as_they_are_or_flattened(space, is_flat):
+    encoding = Encoding(is_flat=is_flat)
+    envs = make_envs(lambda: Observed(space), 1, encoding=encoding)
+    observations, _, _, next_observations, *_ = rollout(envs, 3)
     env = Observed(space)
-    flat = [gymnasium.spaces.flatten(space, x) for x in (env.reset()[0], *(env.step(0)[0] for _ in range(3)))]
-    np.testing.assert_allclose(observations[:, 0], flat[:3])
-    np.testing.assert_allclose(next_observations[:, 0], flat[1:])
+    wanted = [env.reset()[0], *(env.step(0)[0] for _ in range(3))]
+    wanted = [gymnasium.spaces.flatten(space, x) if is_flat else x for x in wanted]
+    for rows, of_rows in ((observations, wanted[:3]), (next_observations, wanted[1:])):
+        tree.map_structure(lambda x, *each: np.testing.assert_allclose(x[:, 0], np.stack(each)), rows, *of_rows)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "float64"])
-def test_observations_of_every_dtype_come_as_float32(dtype):
+def test_observations_keep_their_dtype_but_for_double_precision(dtype):
     space = Box(0, 200, (2, 3), dtype)
     observations, _, _, next_observations, *_ = rollout(make_envs(lambda: Observed(space), 2), 4)
-    assert observations.dtype == next_observations.dtype == "float32"
+    assert observations.dtype == next_observations.dtype == ("float32" if dtype == "float64" else dtype)
     space.seed(0)
     np.testing.assert_allclose(observations[0, 0], space.sample(), rtol=1e-6)
 
 
-def test_a_vector_env_of_other_observations_is_refused():
-    envs = SyncVectorEnv([lambda: Observed(Discrete(3))], autoreset_mode=AutoresetMode.SAME_STEP)
-    with pytest.raises(ValueError, match="`gymnasium.wrappers.FlattenObservation`.* Received: Discrete"):
-        make_envs(envs, 1)
-
-
-def test_a_vector_env_of_flattened_environments_is_taken():
-    space = SPACES["dict"]
-    makers = [lambda: gymnasium.wrappers.FlattenObservation(Observed(space))] * 2
-    envs = SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP)
-    assert_same(rollout(envs, 7), rollout(make_envs(lambda: Observed(space), 2), 7))
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_a_vector_env_may_observe_anything(space):
+    envs = SyncVectorEnv([lambda: Observed(space)] * 2, autoreset_mode=AutoresetMode.SAME_STEP)
+    assert_same(rollout(make_envs(envs, 2), 7), rollout(make_envs(lambda: Observed(space), 2), 7))
 
 
 # In processes
@@ -392,7 +390,8 @@ def test_processes_leave_signals_to_the_one_that_steps(make_async):
 def test_processes_end_with_the_one_that_steps_however_that_ends(end, tmp_path):
     code = f"""
         import os, signal
-        from kgdists.envs.async_envs import AsyncEnvs
+        from kgdists.envs.array_observations import Encoding
+from kgdists.envs.async_envs import AsyncEnvs
         from tests.agents.helpers import Noise
         if __name__ == "__main__":
             envs = AsyncEnvs([Noise] * 2, 2)
@@ -468,7 +467,8 @@ SCRIPT = """
     import gymnasium
     import numpy as np
 
-    from kgdists.envs.async_envs import AsyncEnvs
+    from kgdists.envs.array_observations import Encoding
+from kgdists.envs.async_envs import AsyncEnvs
 
     print("this script runs", flush=True)
 
