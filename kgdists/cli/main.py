@@ -11,12 +11,12 @@ from typing import NoReturn
 import gymnasium
 import tensorflow as tf
 
-from kgdists.cli import evaluate, list_environments, plot, record, report, resume, train
+from kgdists.cli import check, evaluate, list_environments, plot, record, report, resume, train
 from kgdists.core.files import RunWarning
 
 __all__ = ["main"]
 
-COMMANDS = (train, resume, evaluate, plot, record, report, list_environments)
+COMMANDS = (check, train, resume, evaluate, plot, record, report, list_environments)
 ERRORS = (
     ValueError,
     OSError,
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    int, the exit status: 0, 1 if training failed, 2 for wrong input, 130 if it was interrupted.
+    int, the exit status: 0, 1 if training failed or a check found an error, 2 for wrong input, 130 if interrupted.
     """
     parser = Parser(prog="kgdists", description="Train and look at policies built from kgdists' distributions.")
     parser.add_argument("--version", action="version", version=f"kgdists {_version()}")
