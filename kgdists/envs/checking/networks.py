@@ -8,12 +8,12 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Tuple
 from keras import tree
 
-from kgdists.encoders import ImageEncoder, encoder_for, example_observation
+from kgdists.encoders import encoder_for, example_observation
 from kgdists.envs.checking.report import counted
 from kgdists.envs.checking.trial import Moment
 from kgdists.spaces import head_for
 
-__all__ = ["acting", "encoder", "head", "is_scaled", "memory", "observing", "unbounded"]
+__all__ = ["acting", "encoder", "head", "memory", "observing", "unbounded"]
 
 REPLAYED = 1_000_000  # steps that SAC keeps unless it is told otherwise
 MUCH = 4 * 2**30  # bytes
@@ -51,12 +51,6 @@ def observing(space: gymnasium.Space) -> str:
 
 def _by(layer_for, space):
     return "" if _refusal(layer_for, space) else f" through {type(layer_for(space)).__name__}"
-
-
-def is_scaled(space: Box) -> bool:
-    """Whether the default encoder takes a Box for images, and scales them by its bounds."""
-    made = encoder_for(space)
-    return isinstance(made, ImageEncoder) and bool(np.isfinite([made.low, made.high]).all())
 
 
 def unbounded(space: gymnasium.Space, name: str = "action") -> str | None:

@@ -8,8 +8,8 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import TimeLimit
 
+from kgdists.encoders import encoder_for
 from kgdists.envs.checking.leaves import boxes
-from kgdists.envs.checking.networks import is_scaled
 from kgdists.envs.checking.trial import Moment
 
 __all__ = ["Episode", "Seen", "Spread", "limit_of"]
@@ -26,11 +26,12 @@ class Episode:
 
 
 class Spread:
-    """The least and the greatest of each number of an array, and its mean square."""
+    """The least and the greatest of each number in a Box, its size, and the default encoder for it."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.low, self.high = np.full(shape, math.inf), np.full(shape, -math.inf)
-        self._squares, self._count = np.zeros(shape), 0
+    def __init__(self, box: gymnasium.spaces.Box) -> None:
+        self.box, self.encoder = box, encoder_for(box)
+        self.low, self.high = np.full(box.shape, math.inf), np.full(box.shape, -math.inf)
+        self._squares, self._count = np.zeros(box.shape), 0
 
     def add(self, x: Any) -> None:
         """Add an array; what is not finite counts as 0."""
@@ -42,18 +43,6 @@ class Spread:
     def root_mean_square(self) -> np.ndarray:
         """The size of each number."""
         return np.sqrt(self._squares / max(self._count, 1))
-
-
-class Image:
-    """The least and the greatest number of images, and the bounds by which they are scaled."""
-
-    def __init__(self, box: gymnasium.spaces.Box) -> None:
-        self.bounds = float(box.low.min()), float(box.high.max())
-        self.low, self.high = math.inf, -math.inf
-
-    def add(self, x: Any) -> None:
-        """Add an image."""
-        self.low, self.high = min(self.low, float(np.min(x))), max(self.high, float(np.max(x)))
 
 
 class Seen:
@@ -72,7 +61,6 @@ class Seen:
         self.episodes: list[Episode] = []
         self.rewards: list[float] = []
         self.spreads: dict[str, Spread] = {}
-        self.images: dict[str, Image] = {}
         self.last: Moment | None = None
 
     @property
@@ -84,19 +72,13 @@ class Seen:
         """Add a moment."""
         self.last = moment
         for name, box, x in boxes(self.space, moment.kept):
-            self._known(name, box).add(x)
+            if name not in self.spreads:
+                self.spreads[name] = Spread(box)
+            self.spreads[name].add(x)
         if moment.step:
             self.rewards.append(moment.reward)
         if moment.is_last:
             self.episodes.append(Episode(moment.step, moment.terminated, moment.truncated, moment.info))
-
-    def _known(self, name, box):
-        if name not in self.images and name not in self.spreads:
-            if is_scaled(box):
-                self.images[name] = Image(box)
-            else:
-                self.spreads[name] = Spread(box.shape)
-        return self.images.get(name) or self.spreads[name]
 
 
 def limit_of(env: gymnasium.Env) -> int | None:

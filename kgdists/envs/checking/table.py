@@ -45,7 +45,7 @@ SEEN = (
     ("autoreset", ADVICE, ends.autoreset),
     ("large_observations", ADVICE, scales.large_observations),
     ("constant_observations", ADVICE, scales.constant_observations),
-    ("dark_images", ADVICE, scales.dark_images),
+    ("unused_bounds", ADVICE, scales.unused_bounds),
     ("large_rewards", ADVICE, scales.large_rewards),
     ("constant_rewards", ADVICE, scales.constant_rewards),
 )

@@ -36,11 +36,24 @@ def test_images_are_scaled_by_encoders():
 
 def test_an_image_without_bounds_is_not_scaled():
     assert found(lambda: Camera(255.0, -np.inf, np.inf)) == {"large_observations": "advice"}
+    assert "finite bounds" in text_of(lambda: Camera(255.0, -np.inf, np.inf), "large_observations")
+
+
+def test_integers_are_scaled_by_encoders():
+    class Counting(Clean):
+        def __init__(self, high, most):
+            self.observation_space, self.most = Box(0, high, (2,), "int64"), most
+
+        def observed(self):
+            return self.np_random.integers(0, self.most, 2)
+
+    assert found(lambda: Counting(1_000, 1_000)) == found(lambda: Counting(10**15, 1_000)) == {}
+    assert found(lambda: Counting(10**6, 10)) == {"unused_bounds": "advice"}
 
 
 def test_an_image_that_is_scaled_already_is_not_to_be_scaled_again():
-    assert found(lambda: Camera(1.0, 0.0, 255.0)) == {"dark_images": "advice"}
-    assert "[0, 255]" in text_of(lambda: Camera(1.0, 0.0, 255.0), "dark_images")
+    assert found(lambda: Camera(1.0, 0.0, 255.0)) == {"unused_bounds": "advice"}
+    assert "[0, 255]" in text_of(lambda: Camera(1.0, 0.0, 255.0), "unused_bounds")
 
 
 def test_a_number_that_never_changes_is_named():
