@@ -27,6 +27,7 @@ from kgdists.core.files import (
     not_finite,
     reading,
 )
+from kgdists.core.memory import NotEnoughMemoryError
 from kgdists.core.sharing import share
 from kgdists.envs.make import Env
 from kgdists.policy import Policy
@@ -274,6 +275,8 @@ def _load(cls: Any, file: Path, env: Env | None, run: dict[str, Any] | None, opt
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     try:
         agent = cls(env, **models, **settings, **options)
+    except NotEnoughMemoryError:
+        raise
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"A run's networks must fit its environment. Received: {file}, env {env}: {reason}") from error

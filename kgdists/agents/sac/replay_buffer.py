@@ -9,7 +9,7 @@ from keras import tree
 
 from kgdists.core.types import Tensor
 
-__all__ = ["ReplayBuffer"]
+__all__ = ["ReplayBuffer", "rearranged"]
 
 
 class ReplayBuffer:
@@ -47,6 +47,12 @@ class ReplayBuffer:
         self.position = 0
         # The row of step t of environment i is `t * num_envs + i`.
         self.rows = tf.Variable(tf.zeros((self.capacity * num_envs, sum(self._widths))), trainable=False)
+
+    @staticmethod
+    def nbytes(example: tuple[Any, Any], capacity: int, num_envs: int) -> int:
+        """Bytes that a buffer takes; parameters as of the class."""
+        observation, action = (sum(x.size for x in tree.flatten(each)) for each in example)
+        return -(-capacity // num_envs) * num_envs * (2 * observation + action + 3) * 4
 
     def add(self, *experience: Any) -> None:
         """Append steps, keeping the most recent `capacity`.
@@ -86,19 +92,35 @@ class ReplayBuffer:
         """
         if not self.size:
             return
-        index = (self.position - 1) % self.capacity * self.num_envs + np.arange(self.num_envs)
-        rows = tf.gather(self.rows, index).numpy()
+        index, rows = self._latest()
         if observations is not None:
-            _, led_to, _ = np.split(rows, np.cumsum(self._widths)[[-3 - len(tree.flatten(observations)), -3]], axis=1)
             now = [np.asarray(x, "float32").reshape(self.num_envs, -1) for x in tree.flatten(observations)]
-            has_gap = np.any(led_to != np.concatenate(now, axis=1), axis=1)
+            has_gap = np.any(self._led_to(rows) != np.concatenate(now, axis=1), axis=1)
             index, rows = index[has_gap], rows[has_gap]
         if len(index):
             rows[:, -1] = 1.0
             self.write(index, rows)
 
+    def led_to(self) -> np.ndarray:
+        """The next observations of the latest step of each environment, float32 [N, W]."""
+        return self._led_to(self._latest()[1])
+
+    def _latest(self):
+        index = (self.position - 1) % self.capacity * self.num_envs + np.arange(self.num_envs)
+        return index, tf.gather(self.rows, index).numpy()
+
+    def _led_to(self, rows):
+        return rows[:, -2 - sum(self._widths[-2 - len(tree.flatten(self._like[0])) : -2]) : -2]
+
     def sample(
-        self, key: Tensor, batch_size: int, size: Tensor, position: Tensor, n_steps: int, gamma: float
+        self,
+        key: Tensor,
+        batch_size: int,
+        size: Tensor,
+        position: Tensor,
+        n_steps: int,
+        gamma: float,
+        oldest: Tensor | None = None,
     ) -> tuple[Any, ...]:
         r"""Experience of `n_steps` steps each, from steps drawn uniformly; for traced functions.
 
@@ -117,6 +139,8 @@ class ReplayBuffer:
         n_steps : int, >= 1
         gamma : float
             Discount factor.
+        oldest : None or integer scalar tensor
+            Where in the ring the oldest step is, if some have left a full one.
 
         Returns
         -------
@@ -128,6 +152,8 @@ class ReplayBuffer:
         num_envs, latest = tf.constant(self.num_envs, "int32"), tf.cast(position, "int32") - 1
         latest = tf.where(latest < 0, self.capacity - 1, latest)
         index = tf.cast(bits % tf.cast(size * tf.cast(num_envs, size.dtype), "uint32"), "int32")
+        if oldest is not None:
+            index = (index + tf.cast(oldest, "int32") * num_envs) % (self.capacity * num_envs)
         first = last = self._read(index)
         observations, actions, rewards, *_ = first
         discounts = tf.fill(tf.shape(rewards), tf.constant(gamma, "float32"))
@@ -148,6 +174,15 @@ class ReplayBuffer:
         ]
         return tree.pack_sequence_as(self._like, leaves)
 
+    def experience(self, rows: np.ndarray) -> tuple[Any, ...]:
+        """What was added as rows [..., W]: arrays as for `add`, shape [..., ...]."""
+        columns = np.split(rows, np.cumsum(self._widths)[:-1], axis=-1)
+        leaves = [
+            x.reshape(*rows.shape[:-1], *like.shape[1:]).astype(like.dtype)
+            for x, like in zip(columns, tree.flatten(self._like), strict=True)
+        ]
+        return tree.pack_sequence_as(self._like, leaves)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Name -> array of what is in it, without the rows that were never written."""
         return {
@@ -163,13 +198,37 @@ class ReplayBuffer:
         """
         rows, position = arrays["rows"], int(arrays["position"])
         if num_envs not in (None, self.num_envs):
-            total, width = rows.shape
-            rows = np.roll(rows.reshape(total // num_envs, num_envs, width), -position, axis=0)  # the oldest first
-            rows[-1:, :, -1] = 1.0
-            steps = min(total // self.num_envs, self.capacity)
-            rows = rows.swapaxes(0, 1).reshape(total, width)[total - steps * self.num_envs :]
-            rows = rows.reshape(self.num_envs, steps, width).swapaxes(0, 1).copy()
-            rows[-1:, :, -1] = 1.0
-            rows, position = rows.reshape(steps * self.num_envs, width), steps % self.capacity
+            rows = rearranged(rows, position, num_envs, self.num_envs, self.capacity)
+            position = len(rows) % self.capacity
+            rows = rows.reshape(-1, rows.shape[-1])
         self.size, self.position = len(rows) // self.num_envs, position
         self.write(np.arange(len(rows)), rows)
+
+
+def rearranged(rows: np.ndarray, position: int, old: int, new: int, capacity: int) -> np.ndarray:
+    """Rows [T * old, W] of a ring of `old` environments as those of `new` ones, the oldest first.
+
+    Parameters
+    ----------
+    rows : array, shape [T * old, W]
+        Their last number is whether the step was truncated.
+    position : int
+        Step of the ring that comes first.
+    old, new : int, >= 1
+    capacity : int, >= 1
+        Steps of each of the new environments that are kept.
+
+    Returns
+    -------
+    array, shape [steps, new, W]
+    """
+    total, width = rows.shape
+    rows = np.roll(rows.reshape(total // old, old, width), -position, axis=0)
+    if old == new:
+        return rows[-capacity:]
+    rows[-1:, :, -1] = 1.0
+    steps = min(total // new, capacity)
+    rows = rows.swapaxes(0, 1).reshape(total, width)[total - steps * new :]
+    rows = rows.reshape(new, steps, width).swapaxes(0, 1).copy()
+    rows[-1:, :, -1] = 1.0
+    return rows

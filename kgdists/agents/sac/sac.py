@@ -17,7 +17,7 @@ from kgdists.agents.networks import penalty
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.agents.sac.adam import Adam
 from kgdists.agents.sac.critics import twin_critic
-from kgdists.agents.sac.replay_buffer import ReplayBuffer
+from kgdists.agents.sac.replay import make_replay
 from kgdists.agents.sac.sac_config import SACConfig
 from kgdists.agents.sac.soft_values import soft_values
 from kgdists.core.checks import count
@@ -77,7 +77,7 @@ class SAC(RolloutAgent):
         if isinstance(self.envs.single_action_space, Box) and not pi.REPARAMETERIZED:
             raise ValueError(f"`policy` must be reparameterised to act in a Box. Received: {type(pi).__name__}")
         actions = pi.sample_action(seed=0).numpy()
-        self.replay = ReplayBuffer((self._example, actions), settings.buffer_size, settings.num_envs)
+        self.replay = make_replay((self._example, actions), settings.buffer_size, settings.num_envs)
         self._check_critic(actions)
         self.target = [tf.Variable(x, trainable=False) for x in self.critic.trainable_variables]
         self.log_alpha = keras.Variable(math.log(settings.initial_ent_coef), name="log_alpha")
@@ -242,7 +242,8 @@ class SAC(RolloutAgent):
         """Go on from the arrays of an agent whose models this one has."""
         super().restore(arrays)
         if "replay_rows" in arrays:
-            replay = {name: arrays[f"replay_{name}"] for name in ("rows", "position")}
+            of_replay = [name for name in arrays if name.startswith("replay_")]
+            replay = {name.removeprefix("replay_"): arrays[name] for name in of_replay}
             self.replay.restore(replay, int(arrays.get("num_envs", self.config.num_envs)))
         elif self.steps:
             warnings.warn("The replay was not saved (`save_replay`): training goes on with an empty one", RunWarning, 2)
