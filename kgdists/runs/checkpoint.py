@@ -27,11 +27,13 @@ from kgdists.core.files import (
     not_finite,
     reading,
 )
+from kgdists.core.lazy_array import LazyArray
 from kgdists.core.memory import NotEnoughMemoryError
 from kgdists.core.sharing import share
 from kgdists.envs.make import Env
 from kgdists.policy import Policy
 from kgdists.runs import loadable
+from kgdists.runs.large_arrays import read_large, write_large
 from kgdists.runs.layout import (
     CHECKPOINTS,
     CONFIG,
@@ -200,7 +202,8 @@ def _write(agent, arrays, name, file, models):
             getattr(agent, model).save(models / f"{model}.keras")
             archive.write(models / f"{model}.keras", f"{model}.keras")
         with archive.open("state.npz", "w", force_zip64=True) as state:
-            np.savez(state, **arrays)
+            np.savez(state, **{name: x for name, x in arrays.items() if not isinstance(x, LazyArray)})
+        write_large(archive, arrays)
 
 
 def load(cls: type[T], path: str | Path, env: Env | None = None, **options: Any) -> T:
@@ -303,7 +306,7 @@ def _read(cls, file):
         state = archive.extract("state.npz", folder)  # which can be larger than the memory that is left
         check_sizes(state)
         with np.load(state, allow_pickle=False) as arrays:
-            arrays = dict(arrays)
+            arrays = dict(arrays) | read_large(file)
         if "shared_variables" in arrays:
             share([*models.values()], arrays["shared_variables"])
         bad = _unsound(models, arrays)

@@ -17,9 +17,9 @@ GAMMA = 0.9
 
 def seen(numbers):
     """Frames of several dtypes, nested, that tell their numbers [...] apart."""
-    numbers = np.asarray(numbers)
+    numbers = np.asarray(numbers, "int64")
     image = (numbers[..., None, None] // np.array([[1, 7, 49], [2, 5, 11]]) % 251).astype("uint8")
-    return {"image": image, "more": ((numbers + 2**40).astype("int64"), (numbers % 3 == 0)[..., None])}
+    return {"image": image, "more": (numbers + 2**40, (numbers % 3 == 0)[..., None])}
 
 
 def known(numbers):
@@ -244,3 +244,11 @@ def test_frames_are_read_while_they_are_kept():
     add(replay, world, 20, seen)
     with pytest.raises(RuntimeError, match="while they are kept. Received: number 0"):
         np.asarray(arrays["frames_0_0"])
+
+
+def test_an_episode_that_starts_with_the_frame_a_terminated_one_ended_with():
+    replay, no = replay_of("frames", 10, 1), np.zeros((1, 1), bool)
+    for now, then, ends in ((1, 2, ~no), (2, 3, no)):
+        replay.add(seen([[now]]), np.int32([[now]]), no, seen([[then]]), ends, no)
+    observations, actions, *_ = draw(replay, 1)
+    assert_equal(observations, seen(actions))
