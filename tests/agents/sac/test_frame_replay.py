@@ -136,16 +136,15 @@ def least_size(world, capacity):
     return min(len(world.steps), capacity if few else capacity // 2)
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(3)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_envs", [1, 2, 5])
-@pytest.mark.parametrize("capacity", [1, 7, 30, 100])
+@pytest.mark.parametrize("capacity", [1, 7, 40])
 @pytest.mark.parametrize("n_steps", [1, 3])
 @pytest.mark.parametrize("rates", [(0.1, 0.1), (0.0, 0.0), (0.0, 0.9), (0.3, 0.02)], ids=str)
-@pytest.mark.parametrize("seed", [0, *exhaustive(1)])
-def test_what_is_replayed_is_what_happened(kind, num_envs, capacity, n_steps, rates, seed):
-    world, replay = World(num_envs, seed, *rates), replay_of(kind, capacity * num_envs, num_envs)
-    rng, look = np.random.default_rng(seed), KINDS[kind][1]
+def test_what_is_replayed_is_what_happened(kind, num_envs, capacity, n_steps, rates):
+    world, replay = World(num_envs, 0, *rates), replay_of(kind, capacity * num_envs, num_envs)
+    rng, look = np.random.default_rng(0), KINDS[kind][1]
     for _ in range(12):
         add(replay, world, rng.choice([1, 1, 2, 3, 8, 40]), look)
         what = rng.choice(["nothing", "gap", "end", "look"])
@@ -169,7 +168,7 @@ def test_what_is_replayed_is_what_happened(kind, num_envs, capacity, n_steps, ra
                 assert_equal(x, y)
 
 
-@pytest.mark.few(4)
+@pytest.mark.few(2)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("old, new", [(2, 1), (2, 4), (3, 5), (5, 3), (1, 8), (8, 1), (2, 2)])
 @pytest.mark.parametrize("num_steps", [0, 1, 4, 19, 60])
@@ -212,7 +211,7 @@ def check_parts(replay, world, n_steps, look):
     assert_equal(*(tree.map_structure(lambda x: x[~terminated], x) for x in (following, expected)))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [True, *exhaustive(False)])
 def test_compiled_functions_replay_the_same(jit_compile):
     world, replay = World(2, 0, 0.0, 0.5), replay_of("frames", 30, 2)
     for _ in range(40):

@@ -54,8 +54,9 @@ def replayed(agent, n_steps=1, batch_size=200):
     return tree.map_structure(lambda x: x.numpy(), batch)
 
 
+@pytest.mark.exhaustive
 @eager
-@pytest.mark.parametrize("actions", [*exhaustive("box"), "discrete"])
+@pytest.mark.parametrize("actions", ["box", "discrete"])
 def test_images_are_replayed_as_they_were_seen(actions):
     env = Pixels(actions)
     agent = small(lambda: env)
@@ -77,8 +78,8 @@ def test_images_are_replayed_as_they_were_seen(actions):
 @eager
 @pytest.mark.parametrize("num_envs", [1, *exhaustive(3)])
 def test_a_run_with_images_goes_on_to_the_same_bits(tmp_path, num_envs):
-    agent = small(Pixels, num_envs=num_envs)
-    agent.learn(64)
+    agent = small(Pixels, num_envs=num_envs, learning_starts=40)
+    agent.learn(48)
     agent.save(tmp_path)
     with zipfile.ZipFile(tmp_path / "checkpoints" / f"{agent.steps}.zip") as archive:
         written = archive.getinfo("large/replay_frames_0_0.npy").file_size
@@ -86,8 +87,9 @@ def test_a_run_with_images_goes_on_to_the_same_bits(tmp_path, num_envs):
     twin = SAC.load(tmp_path, Pixels)
     for x, y in zip(*map(replayed, (agent, twin)), strict=True):
         np.testing.assert_array_equal(x, y)
+    assert replayed(twin)[0].dtype == np.uint8
     for x in (agent, twin):
-        x.learn(48)
+        x.learn(16)
     np.testing.assert_array_equal(weights(agent), weights(twin))
     assert (agent.replay.size, agent.replay.position) == (twin.replay.size, twin.replay.position)
 
