@@ -72,12 +72,12 @@ class SAC(RolloutAgent):
         super().__init__(env, policy=policy, **config)
         settings = self.config
         self.values = soft_values(self.envs.single_action_space, settings)
-        self.critic = critic or twin_critic(self.envs, settings, self.values.num_inputs, self.values.num_outputs)
         pi = self.policy(self._example)
         if isinstance(self.envs.single_action_space, Box) and not pi.REPARAMETERIZED:
             raise ValueError(f"`policy` must be reparameterised to act in a Box. Received: {type(pi).__name__}")
         actions = pi.sample_action(seed=0).numpy()
         self.replay = make_replay((self._example, actions), settings.buffer_size, settings.num_envs)
+        self.critic = critic or twin_critic(self.envs, settings, self.values.num_inputs, self.values.num_outputs)
         self._check_critic(actions)
         self.target = [tf.Variable(x, trainable=False) for x in self.critic.trainable_variables]
         self.log_alpha = keras.Variable(math.log(settings.initial_ent_coef), name="log_alpha")
