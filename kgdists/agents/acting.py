@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import tree
 
 from kgdists.core import backend
+from kgdists.core.compiled import by_xla_where_fast
 from kgdists.core.types import Tensor
 from kgdists.envs.player import NotANumber, are_numbers
 from kgdists.policy import Policy
@@ -44,7 +45,7 @@ class CompiledPolicy:
             return actions, are_numbers(pi, actions)
 
     def _compiled(self, function, *more):
-        return tf.function(function, jit_compile=True, autograph=False).get_concrete_function(*self._inputs, *more)
+        return by_xla_where_fast(function, *self._inputs, *more)[0]
 
     @functools.cached_property
     def _read_and_act(self):

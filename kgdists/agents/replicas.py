@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import ops, tree
 
 from kgdists import random
+from kgdists.core.compiled import loses_kernels
 from kgdists.core.types import Tensor
 from kgdists.layers import RunningNormalization
 
@@ -106,8 +107,7 @@ class Replicas:
         indices = [index[id(variable)] for variable in variables]
         outputs = None
 
-        @tf.function(jit_compile=True, autograph=False)
-        def compiled(values, rows, seed):
+        def flat_gradients(values, rows, seed):
             # XLA reads no variables of other devices.
             with keras.StatelessScope(state_mapping=list(zip(kept, values, strict=True))):
                 trained = [values[i] for i in indices]
@@ -118,8 +118,12 @@ class Replicas:
                 outputs = tape.gradient(value, trained, unconnected_gradients="zero"), metrics
             return tf.concat([tf.reshape(ops.cast(x, "float32"), (-1,)) for x in tree.flatten(outputs)], axis=0)
 
+        by_xla, otherwise = (tf.function(flat_gradients, jit_compile=x, autograph=False) for x in (True, False))
+
         def on_replica(rows, seed):
-            return compiled([tf.identity(variable) for variable in kept], rows, seed)
+            arguments = [tf.identity(variable) for variable in kept], rows, seed
+            is_slow = loses_kernels(by_xla.get_concrete_function(*arguments))
+            return (otherwise if is_slow else by_xla)(*arguments)
 
         key = tf.stack([tf.cast(generator.state.value[0], "int64"), tf.cast(step.value, "int64")])
         seeds = random.split(key, self.strategy.num_replicas_in_sync)

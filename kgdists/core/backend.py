@@ -90,7 +90,11 @@ if keras.backend.backend() == "tensorflow":
         return rows
 
     def run(
-        function: Any, arrays: Sequence[np.ndarray], tensors: Sequence[Tensor], arguments: tuple[Any, ...]
+        function: Any,
+        arrays: Sequence[np.ndarray],
+        tensors: Sequence[Tensor],
+        arguments: tuple[Any, ...],
+        as_written: bool = False,
     ) -> list[Tensor]:
         """The flat results of a concrete function.
 
@@ -101,14 +105,29 @@ if keras.backend.backend() == "tensorflow":
             Its arguments one by one: arrays first.
         arguments : tuple
             The same as the function takes them.
+        as_written : bool
+            Without the optimizer of graphs. Where a loop has large sums, that makes variables for them which two of its
+            rounds have in common, and fails.
         """
         if not USES_PRIVATE_PARTS:
-            return tree.flatten(function(*tree.map_structure(tf.convert_to_tensor, arguments)))
+            with _unoptimized() if as_written else contextlib.nullcontext():
+                return tree.flatten(function(*tree.map_structure(tf.convert_to_tensor, arguments)))
         # A structured call checks its arguments, which takes as long as a small network; `call_flat` does not, but
         # enters contexts that are for traced functions and tapes: a fifth of the time of acting.
         inner = function.inference_fn
         inputs = [*map(_tensor, arrays), *tensors, *function.captured_inputs]
+        if as_written:
+            return execute.execute(inner.name, len(function.outputs), inputs, _ATTRIBUTES, context.context())
         return inner._bound_context.call_function(inner.name, inputs, len(function.outputs))
+
+    @contextlib.contextmanager
+    def _unoptimized():
+        before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        try:
+            yield
+        finally:
+            tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
 
     def next_state(generator: keras.random.SeedGenerator) -> Tensor:
         """`generator.next()`: its state, an integer tensor of shape [2], which goes on by one."""

@@ -1,5 +1,6 @@
 """Compiled functions of arrays, called with as little as possible around them."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,44 @@ from keras import tree
 
 from kgdists.core import backend
 
-__all__ = ["Compiled", "CompiledUpdate"]
+__all__ = ["Compiled", "CompiledUpdate", "by_xla_where_fast", "loses_kernels"]
+
+# Operations that XLA has no fast kernel for on a CPU: these at all, or, gradients of convolutions, within a loop.
+SLOW_UNDER_XLA = re.compile(r"Conv\w*Backprop|Conv3D|DepthwiseConv|MaxPool\w*Grad")
+
+
+def loses_kernels(function: Any) -> bool:
+    """Whether XLA on a CPU lacks the fast kernels of what a function computes, as of gradients of convolutions.
+
+    Parameters
+    ----------
+    function : tf.types.experimental.ConcreteFunction
+        Judged by the operations in its graph, and in the functions that it calls, whichever layers they are of.
+    """
+    if tf.config.list_logical_devices("GPU"):  # on which XLA calls the kernels that TensorFlow does
+        return False
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
+    return any(SLOW_UNDER_XLA.match(node.op) for node in nodes)
+
+
+def by_xla_where_fast(function: Callable[..., Any], *arguments: Any, **settings: Any) -> tuple[Any, bool]:
+    """A function of arguments like these, compiled by XLA unless that `loses_kernels`.
+
+    Returns
+    -------
+    concrete : tf.types.experimental.ConcreteFunction
+    is_by_xla : bool
+    """
+    concrete = _concrete(function, True, arguments, settings)
+    if not loses_kernels(concrete):
+        return concrete, True
+    return _concrete(function, False, arguments, settings), False
+
+
+def _concrete(function, jit_compile, arguments, settings):
+    made = tf.function(function, jit_compile=jit_compile, autograph=False)
+    return made.get_concrete_function(*arguments, **settings)
 
 
 class Compiled:
@@ -19,34 +57,44 @@ class Compiled:
     function : callable
         Compiled anew for each structure and shape of its arguments, and each value of those by keyword.
     jit_compile : bool
-        Whether by XLA as a whole.
+        Whether by XLA as a whole, unless that `loses_kernels`.
     """
 
     def __init__(self, function: Callable[..., Any], jit_compile: bool = True) -> None:
-        self._arguments = function, jit_compile
+        self._function, self._jit_compile = function, jit_compile
         self.forget()
 
     def forget(self) -> None:
         """Compile anew from now on: what is constant in the function has changed."""
-        function, jit_compile = self._arguments
-        self._function = tf.function(function, jit_compile=jit_compile, autograph=False)
-        self._compiled: dict[tuple[Any, ...], Any] = {}
+        self._compiled: dict[tuple[Any, ...], tuple[Any, bool]] = {}
 
     @property
     def num_traces(self) -> int:
         """How often the function was compiled."""
         return len(self._compiled)
 
+    @property
+    def is_by_xla(self) -> bool:
+        """Whether XLA compiled the function for all arguments so far."""
+        return self._jit_compile and not any(as_written for _, as_written in self._compiled.values())
+
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
         if tf.config.functions_run_eagerly():
-            return self._function(*arguments, **settings)
+            return tf.function(self._function, autograph=False)(*arguments, **settings)
         arrays = tf.nest.flatten(arguments)
         key = *settings.items(), *((x.shape, x.dtype) for x in arrays)
         if key not in self._compiled:
-            self._compiled[key] = self._function.get_concrete_function(*arguments, **settings)
-        compiled = self._compiled[key]
-        results = backend.run(compiled, arrays, (), arguments)
+            self._compiled[key] = self._made(arguments, settings)
+        compiled, as_written = self._compiled[key]
+        results = backend.run(compiled, arrays, (), arguments, as_written)
         return tree.pack_sequence_as(compiled.structured_outputs, results)
+
+    def _made(self, arguments, settings):
+        """The function of such arguments, and whether to run it as it is written."""
+        if not self._jit_compile:
+            return _concrete(self._function, False, arguments, settings), False
+        concrete, is_by_xla = by_xla_where_fast(self._function, *arguments, **settings)
+        return concrete, not is_by_xla
 
 
 class CompiledUpdate(Compiled):
