@@ -79,8 +79,11 @@ class Policy(Model):
     ) -> Distribution:
         # Keras hands `training` on to the layers called here.
         observations, mask = split_mask(observations)
-        features = self.trunk(observations)
-        return self.head(features) if mask is None else self.head(features, action_mask=mask)
+        return self.of_features(self.trunk(observations), mask)
+
+    def of_features(self, features: Any, action_mask: Any = None) -> Distribution:
+        """The distribution of the trunk's features, with a mask for the head if there is one."""
+        return self.head(features) if action_mask is None else self.head(features, action_mask=action_mask)
 
     def get_build_config(self) -> dict[str, Any] | None:
         # A loaded policy is built without a mask: Keras would make one of floats.

@@ -152,10 +152,10 @@ def policy_network(envs: VectorEnv, config: Config) -> Policy:
     return Policy(network(envs, config, "policy"), head)
 
 
-def value_network(envs: VectorEnv, config: Config) -> keras.Model:
+def value_network(envs: VectorEnv, config: Config, encoder: keras.layers.Layer | None = None) -> keras.Model:
     """The default values for the observations of `envs`: layers as `network` makes them, and a linear one."""
     initializer = keras.initializers.Orthogonal(1.0, seed=stream(config.seed, "values"))
-    return network(envs, config, "value", [keras.layers.Dense(1, kernel_initializer=initializer)])
+    return network(envs, config, "value", [keras.layers.Dense(1, kernel_initializer=initializer)], encoder)
 
 
 def check_values(value: keras.Model, example: Any) -> None:

@@ -15,14 +15,17 @@ from kgdists import losses, random
 from kgdists.agents import diagnostics
 from kgdists.agents.config import TrainingConfig, check, check_count, check_schedule, is_number, is_positive, setting
 from kgdists.agents.kl_penalty import adapted_kl_coef, kl_to_old_policy
-from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
+from kgdists.agents.looking_back import AllAtOnce, InPieces
+from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network
 from kgdists.agents.reward_scaling import RewardNormalizer
 from kgdists.agents.rollout_agent import RolloutAgent
+from kgdists.agents.shared_encoder import encoder_to_share, policy_and_values
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
+from kgdists.envs.frames import as_frames, is_heavy
 from kgdists.envs.make import Env
 from kgdists.envs.rollout import as_rollout
-from kgdists.policy import Policy, split_mask
+from kgdists.policy import Policy
 from kgdists.returns import gae, vtrace
 
 __all__ = ["PPO", "PPOConfig"]
@@ -54,6 +57,9 @@ class PPOConfig(TrainingConfig):
     )
     normalize_advantages: bool = setting(True, "standardize the advantages of each batch")
     normalize_rewards: bool = setting(False, "divide rewards by the running deviation of the discounted return")
+    share_encoder: bool | None = setting(
+        None, "let the default values have the encoder of the policy; by default if it has convolutions"
+    )
     sde_sample_freq: int | None = setting(
         None, "steps between two draws of a state-dependent exploration of a Box, by a normal policy; none by default"
     )
@@ -85,6 +91,8 @@ class PPOConfig(TrainingConfig):
         for name in ("clip_range_value", "max_grad_norm", "target_kl", "adaptive_kl"):
             check(self, name, "None or a finite number > 0", lambda x: x is None or is_positive(x))
         check_count(self, "sde_sample_freq", optional=True)
+        if self.share_encoder not in (None, True, False):
+            raise ValueError(f"`share_encoder` must be None, True or False. Received: {self.share_encoder!r}")
         if self.n_steps * self.num_envs % self.batch_size:
             raise ValueError(
                 "`batch_size` must divide `n_steps * num_envs`. "
@@ -141,7 +149,10 @@ class PPO(RolloutAgent):
         settings = self.config
         self.replicas.check("batch_size", settings.batch_size)
         self.replicas.check_model(value)
-        self.value = value or value_network(self.envs, settings)
+        if value is None:
+            encoder = encoder_to_share(self.policy, self._example, settings.share_encoder)
+            value = value_network(self.envs, settings, encoder)
+        self.value = value
         check_values(self.value, self._example)
         self.variables = trainable(self.policy, self.value)
         self._find_normalizations(self.MODELS)
@@ -153,10 +164,18 @@ class PPO(RolloutAgent):
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self.reward_normalizer = RewardNormalizer(settings.num_envs, settings.gamma, self.replicas.update)
         self.kl_coef = tf.Variable(settings.kl_coef)
-        self._compiled_update = CompiledUpdate(self._update, jit_compile=strategy is None)
+        self._is_heavy = is_heavy(self._example)
+        update = self._update_frames if self._is_heavy else self._update
+        self._compiled_update = CompiledUpdate(update, jit_compile=strategy is None)
 
     def _train(self) -> dict[str, float]:
-        return self.update(*self._collect())
+        if not self._is_heavy:
+            return self.update(*self._collect())
+        self._agree()
+        return self._compiled_update(*self.rollouts.collect_frames(self._actions()))
+
+    def _agree(self):
+        self.replicas.agree(self.policy, self.value, self.optimizer)
 
     def _keys(self, steps):
         if self.config.sde_sample_freq is not None:
@@ -185,47 +204,56 @@ class PPO(RolloutAgent):
         """
         rollout = observations, actions, rewards, next_observations, terminated, truncated
         rollout = as_rollout(self._example, self.config.num_envs, self.config.n_steps, *rollout)
-        self.replicas.agree(self.policy, self.value, self.optimizer)
-        return self._compiled_update(*rollout)
+        self._agree()
+        return self._compiled_update(*(as_frames(*rollout) if self._is_heavy else rollout))
 
     def _update(self, observations, actions, rewards, next_observations, terminated, truncated):
+        return self._improve(AllAtOnce(observations, next_observations), actions, rewards, terminated, truncated)
+
+    def _update_frames(self, frames, finals, final_at, actions, rewards, terminated, truncated):
+        looking = InPieces(frames, finals, final_at, self.config.batch_size)
+        return self._improve(looking, actions, rewards, terminated, truncated)
+
+    def _improve(self, looking, actions, rewards, terminated, truncated):
         config = self.config
         n = config.n_steps * config.num_envs
         num_batches = n // config.batch_size
-        values, next_values = self._values(observations), self._values(next_observations)
+        actions = tree.map_structure(flat, actions)
+
+        def judged():
+            found = looking.judge(self.policy, self.value, actions)
+            return found._replace(
+                **{x: ops.reshape(getattr(found, x), rewards.shape) for x in ("values", "next_values")}
+            )
+
+        pi, log_proba, values, next_values = judged()  # of the policy that acted
         if config.normalize_rewards:
             rewards = self.reward_normalizer(rewards, terminated | truncated)
         advantages, returns = gae(rewards, values, next_values, terminated, truncated, config.gamma, config.gae_lambda)
-        flat_observations, flat_actions = tree.map_structure(flat, (observations, actions))
-        pi = self.policy(flat_observations)  # the policy that acted
-        log_proba = as_float32(pi.log_proba(flat_actions))
         limit = math.inf if config.target_kl is None else 1.5 * config.target_kl
-
-        def log_ratio():
-            return as_float32(self.policy(flat_observations).log_proba(flat_actions)) - log_proba
 
         def targets():
             """Advantages and returns, of the policy that acted or, by V-trace, of the present one."""
             if not config.vtrace:
                 return advantages, returns
-            values, next_values = self._values(observations), self._values(next_observations)
-            ratios = ops.reshape(log_ratio(), rewards.shape)
-            return vtrace(rewards, values, next_values, terminated, truncated, ratios, config.gamma, config.gae_lambda)
+            now = judged()
+            ratios = ops.reshape(now.log_proba - log_proba, rewards.shape)
+            ends = terminated, truncated
+            return vtrace(rewards, now.values, now.next_values, *ends, ratios, config.gamma, config.gae_lambda)
 
         def epoch(i, kl, sums, count):
             acted = (pi,) if config.kl_coef > 0.0 else ()
-            rows = [flat_observations, flat_actions, *map(flat, targets()), flat(values), log_proba, acted]
-            if num_batches > 1:  # the order within a batch is all the same
-                order = random.permutation(n, self.generator)
-                rows = tree.map_structure(lambda x: ops.take(x, order, axis=0), rows)
-            rows = tree.map_structure(lambda x: ops.reshape(x, (num_batches, config.batch_size, *x.shape[1:])), rows)
+            # The order within a batch is all the same.
+            order = random.permutation(n, self.generator) if num_batches > 1 else None
+            rows = actions, *map(flat, targets()), flat(values), log_proba, acted
+            kept, take = looking.batches(order, num_batches, *rows)
 
-            def minibatch(j, rows, kl, sums):
-                metrics = self._gradient_step(tree.map_structure(lambda x: x[j], rows), is_first=count + j == 0)
-                return j + 1, rows, metrics["kl"], {name: sums[name] + metrics[name] for name in sums}
+            def minibatch(j, kept, kl, sums):
+                metrics = self._gradient_step(take(kept, j), is_first=count + j == 0)
+                return j + 1, kept, metrics["kl"], {name: sums[name] + metrics[name] for name in sums}
 
             done, _, kl, sums = tf.while_loop(
-                lambda j, _, kl, sums: (j < num_batches) & (kl <= limit), minibatch, (0, rows, kl, sums)
+                lambda j, _, kl, sums: (j < num_batches) & (kl <= limit), minibatch, (0, kept, kl, sums)
             )
             return i + 1, kl, sums, count + done
 
@@ -240,14 +268,15 @@ class PPO(RolloutAgent):
         if config.kl_coef > 0.0:
             metrics["kl_coef"] = tf.convert_to_tensor(self.kl_coef)
         if config.adaptive_kl is not None:
-            kl = ops.mean(kl_to_old_policy(pi, self.policy(flat_observations), log_ratio()))
+            now = judged()
+            kl = ops.mean(kl_to_old_policy(pi, now.pi, now.log_proba - log_proba))
             self.kl_coef.assign(adapted_kl_coef(self.kl_coef, kl, config.adaptive_kl))
         # Only now, so that the old log-probabilities above are those of the policy that acted.
         for layer in self.normalizations:
-            self.replicas.update(layer, self._seen(layer, observations))
+            self.replicas.update(layer, self._seen(layer, looking.of_steps))
         return metrics | {
             "explained_variance": diagnostics.explained_variance(values, returns),
-            **diagnostics.saturation(self.envs.single_action_space, flat_actions),
+            **diagnostics.saturation(self.envs.single_action_space, actions),
             "learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate),
             "weight_norm": tf.linalg.global_norm(self.variables),
         }
@@ -286,12 +315,11 @@ class PPO(RolloutAgent):
         seed,
     ):
         config = self.config
-        pi = self.policy(observations)
+        pi, values = policy_and_values(self.policy, self.value, observations)
         log_proba = as_float32(pi.log_proba(actions))
         # The policy that acted is still this one: the ratio is exactly 1 if both are of one computation.
         old_log_proba = ops.where(is_first, ops.stop_gradient(log_proba), old_log_proba)
         log_ratio = log_proba - old_log_proba
-        values = values_of(self.value, observations)
         entropies = {name: ops.mean(as_float32(x)) for name, x in diagnostics.entropies(pi, seed).items()}
         kl = kl_to_old_policy(acted[0], pi, log_ratio) if acted else ops.zeros_like(log_ratio)
         if config.clip_range == math.inf:
@@ -311,12 +339,6 @@ class PPO(RolloutAgent):
             "kl": diagnostics.approximate_kl(log_ratio),
             "clip_fraction": diagnostics.clip_fraction(log_ratio, clip_range),
         }
-
-    def _values(self, observations):
-        """Values [T, N] of observations [T, N, ...]."""
-        observations, _ = split_mask(observations)
-        values = values_of(self.value, tree.map_structure(flat, observations))
-        return ops.reshape(values, tree.flatten(observations)[0].shape[:2])
 
     def _state(self):
         return super()._state() | self.reward_normalizer.variables | {"kl_coef": self.kl_coef}

@@ -24,6 +24,7 @@ from kgdists.core.files import RunWarning
 from kgdists.core.types import Integer
 from kgdists.encoders.arrays import example_observation
 from kgdists.envs.episode_record import records_episodes
+from kgdists.envs.frames import Frames, as_frames
 from kgdists.envs.make import make_env
 from kgdists.envs.rollout import Rollouts, copied
 from kgdists.envs.sync_envs import SyncEnvs
@@ -121,6 +122,10 @@ class RayRollouts(Rollouts):
             self._count(*of_step)
         self.observations = tree.map_structure(lambda *x: np.concatenate(x), *observations)
         return rollout
+
+    def collect_frames(self, act: Any) -> Frames:
+        """The same as `Frames`."""
+        return as_frames(*self.collect(act))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Name -> array of what the next rollout follows from, as those of `Rollouts`."""

@@ -220,10 +220,12 @@ class RolloutAgent(Agent):
 
     def _collect(self):
         """The next rollout, of `n_steps` steps of each environment: arrays as `Rollouts.collect` returns them."""
+        return self.rollouts.collect(self._actions())
+
+    def _actions(self):
+        """What the policy does in the next rollout."""
         first = self.steps // self.config.num_envs
-        return self.rollouts.collect(
-            RolloutActions(self._act, self._keys(np.arange(first, first + self.config.n_steps)))
-        )
+        return RolloutActions(self._act, self._keys(np.arange(first, first + self.config.n_steps)))
 
     def _keys(self, steps):
         """Keys [T, 2] of the actions at the steps [T]."""

@@ -9,8 +9,9 @@ from keras import tree
 
 from kgdists.core import backend
 
-__all__ = ["Compiled", "CompiledUpdate", "by_xla_where_fast", "loses_kernels"]
+__all__ = ["Compiled", "CompiledUpdate", "by_xla_where_fast", "is_convolution", "loses_kernels"]
 
+CONVOLUTION = re.compile(r"Conv\dD|DepthwiseConv")
 # Operations that XLA has no fast kernel for on a CPU: these at all, or, gradients of convolutions, within a loop.
 SLOW_UNDER_XLA = re.compile(r"Conv\w*Backprop|Conv3D|DepthwiseConv|MaxPool\w*Grad")
 
@@ -21,13 +22,22 @@ def loses_kernels(function: Any) -> bool:
     Parameters
     ----------
     function : tf.types.experimental.ConcreteFunction
-        Judged by the operations in its graph, and in the functions that it calls, whichever layers they are of.
+        Judged by its operations, whichever layers they are of.
     """
     if tf.config.list_logical_devices("GPU"):  # on which XLA calls the kernels that TensorFlow does
         return False
+    return any(map(SLOW_UNDER_XLA.match, _operations(function)))
+
+
+def is_convolution(layer: Callable[[Any], Any], example: Any) -> bool:
+    """Whether a layer convolves (nested) arrays like an example, by whatever layers it consists of."""
+    return any(map(CONVOLUTION.match, _operations(_concrete(layer, False, (example,), {}))))
+
+
+def _operations(function):
+    """The names of the operations in the graph of a concrete function, and in the functions that it calls."""
     graph = function.graph.as_graph_def()
-    nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
-    return any(SLOW_UNDER_XLA.match(node.op) for node in nodes)
+    return {node.op for nodes in (graph.node, *(x.node_def for x in graph.library.function)) for node in nodes}
 
 
 def by_xla_where_fast(function: Callable[..., Any], *arguments: Any, **settings: Any) -> tuple[Any, bool]:

@@ -6,6 +6,7 @@ from typing import Any, Self
 import keras
 from keras import tree
 
+from kgdists.core.types import Tensor
 from kgdists.core.unknown_classes import naming_unknown
 
 __all__ = ["EncodedNetwork"]
@@ -39,6 +40,12 @@ class EncodedNetwork(keras.Model):
             warnings.filterwarnings("ignore", "When providing `inputs` as a dict")  # not all keys can be names
             super().__init__(inputs=symbols, outputs=features, **kwargs)
         self.encoder, self.body = encoder, list(body)
+
+    def of_features(self, features: Tensor) -> Tensor:
+        """What the further layers make of the encoder's features [B, n]."""
+        for layer in self.body:
+            features = layer(features)
+        return features
 
     def get_config(self) -> dict[str, Any]:
         inputs = tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), self._inputs_struct)

@@ -15,6 +15,7 @@ from kgdists.core.types import Integer
 from kgdists.envs import episode_record
 from kgdists.envs.checked_vector_env import check_observations, check_reset, check_step, final_observation
 from kgdists.envs.evaluation import step_limit
+from kgdists.envs.frames import Frames, stack_frames
 from kgdists.spaces import decode_action
 
 __all__ = ["Rollouts", "as_rollout", "collect_episodes", "copied", "padded"]
@@ -112,12 +113,20 @@ class Rollouts:
             observations, actions, rewards, next observations (final ones at the end of an episode), terminated,
             truncated.
         """
+        return tuple(map(_stacked, zip(*self._steps(act), strict=True)))
+
+    def collect_frames(self, act: Callable[[Any], Any]) -> Frames:
+        """The same, with each observation in memory once."""
+        return stack_frames(self._steps(act), self.n_steps)
+
+    def _steps(self, act):
+        """Step the environments T times: tuples of (nested) arrays [N, ...], in the order of `collect`."""
         if self.starts_anew:
             self.reset()
-        space, rows, is_checked = self.envs.single_action_space, [], self._is_checked
+        space, is_checked = self.envs.single_action_space, self._is_checked
         self._is_whole = False
         for _ in range(self.n_steps):
-            actions = act(self._observations)
+            before, actions = self._observations, act(self._observations)
             returned = self.envs.step(decode_action(space, actions))
             checked = returned if is_checked else check_step(self.envs, returned)
             observations, rewards, terminated, truncated, info = checked
@@ -126,12 +135,9 @@ class Rollouts:
             if ended.any():
                 next_observations = self._with_final(observations, terminated, ended, info)
             self._count(rewards, ended)
-            rows.append(
-                (self._observations, actions, rewards.copy(), next_observations, terminated.copy(), truncated.copy())
-            )
             self._observations = observations
+            yield before, actions, rewards.copy(), next_observations, terminated.copy(), truncated.copy()
         self._is_whole = True
-        return tuple(map(_stacked, zip(*rows, strict=True)))
 
     def _with_final(self, observations, terminated, ended, info):
         observations = tree.map_structure(np.copy, observations)
