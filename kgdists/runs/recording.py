@@ -29,6 +29,8 @@ from kgdists.envs.player import make_player
 from kgdists.envs.rollout import copied
 from kgdists.envs.sync_envs import SyncEnvs
 from kgdists.policy import Policy
+from kgdists.runs.drawn_elsewhere import DrawnElsewhere, needs_a_process
+from kgdists.runs.pixels import Pixels
 from kgdists.spaces import check_fits
 
 with brought_by("agents"):
@@ -119,20 +121,36 @@ def record(
 
 def _rendering(env, encoding):
     """The environment, which is seen to be drawn."""
-    make = functools.partial(gymnasium.make, env, render_mode="rgb_array", disable_env_checker=True)
     try:
-        single = make_env(make if isinstance(env, str) else env, encoding=encoding)
+        drawn = functools.partial(_drawn, env) if isinstance(env, str) else env
+        single = Pixels(make_env(drawn, encoding=encoding))
         single.reset(seed=0)
-        frame = single.render()
-        reason = f"a frame of type {type(frame).__name__}"
+        single.render()
     except gymnasium.error.Error:
         raise
     except Exception as error:  # there is no end of what drivers raise
-        frame, reason = None, f"{type(error).__name__}: {error}"
-    if not isinstance(frame, np.ndarray) or frame.ndim != 3:
-        hint = " (without a display MuJoCo needs MUJOCO_GL=egl and a graphics card)" if "OpenGL" in reason else ""
-        raise ValueError(f"An environment must render to arrays here to be recorded. Received: {env}, {reason}{hint}")
+        raise ValueError(
+            "An environment must render to arrays here to be recorded: `render()` of render mode 'rgb_array' gives "
+            f"[height, width, 3]. Received: {env}, {type(error).__name__}: {error}{_hint(env, error)}"
+        ) from error
     return single
+
+
+def _hint(env, error):
+    """What else there is to say of an environment that cannot be drawn."""
+    if "OpenGL" in str(error):
+        return " (without a display MuJoCo needs MUJOCO_GL=egl and a driver for it)"
+    with contextlib.suppress(Exception):
+        modes = gymnasium.make(env, disable_env_checker=True).metadata.get("render_modes", [])
+        if "rgb_array" not in modes:
+            return f" (it has the render modes {modes})"
+    return ""
+
+
+def _drawn(env):
+    """An environment of an id, of the render mode `"rgb_array"`, or its twin in a process of its own."""
+    single = gymnasium.make(env, render_mode="rgb_array", disable_env_checker=True)
+    return DrawnElsewhere(single) if needs_a_process(single.spec) else single
 
 
 def _check_policy(policy, single):
