@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import textwrap
 import threading
 import time
 import venv
@@ -200,7 +201,7 @@ def environment(folder):
         if name not in ("PYTHONPATH", "PYTHONHOME", "DISPLAY", "MUJOCO_GL")
     }
     return kept | {
-        "PYTHONPATH": str(folder),
+        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "CUDA_VISIBLE_DEVICES": "-1",
         "SDL_AUDIODRIVER": "dummy",
@@ -215,9 +216,8 @@ def install(package, folder):
         return python
     shutil.rmtree(home, ignore_errors=True)
     venv.create(home, with_pip=True, symlinks=True)
-    shared = f"{ROOT}\n{sysconfig.get_paths()['purelib']}\n"
     (site,) = home.glob("lib/python*/site-packages")
-    (site / "shared.pth").write_text(shared)
+    (site / "shared.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n")
     bounds = home / "constraints.txt"
     bounds.write_text("".join(f"{name}=={version(name)}\n" for name in ("gymnasium", "numpy")))
     command = [python, "-m", "pip", "install", "--quiet", "--quiet", "-c", bounds, *package.requirements]
@@ -283,6 +283,7 @@ def tried(package, env_id, work, limit):
     entry["commands"] = {}
     for name, command in commands.items():
         entry["commands"][name], text = ran(command, folder, limit)
+        entry["commands"][name]["said"] = entry["commands"][name]["said"].replace(f"{run.parent}/", "")
         (run.parent / f"{run.name}-{name}.log").write_text(text)
         if name == "train" and entry["commands"][name]["status"] != "works":
             break  # there is no run to go on with
@@ -318,7 +319,7 @@ def table(entries):
         cells = [
             f"{entry['package']} {entry['version']}",
             f"`{entry['id']}`",
-            entry["observation"],
+            textwrap.shorten(entry["observation"], 120, placeholder=" ..."),
             entry["action"],
             ", ".join(map(str, seconds)),
             outcome(entry),
