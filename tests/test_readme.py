@@ -1,5 +1,6 @@
 """The Python snippets of the README and of the docs run as they stand."""
 
+import configparser
 import re
 from pathlib import Path
 
@@ -102,6 +103,14 @@ def test_the_snippets_of_own_distributions_run_one_after_the_other(tmp_path, mon
 def test_every_metric_is_in_the_guide():
     rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs" / "agents.md").read_text(), re.MULTILINE)
     assert {name: meaning for name, meaning in rows if name in MEANINGS} == MEANINGS
+
+
+def test_every_extra_is_in_the_guide():
+    setup = configparser.ConfigParser(interpolation=None)
+    setup.read(ROOT / "setup.cfg")
+    named = re.findall(r"^\| `\.\[(\w+)\]` \|", (ROOT / "docs" / "agents.md").read_text(), re.MULTILINE)
+    of_developers = {"test", "bench", "jax"}
+    assert set(named) | of_developers == set(setup["options.extras_require"])
 
 
 @pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))])

@@ -337,6 +337,13 @@ def write(entries):
     PAGE.write_text(before + START + table(entries) + "\n" + END + rest.split(END, 1)[1])
 
 
+def merged(*entries):
+    """All results, in the order of the packages: those of the JSON file, and newer ones in their place."""
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    results = {entry["id"]: entry for entry in [*known, *entries]}
+    return [results[env_id] for package in PACKAGES for env_id in package.ids if env_id in results]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="of virtual environments and runs")
@@ -345,15 +352,12 @@ def main():
     parser.add_argument("--limit", type=int, default=1_200, metavar="SECONDS", help="of one command")
     parser.add_argument("--table", action="store_true", help="write the table of earlier results alone")
     options = parser.parse_args()
-    order = [env_id for package in PACKAGES for env_id in package.ids]
-    known = {entry["id"]: entry for entry in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
     lock = threading.Lock()
 
     def keep(entry):
         with lock:
-            known[entry["id"]] = entry
-            write([known[env_id] for env_id in order if env_id in known])
-            print(f"{entry['id']}: {outcome(entry)}", flush=True)
+            write(merged(entry))
+        print(f"{entry['id']}: {outcome(entry)}", flush=True)
 
     def wanted(package):
         ids = package.ids
@@ -364,7 +368,7 @@ def main():
             keep(tried(package, env_id, options.work.resolve(), options.limit))
 
     if options.table:
-        write([known[env_id] for env_id in order if env_id in known])
+        write(merged())
         return
     if options.work is None:
         parser.error("--work FOLDER is needed")
