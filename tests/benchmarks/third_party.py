@@ -39,7 +39,8 @@ COMMANDS = ("train", "evaluate", "record", "resume")
 class Package:
     """How a package is installed, and what makes its environments known by their ids.
 
-    `module` is the source of a module of the user's own, for packages that register nothing when they are imported.
+    `module` is the source of a module of the user's own, for packages that register nothing when they are imported;
+    `options` are those of `kgdists train`.
     """
 
     name: str
@@ -90,6 +91,7 @@ PACKAGES = (
         "ale-py",
         ("ale-py", "opencv-python-headless"),
         ("ale_py:ALE/Pong-v5", "ale_py:ALE/Breakout-v5"),
+        options=("--agent", "a2c"),
     ),
     Package("flappy-bird-gymnasium", ("flappy-bird-gymnasium",), ("flappy_bird_gymnasium:FlappyBird-v0",)),
     Package("gym-anytrading", ("gym-anytrading",), ("gym_anytrading:stocks-v0", "gym_anytrading:forex-v0")),
@@ -128,6 +130,7 @@ PACKAGES = (
             "vizdoom.gymnasium_wrapper:VizdoomBasic-v1",
             "vizdoom.gymnasium_wrapper:VizdoomDefendLine-MultiBinary-v1",
         ),
+        options=("--agent", "a2c"),
     ),
     Package(  # asks for an older Gymnasium than it needs
         "gymnasium-2048",
@@ -162,9 +165,10 @@ gymnasium.register("Airstriker-v0", entry_point=airstriker, max_episode_steps=1_
     ),
 )
 
-SPACES = """
+FACTS = """
 import json, sys, warnings
-import gymnasium, numpy
+from importlib.metadata import version
+import gymnasium
 from gymnasium import spaces
 
 
@@ -187,9 +191,12 @@ def described(space):
 
 
 warnings.simplefilter("ignore")
-env = gymnasium.make(sys.argv[1], disable_env_checker=True)
-facts = {"observation": described(env.observation_space), "action": described(env.action_space)}
-print("\\n" + json.dumps(facts))
+facts = {"version": version(sys.argv[1]), "observation": "", "action": ""}
+try:
+    env = gymnasium.make(sys.argv[2], disable_env_checker=True)
+    facts |= {"observation": described(env.observation_space), "action": described(env.action_space)}
+finally:
+    print("\\n" + json.dumps(facts))
 """
 
 
@@ -250,7 +257,7 @@ def ran(command, folder, limit):
             err += f"ended after {limit} s"
     entry = {"status": status_of(process.returncode, err), "seconds": round(time.perf_counter() - start)}
     lines = (err if process.returncode else out).strip().splitlines() or [f"exit status {process.returncode}"]
-    return entry | {"said": lines[-1][-600:]}, out + err
+    return entry | {"said": lines[-1][-600:]}, err + out
 
 
 def status_of(code, err):
@@ -276,10 +283,9 @@ def tried(package, env_id, work, limit):
         "record": [*kgdists, "record", run, "--max-steps", FILM_STEPS],
         "resume": [*kgdists, "resume", run, "--steps", MORE_STEPS],
     }
-    commit = commit_of_work_tree(RESULTS)
-    entry = {"package": package.name, "version": version_of(package, python, folder), "id": env_id, "commit": commit}
-    spaces, text = ran([python, "-c", SPACES, env_id], folder, limit)
-    entry |= json.loads(spaces["said"]) if spaces["status"] == "works" else {"observation": "", "action": ""}
+    entry = {"package": package.name, "id": env_id, "options": " ".join(package.options)}
+    entry |= {"commit": commit_of_work_tree(RESULTS)}
+    entry |= json.loads(ran([python, "-c", FACTS, package.name, env_id], folder, limit)[1].splitlines()[-1])
     entry["commands"] = {}
     for name, command in commands.items():
         entry["commands"][name], text = ran(command, folder, limit)
@@ -288,11 +294,6 @@ def tried(package, env_id, work, limit):
         if name == "train" and entry["commands"][name]["status"] != "works":
             break  # there is no run to go on with
     return entry
-
-
-def version_of(package, python, folder):
-    code = f"from importlib.metadata import version; print(version({package.name!r}))"
-    return ran([python, "-c", code], folder, 60)[0]["said"]
 
 
 def outcome(entry):
@@ -318,7 +319,7 @@ def table(entries):
         seconds = [entry["commands"].get(name, {}).get("seconds", "") for name in ("train", "resume")]
         cells = [
             f"{entry['package']} {entry['version']}",
-            f"`{entry['id']}`",
+            f"`{' '.join([entry['id'], entry['options']]).strip()}`",
             textwrap.shorten(entry["observation"], 120, placeholder=" ..."),
             entry["action"],
             ", ".join(map(str, seconds)),
