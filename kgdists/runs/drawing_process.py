@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 
 def main(descriptor: int) -> None:
-    """Answer what comes through a connection, whose first word is the spec of the environment, until it closes.
+    """Answer what comes through a connection, first of all what the environment is made of, until it closes.
 
     Each answer is a value, and an exception or None.
     """
@@ -27,7 +27,8 @@ def main(descriptor: int) -> None:
             return
         try:
             if name == "make":
-                env, answer = gymnasium.make(arguments[0], disable_env_checker=True), None
+                (source,), answer = arguments, None
+                env = gymnasium.make(source, render_mode="rgb_array", disable_env_checker=True)
             elif name == "reset":
                 observation, info = env.reset(seed=arguments[0], options=arguments[1])
                 answer = observation, _read(info)

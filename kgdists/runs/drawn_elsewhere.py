@@ -15,24 +15,36 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
 
-__all__ = ["DrawnElsewhere", "needs_a_process"]
+__all__ = ["DrawnElsewhere", "source_elsewhere"]
 
 OPENGL = ("mujoco", "pyglet", "OpenGL", "panda3d")  # modules that draw by it
 SCRIPT = Path(__file__).with_name("drawing_process.py")
 
 
-def needs_a_process(spec: EnvSpec | None) -> bool:
-    """Whether an environment that was made may draw by OpenGL, and another process can make it too."""
+def source_elsewhere(env_id: str, spec: EnvSpec | None) -> str | EnvSpec | None:
+    """What another process makes an environment of that may draw by OpenGL.
+
+    Parameters
+    ----------
+    env_id : str
+    spec : None or EnvSpec
+        Of the environment that was made of it.
+
+    Returns
+    -------
+    The id, where it names the module that registers it, or else the spec; None for an environment that is drawn here.
+    """
     if os.name == "nt" or spec is None or not any(module in sys.modules for module in OPENGL):
-        return False
-    entry = spec.entry_point
-    if not isinstance(entry, str) or entry.startswith("__main__:"):
-        return False
+        return None
+    if ":" in env_id:
+        return env_id
+    if not isinstance(spec.entry_point, str) or spec.entry_point.startswith("__main__:"):
+        return None
     try:
         pickle.dumps(spec)
     except Exception:  # of arguments, which may be anything
-        return False
-    return True
+        return None
+    return spec
 
 
 class DrawnElsewhere(gymnasium.Wrapper):
@@ -43,7 +55,9 @@ class DrawnElsewhere(gymnasium.Wrapper):
     Parameters
     ----------
     env : gymnasium.Env
-        Made of an id for a render mode. Only its spaces and other attributes are used.
+        Made of an id, for the render mode "rgb_array". Only its spaces and other attributes are used.
+    source : str or EnvSpec
+        What the process makes the twin of.
 
     Raises
     ------
@@ -53,7 +67,7 @@ class DrawnElsewhere(gymnasium.Wrapper):
         Whatever the environment raises.
     """
 
-    def __init__(self, env: gymnasium.Env) -> None:
+    def __init__(self, env: gymnasium.Env, source: str | EnvSpec) -> None:
         super().__init__(env)
         self._connection, other = multiprocessing.Pipe()
         variables = os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
@@ -63,7 +77,7 @@ class DrawnElsewhere(gymnasium.Wrapper):
         self._process = subprocess.Popen(command, env=variables, pass_fds=[other.fileno()], stdin=subprocess.DEVNULL)
         other.close()
         try:
-            self._ask("make", env.spec)
+            self._ask("make", source)
         except BaseException:
             self._end()
             raise

@@ -29,7 +29,7 @@ from kgdists.envs.player import make_player
 from kgdists.envs.rollout import copied
 from kgdists.envs.sync_envs import SyncEnvs
 from kgdists.policy import Policy
-from kgdists.runs.drawn_elsewhere import DrawnElsewhere, needs_a_process
+from kgdists.runs.drawn_elsewhere import DrawnElsewhere, source_elsewhere
 from kgdists.runs.pixels import Pixels
 from kgdists.spaces import check_fits
 
@@ -150,7 +150,8 @@ def _hint(env, error):
 def _drawn(env):
     """An environment of an id, of the render mode `"rgb_array"`, or its twin in a process of its own."""
     single = gymnasium.make(env, render_mode="rgb_array", disable_env_checker=True)
-    return DrawnElsewhere(single) if needs_a_process(single.spec) else single
+    source = source_elsewhere(env, single.spec)
+    return single if source is None else DrawnElsewhere(single, source)
 
 
 def _check_policy(policy, single):

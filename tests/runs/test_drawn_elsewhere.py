@@ -7,7 +7,7 @@ from gymnasium.envs.registration import EnvSpec
 
 import kgdists as kg
 from kgdists.runs import drawn_elsewhere
-from kgdists.runs.drawn_elsewhere import DrawnElsewhere, needs_a_process
+from kgdists.runs.drawn_elsewhere import DrawnElsewhere, source_elsewhere
 from kgdists.runs.recording import record
 from tests.cli.helpers import policy, registered
 from tests.runs.test_recording import Screen
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("eagerly")
 
 @pytest.fixture
 def cart():
-    env = DrawnElsewhere(gymnasium.make("CartPole-v1", render_mode="rgb_array", disable_env_checker=True))
+    env = DrawnElsewhere(gymnasium.make("CartPole-v1", render_mode="rgb_array"), gymnasium.spec("CartPole-v1"))
     yield env
     env.close()
 
@@ -64,13 +64,14 @@ def test_a_process_is_for_opengl_and_for_what_it_can_make(monkeypatch):
     spec = gymnasium.spec("CartPole-v1")
     for module in drawn_elsewhere.OPENGL:
         monkeypatch.delitem(sys.modules, module, raising=False)
-    assert not needs_a_process(spec)
+    assert source_elsewhere("CartPole-v1", spec) is None
     monkeypatch.setitem(sys.modules, "mujoco", None)
-    assert needs_a_process(spec)
-    assert not needs_a_process(None)
-    assert not needs_a_process(EnvSpec("Local-v0", "__main__:Local"))
+    assert source_elsewhere("CartPole-v1", spec) == spec
+    assert source_elsewhere("gymnasium:CartPole-v1", spec) == "gymnasium:CartPole-v1"
+    assert source_elsewhere("Local-v0", EnvSpec("Local-v0", "__main__:Local")) is None
+    assert source_elsewhere("Local-v0", EnvSpec("Local-v0", "local:Local", kwargs={"reward": lambda x: x})) is None
     with registered(Screen) as name:
-        assert not needs_a_process(gymnasium.spec(name))  # a class of this process
+        assert source_elsewhere(name, gymnasium.spec(name)) is None  # a class of this process
 
 
 @pytest.mark.exhaustive
