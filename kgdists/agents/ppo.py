@@ -91,7 +91,7 @@ class PPOConfig(TrainingConfig):
         for name in ("clip_range_value", "max_grad_norm", "target_kl", "adaptive_kl"):
             check(self, name, "None or a finite number > 0", lambda x: x is None or is_positive(x))
         check_count(self, "sde_sample_freq", optional=True)
-        if self.share_encoder not in (None, True, False):
+        if not (self.share_encoder is None or isinstance(self.share_encoder, bool)):
             raise ValueError(f"`share_encoder` must be None, True or False. Received: {self.share_encoder!r}")
         if self.n_steps * self.num_envs % self.batch_size:
             raise ValueError(

@@ -72,7 +72,7 @@ def _add_setting(group, name, fields):
     for agent, other in fields.items():
         agents.setdefault(other.metadata["help"], []).append(agent)
     text = "; ".join(text if len(agents) == 1 else f"{', '.join(labels)}: {text}" for text, labels in agents.items())
-    if field.type is bool:
+    if field.type in (bool, bool | None):
         group.add_argument(option, action=argparse.BooleanOptionalAction, help=text)
     elif name == "hidden_units":
         group.add_argument(option, type=int, nargs="+", metavar="N", help=text)

@@ -179,7 +179,7 @@ def test_only_floats_are_normalized():
     agent.rollouts.collect = lambda act: seen.append(collect(act)) or seen[-1]
     agent.learn(16)
     layers = {layer.mean.shape: layer for layer in agent.normalizations}
-    assert set(layers) == {(2,), (3,)} and len(agent.normalizations) == 4  # of two networks
+    assert set(layers) == {(2,), (3,)} and len(agent.normalizations) == 2  # of the encoder that both networks share
     for name, layer in (("near", layers[(2,)]), ("far", layers[(3,)])):
         np.testing.assert_allclose(layer.mean, seen[0][0][name].mean(axis=(0, 1)), rtol=1e-5)
 

@@ -16,10 +16,11 @@ ENVIRONMENT = {
 }
 
 
-def run(command):
+def run(command, environment=None):
     """Run a command and return what it printed and its wall time in seconds."""
     start = time.perf_counter()
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=os.environ | ENVIRONMENT)
+    variables = os.environ | ENVIRONMENT | (environment or {})
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=variables)
     seconds = time.perf_counter() - start
     if result.returncode:
         status = f"{' '.join(map(str, command))}: exit status {result.returncode}"
