@@ -17,6 +17,8 @@ from kgdists.agents.kl_penalty import kl_to_old_policy
 from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
 from kgdists.agents.reward_scaling import RewardNormalizer
 from kgdists.agents.rollout_agent import RolloutAgent
+from kgdists.agents.weighting import value_loss as value_loss_of
+from kgdists.agents.weighting import weighted, weighted_mean
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
 from kgdists.envs.make import Env
@@ -71,8 +73,8 @@ class A2C(RolloutAgent):
 
     Parameters
     ----------
-    env : str, callable or gymnasium.vector.VectorEnv
-        An id, a function that makes one environment, or a vector environment with same-step autoreset.
+    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, one environment itself, or a vector environment.
     policy : None or kgdists.Policy
         Observations -> distribution over actions; None makes dense layers and the head for the action space.
     value : None or keras.Model
@@ -154,8 +156,14 @@ class A2C(RolloutAgent):
         next_observations: Any,
         terminated: np.ndarray,
         truncated: np.ndarray,
+        is_step: np.ndarray | None = None,
     ) -> dict[str, float]:
         """Improve policy and values on one rollout: (nested) arrays [T, N, ...] as `Rollouts.collect` returns them.
+
+        Parameters
+        ----------
+        is_step : None or bool array, shape [T, N]
+            Which steps are steps of an episode, None is all; from the others nothing is learned.
 
         Returns
         -------
@@ -166,7 +174,8 @@ class A2C(RolloutAgent):
         ValueError
             For arrays that are not of T steps of the agent's `num_envs` environments.
         """
-        rollout = observations, actions, rewards, next_observations, terminated, truncated
+        flags = (terminated, truncated) if is_step is None else (terminated, truncated, is_step)
+        rollout: tuple[Any, ...] = observations, actions, rewards, next_observations, *flags
         rollout = as_rollout(self._example, self.config.num_envs, None, *rollout)
         return self._updated(self._compiled_update, rollout)
 
@@ -180,22 +189,23 @@ class A2C(RolloutAgent):
         *rollout, observations, key = rollout_and_next
         return self._update(*rollout) | {"started": self._act.start(observations, key)}
 
-    def _update(self, observations, actions, rewards, next_observations, terminated, truncated):
+    def _update(self, observations, actions, rewards, next_observations, terminated, truncated, *is_step):
         if self.config.normalize_rewards:
-            rewards = self.reward_normalizer(rewards, terminated | truncated)
+            rewards = self.reward_normalizer(rewards, terminated | truncated, *is_step)
+        weights = tuple(map(self.replicas.weights, map(flat, is_step)))
         old, steps = None, []  # the policy that acted, and what it thought of the actions
         for _ in range(self.config.n_epochs):
             metrics, now = self._gradient_step(
-                observations, actions, rewards, next_observations, terminated, truncated, old
+                observations, actions, rewards, next_observations, terminated, truncated, weights, old
             )
             old = old or now
             steps.append(metrics)
         for layer in self.normalizations:
-            self.replicas.update(layer, self._seen(layer, observations))
+            self.replicas.update(layer, self._seen(layer, observations), *is_step)
         means = {name: sum(metrics[name] for metrics in steps) / len(steps) for name in steps[0]}
         return means | {"learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate)}
 
-    def _gradient_step(self, observations, actions, rewards, next_observations, terminated, truncated, old):
+    def _gradient_step(self, observations, actions, rewards, next_observations, terminated, truncated, weights, old):
         config = self.config
         rows, taken = tree.map_structure(flat, (observations, actions))
         values, next_values = (values_of(self.value, x) for x in (rows, tree.map_structure(flat, next_observations)))
@@ -205,42 +215,42 @@ class A2C(RolloutAgent):
         of_steps = [ops.reshape(x, rewards.shape) for x in (values, next_values, log_proba - old_log_proba)]
         advantages, returns = self._advantages(rewards, terminated, truncated, *of_steps)
         if config.normalize_advantages:
-            advantages = self.replicas.standardized(advantages)
+            advantages = self.replicas.standardized(advantages, *weights)
         gradients, metrics = self.replicas.gradients(
             self._loss,
             [self.policy, self.value],
             self.variables,
-            [rows, taken, advantages, returns, old_pi, old_log_proba],
+            [rows, taken, advantages, returns, old_pi, old_log_proba, weights],
             self.generator,
             self.optimizer.iterations,
         )
         self.optimizer.apply(gradients, self.variables)
         metrics |= {
-            "explained_variance": diagnostics.explained_variance(values, returns),
+            "explained_variance": diagnostics.explained_variance(values, returns, *weights),
             **diagnostics.saturation(self.envs.single_action_space, taken),
             "gradient_norm": diagnostics.gradient_norm(gradients),
         }
         return metrics, old
 
-    def _loss(self, observations, actions, advantages, returns, old_pi, old_log_proba, seed):
-        config = self.config
+    def _loss(self, observations, actions, advantages, returns, old_pi, old_log_proba, weights, seed):
+        config, weights = self.config, next(iter(weights), None)
         pi = self.policy(observations)
         log_proba = as_float32(pi.log_proba(actions))
-        log_ratio = log_proba - old_log_proba
+        log_ratio, advantages = log_proba - old_log_proba, weighted(advantages, weights)
         if config.vtrace:
             policy_loss = losses.vtrace_policy_gradient(log_proba, old_log_proba, advantages)
         else:
             policy_loss = losses.policy_gradient(log_proba, advantages)
-        entropies = {name: ops.mean(as_float32(x)) for name, x in diagnostics.entropies(pi, seed).items()}
-        value_loss = losses.value(values_of(self.value, observations), returns)
+        entropies = {name: weighted_mean(as_float32(x), weights) for name, x in diagnostics.entropies(pi, seed).items()}
+        value_loss = value_loss_of(values_of(self.value, observations), returns, returns, None, weights)
         loss = (
             policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
         )
         if config.kl_coef > 0.0:
-            loss += config.kl_coef * ops.mean(kl_to_old_policy(old_pi, pi, log_ratio))
+            loss += config.kl_coef * weighted_mean(kl_to_old_policy(old_pi, pi, log_ratio), weights)
         metrics = {"policy_loss": policy_loss, "value_loss": value_loss, **entropies}
         if config.n_epochs > 1:
-            metrics["kl"] = diagnostics.approximate_kl(log_ratio)
+            metrics["kl"] = diagnostics.approximate_kl(log_ratio, weights)
         return loss, metrics
 
     def _advantages(self, rewards, terminated, truncated, values, next_values, log_ratio):

@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,16 +11,18 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from kgdists.agents.config import Config
-from kgdists.core.callback_list import Callbacks, run_epochs
+from kgdists.core.callback_list import Callbacks, as_callbacks, run_epochs
 from kgdists.core.checks import count
 from kgdists.core.types import Integer
 from kgdists.envs.evaluation import Evaluation, step_limit
+from kgdists.envs.given_env import is_alone
 from kgdists.envs.inputs import Inputs, unmasked_space
-from kgdists.envs.make import Env
+from kgdists.envs.make import Env, make_others
 from kgdists.envs.play import evaluate
 from kgdists.envs.player import decider, predictor
 from kgdists.policy import Policy
 from kgdists.runs import checkpoint
+from kgdists.runs.callbacks import EvaluateAndKeepBest
 from kgdists.runs.checkpoint import Ownership
 
 __all__ = ["Agent"]
@@ -35,7 +37,7 @@ class Agent:
     Attributes
     ----------
     config : Config
-    env : str, callable or gymnasium.vector.VectorEnv
+    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
         What the agent was made with.
     envs : gymnasium.vector.VectorEnv
         The environments it acts in.
@@ -132,10 +134,10 @@ class Agent:
         """Lengths of the last 100 episodes of the training."""
         raise NotImplementedError(f"{type(self).__name__} must define `recent_lengths`")
 
-    @contextlib.contextmanager
-    def _playground(self, episodes: int) -> Iterator[VectorEnv]:
-        """Environments for an evaluation of this many episodes."""
-        yield self.lend()
+    @property
+    def lends(self) -> bool:
+        """Whether evaluations play in its environments, if not told otherwise, and not in others of that number."""
+        return True
 
     def lend(self) -> VectorEnv:
         """The environments of the training, for others to play in until it goes on, with its own episodes again.
@@ -174,16 +176,24 @@ class Agent:
         """
         total_steps = count("total_steps", total_steps)
         self._check_learning(total_steps)
-        return run_epochs(
-            self._train_epoch,
-            self.policy,
-            callbacks,
-            epoch=self.epochs,
-            last_epoch=self._last_epoch(total_steps),
-            first_step=self.steps,
-            last_step=self.steps + total_steps,
-            within=self._settling_soundness(),
-        )
+        callbacks = as_callbacks(callbacks)
+        for callback in callbacks:
+            if isinstance(callback, EvaluateAndKeepBest):
+                callback.meet(self)
+        try:
+            return run_epochs(
+                self._train_epoch,
+                self.policy,
+                callbacks,
+                epoch=self.epochs,
+                last_epoch=self._last_epoch(total_steps),
+                first_step=self.steps,
+                last_step=self.steps + total_steps,
+                within=self._settling_soundness(),
+            )
+        finally:
+            if is_alone(self.env):  # in which whoever gave it may play until the training goes on
+                self.lend()
 
     def evaluate(
         self,
@@ -191,6 +201,7 @@ class Agent:
         deterministic: bool = True,
         seed: Integer | None = None,
         max_steps: Integer | None = None,
+        eval_envs: Integer | None = None,
     ) -> Evaluation:
         """Play whole episodes without training.
 
@@ -207,17 +218,28 @@ class Agent:
         max_steps : None or int, >= 1
             Steps after which an episode is cut off, and counted as such. None: 10,000, but no less than the limit of
             the environment, nor than twice the longest of the last 100 episodes.
+        eval_envs : None or int, >= 1
+            Play in this many new environments, made of what the agent was made with. None: in those of the training,
+            or in as many new ones where episodes of these cannot be repeated.
 
         Returns
         -------
         Evaluation, with `mean`, `std`, `returns`, `lengths` and `cut`.
+
+        Raises
+        ------
+        ValueError
+            For `eval_envs` where there are no other environments than those that were given.
         """
         episodes, seed = count("episodes", episodes), count("seed", seed, least=0, most=2**62, optional=True)
         max_steps = step_limit(self.envs, max_steps, max(self.recent_lengths, default=0))
         act = self._decide[bool(deterministic)]
         if seed is not None and not deterministic:
             act = _with_keys(act, seed)
-        with self._playground(episodes) as envs:
+        if eval_envs is None and self.lends:
+            return evaluate(self.lend(), act, episodes, seed, max_steps)
+        num_envs = self.envs.num_envs if eval_envs is None else eval_envs
+        with contextlib.closing(make_others(self.env, num_envs, episodes, self.config.encoding)) as envs:
             return evaluate(envs, act, episodes, seed, max_steps)
 
     def predict(self, observations: Any, deterministic: bool = True) -> Any:
@@ -269,7 +291,7 @@ class Agent:
         ----------
         path : str or path
             A run folder, for its last checkpoint that is not damaged, or a checkpoint.
-        env : None, str, callable or gymnasium.vector.VectorEnv
+        env : None, str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
             May be left out if the agent was made with an id.
 
         Returns

@@ -43,7 +43,7 @@ def load(path: str | Path, env: Env | None = None) -> Agent:
     ----------
     path : str or path
         A run folder, for its last checkpoint that is not damaged, or a checkpoint.
-    env : None, str, callable or gymnasium.vector.VectorEnv
+    env : None, str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
         May be left out if the agent was made with an id.
 
     Returns

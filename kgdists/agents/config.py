@@ -13,6 +13,7 @@ from kgdists.encoders.arrays import MAX_LENGTH
 from kgdists.encoders.image import NETWORKS
 from kgdists.envs.array_observations import Encoding
 from kgdists.envs.make import VECTORIZATIONS
+from kgdists.runs.metric_guide import is_metric
 from kgdists.spaces import BOX_FAMILIES
 
 __all__ = [
@@ -71,6 +72,9 @@ class Config:
         "squashed; ignored by beta",
     )
     box_family: str = setting("squashed", f"distribution of the default policy for a Box: {', '.join(BOX_FAMILIES)}")
+    log_info: tuple[str, ...] = setting(
+        (), "entries of the info at the end of an episode to log, by name: their means over the last 100 episodes"
+    )
     seed: int | None = setting(None, "seed of the initial weights, the actions and the environments")
 
     def __post_init__(self) -> None:
@@ -92,6 +96,14 @@ class Config:
         check(self, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
         check(self, "initial_stddev", "a finite number > 0", is_positive)
         check(self, "box_family", f"one of {', '.join(self.FAMILIES)}", lambda x: x in self.FAMILIES)
+        if isinstance(self.log_info, list):
+            object.__setattr__(self, "log_info", tuple(self.log_info))
+        check(
+            self,
+            "log_info",
+            "a tuple of texts, none of them the name of a metric",
+            lambda x: isinstance(x, tuple) and all(isinstance(name, str) and not is_metric(name) for name in x),
+        )
         check_count(self, "seed", least=0, most=2**62, optional=True)
 
     @property
@@ -116,6 +128,10 @@ class TrainingConfig(Config):
     vectorization: str = setting("auto", f"how the environments are stepped: {', '.join(VECTORIZATIONS)}")
     learning_rate: float | LearningRateSchedule = setting(3e-4, "learning rate of the optimizer")
     gamma: float = setting(0.99, "discount factor")
+
+    def for_envs(self, num_envs: int) -> Self:
+        """These settings for a vector environment of this many."""
+        return dataclasses.replace(self, num_envs=num_envs)
 
     def __post_init__(self) -> None:
         super().__post_init__()

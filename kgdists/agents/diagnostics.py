@@ -11,6 +11,7 @@ from gymnasium.spaces import Box, Dict, OneOf, Space, Tuple
 from keras import ops
 
 from kgdists import divergences
+from kgdists.agents.weighting import Weights, weighted_mean
 from kgdists.core.types import Seed, Tensor
 from kgdists.distributions import CompositeDist, OneOfDist
 from kgdists.distributions.distribution import Distribution
@@ -146,12 +147,14 @@ def _saturated(space, actions, weights=1.0):
                 yield ops.sum(weights * hits), coordinates * ops.sum(weights)
 
 
-def explained_variance(values: Tensor, returns: Tensor) -> Tensor:
+def explained_variance(values: Tensor, returns: Tensor, weights: Weights = None) -> Tensor:
     r"""The part of the variance of returns that values explain, :math:`1 - \mathrm{Var}(R - V) / \mathrm{Var}(R)`.
 
     Parameters
     ----------
     values, returns : float tensors of one shape
+    weights : None or float tensor of that shape
+        1 on average.
 
     Returns
     -------
@@ -164,11 +167,17 @@ def explained_variance(values: Tensor, returns: Tensor) -> Tensor:
     >>> explained_variance(ops.array([0.5, 2.0, 3.5]), ops.array([1.0, 2.0, 3.0])).numpy()
     np.float32(0.75)
     """
-    variance = ops.var(returns)
-    return ops.where(variance > 0.0, 1.0 - ops.var(returns - values) / variance, float("nan"))
+    variance = _variance(returns, weights)
+    return ops.where(variance > 0.0, 1.0 - _variance(returns - values, weights) / variance, float("nan"))
 
 
-def approximate_kl(log_ratio: Tensor) -> Tensor:
+def _variance(x, weights):
+    if weights is None:
+        return ops.var(x)
+    return weighted_mean(ops.square(x - weighted_mean(x, weights)), weights)
+
+
+def approximate_kl(log_ratio: Tensor, weights: Weights = None) -> Tensor:
     r"""Schulman's estimate of the divergence of the old policy from the new one, :math:`\mathrm{mean}(r - 1 - \log r)`.
 
     Unlike :math:`-\mathrm{mean}(\log r)`, which has the same expectation, it is never negative.
@@ -177,27 +186,31 @@ def approximate_kl(log_ratio: Tensor) -> Tensor:
     ----------
     log_ratio : float tensor
         Log-probabilities of the actions under the new policy minus those under the old one, which drew them.
+    weights : None or float tensor
+        1 on average.
 
     Returns
     -------
     float scalar, >= 0, in nats.
     """
-    return ops.mean(ops.expm1(log_ratio) - log_ratio)
+    return weighted_mean(ops.expm1(log_ratio) - log_ratio, weights)
 
 
-def clip_fraction(log_ratio: Tensor, clip_range: Tensor) -> Tensor:
+def clip_fraction(log_ratio: Tensor, clip_range: Tensor, weights: Weights = None) -> Tensor:
     r"""The part of the ratios that PPO's loss clips: :math:`|r - 1| > \epsilon`.
 
     Parameters
     ----------
     log_ratio : float tensor
     clip_range : float or scalar tensor
+    weights : None or float tensor
+        1 on average.
 
     Returns
     -------
     float scalar, in [0, 1].
     """
-    return ops.mean(ops.cast(ops.abs(ops.expm1(log_ratio)) > clip_range, "float32"))
+    return weighted_mean(ops.cast(ops.abs(ops.expm1(log_ratio)) > clip_range, "float32"), weights)
 
 
 def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:

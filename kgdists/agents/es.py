@@ -6,12 +6,12 @@ import warnings
 from typing import Any
 
 import numpy as np
-from gymnasium.vector import VectorEnv
 
 from kgdists.agents.agent import Agent
 from kgdists.agents.config import Config, check, check_count, is_number, is_positive, setting
 from kgdists.agents.networks import policy_network
-from kgdists.envs.make import Env, make_envs
+from kgdists.envs.given_env import check_alone, is_alone
+from kgdists.envs.make import Env
 from kgdists.evolution.algorithms import SEARCHERS
 from kgdists.evolution.policy_search.search import PolicySearch
 from kgdists.policy import Policy
@@ -27,6 +27,7 @@ SETTINGS = (
     "num_interactions",
     "popsize_max",
     "sample_actions",
+    "log_info",
     "seed",
     "stdev_init",
 )
@@ -94,8 +95,8 @@ class ES(Agent):
 
     Parameters
     ----------
-    env : str, callable or gymnasium.vector.VectorEnv
-        An id, a function that makes one environment, or a vector environment with same-step autoreset.
+    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, one environment itself, or a vector environment.
     policy : None or kgdists.Policy
         Observations -> distribution over actions; None makes tanh layers and the head for the action space.
     **config
@@ -121,14 +122,14 @@ class ES(Agent):
 
     def __init__(self, env: Env, *, policy: Policy | None = None, **config: Any) -> None:
         self.env, self.config = env, ESConfig(**config)
-        num_envs = getattr(env, "num_envs", self.config.num_envs)
+        if is_alone(env):
+            check_alone(self.config.num_envs or 1, "sync")
+        num_envs = 1 if is_alone(env) else getattr(env, "num_envs", self.config.num_envs)
         if self.config.num_envs not in (None, num_envs):
             raise ValueError(
                 "`num_envs` must be that of the vector environment, or None. "
                 f"Received: num_envs={self.config.num_envs}, environments {num_envs}"
             )
-        if isinstance(env, VectorEnv):
-            make_envs(env, env.num_envs, encoding=self.config.encoding)  # raises unless agents can be evaluated in it
         options = {name: getattr(self.config, name) for name in (*SETTINGS, "encoding")}
         if self.config.searcher == "cem":
             options["parenthood_ratio"] = self.config.elite

@@ -20,6 +20,8 @@ from kgdists.agents.networks import as_float32, check_values, flat, penalty, val
 from kgdists.agents.reward_scaling import RewardNormalizer
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.agents.shared_encoder import encoder_to_share, policy_and_values
+from kgdists.agents.weighting import value_loss as value_loss_of
+from kgdists.agents.weighting import weighted, weighted_mean
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
 from kgdists.envs.frames import as_frames, is_heavy
@@ -107,8 +109,8 @@ class PPO(RolloutAgent):
 
     Parameters
     ----------
-    env : str, callable or gymnasium.vector.VectorEnv
-        An id, a function that makes one environment, or a vector environment with same-step autoreset.
+    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, one environment itself, or a vector environment.
     policy : None or kgdists.Policy
         Observations -> distribution over actions; None makes tanh layers and the head for the action space.
     value : None or keras.Model
@@ -190,8 +192,14 @@ class PPO(RolloutAgent):
         next_observations: Any,
         terminated: np.ndarray,
         truncated: np.ndarray,
+        is_step: np.ndarray | None = None,
     ) -> dict[str, float]:
         """Improve policy and values on one rollout: (nested) arrays [T, N, ...] as `Rollouts.collect` returns them.
+
+        Parameters
+        ----------
+        is_step : None or bool array, shape [T, N]
+            Which steps are steps of an episode, None is all; from the others nothing is learned.
 
         Returns
         -------
@@ -202,19 +210,21 @@ class PPO(RolloutAgent):
         ValueError
             For arrays of another T or N than the agent's `n_steps` and `num_envs`.
         """
-        rollout = observations, actions, rewards, next_observations, terminated, truncated
+        flags = (terminated, truncated) if is_step is None else (terminated, truncated, is_step)
+        rollout: tuple[Any, ...] = observations, actions, rewards, next_observations, *flags
         rollout = as_rollout(self._example, self.config.num_envs, self.config.n_steps, *rollout)
         self._agree()
         return self._compiled_update(*(as_frames(*rollout) if self._is_heavy else rollout))
 
-    def _update(self, observations, actions, rewards, next_observations, terminated, truncated):
-        return self._improve(AllAtOnce(observations, next_observations), actions, rewards, terminated, truncated)
+    def _update(self, observations, actions, rewards, next_observations, terminated, truncated, *is_step):
+        looking = AllAtOnce(observations, next_observations)
+        return self._improve(looking, actions, rewards, terminated, truncated, *is_step)
 
-    def _update_frames(self, frames, finals, final_at, actions, rewards, terminated, truncated):
+    def _update_frames(self, frames, finals, final_at, actions, rewards, terminated, truncated, is_step):
         looking = InPieces(frames, finals, final_at, self.config.batch_size)
-        return self._improve(looking, actions, rewards, terminated, truncated)
+        return self._improve(looking, actions, rewards, terminated, truncated, *is_step)
 
-    def _improve(self, looking, actions, rewards, terminated, truncated):
+    def _improve(self, looking, actions, rewards, terminated, truncated, *is_step):
         config = self.config
         n = config.n_steps * config.num_envs
         num_batches = n // config.batch_size
@@ -228,8 +238,9 @@ class PPO(RolloutAgent):
 
         pi, log_proba, values, next_values = judged()  # of the policy that acted
         if config.normalize_rewards:
-            rewards = self.reward_normalizer(rewards, terminated | truncated)
+            rewards = self.reward_normalizer(rewards, terminated | truncated, *is_step)
         advantages, returns = gae(rewards, values, next_values, terminated, truncated, config.gamma, config.gae_lambda)
+        weights = next(map(self.replicas.weights, map(flat, is_step)), None)
         limit = math.inf if config.target_kl is None else 1.5 * config.target_kl
 
         def targets():
@@ -245,7 +256,7 @@ class PPO(RolloutAgent):
             acted = (pi,) if config.kl_coef > 0.0 else ()
             # The order within a batch is all the same.
             order = random.permutation(n, self.generator) if num_batches > 1 else None
-            rows = actions, *map(flat, targets()), flat(values), log_proba, acted
+            rows = actions, *map(flat, targets()), flat(values), log_proba, acted, tuple(map(flat, is_step))
             kept, take = looking.batches(order, num_batches, *rows)
 
             def minibatch(j, kept, kl, sums):
@@ -269,13 +280,13 @@ class PPO(RolloutAgent):
             metrics["kl_coef"] = tf.convert_to_tensor(self.kl_coef)
         if config.adaptive_kl is not None:
             now = judged()
-            kl = ops.mean(kl_to_old_policy(pi, now.pi, now.log_proba - log_proba))
+            kl = weighted_mean(kl_to_old_policy(pi, now.pi, now.log_proba - log_proba), weights)
             self.kl_coef.assign(adapted_kl_coef(self.kl_coef, kl, config.adaptive_kl))
         # Only now, so that the old log-probabilities above are those of the policy that acted.
         for layer in self.normalizations:
-            self.replicas.update(layer, self._seen(layer, looking.of_steps))
+            self.replicas.update(layer, self._seen(layer, looking.of_steps), *is_step)
         return metrics | {
-            "explained_variance": diagnostics.explained_variance(values, returns),
+            "explained_variance": diagnostics.explained_variance(flat(values), flat(returns), weights),
             **diagnostics.saturation(self.envs.single_action_space, actions),
             "learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate),
             "weight_norm": tf.linalg.global_norm(self.variables),
@@ -286,14 +297,15 @@ class PPO(RolloutAgent):
         clip_range = config.clip_range
         if isinstance(clip_range, LearningRateSchedule):
             clip_range = clip_range(self.optimizer.iterations)
-        observations, actions, advantages, *rest = rows
+        observations, actions, advantages, *rest, is_step = rows
+        weights = tuple(map(self.replicas.weights, is_step))
         if config.normalize_advantages:
-            advantages = self.replicas.standardized(advantages)
+            advantages = self.replicas.standardized(advantages, *weights)
         gradients, metrics = self.replicas.gradients(
             functools.partial(self._loss, clip_range, tf.convert_to_tensor(self.kl_coef), is_first),
             [self.policy, self.value],
             self.variables,
-            [observations, actions, advantages, *rest],
+            [observations, actions, advantages, *rest, weights],
             self.generator,
             self.optimizer.iterations,
         )
@@ -312,23 +324,23 @@ class PPO(RolloutAgent):
         old_values,
         old_log_proba,
         acted,
+        weights,
         seed,
     ):
-        config = self.config
+        config, weights = self.config, next(iter(weights), None)
         pi, values = policy_and_values(self.policy, self.value, observations)
         log_proba = as_float32(pi.log_proba(actions))
         # The policy that acted is still this one: the ratio is exactly 1 if both are of one computation.
         old_log_proba = ops.where(is_first, ops.stop_gradient(log_proba), old_log_proba)
         log_ratio = log_proba - old_log_proba
-        entropies = {name: ops.mean(as_float32(x)) for name, x in diagnostics.entropies(pi, seed).items()}
-        kl = kl_to_old_policy(acted[0], pi, log_ratio) if acted else ops.zeros_like(log_ratio)
+        entropies = {name: weighted_mean(as_float32(x), weights) for name, x in diagnostics.entropies(pi, seed).items()}
+        kl = weighted(kl_to_old_policy(acted[0], pi, log_ratio), weights) if acted else ops.zeros_like(log_ratio)
+        advantages = weighted(advantages, weights)
         if config.clip_range == math.inf:
             policy_loss = losses.ppo_kl_penalty(log_proba, old_log_proba, advantages, kl, kl_coef)
         else:
             policy_loss = losses.ppo_clip(log_proba, old_log_proba, advantages, clip_range) + kl_coef * ops.mean(kl)
-        value_loss = losses.value(
-            values, returns, None if config.clip_range_value is None else old_values, config.clip_range_value
-        )
+        value_loss = value_loss_of(values, returns, old_values, config.clip_range_value, weights)
         loss = (
             policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
         )
@@ -336,8 +348,8 @@ class PPO(RolloutAgent):
             "policy_loss": policy_loss,
             "value_loss": value_loss,
             **entropies,
-            "kl": diagnostics.approximate_kl(log_ratio),
-            "clip_fraction": diagnostics.clip_fraction(log_ratio, clip_range),
+            "kl": diagnostics.approximate_kl(log_ratio, weights),
+            "clip_fraction": diagnostics.clip_fraction(log_ratio, clip_range, weights),
         }
 
     def _state(self):

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import tempfile
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -81,7 +81,7 @@ class RayRollouts(Rollouts):
         num_workers = count("num_workers", num_workers, optional=True)
         if not HAS_RAY:
             raise ImportError("Workers need Ray: `pip install 'kgdists[ray]'`")
-        super().__init__(agent.envs, agent.rollouts.n_steps)
+        super().__init__(agent.envs, agent.rollouts.n_steps, log_info=agent.config.log_info)
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
         options = {"num_cpus": 1} | options
@@ -92,9 +92,14 @@ class RayRollouts(Rollouts):
         num_workers = min(num_workers, num_envs)
         bounds = [num_envs * i // num_workers for i in range(num_workers + 1)]
         self._parts = [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
-        makers = [functools.partial(make_env, agent.env, i, encoding=agent.config.encoding) for i in range(num_envs)]
+        config, log_info = agent.config, agent.config.log_info
+        makers = [
+            functools.partial(make_env, agent.env, i, encoding=config.encoding, log_info=log_info)
+            for i in range(num_envs)
+        ]
         self._actor: Any = ray.remote(_Worker).options(**options)
-        self._arguments = ray.put((ray.cloudpickle.dumps(makers), _to_bytes(agent.policy))), self.n_steps, num_threads
+        sources = ray.put((ray.cloudpickle.dumps(makers), _to_bytes(agent.policy)))
+        self._arguments = sources, self.n_steps, log_info, num_threads
         self._workers: list[Any] = []
         self._agent, self._own = agent, agent.rollouts
         self.restore(self._own.arrays(), self._own.seed)
@@ -102,9 +107,7 @@ class RayRollouts(Rollouts):
 
     def reset(self) -> None:
         """Start new episodes in all environments, at the next rollout."""
-        self.restore(
-            {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}, self.seed
-        )
+        self.restore(self._recent(), self.seed)
 
     def collect(self, act: Any) -> tuple[Any, ...]:
         """Step the environments T times; `act` is a `RolloutActions`, result as of `Rollouts.collect`."""
@@ -114,7 +117,9 @@ class RayRollouts(Rollouts):
         except BaseException:
             self._dismiss()  # whose environments have moved on
             raise
-        rollouts, observations, self._states = zip(*results, strict=True)
+        rollouts, observations, self._states, infos = zip(*results, strict=True)
+        for of_worker in infos:
+            self.infos.extend(of_worker)
         self._seed = None
         rollout = tree.map_structure(lambda *x: np.concatenate(x, axis=1), *rollouts)
         _, _, rewards, _, terminated, truncated = rollout
@@ -129,7 +134,7 @@ class RayRollouts(Rollouts):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Name -> array of what the next rollout follows from, as those of `Rollouts`."""
-        arrays = {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}
+        arrays = self._recent()
         if self.observations is None or not all("starts" in state for state in self._states):
             return arrays
         arrays |= {"returns": self._returns, "lengths": self._lengths}
@@ -143,8 +148,7 @@ class RayRollouts(Rollouts):
     def restore(self, arrays: dict[str, np.ndarray], seed: int | None) -> None:
         """Go on where other rollouts gave these arrays, as `Rollouts.restore` does, at the next rollout."""
         self._dismiss()
-        for name in ("recent_returns", "recent_lengths"):
-            setattr(self, name, type(self.recent_returns)(np.asarray(arrays[name]).tolist(), maxlen=100))
+        self._restore_recent(arrays)
         self.seed = self._seed = seed
         self.observations = None
         num_envs = self.envs.num_envs
@@ -210,13 +214,15 @@ class RayRollouts(Rollouts):
 class _Worker:
     """An actor with a part of the environments."""
 
-    def __init__(self, sources: tuple[bytes, bytes], n_steps: int, num_threads: int, part: slice) -> None:
+    def __init__(
+        self, sources: tuple[bytes, bytes], n_steps: int, log_info: tuple[str, ...], num_threads: int, part: slice
+    ) -> None:
         with contextlib.suppress(RuntimeError):  # in a process where TensorFlow has already run
             tf.config.threading.set_intra_op_parallelism_threads(num_threads)
         pickled, policy = sources
         makers = ray.cloudpickle.loads(pickled)
         envs = SyncEnvs(makers[part])
-        self._rollouts = Rollouts(envs, n_steps)
+        self._rollouts = Rollouts(envs, n_steps, log_info=log_info)
         self._part, self._num_envs = part, len(makers)
         self._policy = _from_bytes(policy)
         example = copied(example_observation(envs.single_observation_space))
@@ -225,14 +231,20 @@ class _Worker:
         self._messages: list[str] = []
 
     def restore(self, arrays: dict[str, np.ndarray], seed: int | None) -> None:
+        with self._noting():
+            self._rollouts.restore(arrays, seed)
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Keep what warnings say, for the process that learns."""
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", RunWarning)
-            self._rollouts.restore(arrays, seed)
-        self._messages = [str(warning.message) for warning in caught if issubclass(warning.category, RunWarning)]
+            yield
+        self._messages += [str(warning.message) for warning in caught if issubclass(warning.category, RunWarning)]
 
     def collect(
         self, weights: Iterable[np.ndarray], keys: np.ndarray
-    ) -> tuple[Any, Any, dict[str, np.ndarray], list[str]]:
+    ) -> tuple[Any, Any, dict[str, np.ndarray], dict[str, list[float]], list[str]]:
         for variable, value in zip(self._policy.variables, weights, strict=True):
             variable.assign(value)
         act, tensors = self._actor.frozen(), iter(tf.unstack(keys))
@@ -242,9 +254,13 @@ class _Worker:
             actions = act(tree.map_structure(self._padded, observations), next(tensors))
             return tree.map_structure(lambda x: x[self._part], actions)
 
-        rollout = self._rollouts.collect(act_in_part)
+        infos = self._rollouts.infos
+        infos.restore({})  # these are of the rollout alone
+        with self._noting():
+            rollout = self._rollouts.collect(act_in_part)
         messages, self._messages = self._messages, []
-        return rollout, self._rollouts.observations, self._rollouts.arrays(), messages
+        told = {name: list(x) for name, x in infos.recent.items()}
+        return rollout, self._rollouts.observations, self._rollouts.arrays(), told, messages
 
     def _padded(self, x):
         before, after = self._part.start, self._num_envs - self._part.stop

@@ -65,9 +65,8 @@ class REINFORCE(RolloutAgent):
 
     Parameters
     ----------
-    env : str, callable or gymnasium.vector.VectorEnv
-        An id, a function that makes one environment, or a vector environment with same-step autoreset. Its episodes
-        must end.
+    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, one environment itself, or a vector environment.
     policy : None or kgdists.Policy
         Observations -> distribution over actions; None makes dense layers and the head for the action space.
     value : None or keras.Model

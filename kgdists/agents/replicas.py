@@ -136,22 +136,35 @@ class Replicas:
         means = [ops.cast(tf.reshape(part, x.shape), x.dtype) for part, x in zip(parts, like, strict=True)]
         return tree.pack_sequence_as(outputs, means)
 
-    def standardized(self, x: Tensor) -> Tensor:
+    def weights(self, is_step: Tensor) -> Tensor:
+        """Weights [B] of rows that are steps of an episode or not, bools: 0 of those that are not, 1 on average."""
+        counts = ops.cast(is_step, "float32")
+        return counts / ops.maximum(self._mean_of_workers(ops.mean(counts)), 1e-8)
+
+    def standardized(self, x: Tensor, weights: Tensor | None = None) -> Tensor:
         """Numbers minus their mean over all processes, over their standard deviation; a single one stays as it is."""
         if x.shape[0] * self.num_workers < 2:
             return x  # less itself it would be 0, and teach nothing
-        if self.num_workers == 1:
+        if self.num_workers == 1 and weights is None:
             return (x - ops.mean(x)) / (ops.std(x) + 1e-8)
-        mean, variance = self._moments(ops.reshape(x, (-1, 1)))
+        mean, variance = self._moments(ops.reshape(x, (-1, 1)), weights)
         return (x - mean) / (ops.sqrt(variance) + 1e-8)
 
-    def update(self, layer: RunningNormalization, x: Tensor) -> None:
-        """Take `x`, shape [B..., *shape], of all processes into the statistics of a `RunningNormalization`."""
-        if self.num_workers == 1:
+    def update(self, layer: RunningNormalization, x: Tensor, is_step: Tensor | None = None) -> None:
+        """Take `x`, shape [B..., *shape], of all processes into the statistics of a `RunningNormalization`.
+
+        Where `is_step`, bools [B...], is false there is nothing to take.
+        """
+        if self.num_workers == 1 and is_step is None:
             layer.update(x)
             return
         x = ops.reshape(ops.cast(x, layer.mean.dtype), (-1, *layer.mean.shape))
-        layer.update_moments(x.shape[0] * self.num_workers, *self._moments(x))
+        if is_step is None:
+            layer.update_moments(x.shape[0] * self.num_workers, *self._moments(x))
+            return
+        is_step = ops.reshape(is_step, (-1,))
+        count = self._mean_of_workers(ops.sum(ops.cast(is_step, "float32"))) * self.num_workers
+        layer.update_moments(count, *self._moments(x, self.weights(is_step)))
 
     def agree(self, *owners: keras.Model | keras.optimizers.Optimizer) -> None:
         """Give the variables of models and optimizers the chief's values in all processes; once, before any update."""
@@ -166,12 +179,15 @@ class Replicas:
             variable.assign(total)
         self._is_agreed = True
 
-    def _moments(self, x):
+    def _moments(self, x, weights=None):
         """Mean and variance over the first axis and all processes, which have as many rows each."""
-        mean = self._mean_of_workers(ops.mean(x, axis=0))
-        return mean, self._mean_of_workers(ops.mean(ops.square(x - mean), axis=0))
+        rows = 1.0 if weights is None else ops.reshape(ops.cast(weights, x.dtype), (-1, *[1] * (len(x.shape) - 1)))
+        mean = self._mean_of_workers(ops.mean(rows * x, axis=0))
+        return mean, self._mean_of_workers(ops.mean(rows * ops.square(x - mean), axis=0))
 
     def _mean_of_workers(self, x):
+        if self.num_workers == 1:
+            return x
         return self._mean(self._per_replica(lambda i: x))
 
     def _mean(self, x):

@@ -36,17 +36,18 @@ class RewardNormalizer:
     [1.0, -1.0]
     """
 
-    def __init__(
-        self, num_envs: int, gamma: float, update: Callable[[RunningNormalization, Tensor], None] | None = None
-    ) -> None:
+    def __init__(self, num_envs: int, gamma: float, update: Callable[..., None] | None = None) -> None:
         self.gamma = gamma
         self.update = update or RunningNormalization.update
         self.statistics = RunningNormalization()
         self.statistics.build((None,))
         self.discounted_return = tf.Variable(tf.zeros(num_envs, "float64"))  # of float32 rewards none overflows
 
-    def __call__(self, rewards: Tensor, ended: Tensor) -> Tensor:
-        """Scaled rewards of a rollout; rewards and ends of episodes, both [T, N], count from now on."""
+    def __call__(self, rewards: Tensor, ended: Tensor, *is_step: Tensor) -> Tensor:
+        """Scaled rewards of a rollout; rewards and ends of episodes, both [T, N], count from now on.
+
+        Where some steps are none of an episode, `is_step` says which are: what `update` takes as a third argument.
+        """
 
         def step(total, at_t):
             reward, ended = at_t
@@ -56,7 +57,7 @@ class RewardNormalizer:
         exact = ops.cast(rewards, "float64")
         last, totals = ops.scan(step, ops.convert_to_tensor(self.discounted_return), (exact, ended))
         self.discounted_return.assign(last)
-        self.update(self.statistics, totals)
+        self.update(self.statistics, totals, *is_step)
         scaled = exact / ops.sqrt(self.statistics.variance + self.statistics.epsilon)
         return ops.cast(ops.clip(scaled, -LARGEST, LARGEST), rewards.dtype)
 

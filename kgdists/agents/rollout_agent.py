@@ -1,6 +1,7 @@
 """The base of agents that act step by step and learn from rollouts, by gradients."""
 
 import contextlib
+import dataclasses
 import functools
 import math
 import time
@@ -26,6 +27,7 @@ from kgdists.core.files import RunWarning
 from kgdists.core.sharing import places, trainable
 from kgdists.encoders.arrays import example_observation
 from kgdists.envs.episode_record import records_episodes
+from kgdists.envs.given_env import is_alone
 from kgdists.envs.make import Env, make_envs
 from kgdists.envs.player import NotANumber
 from kgdists.envs.rollout import Rollouts, copied
@@ -49,8 +51,8 @@ class RolloutAgent(Agent):
 
     Parameters
     ----------
-    env : str, callable or gymnasium.vector.VectorEnv
-        An id, a function that makes one environment, or a vector environment with same-step autoreset.
+    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, one environment itself, or a vector environment.
     policy : None or kgdists.Policy
         Observations -> distribution over actions; None makes dense layers and the head for the action space.
     strategy : None or tf.distribute.Strategy
@@ -89,8 +91,13 @@ class RolloutAgent(Agent):
         if strategy is not None and not self.HAS_REPLICAS:
             raise ValueError(f"{type(self).__name__} takes no `strategy`. Received: strategy={strategy!r}")
         self.replicas = Replicas(strategy)
+        if is_alone(env) and "num_envs" not in config:
+            alone = self.Config(**config).for_envs(1)
+            config = {field.name: getattr(alone, field.name) for field in dataclasses.fields(alone)}
         num_envs, vectorization = (config.get(x, getattr(self.Config, x)) for x in ("num_envs", "vectorization"))
-        self.envs = make_envs(env, num_envs, vectorization, encoding_of(self.Config, config))
+        names = config.get("log_info", ())
+        names = names if isinstance(names, (tuple, list)) else ()
+        self.envs = make_envs(env, num_envs, vectorization, encoding_of(self.Config, config), names)
         self.config = settings = self.Config(**(config | {"num_envs": self.envs.num_envs}))
         self.replicas.check_model(policy)
         self.policy = policy or policy_network(self.envs, settings)
@@ -99,7 +106,7 @@ class RolloutAgent(Agent):
         own_seed = stream(settings.seed, "actions", self.replicas.worker)
         self.seed = np.random.default_rng().integers(2**31).item() if own_seed is None else own_seed
         self.generator = keras.random.SeedGenerator(stream(settings.seed, "updates"))
-        self.rollouts = Rollouts(self.envs, self.config.n_steps, self._seed_of_environments())
+        self.rollouts = Rollouts(self.envs, self.config.n_steps, self._seed_of_environments(), settings.log_info)
         self._example = copied(example_observation(self.envs.single_observation_space))
         check_fits(self.policy(self._example), self.envs.single_action_space)
         self._act = CompiledPolicy(self.policy, self._example, self.envs.num_envs)
@@ -252,16 +259,13 @@ class RolloutAgent(Agent):
             "steps": self.steps,
             "return": float(np.mean(returns)) if returns else math.nan,
             "length": float(np.mean(lengths)) if lengths else math.nan,
+            **self.rollouts.infos.means(),
         }
 
-    @contextlib.contextmanager
-    def _playground(self, episodes: int) -> Iterator[VectorEnv]:
-        if isinstance(self.env, VectorEnv) or records_episodes(self.envs):
-            yield self.lend()
-        else:
-            envs = make_envs(self.env, min(episodes, 100), encoding=self.config.encoding)
-            with contextlib.closing(envs):
-                yield envs
+    @property
+    def lends(self) -> bool:
+        """Whether evaluations play in its environments: episodes can be repeated, or there may be no other ones."""
+        return isinstance(self.env, VectorEnv) or records_episodes(self.envs)
 
     def lend(self) -> VectorEnv:
         """The environments of the training, for others to play in until it goes on, with its own episodes again."""
@@ -282,7 +286,7 @@ class RolloutAgent(Agent):
         ----------
         path : str or path
             A run folder, for its last checkpoint that is not damaged, or a checkpoint.
-        env : None, str, callable or gymnasium.vector.VectorEnv
+        env : None, str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
             May be left out if the agent was made with an id.
         strategy : None or tf.distribute.Strategy
             As for the class. All processes that share the updates read the chief's file; the others start new episodes.
@@ -318,10 +322,9 @@ class RolloutAgent(Agent):
         of_rollouts = {name.removeprefix("rollouts_"): x for name, x in arrays.items() if name.startswith("rollouts_")}
         if self.replicas.is_chief:
             self.seed = int(arrays["seed"])
-        else:  # the file has the chief's actions and episodes, not those of this process
-            of_rollouts = {name: of_rollouts[name] for name in ("recent_returns", "recent_lengths")}
+        if not (self.replicas.is_chief and is_fit):  # the file has not the actions and episodes of this process
+            of_rollouts = {name: x for name, x in of_rollouts.items() if name.startswith("recent_")}
         if not is_fit:
-            of_rollouts = {name: of_rollouts[name] for name in ("recent_returns", "recent_lengths")}
             warnings.warn(
                 f"The run had {num_envs} environments, this one has {self.config.num_envs}: new episodes are started",
                 RunWarning,

@@ -76,7 +76,7 @@ def _add_setting(group, name, fields):
         group.add_argument(option, action=argparse.BooleanOptionalAction, help=text)
     elif name == "hidden_units":
         group.add_argument(option, type=int, nargs="+", metavar="N", help=text)
-    elif name == "leave_out":
+    elif name in ("leave_out", "log_info"):
         group.add_argument(option, nargs="+", metavar="NAME", help=text)
     elif name == "seed":
         group.add_argument(option, type=int, default=0, metavar="N", help=f"{text}; default: %(default)s")

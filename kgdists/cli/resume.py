@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kgdists.agents import schedules
 from kgdists.cli.agents import agent_of
+from kgdists.cli.evaluations import Evaluating, add_evaluating
 from kgdists.cli.training import add_save_every, exclusive_run, set_threads, train_to
 from kgdists.core.checks import in_short
 from kgdists.core.files import RunWarning, reading
@@ -26,6 +27,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="train to this many environment steps in all, also a finished run; schedules are stretched to them",
     )
+    add_evaluating(parser, "as the run had")
     add_save_every(parser)
     parser.set_defaults(command=resume)
 
@@ -69,7 +71,8 @@ def _resume(cls, config, options):
         warnings.warn("The episodes being played were not recorded: new ones are started", RunWarning, stacklevel=2)
     truncate_metrics(run / METRICS, agent.steps, agent.epochs)
     print(f"{config['agent']} on {config['env']}, from step {agent.steps} to {total_steps}, in {run}")
-    return train_to(agent, run, total_steps, options.save_every, config.get("evaluate_every"))
+    evaluating = Evaluating.of(options, config)
+    return train_to(agent, run, total_steps, options.save_every, config.get("evaluate_every"), evaluating)
 
 
 def _extend(agent, run, before, total_steps):

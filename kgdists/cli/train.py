@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kgdists.agents.tuned import default_agent
 from kgdists.cli.agents import AGENTS
+from kgdists.cli.evaluations import Evaluating, add_evaluating
 from kgdists.cli.options import add_settings, given_settings
 from kgdists.cli.training import add_save_every, exclusive_run, set_threads, train_to
 from kgdists.runs import checkpoint, layout
@@ -48,6 +49,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="log an evaluation every N steps, and keep the best policy as best.keras; never by default",
     )
+    add_evaluating(parser, "100 at the end of the training, 20 in its course")
     add_save_every(parser)
     parser.set_defaults(command=train)
     add_settings(parser, CLASSES)
@@ -59,6 +61,7 @@ def train(options: argparse.Namespace) -> int:
         raise ValueError(f"`--threads` must be from 1 to {layout.MAX_THREADS}. Received: {options.threads}")
     if options.evaluate_every is not None and options.evaluate_every < 1:
         raise ValueError(f"`--evaluate-every` must be at least 1. Received: {options.evaluate_every}")
+    evaluating = Evaluating.of(options)
     name = options.agent or default_agent(options.env)
     settings = given_settings(options, name, CLASSES)
     total_steps, config = AGENTS[name].tuned(options.env, options.steps, **settings)
@@ -70,13 +73,14 @@ def train(options: argparse.Namespace) -> int:
         "total_steps": total_steps,
         "threads": options.threads,
         "evaluate_every": options.evaluate_every,
+        **evaluating.facts(),
         "versions": layout.versions(),
     }
     layout.write_config(run, checkpoint.identity(agent) | facts)
     with exclusive_run(run):
         agent.save(run)
         print(f"{name} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
-        return train_to(agent, run, total_steps, options.save_every, options.evaluate_every)
+        return train_to(agent, run, total_steps, options.save_every, options.evaluate_every, evaluating)
 
 
 def _new_folder(folder, name):

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from kgdists import plotting
 from kgdists.agents.agent import Agent
+from kgdists.cli.evaluations import Evaluating
 from kgdists.core.files import RunWarning, atomic_write, locked
 from kgdists.envs.checked_env import WrongReturnError
 from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, ProgressBar, StopOnSignal
@@ -24,6 +25,7 @@ from kgdists.runs.metrics import MetricsFile
 
 __all__ = ["add_save_every", "exclusive_run", "set_threads", "train_to"]
 
+DEFAULT = Evaluating()
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
 
 
@@ -65,7 +67,14 @@ def exclusive_run(run: Path) -> Iterator[None]:
         yield
 
 
-def train_to(agent: Agent, run: Path, total_steps: int, save_every: float, evaluate_every: int | None = None) -> int:
+def train_to(
+    agent: Agent,
+    run: Path,
+    total_steps: int,
+    save_every: float,
+    evaluate_every: int | None = None,
+    evaluating: Evaluating = DEFAULT,
+) -> int:
     """Train until the agent has taken this many steps, evaluate it, plot, and say so.
 
     Returns
@@ -76,8 +85,8 @@ def train_to(agent: Agent, run: Path, total_steps: int, save_every: float, evalu
     stop = StopOnSignal(lambda text: print(f"\n{text}"))
     callbacks = [
         stop,
-        ProgressBar(max(1, left)),
-        *_evaluations(agent, run, evaluate_every),
+        ProgressBar(max(1, left), agent.config.log_info),
+        *_evaluations(agent, run, evaluate_every, evaluating),
         MetricsFile(run / METRICS, append=True),
         *_tensorboard(run / TENSORBOARD),
         Checkpoints(agent, run, save_every),
@@ -101,7 +110,12 @@ def train_to(agent: Agent, run: Path, total_steps: int, save_every: float, evalu
         print(f"stopped after {agent.steps} of {total_steps} steps; `kgdists resume {run}` goes on")
     if agent.steps:
         _plot(run)  # before the evaluation, which may take long
-    evaluation = agent.evaluate(100, seed=agent.config.seed)
+    evaluation = agent.evaluate(
+        evaluating.episodes or 100,
+        seed=agent.config.seed,
+        max_steps=evaluating.max_steps,
+        eval_envs=evaluating.envs,
+    )
     seconds = time.perf_counter() - start
     print(f"{agent.env}: {evaluation} after {agent.steps} steps, {seconds:.1f} s; saved in {run}")
     write_evaluation(run, evaluation, agent.steps)
@@ -128,7 +142,10 @@ def _tensorboard(folder):
     return [keras.callbacks.TensorBoard(folder, write_graph=False)]
 
 
-def _evaluations(agent, run, every_steps):
+def _evaluations(agent, run, every_steps, evaluating):
     if every_steps is None:
         return []
-    return [EvaluateAndKeepBest(agent, run / BEST, every_steps=every_steps)]
+    limits = {"eval_envs": evaluating.envs, "max_steps": evaluating.max_steps}
+    return [
+        EvaluateAndKeepBest(agent, run / BEST, episodes=evaluating.episodes or 20, every_steps=every_steps, **limits)
+    ]

@@ -184,11 +184,16 @@ class AsyncEnvs(VectorEnv):
         return tree.map_structure(np.copy, self._arrays[0])
 
     def _merged(self, infos):
-        """The final observations of some environments among those of all."""
-        merged: dict[str, np.ndarray] = {}
+        """What some environments tell at the end of episodes among that of all."""
+        merged: dict[str, Any] = {}
         for part, info in zip(self._parts, infos, strict=True):
             for name, x in info.items():
-                merged.setdefault(name, np.full(self.num_envs, None if x.dtype == object else False))[part] = x
+                if name == "final_info":
+                    numbers = merged.setdefault(name, {})
+                    for key, values in x.items():
+                        numbers.setdefault(key, np.full(self.num_envs, np.nan))[part] = values
+                else:
+                    merged.setdefault(name, np.full(self.num_envs, None if x.dtype == object else False))[part] = x
         return merged
 
 

@@ -4,7 +4,7 @@ import copy
 import decimal
 import inspect
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space, Tuple
 
 from kgdists.core.checks import in_short
+from kgdists.envs.episode_infos import as_number
 
 __all__ = ["CheckedEnv", "WrongReturnError", "checked", "is_finite", "name_of"]
 
@@ -41,7 +42,8 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
     index : int
         Its place among others, which errors name.
     keeps_info : bool
-        Whether infos are handed on; else only the action mask is, so that nothing in an info can end a training.
+        Whether infos are handed on; else only the action mask is and, at the end of an episode, what `keep_info` names,
+        so that nothing in an info can end a training.
     """
 
     def __init__(self, env: gymnasium.Env, index: int = 0, keeps_info: bool = False) -> None:
@@ -60,12 +62,17 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         self.metadata = dict(env.metadata or {}) | {"is_checked": not keeps_info}
         self._called = f"Environment {index} ({name})"
         self._keeps_info, self._space = keeps_info, env.observation_space
+        self._kept: tuple[str, ...] = ()
         # What most observations are told by, at each step: properties of a space take as long as a small array.
         is_box = type(self._space) is Box
         self._dtype: np.dtype | None = self._space.dtype if is_box else None
         self._shape: tuple[int, ...] | None = self._space.shape if is_box else None
         self._is_float = self._dtype is not None and self._dtype.kind == "f"
         self._length = 0
+
+    def keep_info(self, names: Sequence[str]) -> None:
+        """Hand on these entries of the info of the step in which an episode ends, as floats; NaN if they are none."""
+        self._kept = tuple(dict.fromkeys((*self._kept, *names)))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self._length = 0
@@ -92,7 +99,8 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
             terminated = self._flag("terminated", terminated)
         if type(truncated) is not bool:
             truncated = self._flag("truncated", truncated)
-        info = self._info(info) if self._keeps_info or type(info) is not dict or info else {}
+        if self._keeps_info or type(info) is not dict or info:
+            info = self._info(info, self._kept if terminated or truncated else ())
         return self._observation(observation, terminated), reward, terminated, truncated, info
 
     def _observation(self, x, is_final=False):
@@ -128,12 +136,13 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
             raise self.error(f"`{name}` must be a bool", flag)
         return bool(x)
 
-    def _info(self, info):
+    def _info(self, info, names=()):
         if self._keeps_info:
             return info if isinstance(info, dict) else {}
-        if isinstance(info, Mapping) and "action_mask" in info:
-            return {"action_mask": info["action_mask"]}
-        return {}
+        if not isinstance(info, Mapping):
+            return {}
+        kept = {name: as_number(info[name]) for name in names if name in info}
+        return kept | ({"action_mask": info["action_mask"]} if "action_mask" in info else {})
 
     def wrong(self, error: ValueError) -> WrongReturnError:
         """The error that the environment has broken the rule of another one, at this step."""

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Dict, Tuple
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
 from kgdists.core.checks import in_short
+from kgdists.envs.autoreset import resets_late
 from kgdists.envs.checked_env import WrongReturnError, is_finite, name_of
 
 __all__ = ["check_observations", "check_reset", "check_step", "final_observation"]
@@ -54,11 +55,16 @@ def check_step(
         if not ((flags[i] == 0) | (flags[i] == 1)).all():
             raise WrongReturnError(f"{name_of(envs)}: `{name}` must be bools. Received: {in_short(given)}")
     terminated, truncated = (x.astype(bool) for x in flags)
-    if envs.metadata.get("autoreset_mode") != AutoresetMode.SAME_STEP:
-        # What ended episodes end with stands among the observations, and nobody reads it.
+    if resets_late(envs):
+        # What ended episodes end with stands among the observations, and is looked at where it is read.
         goes_on = ~(terminated | truncated)
         where = goes_on if where is None else where & goes_on
     infos = infos if isinstance(infos, Mapping) else {}
+    if (envs.metadata or {}).get("autoreset_mode") is None and "final_obs" in infos:
+        raise WrongReturnError(
+            f"{name_of(envs)}: a VectorEnv that starts new episodes in the step in which one ends must say so, by "
+            "`metadata['autoreset_mode'] = gymnasium.vector.AutoresetMode.SAME_STEP`. Received: metadata without"
+        )
     return check_observations(envs, observations, where), rewards, terminated, truncated, infos
 
 

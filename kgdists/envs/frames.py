@@ -28,6 +28,8 @@ class Frames(NamedTuple):
     actions : (nested) arrays, shape [T, N, ...]
     rewards : float32 array, shape [T, N]
     terminated, truncated : bool arrays, shape [T, N]
+    is_step : tuple of bool arrays, shape [T, N]
+        None or one, as the last of what `Rollouts.collect` returns.
     """
 
     frames: Any
@@ -37,6 +39,7 @@ class Frames(NamedTuple):
     rewards: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
+    is_step: tuple[np.ndarray, ...] = ()
 
 
 def is_heavy(example: Any) -> bool:
@@ -50,13 +53,13 @@ def stack_frames(steps: Iterable[tuple[Any, ...]], n_steps: int) -> Frames:
     Parameters
     ----------
     steps : iterable of tuples
-        (Nested) arrays [N, ...]: observations, actions, rewards, next observations, terminated, truncated.
+        (Nested) arrays [N, ...], in the order of `Rollouts.collect`.
     n_steps : int, >= 1
         How many, T.
     """
     frames, others, finals, final_at = None, [], [], []
     for t, (observations, *rest) in enumerate(steps):
-        actions, rewards, next_observations, terminated, truncated = rest
+        actions, rewards, next_observations, terminated, truncated, *is_step = rest
         if frames is None:
             frames = tree.map_structure(lambda x: _aligned((n_steps + 1, *x.shape), x.dtype), observations)
         _write(frames, t, observations)
@@ -66,7 +69,7 @@ def stack_frames(steps: Iterable[tuple[Any, ...]], n_steps: int) -> Frames:
             for i in np.flatnonzero(truncated & ~terminated).tolist():
                 finals.append(tree.map_structure(lambda x, i=i: x[i].copy(), next_observations))
                 final_at.append(t * len(rewards) + i)
-        others.append((actions, rewards, terminated, truncated))
+        others.append((actions, rewards, terminated, truncated, *is_step))
     columns = (tree.map_structure(lambda *x: np.stack(x), *column) for column in zip(*others, strict=True))
     return _frames(frames, finals, final_at, *columns)
 
@@ -78,6 +81,7 @@ def as_frames(
     next_observations: Any,
     terminated: np.ndarray,
     truncated: np.ndarray,
+    *is_step: np.ndarray,
 ) -> Frames:
     """The same of a rollout that holds next observations too: (nested) arrays [T, N, ...]."""
     last = tree.map_structure(lambda x: x[-1:], next_observations)
@@ -88,17 +92,17 @@ def as_frames(
             leads_on[t] &= (x[t + 1] == following[t]).reshape(len(leads_on[t]), -1).all(axis=1)
     at = np.argwhere(~leads_on & ~terminated)
     finals = [tree.map_structure(lambda x, t=t, i=i: x[t, i], next_observations) for t, i in at.tolist()]
-    return _frames(frames, finals, at @ [rewards.shape[1], 1], actions, rewards, terminated, truncated)
+    return _frames(frames, finals, at @ [rewards.shape[1], 1], actions, rewards, terminated, truncated, *is_step)
 
 
-def _frames(frames, finals, final_at, actions, rewards, terminated, truncated):
+def _frames(frames, finals, final_at, actions, rewards, terminated, truncated, *is_step):
     num_envs = rewards.shape[1]
     rows = num_envs * 2 ** max(0, math.ceil(math.log2(max(1, len(finals)) / num_envs)))
     finals = finals + [tree.map_structure(lambda x: x[0, 0], frames)] * (rows - len(finals))
     index = np.full(rows, rewards.size, "int32")
     index[: len(final_at)] = final_at
     stacked = tree.map_structure(lambda *x: np.stack(x), *finals)
-    return Frames(frames, stacked, index, actions, np.asarray(rewards, "float32"), terminated, truncated)
+    return Frames(frames, stacked, index, actions, np.asarray(rewards, "float32"), terminated, truncated, is_step)
 
 
 def _write(frames, t, observations):

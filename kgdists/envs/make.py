@@ -1,12 +1,12 @@
 """Environments as agents step them: several at once, which reset in the step in which an episode ends."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import gymnasium
 from gymnasium.spaces import Dict
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import SyncVectorEnv, VectorEnv
 from keras import tree
 
 from kgdists.core.checks import choice, count, in_short
@@ -17,36 +17,49 @@ from kgdists.envs.array_observations import ArrayObservations, Encoding, VectorA
 from kgdists.envs.async_envs import AsyncEnvs
 from kgdists.envs.checked_env import CheckedEnv, WrongReturnError, checked
 from kgdists.envs.episode_record import EpisodeRecord
-from kgdists.envs.same_step import has_native_envs, native_envs
+from kgdists.envs.given_env import GivenEnv, check_alone, is_alone
+from kgdists.envs.same_step import has_native_envs, in_time, native_envs
 from kgdists.envs.sync_envs import SyncEnvs
 
-__all__ = ["VECTORIZATIONS", "Env", "check_maker", "make_env", "make_envs"]
+__all__ = ["VECTORIZATIONS", "Env", "check_maker", "make_env", "make_envs", "make_others"]
 
-# An id, a function that makes one environment, or a vector environment.
-Env: TypeAlias = str | Callable[[], gymnasium.Env] | VectorEnv
+# An id, a function that makes one environment, one environment itself, or a vector environment.
+Env: TypeAlias = str | Callable[[], gymnasium.Env] | gymnasium.Env | VectorEnv
 
 VECTORIZATIONS = ("auto", "sync", "async", "native")
 NATIVE_PAYS_FROM = 16  # environments, for which CartPole-v1 is stepped twice as fast
 
 
-def make_envs(env: Env, num_envs: Integer, vectorization: str = "sync", encoding: Encoding | None = None) -> VectorEnv:
+def make_envs(
+    env: Env,
+    num_envs: Integer,
+    vectorization: str = "sync",
+    encoding: Encoding | None = None,
+    log_info: Sequence[str] = (),
+) -> VectorEnv:
     """Make `num_envs` copies of an environment, stepped together, whose observations are (nested) arrays of numbers.
 
     They reset in the very step in which an episode ends and hand out its final observation in the info, so that no
-    reset step ever counts as a step of the environment. Where they observe an action mask, `ActionMask` keeps it apart.
-    What an environment returns is checked and copied by a `CheckedEnv`; infos hold nothing but final observations.
+    reset step ever counts as a step of the environment. A vector environment that is given does so by a `SameStep`, if
+    that can be; of one that resets a step later, `Rollouts` tell which steps are none. Where they observe an action
+    mask, `ActionMask` keeps it apart. What an environment returns is checked and copied by a `CheckedEnv`; infos hold
+    nothing but final observations and what `log_info` names.
 
     Parameters
     ----------
-    env : str, callable or gymnasium.vector.VectorEnv
-        An id, a function that makes one `gymnasium.Env`, or a vector environment of that autoreset mode.
+    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
+        An id, a function that makes one `gymnasium.Env`, one itself, which nobody but you closes, or a vector
+        environment.
     num_envs : int, >= 1
+        1 for one environment itself.
     vectorization : str
         "sync": one after the other. "async": shared out among processes, with the very numbers of "sync". "native": by
         the vector environment of an id's own, with other random numbers. "auto": "native" for CartPole from 16
         environments on, else "sync". A vector environment that is given is taken as it is.
     encoding : None or kgdists.envs.array_observations.Encoding
         How other observations than arrays become arrays, texts for instance; None is the default one.
+    log_info : sequence of str
+        Entries that infos keep in the step in which an episode ends, numbers in `"final_info"`.
 
     Returns
     -------
@@ -55,52 +68,92 @@ def make_envs(env: Env, num_envs: Integer, vectorization: str = "sync", encoding
     Raises
     ------
     ValueError
-        For a single environment, a vector environment of another autoreset mode, "native" without there being one, or
-        an environment whose spaces, or whose `reset`, cannot be used.
+        For several of one environment itself, "native" without there being one, or an environment whose spaces, or
+        whose `reset`, cannot be used.
     """
     encoding = Encoding() if encoding is None else encoding
     if isinstance(env, VectorEnv):
-        _check_vector_env(env)
-        _check_masks(env, encoding)
-        _check_members(env)
-        space = env.single_observation_space
-        return env if encoding.space(space) == space else VectorArrayObservations(env, encoding)
+        envs = in_time(env)
+        _check_masks(envs, encoding)
+        _check_members(envs, log_info)
+        space = envs.single_observation_space
+        return envs if encoding.space(space) == space else VectorArrayObservations(envs, encoding)
     check_maker(env)
     num_envs = count("num_envs", num_envs)
     choice("vectorization", vectorization, VECTORIZATIONS)
+    if is_alone(env):
+        check_alone(num_envs, vectorization)
     if vectorization == "auto":
         vectorization = "native" if num_envs >= NATIVE_PAYS_FROM and has_native_envs(env) else "sync"
     if vectorization == "native":
         envs = native_envs(env, num_envs)
-        _check_vector_env(envs)
         return envs
 
-    makers = [functools.partial(make_env, env, i, encoding=encoding) for i in range(num_envs)]
+    makers = [functools.partial(make_env, env, i, encoding=encoding, log_info=tuple(log_info)) for i in range(num_envs)]
     return AsyncEnvs(makers) if vectorization == "async" else SyncEnvs(makers)
 
 
-def check_maker(env: Any) -> None:
-    """Raise unless environments can be made of what was given: an id, or a function that makes one."""
-    if isinstance(env, gymnasium.Env) or not (isinstance(env, str) or callable(env)):
+def make_others(env: Env, num_envs: Integer, episodes: int, encoding: Encoding | None = None) -> VectorEnv:
+    """Make environments for evaluations beside those of a training.
+
+    Parameters
+    ----------
+    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
+        What those of the training were made of.
+    num_envs : int, >= 1
+        How many are wanted.
+    episodes : int, >= 1
+        Of an evaluation: there are no more environments than these.
+    encoding : None or kgdists.envs.array_observations.Encoding
+        As for `make_envs`.
+
+    Returns
+    -------
+    gymnasium.vector.VectorEnv
+
+    Raises
+    ------
+    ValueError
+        Where there are no others than those that were given.
+    """
+    num_envs = count("eval_envs", num_envs)
+    if isinstance(env, VectorEnv) or is_alone(env):
         raise ValueError(
-            f"`env` must be an id, a function that makes an environment, or a VectorEnv. Received: {env!r}"
+            "`eval_envs` must be None where environments were given, of which there may be no others: pass an id, or a "
+            f"function that makes one. Received: eval_envs={num_envs}, env={in_short(env)}"
+        )
+    return make_envs(env, min(num_envs, episodes), encoding=encoding)
+
+
+def check_maker(env: Any) -> None:
+    """Raise unless there is an environment in what was given: an id, a function that makes one, or one itself."""
+    if not (isinstance(env, str) or callable(env) or is_alone(env)):
+        raise ValueError(
+            "`env` must be an id, a function that makes an environment, a gymnasium.Env, or a VectorEnv. "
+            f"Received: {env!r}"
         )
 
 
 def make_env(
-    env: str | Callable[[], gymnasium.Env], index: int = 0, records: bool = True, encoding: Encoding | None = None
+    env: str | Callable[[], gymnasium.Env] | gymnasium.Env,
+    index: int = 0,
+    records: bool = True,
+    encoding: Encoding | None = None,
+    log_info: Sequence[str] = (),
 ) -> gymnasium.Env:
-    """Make one environment as those of `make_envs`, of an id or a function that makes one.
+    """Make one environment as those of `make_envs`, of an id, a function that makes one, or one itself.
 
     Parameters
     ----------
-    env : str or callable
+    env : str, callable or gymnasium.Env
     index : int
         Its place among others, which errors name.
     records : bool
         Whether it records its episodes, so that they can be played again; see `EpisodeRecord`.
     encoding : None or kgdists.envs.array_observations.Encoding
         How other observations than arrays become arrays; None is the default one.
+    log_info : sequence of str
+        Entries that infos keep in the step in which an episode ends.
 
     Returns
     -------
@@ -109,8 +162,8 @@ def make_env(
     if isinstance(env, str) and env.startswith("."):
         raise ValueError(f"The module in the id of an environment must have its full name. Received: {env}")
     encoding = Encoding() if encoding is None else encoding
-    # `CheckedEnv` takes the place of Gymnasium's own checks, which stop at the first step and cost more.
-    single = checked(gymnasium.make(env, disable_env_checker=True) if isinstance(env, str) else env(), index)
+    single = checked(_made(env), index)
+    single.get_wrapper_attr("keep_info")(log_info)
     space: Any = single.observation_space
     try:
         if isinstance(space, Dict) and "action_mask" in space.keys():
@@ -128,22 +181,18 @@ def make_env(
     return EpisodeRecord(single) if records else single
 
 
+def _made(env):
+    if isinstance(env, str):  # without Gymnasium's own checks, which stop at the first step and cost more
+        return gymnasium.make(env, disable_env_checker=True)
+    return GivenEnv(env) if is_alone(env) else env()
+
+
 def _num_observed(space):
     """How many numbers an observation of arrays consists of, without its mask."""
     example = example_observation(space)
     if isinstance(example, dict):
         example.pop("action_mask", None)
     return sum(x.size for x in tree.flatten(example))
-
-
-def _check_vector_env(envs):
-    mode = envs.metadata.get("autoreset_mode")
-    if mode != AutoresetMode.SAME_STEP:
-        raise ValueError(
-            "A VectorEnv must reset in the step in which an episode ends: make it with "
-            "`autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP`, or wrap it in `kgdists.agents.SameStep`. "
-            f"Received: {mode}"
-        )
 
 
 def _check_masks(envs, encoding):
@@ -156,12 +205,17 @@ def _check_masks(envs, encoding):
             )
 
 
-def _check_members(envs):
-    """Let Gymnasium's own vector environment check and copy what its environments return."""
-    inner = envs.unwrapped
-    if not isinstance(inner, SyncVectorEnv) or inner.metadata.get("is_checked"):
+def _check_members(envs, log_info):
+    """Let Gymnasium's own vector environment check and copy what its environments return, and keep these infos."""
+    inner: Any = envs.unwrapped
+    if inner.metadata.get("is_checked"):
+        if log_info:
+            inner.call("keep_info", log_info)
+        return
+    if not isinstance(inner, SyncVectorEnv):
         return
     if not isinstance(inner.envs[0], CheckedEnv):  # wrappers around it may read infos
         inner.envs = [CheckedEnv(env, i, keeps_info=inner is not envs) for i, env in enumerate(inner.envs)]
     if inner is envs:
         inner.metadata = inner.metadata | {"is_checked": True}
+    inner.call("keep_info", log_info)

@@ -9,6 +9,7 @@ from keras import tree
 
 from kgdists.core.checks import count
 from kgdists.core.types import Integer
+from kgdists.envs.autoreset import kept_where, resets_late, start
 from kgdists.envs.checked_vector_env import check_reset, check_step
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.rollout import copied
@@ -57,23 +58,25 @@ def play(envs: VectorEnv, act: Callable[[Any], Any], episodes: int, seed: int | 
     num_envs, space = envs.num_envs, envs.single_action_space
     is_checked = envs.metadata.get("is_checked")
     one_by_one = envs if isinstance(envs, SyncEnvs) else None  # a wrapper around them must see each step
+    is_late = resets_late(envs)
     left = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
     returns: list[float] = []
     lengths: list[int] = []
     cut = 0
     while left.any():
         total, length = np.zeros(num_envs), np.zeros(num_envs, int)
-        started = envs.reset(seed=seed)
+        started: Any = start(envs, seed)
         observations = copied(started[0] if is_checked else check_reset(envs, started))
-        seed, plays = None, left > 0
+        seed, plays, starts = None, left > 0, np.zeros(num_envs, bool)  # whose step is none, but starts an episode
         while plays.any():
             actions = decode_action(space, tree.map_structure(np.asarray, act(observations)))
             returned = envs.step(actions) if one_by_one is None else one_by_one.step_where(actions, plays)
-            observations, rewards, terminated, truncated, _ = returned if is_checked else check_step(envs, returned)
-            total += rewards
-            length += 1
-            is_cut = ~(terminated | truncated) & (length >= max_steps)
-            ended = terminated | truncated | is_cut
+            following, rewards, terminated, truncated, _ = returned if is_checked else check_step(envs, returned)
+            total += np.where(starts, 0.0, rewards)
+            length += ~starts
+            ends = (terminated | truncated) & ~starts
+            is_cut = ~ends & (length >= max_steps)
+            ended = ends | is_cut
             counted = ended & plays
             returns.extend(total[counted].tolist())
             lengths.extend(length[counted].tolist())
@@ -82,6 +85,7 @@ def play(envs: VectorEnv, act: Callable[[Any], Any], episodes: int, seed: int | 
             plays &= (left > 0) & ~is_cut
             total[ended] = length[ended] = 0
             if one_by_one is not None and (counted & plays).any():
-                observations = one_by_one.reset_where(counted & plays)
-            observations = copied(observations)
+                following = one_by_one.reset_where(counted & plays)
+            following, starts = copied(following), ends & is_late
+            observations = kept_where(starts, observations, following) if starts.any() else following
     return Evaluation(tuple(returns), tuple(lengths), cut)

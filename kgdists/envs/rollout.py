@@ -2,7 +2,7 @@
 
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from keras import tree
 from kgdists.core.files import RunWarning
 from kgdists.core.types import Integer
 from kgdists.envs import episode_record
+from kgdists.envs.autoreset import kept_where, resets_late, start
 from kgdists.envs.checked_vector_env import check_observations, check_reset, check_step, final_observation
+from kgdists.envs.episode_infos import EpisodeInfos
 from kgdists.envs.evaluation import step_limit
 from kgdists.envs.frames import Frames, stack_frames
 from kgdists.spaces import decode_action
@@ -32,9 +34,11 @@ class Rollouts:
         Length T of a rollout.
     seed : None or int
         Of the environments' first reset.
+    log_info : sequence of str
+        Entries of the infos at the ends of episodes that are remembered, as `infos`; see `EpisodeInfos`.
     """
 
-    def __init__(self, envs: VectorEnv, n_steps: int, seed: int | None = None) -> None:
+    def __init__(self, envs: VectorEnv, n_steps: int, seed: int | None = None, log_info: Sequence[str] = ()) -> None:
         self.envs = envs
         self.n_steps = n_steps
         self.seed = seed
@@ -43,7 +47,9 @@ class Rollouts:
         self.observations = None
         self.recent_returns: deque[float] = deque(maxlen=100)
         self.recent_lengths: deque[int] = deque(maxlen=100)
+        self.infos = EpisodeInfos(log_info)
         self._is_whole = True
+        self._is_late = resets_late(envs)
 
     @property
     def starts_anew(self) -> bool:
@@ -56,8 +62,9 @@ class Rollouts:
     def reset(self) -> None:
         """Start new episodes in all environments."""
         self._take_back()
-        returned = self.envs.reset(seed=self.seed)
+        returned = start(self.envs, self.seed)
         self.seed = None
+        self._starts = np.zeros(self.envs.num_envs, bool)  # whose next step is none, but starts an episode
         self.observations = copied(returned[0] if self._is_checked else check_reset(self.envs, returned))
         self._returns = np.zeros(self.envs.num_envs)
         self._lengths = np.zeros(self.envs.num_envs, int)
@@ -95,6 +102,11 @@ class Rollouts:
             self.observations, self.seed = None, seed if self.seed is None else self.seed
 
     @property
+    def can_repeat(self) -> bool:
+        """Whether the episodes being played are recorded, so that they can be replayed."""
+        return episode_record.records_episodes(self.envs) and not self._is_late
+
+    @property
     def _is_checked(self):
         return self.envs.metadata.get("is_checked")
 
@@ -111,7 +123,8 @@ class Rollouts:
         -------
         tuple of arrays, shape [T, N, ...], or dicts and tuples of them
             observations, actions, rewards, next observations (final ones at the end of an episode), terminated,
-            truncated.
+            truncated and, where environments start episodes one step after an end, which steps are steps of an episode.
+            In the others nothing is observed, done or paid, and episodes neither end nor have a length.
         """
         return tuple(map(_stacked, zip(*self._steps(act), strict=True)))
 
@@ -131,13 +144,35 @@ class Rollouts:
             checked = returned if is_checked else check_step(self.envs, returned)
             observations, rewards, terminated, truncated, info = checked
             observations = next_observations = copied(observations)
+            if self._is_late:
+                yield self._late_row(actions, rewards, next_observations, terminated, truncated, info)
+                continue
             ended = terminated | truncated
             if ended.any():
                 next_observations = self._with_final(observations, terminated, ended, info)
+                self.infos.add(info, ended)
             self._count(rewards, ended)
             self._observations = observations
             yield before, actions, rewards.copy(), next_observations, terminated.copy(), truncated.copy()
         self._is_whole = True
+
+    def _late_row(self, actions, rewards, following, terminated, truncated, info):
+        """The row of a step by environments that start new episodes one step late, and what they observe next."""
+        is_step, before = ~self._starts, self._observations
+        terminated, truncated = terminated & is_step, truncated & is_step
+        rewards = np.where(is_step, rewards, 0.0)
+        ended = terminated | truncated
+        self._observations = following
+        if ended.any():
+            if not self._is_checked:
+                following = _without_nan(following, terminated)
+                check_observations(self.envs, following)
+            # What an episode ends with may be nothing to act on: it may have no mask, or allow no action.
+            self._observations = kept_where(ended, before, following)
+            self.infos.add(info, ended)
+        self._count(rewards, ended, is_step)
+        self._starts = ended
+        return before, actions, rewards, following, terminated, truncated, is_step
 
     def _with_final(self, observations, terminated, ended, info):
         observations = tree.map_structure(np.copy, observations)
@@ -146,26 +181,33 @@ class Rollouts:
             finals = tree.flatten(info["final_obs"][i]) if is_checked else final_observation(self.envs, info, i)
             for x, final in zip(tree.flatten(observations), finals, strict=True):
                 x[i] = final
-            if terminated[i] and not is_checked:  # no value follows it
-                for x in tree.flatten(observations):
-                    np.nan_to_num(x[i : i + 1], copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return observations if is_checked else check_observations(self.envs, observations)
+        return observations if is_checked else check_observations(self.envs, _without_nan(observations, terminated))
 
-    def _count(self, rewards, ended):
+    def _count(self, rewards, ended, is_step=True):
         self._returns += rewards
-        self._lengths += 1
+        self._lengths += is_step
         if ended.any():
             self.recent_returns.extend(self._returns[ended].tolist())
             self.recent_lengths.extend(self._lengths[ended].tolist())
             self._returns[ended] = 0.0
             self._lengths[ended] = 0
 
+    def _recent(self):
+        """Name -> array of what there is to tell of the last 100 episodes."""
+        recent = {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}
+        return recent | self.infos.arrays()
+
+    def _restore_recent(self, arrays):
+        for name in ("recent_returns", "recent_lengths"):
+            setattr(self, name, deque(np.asarray(arrays[name]).tolist(), maxlen=100))
+        self.infos.restore(arrays)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Name -> array of what the next rollout follows from, with environments that record their episodes."""
         if self._lent is not None:
             return self._lent[0]
-        arrays = {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}
-        if self.observations is None or not self._is_whole or not episode_record.records_episodes(self.envs):
+        arrays = self._recent()
+        if self.observations is None or not self._is_whole or not self.can_repeat:
             return arrays
         arrays |= {"returns": self._returns, "lengths": self._lengths}
         arrays |= {f"observations_{i}": x for i, x in enumerate(tree.flatten(self.observations))}
@@ -180,15 +222,14 @@ class Rollouts:
         seed : None or int
             Of new episodes, where there have to be some.
         """
-        for name in ("recent_returns", "recent_lengths"):
-            setattr(self, name, deque(arrays[name].tolist(), maxlen=100))
+        self._restore_recent(arrays)
         self.seed, self.observations, self._lent = seed, None, None
         if "starts" not in arrays:
             return
         like = copied(create_empty_array(self.envs.single_observation_space, self.envs.num_envs))
         leaves = [arrays[f"observations_{i}"] for i in range(len(tree.flatten(like)))]
         observations, returns = tree.pack_sequence_as(like, leaves), arrays["returns"]
-        if not episode_record.records_episodes(self.envs):
+        if not self.can_repeat:
             warnings.warn(
                 "The environments do not record their episodes: new ones are started", RunWarning, stacklevel=2
             )
@@ -202,6 +243,14 @@ class Rollouts:
             warnings.warn(
                 f"Environments {new} do not repeat their episodes: new ones are started", RunWarning, stacklevel=2
             )
+
+
+def _without_nan(observations, terminated):
+    """Observations in which what terminated episodes end with is finite, since no value follows it."""
+    for i in np.flatnonzero(terminated).tolist():
+        for x in tree.flatten(observations):
+            np.nan_to_num(x[i : i + 1], copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return observations
 
 
 def _stacked(steps):
@@ -302,20 +351,22 @@ def collect_episodes(
     wanted = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
     recent: tuple[deque[Any], deque[Any]] = rollouts.recent_returns.copy(), rollouts.recent_lengths.copy()
     rollouts.reset()
+    rollouts.infos.left = wanted
     limit = step_limit(rollouts.envs, max_steps)
     pieces: list[tuple[Any, ...]] = []
     ended, lengths, cut = np.zeros(num_envs, int), np.zeros(num_envs, int), np.zeros(num_envs, bool)
     while (ended < wanted).any():
         pieces.append(rollouts.collect(act))
-        _, _, _, _, terminated, truncated = pieces[-1]
-        for at_t, truncated_at_t in zip(terminated, truncated, strict=True):
-            lengths += 1
+        _, _, _, _, terminated, truncated, is_step = (*pieces[-1], np.ones_like(pieces[-1][4]))[:7]
+        for at_t, truncated_at_t, is_step_at_t in zip(terminated, truncated, is_step, strict=True):
+            lengths += is_step_at_t
             too_long = (lengths >= limit) & ~at_t & ~truncated_at_t & (ended < wanted)
             truncated_at_t |= too_long
             ends = at_t | truncated_at_t
             ended += ends
             lengths[ends] = 0
             wanted, cut = np.where(too_long, ended, wanted), cut | too_long
+    rollouts.infos.left = None
     if cut.any():
         warnings.warn(
             f"{np.count_nonzero(cut)} of {wanted.sum()} episodes were cut off after {limit} steps, where the "
@@ -326,11 +377,12 @@ def collect_episodes(
     experience = tuple(
         tree.map_structure(lambda *x: np.concatenate(x), *column) for column in zip(*pieces, strict=True)
     )
+    experience, is_step = experience[:6], (*experience, np.ones_like(experience[4]))[6]
     _, _, rewards, _, terminated, truncated = experience
     ends = terminated | truncated
     before = np.cumsum(ends, axis=0) - ends  # episodes ended before the step
-    is_wanted = before < wanted
-    for values, x in zip(recent, (rewards, np.ones_like(rewards)), strict=True):
+    is_wanted = (before < wanted) & is_step
+    for values, x in zip(recent, (rewards, is_step.astype(rewards.dtype)), strict=True):
         for i in range(num_envs):
             values.extend(np.sum(x[before[:, i] == k, i]).item() for k in range(wanted[i]))
     rollouts.recent_returns, rollouts.recent_lengths = recent

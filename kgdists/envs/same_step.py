@@ -11,7 +11,9 @@ from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from keras import tree
 
-__all__ = ["SameStep", "has_native_envs", "native_envs", "restart"]
+from kgdists.envs.autoreset import mode_of
+
+__all__ = ["SameStep", "has_native_envs", "in_time", "native_envs", "restart"]
 
 
 class SameStep(VectorWrapper):
@@ -35,9 +37,8 @@ class SameStep(VectorWrapper):
 
     def __init__(self, env: VectorEnv) -> None:
         super().__init__(env)
-        mode = env.metadata.get("autoreset_mode")
-        is_known = restart.dispatch(type(env)) is not restart.dispatch(object)
-        if mode != AutoresetMode.DISABLED and not (mode == AutoresetMode.NEXT_STEP and is_known):
+        mode = mode_of(env)
+        if not _can_be_in_time(env):
             raise ValueError(
                 "A VectorEnv must either reset by `options={'reset_mask': ...}`, its autoreset mode being DISABLED, or "
                 "`kgdists.envs.same_step.restart` must be registered for its class, its mode being NEXT_STEP. "
@@ -58,6 +59,17 @@ class SameStep(VectorWrapper):
             observations = self._restart(self.env, ended)
             infos = infos | {"final_obs": finals, "_final_obs": ended}
         return observations, rewards, terminated, truncated, infos
+
+
+def in_time(envs: VectorEnv) -> VectorEnv:
+    """The vector environment, as a `SameStep` where it can be one and does not start episodes in time by itself."""
+    return SameStep(envs) if _can_be_in_time(envs) else envs
+
+
+def _can_be_in_time(envs):
+    mode = mode_of(envs)
+    is_known = restart.dispatch(type(envs)) is not restart.dispatch(object)
+    return mode == AutoresetMode.DISABLED or (mode == AutoresetMode.NEXT_STEP and is_known)
 
 
 def _by_mask(envs, ended):

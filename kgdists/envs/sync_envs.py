@@ -14,9 +14,10 @@ __all__ = ["SyncEnvs"]
 
 
 class SyncEnvs(SyncVectorEnv):
-    """A `SyncVectorEnv` that resets in the step in which an episode ends, and of infos keeps the final observations.
+    """A `SyncVectorEnv` that resets in the step in which an episode ends, and of infos keeps what there is at the end.
 
-    Gymnasium stacks infos into arrays, which not all infos can be; agents read none.
+    That is the final observation and, in `"final_info"`, numbers that a `CheckedEnv` was told to keep. Gymnasium stacks
+    infos into arrays, which not all infos can be; agents read none else.
     """
 
     def __init__(self, makers: Sequence[Callable[[], gymnasium.Env]], copy: bool = True) -> None:
@@ -55,11 +56,14 @@ class SyncEnvs(SyncVectorEnv):
         """
         rewards = np.zeros(self.num_envs)
         terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
+        infos: dict[str, Any] = {}
         for i, action in enumerate(iterate(self.action_space, actions)):
             if where[i]:
-                observation, rewards[i], terminated[i], truncated[i], _ = self.envs[i].step(action)
+                observation, rewards[i], terminated[i], truncated[i], info = self.envs[i].step(action)
                 self._keep(i, observation)
-        return self._observations, rewards, terminated, truncated, {}
+                if terminated[i] or truncated[i]:
+                    self._add_final_info(infos, info, i)
+        return self._observations, rewards, terminated, truncated, infos
 
     def reset_where(self, where: np.ndarray) -> Any:
         """Start new episodes in some of the environments: the observations of all, as `reset` returns them."""
@@ -76,4 +80,11 @@ class SyncEnvs(SyncVectorEnv):
             for name, fill in (("final_obs", None), ("_final_obs", False)):
                 vector_infos.setdefault(name, np.full(self.num_envs, fill))
             vector_infos["final_obs"][env_num], vector_infos["_final_obs"][env_num] = env_info["final_obs"], True
+            self._add_final_info(vector_infos, env_info["final_info"], env_num)
         return vector_infos
+
+    def _add_final_info(self, infos, info, i):
+        numbers = infos.setdefault("final_info", {})
+        for name, x in info.items():
+            if isinstance(x, float):  # as a `CheckedEnv` hands them on
+                numbers.setdefault(name, np.full(self.num_envs, np.nan))[i] = x

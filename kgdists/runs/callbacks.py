@@ -6,17 +6,20 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import gymnasium
 import keras
 from gymnasium.vector import VectorEnv
 
 from kgdists.core.checks import count, number
-from kgdists.core.files import atomic_write, reading
+from kgdists.core.files import RunWarning, atomic_write, reading
 from kgdists.core.types import Integer
-from kgdists.envs.make import Env, make_envs
+from kgdists.envs.given_env import is_alone
+from kgdists.envs.make import Env, make_envs, make_others
 from kgdists.envs.play import evaluate
 from kgdists.envs.player import make_player
 from kgdists.runs import checkpoint, loadable
@@ -24,8 +27,11 @@ from kgdists.runs import checkpoint, loadable
 __all__ = ["Checkpoints", "EvaluateAndKeepBest", "ProgressBar", "StopOnSignal"]
 
 
+DEFAULT_ENVS = 8  # for evaluations of a training whose agent is not known
+
+
 class Playing(Protocol):
-    """An agent as `EvaluateAndKeepBest` knows it: what it was made with, and its environments, which it lends."""
+    """An agent as `EvaluateAndKeepBest` knows it: what it was made with, and its environments, which it may lend."""
 
     @property
     def env(self) -> Env: ...
@@ -35,6 +41,9 @@ class Playing(Protocol):
 
     @property
     def config(self) -> Any: ...
+
+    @property
+    def lends(self) -> bool: ...
 
     def lend(self) -> VectorEnv: ...
 
@@ -46,24 +55,29 @@ class ProgressBar(keras.callbacks.Callback):
     ----------
     total_steps : int
         What is passed to `learn`.
+    names : sequence of str
+        Of what else is shown, the agent's `log_info` for instance.
     """
 
-    def __init__(self, total_steps: int) -> None:
+    def __init__(self, total_steps: int, names: Sequence[str] = ()) -> None:
         super().__init__()
         interval = 0.2 if sys.stdout.isatty() else 5.0
-        self.bar = keras.utils.Progbar(total_steps, stateful_metrics=["return"], interval=interval, unit_name="step")
+        self.names = ["return", *names]
+        self.bar = keras.utils.Progbar(total_steps, stateful_metrics=self.names, interval=interval, unit_name="step")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         steps = min(int(logs["steps"]) - self.params["first_step"], self.bar.target)
-        self.bar.update(steps, [("return", logs["return"])], finalize=steps == self.bar.target)
+        shown = [(name, logs[name]) for name in self.names]
+        self.bar.update(steps, shown, finalize=steps == self.bar.target)
 
 
 class EvaluateAndKeepBest(keras.callbacks.Callback):
     """Play episodes with the policy now and then, log their mean return, and keep the policy where it is highest.
 
-    Each evaluation plays the same episodes, in environments of its own. It draws nothing from the generators of the
-    training, which goes as it would without. `evaluation_return` is in the logs of each epoch, as of the last
-    evaluation, for the callbacks that come after this one: early stopping, for instance.
+    Each evaluation plays the same episodes. It draws nothing from the generators of the training, which goes as it
+    would without: episodes of environments that it lends are replayed when it resumes. `evaluation_return` is in the
+    logs of each epoch, as of the last evaluation, for the callbacks that come after this one: early stopping, for
+    instance.
 
     The first and the last epoch are always evaluated, the latter also where another callback stops the training, but
     not after a signal or an error. Where training goes on, with an agent that was loaded, so do the
@@ -71,10 +85,11 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
 
     Parameters
     ----------
-    env : str, callable, gymnasium.vector.VectorEnv or agent
-        To play in: an id, a function that makes one environment, or a vector environment with same-step autoreset that
-        is not the one trained on. With an agent it is what that was made with; a single environment, of which there
-        may be only one, or a vector environment is lent by the training between two updates.
+    env : str, callable, gymnasium.Env, gymnasium.vector.VectorEnv or agent
+        To play in. With an id, or a function that makes one environment, there are as many new ones as the agent has,
+        though no more than episodes. With the agent, or with the very environment or vector environment that it was
+        made with, the training lends its own between two updates, unless their episodes cannot be repeated and others
+        can be made.
     path : str or path
         Ending in `.keras`. Each time there is a better policy, a whole file takes the place of the last one; beside it
         a `.json` holds its steps and return, and those of all evaluations.
@@ -85,6 +100,10 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         Take the most probable action, or draw one.
     seed : int, >= 0
         Of the environments, and of the actions if these are drawn.
+    eval_envs : None or int, >= 1
+        Play in this many new environments.
+    max_steps : None or int, >= 1
+        Steps after which an episode is cut off, which a warning says; see `Agent.evaluate`.
 
     Attributes
     ----------
@@ -112,6 +131,8 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         every_steps: Integer | None = 10_000,
         deterministic: bool = True,
         seed: Integer = 1_000_000,
+        eval_envs: Integer | None = None,
+        max_steps: Integer | None = None,
     ) -> None:
         super().__init__()
         episodes, seed = count("episodes", episodes), count("seed", seed, least=0)
@@ -122,6 +143,10 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         self.env: Any = env
         self.episodes, self.every_steps = episodes, every_steps
         self.deterministic, self.seed = deterministic, seed
+        self.eval_envs = count("eval_envs", eval_envs, optional=True)
+        self.max_steps = count("max_steps", max_steps, optional=True)
+        self._agent: Playing | None = None
+        self._has_said_cut = False
         self.best_return: float | None = None
         self.best_steps: int | None = None
         self.evaluations: list[list[Any]] = []
@@ -130,16 +155,12 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         """Raise, before the training, if the policy could not be saved."""
         loadable.check_model("policy", self.model)
 
+    def meet(self, agent: Playing) -> None:
+        """Know the agent that is about to train, whose environments these may be."""
+        self._agent = agent
+
     def on_train_begin(self, logs: Any = None) -> None:
-        is_agent = not (isinstance(self.env, (str, VectorEnv)) or callable(self.env))
-        env = self.env.env if is_agent else self.env
-        self._lends = is_agent and (self.env.envs is env or self.env.envs.num_envs == 1)
-        self._envs = (
-            self.env.envs
-            if self._lends
-            else make_envs(env, min(self.episodes, 100), encoding=self.env.config.encoding if is_agent else None)
-        )
-        self._is_own = not self._lends and not isinstance(env, VectorEnv)
+        self._lender, self._envs, self._is_own = self._find_envs()
         self._steps = self.params["first_step"]
         if self._steps == 0:
             self.best_return, self.best_steps, self.evaluations = None, None, []
@@ -173,6 +194,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         finally:
             if self._is_own:
                 self._envs.close()
+            self._agent = None
 
     @property
     def _record(self):
@@ -188,10 +210,35 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         with atomic_write(self._record) as file:
             file.write_text(json.dumps(record) + "\n")
 
+    def _find_envs(self):
+        """Who lends environments, if anyone, the environments, and whether they are to be closed."""
+        agent, env = self._agent, self.env
+        if not (isinstance(env, (str, gymnasium.Env, VectorEnv)) or callable(env)):
+            agent, env, is_lent = env, env.env, env.lends
+        else:
+            is_lent = agent is not None and agent.env is env and (isinstance(env, VectorEnv) or is_alone(env))
+        if agent is not None and self.eval_envs is None and is_lent:
+            return agent, agent.envs, False
+        if self.eval_envs is None and (isinstance(env, VectorEnv) or is_alone(env)):
+            return None, make_envs(env, 1), False
+        num_envs = self.eval_envs or (DEFAULT_ENVS if agent is None else agent.envs.num_envs)
+        encoding = None if agent is None else agent.config.encoding
+        return None, make_others(env, num_envs, self.episodes, encoding), True
+
     def _evaluate(self):
-        if self._lends:
-            self.env.lend()
-        return evaluate(self._envs, self._player(), self.episodes, self.seed)
+        if self._lender is not None:
+            self._lender.lend()
+        evaluation = evaluate(self._envs, self._player(), self.episodes, self.seed, self.max_steps)
+        if evaluation.cut and not self._has_said_cut:
+            self._has_said_cut = True
+            warnings.warn(
+                f"{evaluation.cut} of {self.episodes} episodes of an evaluation were cut off after "
+                f"{max(evaluation.lengths)} steps, where the environment does not end them; `max_steps` sets another "
+                "limit",
+                RunWarning,
+                stacklevel=4,
+            )
+        return evaluation
 
 
 class Checkpoints(keras.callbacks.Callback):

@@ -30,6 +30,7 @@ from kgdists.core.files import (
 from kgdists.core.lazy_array import LazyArray
 from kgdists.core.memory import NotEnoughMemoryError
 from kgdists.core.sharing import share
+from kgdists.envs.given_env import is_alone
 from kgdists.envs.make import Env
 from kgdists.policy import Policy
 from kgdists.runs import loadable
@@ -274,7 +275,8 @@ def _load(cls: Any, file: Path, env: Env | None, run: dict[str, Any] | None, opt
     config = cls.Config(**settings)
     if cls.HAS_ROLLOUTS:  # its arrays are of this many environments
         arrays["num_envs"] = np.asarray(config.num_envs)
-    config = config.for_envs(getattr(env, "num_envs", config.num_envs))  # a vector environment has its own
+    # Environments that are given are as many as they are.
+    config = config.for_envs(1 if is_alone(env) else getattr(env, "num_envs", config.num_envs))
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     try:
         agent = cls(env, **models, **settings, **options)

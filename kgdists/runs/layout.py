@@ -73,7 +73,10 @@ def write_config(path: str | Path, config: dict[str, Any]) -> None:
 FACTS = {
     "total_steps": (f"an int from 1 to {MAX_STEPS:.0e}", lambda x: isinstance(x, int) and 1 <= x <= MAX_STEPS),
     "threads": (f"an int from 1 to {MAX_THREADS}", lambda x: isinstance(x, int) and 1 <= x <= MAX_THREADS),
-    "evaluate_every": ("an int >= 1", lambda x: isinstance(x, int) and x >= 1),
+    **dict.fromkeys(
+        ("evaluate_every", "eval_episodes", "eval_envs", "eval_max_steps"),
+        ("an int >= 1", lambda x: isinstance(x, int) and x >= 1),
+    ),
     "versions": ("an object of texts", lambda x: isinstance(x, dict) and all(isinstance(v, str) for v in x.values())),
     "run": ("a text", lambda x: isinstance(x, str)),
 }  # what a config.json may hold beside the agent

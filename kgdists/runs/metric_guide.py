@@ -1,6 +1,6 @@
 """A guide to the metrics that agents log: each in a line, and what a healthy one looks like."""
 
-__all__ = ["MEANINGS", "meaning_of"]
+__all__ = ["MEANINGS", "is_metric", "meaning_of"]
 
 MEANINGS = {
     "return": "Undiscounted return, mean of the last 100 training episodes, with drawn actions. Should rise.",
@@ -32,6 +32,11 @@ MEANINGS = {
     "stdev": "Of the distribution of weights. Falls as the search converges; at 0 it has stopped.",
     "steps_per_second": "Environment steps per second, with the updates. Steady on an idle machine.",
 }
+
+
+def is_metric(name: str) -> bool:
+    """Whether agents and their callbacks log something else by this name."""
+    return name in ("epoch", "steps") or bool(meaning_of(name))
 
 
 def meaning_of(metric: str) -> str:

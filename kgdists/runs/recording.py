@@ -43,7 +43,7 @@ MAX_FPS, COLORS = 25, 64  # of a GIF, whose frames are shown for whole hundredth
 
 def record(
     policy: Policy,
-    env: str | Callable[..., gymnasium.Env],
+    env: str | Callable[..., gymnasium.Env] | gymnasium.Env,
     file: str | Path,
     *,
     episodes: Integer = 1,
@@ -57,8 +57,8 @@ def record(
     Parameters
     ----------
     policy : kgdists.Policy
-    env : str or callable
-        An id, or a function that makes one environment of the render mode `"rgb_array"`.
+    env : str, callable or gymnasium.Env
+        An id, a function that makes one environment of the render mode `"rgb_array"`, or such a one itself.
     file : str or path
         Ending in `.gif` or, if moviepy is installed, `.mp4`. The whole file takes its place at once.
     episodes : int, >= 1

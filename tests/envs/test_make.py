@@ -55,15 +55,14 @@ def vector_env(mode, **options):
     return SyncVectorEnv([lambda: Counter(3), lambda: Counter(4)], autoreset_mode=mode, **options)
 
 
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
-def test_a_vector_env_of_another_autoreset_mode_is_refused(mode):
-    with pytest.raises(ValueError, match="autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP.* Received: .*"):
-        make_envs(vector_env(mode), 2)
+def test_a_vector_env_without_autoreset_is_made_same_step():
+    envs = make_envs(vector_env(AutoresetMode.DISABLED), 2)
+    assert isinstance(envs, SameStep)
+    assert_same(rollout(envs, 10), counted(3, 4))
 
 
-def test_gymnasium_s_own_vector_env_of_another_mode_is_refused():
-    with pytest.raises(ValueError, match="SAME_STEP.* Received: .*NEXT_STEP"):
-        make_envs(gymnasium.make_vec("CartPole-v1", num_envs=2), 2)
+def test_gymnasium_s_own_vector_env_is_made_same_step():
+    assert isinstance(make_envs(gymnasium.make_vec("CartPole-v1", num_envs=2), 2), SameStep)
 
 
 def test_a_vector_env_with_same_step_autoreset_is_taken_as_it_is():
@@ -88,9 +87,12 @@ def test_an_unknown_id_is_gymnasium_s_error():
         make_envs("NoSuchEnv-v0", 1)
 
 
-def test_a_single_environment_is_refused():
-    with pytest.raises(ValueError, match="a function that makes an environment, or a VectorEnv. Received: <"):
-        make_envs(Counter(), 1)
+def test_one_environment_itself_is_the_only_one():
+    assert_same(rollout(make_envs(Counter(3), 1), 10), counted(3))
+    with pytest.raises(ValueError, match="`num_envs` must be 1 with one environment itself.* Received: num_envs=2"):
+        make_envs(Counter(), 2)
+    with pytest.raises(ValueError, match='stepped as it is, by `vectorization="auto"` or "sync". Received: .*async'):
+        make_envs(Counter(), 1, "async")
 
 
 @pytest.mark.parametrize("env", [None, 3, ["CartPole-v1"]], ids=str)

@@ -16,7 +16,9 @@ __all__ = ["make_replay"]
 SHARE = 0.9  # of the memory that is there; networks and batches need some, too
 
 
-def make_replay(example: tuple[Any, Any], buffer_size: int, num_envs: int) -> ReplayBuffer | FrameReplay:
+def make_replay(
+    example: tuple[Any, Any], buffer_size: int, num_envs: int, has_gaps: bool = False
+) -> ReplayBuffer | FrameReplay:
     """A replay for observations and actions like an example of one environment.
 
     Vectors of floats, with action masks or without, are rows of one matrix; of all else a frame is held once, in its
@@ -29,9 +31,13 @@ def make_replay(example: tuple[Any, Any], buffer_size: int, num_envs: int) -> Re
     buffer_size : int, >= 1
         Steps of all environments together.
     num_envs : int, >= 1
+    has_gaps : bool
+        Whether some of what is added is no step of an episode; see `ReplayBuffer`.
 
     Raises
     ------
+    ValueError
+        For frames with gaps.
     NotEnoughMemoryError
         If so many steps take more memory than nine tenths of what is there, before any is taken.
     """
@@ -39,7 +45,15 @@ def make_replay(example: tuple[Any, Any], buffer_size: int, num_envs: int) -> Re
     are_vectors = all(x.ndim <= 2 and np.issubdtype(x.dtype, np.floating) for x in tree.flatten(observation))
     kind = ReplayBuffer if are_vectors else FrameReplay
     _check_memory(lambda capacity: kind.nbytes(example, capacity, num_envs), buffer_size)
-    return kind(example, buffer_size, num_envs)
+    if kind is ReplayBuffer:
+        return ReplayBuffer(example, buffer_size, num_envs, has_gaps)
+    if has_gaps:
+        raise ValueError(
+            "SAC replays other observations than vectors of floats only of environments that start a new episode in "
+            "the step in which one ends: make the VectorEnv with `AutoresetMode.SAME_STEP`. Received: one that starts "
+            "it a step later"
+        )
+    return FrameReplay(example, buffer_size, num_envs)
 
 
 def _check_memory(nbytes, buffer_size):

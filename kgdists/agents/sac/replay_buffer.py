@@ -11,6 +11,8 @@ from kgdists.core.types import Tensor
 
 __all__ = ["ReplayBuffer", "rearranged"]
 
+MORE = 4  # rows drawn for each that is wanted, where some may be no steps of episodes
+
 
 class ReplayBuffer:
     """The latest steps of vector environments, the oldest overwritten first.
@@ -24,6 +26,8 @@ class ReplayBuffer:
     capacity : int, >= 1
         Steps that are kept, of all environments together, rounded up to the same number of each.
     num_envs : int, >= 1
+    has_gaps : bool
+        Whether some of what is added is no step of an episode, and never drawn; see `leave_out`.
 
     Examples
     --------
@@ -36,7 +40,7 @@ class ReplayBuffer:
     (5, 2)
     """
 
-    def __init__(self, example: tuple[Any, Any], capacity: int, num_envs: int) -> None:
+    def __init__(self, example: tuple[Any, Any], capacity: int, num_envs: int, has_gaps: bool = False) -> None:
         observation, action = example
         number, flag = np.zeros(1, "float32"), np.zeros(1, bool)
         self._like = (observation, action, number, observation, flag, flag)
@@ -47,6 +51,10 @@ class ReplayBuffer:
         self.position = 0
         # The row of step t of environment i is `t * num_envs + i`.
         self.rows = tf.Variable(tf.zeros((self.capacity * num_envs, sum(self._widths))), trainable=False)
+        self.is_step: Any = self._all_steps() if has_gaps else None
+
+    def _all_steps(self):
+        return tf.Variable(tf.ones(self.capacity * self.num_envs, bool), trainable=False)
 
     @staticmethod
     def nbytes(example: tuple[Any, Any], capacity: int, num_envs: int) -> int:
@@ -81,6 +89,11 @@ class ReplayBuffer:
     def write(self, index: Tensor, rows: Tensor) -> None:
         """Write rows in place; also for traced functions."""
         tf.raw_ops.ResourceScatterUpdate(resource=self.rows.handle, indices=index, updates=rows)
+
+    def leave_out(self, index: np.ndarray, is_step: np.ndarray) -> None:
+        """Say which of the latest steps [T, N], whose rows that are kept have an index, are steps of an episode."""
+        kept = tf.constant(is_step.ravel()[is_step.size - len(index) :])
+        self.is_step.scatter_nd_update(index[:, None], kept)
 
     def cut(self, observations: Any = None) -> None:
         """Count the latest step of environments as truncated, where what is added next does not follow it.
@@ -148,12 +161,15 @@ class ReplayBuffer:
             observations, actions, rewards, next observations, terminated, truncated as they were added, and the
             discounts :math:`\gamma^m` of what follows.
         """
-        bits = tf.random.stateless_uniform((batch_size,), key, None, None, "uint32", alg="philox")
+        candidates = batch_size if self.is_step is None else MORE * batch_size
+        bits = tf.random.stateless_uniform((candidates,), key, None, None, "uint32", alg="philox")
         num_envs, latest = tf.constant(self.num_envs, "int32"), tf.cast(position, "int32") - 1
         latest = tf.where(latest < 0, self.capacity - 1, latest)
         index = tf.cast(bits % tf.cast(size * tf.cast(num_envs, size.dtype), "uint32"), "int32")
         if oldest is not None:
             index = (index + tf.cast(oldest, "int32") * num_envs) % (self.capacity * num_envs)
+        if self.is_step is not None:
+            index = self._of_steps(index, batch_size)
         first = last = self._read(index)
         observations, actions, rewards, *_ = first
         discounts = tf.fill(tf.shape(rewards), tf.constant(gamma, "float32"))
@@ -165,6 +181,13 @@ class ReplayBuffer:
             rewards += tf.where(goes_on, discounts * last[2], 0.0)
             discounts = tf.where(goes_on, discounts * gamma, discounts)
         return observations, actions, rewards, *last[3:], discounts
+
+    def _of_steps(self, index, batch_size):
+        """The first of some rows drawn that are steps of an episode, again and again if they are too few."""
+        counts = tf.gather(self.is_step, index)
+        found = tf.gather(index, tf.argsort(tf.cast(~counts, "int32"), stable=True))
+        number = tf.reduce_sum(tf.cast(counts, "int32"))
+        return tf.gather(found, tf.range(batch_size) % tf.maximum(number, 1))
 
     def _read(self, index):
         columns = tf.split(tf.gather(self.rows, index), self._widths, axis=1)
@@ -188,7 +211,7 @@ class ReplayBuffer:
         return {
             "rows": self.rows[: self.size * self.num_envs].numpy(),
             "position": np.asarray(self.position),
-        }
+        } | ({} if self.is_step is None else {"is_step": self.is_step[: self.size * self.num_envs].numpy()})
 
     def restore(self, arrays: dict[str, np.ndarray], num_envs: int | None = None) -> None:
         """Restore the contents that another buffer gave by `arrays`.
@@ -197,12 +220,18 @@ class ReplayBuffer:
         at whose ends they count as truncated. Fewer than there are environments here do not fit, and are left out.
         """
         rows, position = arrays["rows"], int(arrays["position"])
+        if "is_step" in arrays and self.is_step is None:
+            self.is_step = self._all_steps()
+        # A column in front of the others, so that it goes where they go.
+        rows = np.insert(rows, 0, arrays.get("is_step", 1.0), axis=1)
         if num_envs not in (None, self.num_envs):
             rows = rearranged(rows, position, num_envs, self.num_envs, self.capacity)
             position = len(rows) % self.capacity
             rows = rows.reshape(-1, rows.shape[-1])
         self.size, self.position = len(rows) // self.num_envs, position
-        self.write(np.arange(len(rows)), rows)
+        self.write(np.arange(len(rows)), rows[:, 1:])
+        if self.is_step is not None:
+            self.leave_out(np.arange(len(rows)), rows[:, 0] > 0.0)
 
 
 def rearranged(rows: np.ndarray, position: int, old: int, new: int, capacity: int) -> np.ndarray:

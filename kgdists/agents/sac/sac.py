@@ -25,6 +25,7 @@ from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.files import RunWarning
 from kgdists.core.sharing import trainable
 from kgdists.core.types import Integer
+from kgdists.envs.autoreset import resets_late
 from kgdists.envs.make import Env
 from kgdists.policy import Policy
 
@@ -36,8 +37,8 @@ class SAC(RolloutAgent):
 
     Parameters
     ----------
-    env : str, callable or gymnasium.vector.VectorEnv
-        An id, a function that makes one environment, or a vector environment with same-step autoreset. Its actions are
+    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, one environment itself, or a vector environment. Its actions are
         a Box of floats or a Discrete.
     policy : None or kgdists.Policy
         Observations -> distribution over actions; None makes dense layers and the head for the action space. For a Box
@@ -76,7 +77,8 @@ class SAC(RolloutAgent):
         if isinstance(self.envs.single_action_space, Box) and not pi.REPARAMETERIZED:
             raise ValueError(f"`policy` must be reparameterised to act in a Box. Received: {type(pi).__name__}")
         actions = pi.sample_action(seed=0).numpy()
-        self.replay = make_replay((self._example, actions), settings.buffer_size, settings.num_envs)
+        has_gaps = resets_late(self.envs)
+        self.replay = make_replay((self._example, actions), settings.buffer_size, settings.num_envs, has_gaps)
         self.critic = critic or twin_critic(self.envs, settings, self.values.num_inputs, self.values.num_outputs)
         self._check_critic(actions)
         self.target = [tf.Variable(x, trainable=False) for x in self.critic.trainable_variables]
@@ -126,8 +128,11 @@ class SAC(RolloutAgent):
             experience = self.rollouts.collect(RolloutActions(self._act, keys[i : i + n_steps], tensors, **started))
             actions.append(experience[1])
             if self.normalizations:
-                self._compiled_normalize([self._seen(layer, experience[0]) for layer in self.normalizations])
+                self._normalize_by(experience[0], *experience[6:])
+            experience, is_step = experience[:6], experience[6:]
             index, rows = self.replay.place(*experience)
+            if self.replay.is_step is not None:
+                self.replay.leave_out(index, *is_step or (np.ones_like(experience[4]),))
             if self.replay.size * config.num_envs < start:
                 self.replay.write(index, rows)
                 continue
@@ -228,6 +233,14 @@ class SAC(RolloutAgent):
     def _normalize(self, seen):
         for layer, x in zip(self.normalizations, seen, strict=True):
             layer.update(x)
+
+    def _normalize_by(self, observations, is_step=None):
+        """Take what was observed, in steps of episodes, into the statistics of observations."""
+        seen = [self._seen(layer, observations) for layer in self.normalizations]
+        if is_step is None:
+            self._compiled_normalize(seen)
+        else:
+            self._normalize([x[is_step] for x in seen])
 
     def _check_finite(self, metrics):
         if self._has_learned:

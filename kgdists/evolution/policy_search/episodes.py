@@ -9,15 +9,18 @@ from typing import Any
 import gymnasium
 import numpy as np
 import tensorflow as tf
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import VectorEnv
 from keras import tree
 
 from kgdists.core.checks import count
 from kgdists.core.types import Integer
 from kgdists.encoders.arrays import example_observation
 from kgdists.envs.array_observations import Encoding
+from kgdists.envs.autoreset import start
 from kgdists.envs.checked_vector_env import check_reset, check_step
+from kgdists.envs.episode_infos import EpisodeInfos
 from kgdists.envs.evaluation import step_limit
+from kgdists.envs.given_env import check_alone, is_alone
 from kgdists.envs.make import Env, check_maker, make_env, make_envs
 from kgdists.envs.rollout import copied
 from kgdists.envs.same_step import has_native_envs, native_envs
@@ -59,22 +62,30 @@ class Episodes:
 
     Parameters
     ----------
-    env : str, callable or gymnasium.vector.VectorEnv
-        An id, a function that makes one environment, or a vector environment that resets those that end by itself.
+    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, one environment itself, or a vector environment.
     num_envs : int, >= 1
         Of a vector environment that is given, its own number counts.
     max_steps : None or int, >= 1
         Steps after which an episode is cut off; see `kgdists.envs.evaluation.step_limit`.
     encoding : None or kgdists.envs.array_observations.Encoding
         How other observations than arrays become arrays; None is the default one.
+    log_info : sequence of str
+        Entries of the infos at the ends of episodes that are remembered, as `infos`; see `EpisodeInfos`.
     """
 
     def __init__(
-        self, env: Env, num_envs: Integer, max_steps: Integer | None = None, encoding: Encoding | None = None
+        self,
+        env: Env,
+        num_envs: Integer,
+        max_steps: Integer | None = None,
+        encoding: Encoding | None = None,
+        log_info: Sequence[str] = (),
     ) -> None:
         step_limit(env, max_steps)  # before there is anything to close
         self._is_given = isinstance(env, VectorEnv)
-        self.envs = _make(env, num_envs, encoding)
+        self.envs = _make(env, num_envs, encoding, log_info)
+        self.infos = EpisodeInfos(log_info)
         self._is_checked = bool(self.envs.metadata.get("is_checked"))
         self.num_envs = self.envs.num_envs
         self.max_steps = step_limit(self.envs, max_steps)
@@ -92,6 +103,7 @@ class Episodes:
         *,
         sample_actions: bool = False,
         leaves: Sequence[int] = (),
+        with_infos: bool = False,
         total: int | None = None,
         max_steps: int | None = None,
     ) -> Played:
@@ -103,13 +115,15 @@ class Episodes:
         rows : array, shape [N, D]
             Their weights.
         episodes : int
-            Of each member, E; a divisor of `num_envs`.
+            Of each member, E. One that does not divide `num_envs` takes a forward pass for each episode.
         seed : sequence of int, >= 0
             Of the environments and the actions: a seed, and further numbers for streams of their own.
         sample_actions : bool
             Draw actions instead of taking the most probable ones.
         leaves : sequence of int
             Which leaves of observations, as `keras.tree.flatten` counts them, to take the moments of.
+        with_infos : bool
+            Remember what these episodes tell.
         total : None or int
             Play only this many episodes in all, the first ones in the order of members and episodes.
         max_steps : None or int
@@ -119,12 +133,17 @@ class Episodes:
         -------
         Played
         """
-        if self.num_envs % episodes:
-            raise ValueError(
-                "The number of environments must be a multiple of the episodes of a member. "
-                f"Received: {self.num_envs} environments, episodes={episodes}"
-            )
         rows = np.asarray(rows, "float32")
+        if self.num_envs % episodes:  # as if each episode were a member's only one
+            others: dict[str, Any] = {
+                "sample_actions": sample_actions,
+                "leaves": leaves,
+                "with_infos": with_infos,
+                "max_steps": max_steps,
+            }
+            played = self.play(members, np.repeat(rows, episodes, axis=0), 1, seed, total=total, **others)
+            of_members = {name: getattr(played, name).reshape(-1, episodes) for name in ("returns", "lengths")}
+            return dataclasses.replace(played, **of_members)
         size = self.num_envs // episodes
         returns, lengths = np.zeros((len(rows), episodes)), np.zeros((len(rows), episodes), int)
         sums = {leaf: _Sums() for leaf in leaves}
@@ -141,17 +160,18 @@ class Episodes:
                 sums,
                 num_played,
                 max_steps or self.max_steps,
+                with_infos,
             )
             cut += num_cut
         return Played(returns, lengths, {leaf: x.moments() for leaf, x in sums.items()}, cut)
 
-    def _wave(self, members, rows, episodes, seed, sample_actions, sums, count, max_steps):
+    def _wave(self, members, rows, episodes, seed, sample_actions, sums, count, max_steps, with_infos):
         size, num_rows = self.num_envs // episodes, len(rows)
         active = np.arange(self.num_envs) < min(count, num_rows * episodes)
         rows = np.concatenate([rows, np.repeat(rows[-1:], size - num_rows, axis=0)])  # one compiled program for all
         first, *path = seed  # which, as a spawn key, tells paths apart that differ by zeros at their ends
         env_seed, noise_seed = np.random.SeedSequence(first, spawn_key=path).generate_state(2).tolist()
-        returned: Any = self.envs.reset(seed=env_seed % 2**31)
+        returned: Any = start(self.envs, env_seed % 2**31)
         observations = returned[0] if self._is_checked else check_reset(self.envs, returned, active)
         returns, lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
         lanes = (size, episodes)
@@ -172,7 +192,9 @@ class Episodes:
             returned = step(actions, active) if step else self.envs.step(actions)
             if not self._is_checked:
                 returned = check_step(self.envs, returned, active)
-            observations, rewards, terminated, truncated, _ = returned
+            observations, rewards, terminated, truncated, infos = returned
+            if with_infos:
+                self.infos.add(infos, active & (terminated | truncated))
             returns[active] += rewards[active]
             lengths[active] += 1
             active = active & ~(terminated | truncated)
@@ -208,17 +230,18 @@ class _Sums:
         return Moments(self.count, self.point + mean, np.maximum(self.squares / self.count - mean**2, 0.0))
 
 
-def _make(env: Env, num_envs: Integer, encoding: Encoding | None) -> VectorEnv:
+def _make(env: Env, num_envs: Integer, encoding: Encoding | None, log_info: Sequence[str]) -> VectorEnv:
     """Environments that a population plays in; where an id has a vector environment that resets in time, that one."""
     if isinstance(env, VectorEnv):
-        # That it resets one step later than others is all the same: those whose episode has ended wait.
-        is_next_step = env.metadata.get("autoreset_mode") == AutoresetMode.NEXT_STEP
-        return env if is_next_step else make_envs(env, num_envs, encoding=encoding)
+        return make_envs(env, num_envs, encoding=encoding, log_info=log_info)
     check_maker(env)
     num_envs = count("num_envs", num_envs)
+    if is_alone(env):
+        check_alone(num_envs, "sync")
     if has_native_envs(env) and _is_as_registered(env):
         return native_envs(env, num_envs)
-    return SyncEnvs([functools.partial(make_env, env, i, records=False, encoding=encoding) for i in range(num_envs)])
+    make = functools.partial(make_env, env, records=False, encoding=encoding, log_info=log_info)
+    return SyncEnvs([functools.partial(make, index=i) for i in range(num_envs)])
 
 
 def _is_as_registered(env: Any) -> bool:

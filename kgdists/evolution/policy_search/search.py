@@ -5,7 +5,7 @@ import math
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -18,6 +18,7 @@ from kgdists.core.checks import choice, count
 from kgdists.core.types import Integer, Tensor
 from kgdists.envs.array_observations import Encoding
 from kgdists.envs.evaluation import Evaluation, step_limit
+from kgdists.envs.given_env import is_alone
 from kgdists.envs.make import Env
 from kgdists.evolution import generations
 from kgdists.evolution.algorithms import SEARCHERS
@@ -45,8 +46,8 @@ class PolicySearch:
     ----------
     policy : kgdists.Policy, or callable
         Its trainable weights are where the search starts. A function makes it for the environments.
-    env : str, callable or gymnasium.vector.VectorEnv
-        An id, a function that makes one environment, or a vector environment that resets by itself.
+    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
+        An id, a function that makes one environment, one environment itself, or a vector environment.
     searcher : str or class
         A name in `kgdists.evolution.SEARCHERS`, `"pgpe"` for instance, or a subclass of `Searcher`.
     popsize : int
@@ -63,7 +64,9 @@ class PolicySearch:
     sample_actions : bool
         Draw actions instead of taking the most probable ones.
     num_envs : None or int
-        Environments stepped together, a multiple of `episodes`; None is as many as a population has episodes.
+        Environments stepped together, at best a multiple of `episodes`; None is as many as a population has episodes.
+    log_info : sequence of str
+        Entries of the infos at the ends of episodes whose means over the last 100 episodes are logged.
     seed : None or int, >= 0
         Of the populations, the environments and the actions.
     encoding : None or kgdists.envs.array_observations.Encoding
@@ -96,6 +99,7 @@ class PolicySearch:
         popsize_max: Integer | None = None,
         sample_actions: bool = False,
         num_envs: Integer | None = None,
+        log_info: Sequence[str] = (),
         seed: Integer | None = None,
         encoding: Encoding | None = None,
         **options: Any,
@@ -116,7 +120,9 @@ class PolicySearch:
         self.popsize, self.popsize_max, self.num_interactions = popsize, popsize_max, num_interactions
         self.num_episodes, self.sample_actions = episodes, sample_actions
         self.seed = np.random.default_rng(seed).integers(2**31).item() if seed is None else seed
-        self._episodes = Episodes(env, popsize * episodes if num_envs is None else num_envs, max_steps, encoding)
+        if num_envs is None:
+            num_envs = 1 if is_alone(env) else popsize * episodes
+        self._episodes = Episodes(env, num_envs, max_steps, encoding, log_info)
         with contextlib.ExitStack() as opened:
             opened.callback(self._episodes.close)  # which may hold a robot or a licence
             self.policy = policy = policy if isinstance(policy, keras.Model) else policy(self.envs)
@@ -251,6 +257,7 @@ class PolicySearch:
             "steps": self.steps,
             "return": float(np.mean(self.recent_returns)),
             "length": float(np.mean(self.recent_lengths)),
+            **self._episodes.infos.means(),
             "popsize": len(fitnesses),
             "best_fitness": float(np.nanmax(fitnesses)),
             "mean_fitness": float(np.nanmean(fitnesses)),
@@ -274,6 +281,7 @@ class PolicySearch:
                     (self.seed, generation, first),
                     sample_actions=self.sample_actions,
                     leaves=sorted({*map(self._leaf, self._normalizations)}),
+                    with_infos=True,
                 )
             )
             interactions += played[-1].lengths.sum()
@@ -346,6 +354,7 @@ class PolicySearch:
             "search_seed": np.array(self.seed),
             "recent_returns": np.array(self.recent_returns),
             "recent_lengths": np.array(self.recent_lengths),
+            **self._episodes.infos.arrays(),
         }
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
@@ -362,6 +371,7 @@ class PolicySearch:
         self.steps, self.seed = int(arrays["steps"]), int(arrays["search_seed"])
         self.recent_returns = deque(arrays["recent_returns"].tolist(), maxlen=100)
         self.recent_lengths = deque(arrays["recent_lengths"].tolist(), maxlen=100)
+        self._episodes.infos.restore(arrays)
 
 
 def _check_free(policy):

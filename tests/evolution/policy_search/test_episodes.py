@@ -136,15 +136,9 @@ def test_labels_are_observed_as_they_are():
 
 
 WRONG = {
-    "an environment": (lambda: Counter(), 2, {}, "an id, a function"),
+    "an environment": (lambda: Counter(), 2, {}, "`num_envs` must be 1 with one environment itself"),
     "no environments": (lambda: Counter, 0, {}, "`num_envs` must be an int >= 1"),
     "no steps": (lambda: Counter, 2, {"max_steps": 0}, "`max_steps` must be None or an int >= 1"),
-    "no reset": (
-        lambda: SyncVectorEnv([Counter], autoreset_mode=AutoresetMode.DISABLED),
-        1,
-        {},
-        "must reset in the step in which an episode ends",
-    ),
 }
 
 
@@ -154,6 +148,7 @@ def test_wrong_environments(env, num_envs, options, match):
         Episodes(env(), num_envs, **options)
 
 
-def test_episodes_that_do_not_divide_the_environments(members):
-    with pytest.raises(ValueError, match="multiple of the episodes.*Received: 3 environments, episodes=2"):
-        played(members, Noise, 3, 2, episodes=2)
+def test_episodes_that_do_not_divide_the_environments_are_played_too(members):
+    result = played(members, counters(2, 5, 3), 3, 2, episodes=2)
+    np.testing.assert_array_equal(result.lengths, [[2, 5], [3, 2]])
+    np.testing.assert_array_equal(result.returns, [[3.0, 15.0], [6.0, 3.0]])
