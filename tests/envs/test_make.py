@@ -185,14 +185,18 @@ class Informed(Noise):
         return observation, reward, terminated, truncated, info
 
 
+def with_finals(returned):
+    """What `step` returned, with final observations for all infos."""
+    *numbers, info = returned
+    return *numbers, {name: x for name, x in info.items() if name.endswith("final_obs")}
+
+
 def test_environments_in_processes_give_the_very_numbers_of_one_process(make_async):
     one, other = SyncVectorEnv([Informed] * 5, autoreset_mode=AutoresetMode.SAME_STEP), make_async(Informed)
     for seed in (3, [5, 1, 2, 2, 0], None):
         assert_same(one.reset(seed=seed), other.reset(seed=seed))
         for _ in range(20):
-            *numbers, info = one.step(np.zeros(5, int))
-            finals = {name: x for name, x in info.items() if name.endswith("final_obs")}
-            assert_same((*numbers, finals), other.step(np.zeros(5, int)))
+            assert_same(*(with_finals(envs.step(np.zeros(5, int))) for envs in (one, other)))
 
 
 @pytest.mark.parametrize("where", ["observation", "info"])

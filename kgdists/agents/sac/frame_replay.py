@@ -48,7 +48,6 @@ class FrameReplay:
     def __init__(self, example: tuple[Any, Any], capacity: int, num_envs: int) -> None:
         self._example = example
         self.num_envs = num_envs
-        self.is_step = None  # all that is added is a step of an episode
         self.steps = ReplayBuffer(_in_rows(example), capacity, num_envs)
         self.frames = Frames(example[0], _num_frames(capacity, num_envs))
         # Of each step of the ring the number of its oldest frame.

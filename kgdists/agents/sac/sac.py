@@ -18,6 +18,7 @@ from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.agents.sac.adam import Adam
 from kgdists.agents.sac.critics import twin_critic
 from kgdists.agents.sac.replay import make_replay
+from kgdists.agents.sac.replay_buffer import ReplayBuffer
 from kgdists.agents.sac.sac_config import SACConfig
 from kgdists.agents.sac.soft_values import soft_values
 from kgdists.core.checks import count
@@ -131,7 +132,7 @@ class SAC(RolloutAgent):
                 self._normalize_by(experience[0], *experience[6:])
             experience, is_step = experience[:6], experience[6:]
             index, rows = self.replay.place(*experience)
-            if self.replay.is_step is not None:
+            if isinstance(self.replay, ReplayBuffer) and self.replay.is_step is not None:
                 self.replay.leave_out(index, *is_step or (np.ones_like(experience[4]),))
             if self.replay.size * config.num_envs < start:
                 self.replay.write(index, rows)
