@@ -13,6 +13,7 @@ from kgdists.encoders.arrays import MAX_LENGTH
 from kgdists.encoders.image import NETWORKS
 from kgdists.envs.array_observations import Encoding
 from kgdists.envs.make import VECTORIZATIONS
+from kgdists.envs.registered import PREPROCESSING
 from kgdists.runs.metric_guide import is_metric
 from kgdists.spaces import BOX_FAMILIES
 
@@ -40,8 +41,9 @@ def setting(default: Any, help_text: str) -> Any:
 
 def encoding_of(config: type["Config"], settings: Mapping[str, Any]) -> Encoding:
     """How observations become arrays, by some settings of a config; the others are the defaults."""
-    encoder, max_length = (settings.get(name, getattr(config, name)) for name in ("encoder", "max_length"))
-    return Encoding(max_length, encoder == "flat")
+    names = ("max_length", "encoder", "preprocessing")
+    max_length, encoder, preprocessing = (settings.get(name, getattr(config, name)) for name in names)
+    return Encoding(max_length, encoder == "flat", preprocessing)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,11 @@ class Config:
         "auto",
         f"convolutions of the default networks for images: {', '.join(ENCODERS)}; auto takes nature from 36 x 36 "
         "pixels on; flat makes one vector of all that is observed, as versions before 0.3 did",
+    )
+    preprocessing: str = setting(
+        "none",
+        f"wrappers that are customary for the environment: {', '.join(PREPROCESSING)}; atari shrinks screens to 84 x "
+        "84 shades of gray, repeats an action for 4 frames and stacks 4 screens",
     )
     max_length: int = setting(MAX_LENGTH, "items of an observed sequence, at most")
     leave_out: tuple[str, ...] = setting((), "names of the parts of a dict observation that the default networks skip")
@@ -86,6 +93,7 @@ class Config:
         )
         object.__setattr__(self, "hidden_units", tuple(map(operator.index, self.hidden_units)))
         check(self, "encoder", f"one of {', '.join(ENCODERS)}", lambda x: x in ENCODERS)
+        check(self, "preprocessing", f"one of {', '.join(PREPROCESSING)}", lambda x: x in PREPROCESSING)
         check_count(self, "max_length")
         check(
             self,

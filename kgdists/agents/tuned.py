@@ -1,6 +1,7 @@
 """Settings that are known to work: the table of environments and agents."""
 
 import dataclasses
+import fnmatch
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from kgdists.agents.config import Config
 from kgdists.core.checks import in_short
 from kgdists.runs.layout import MAX_STEPS
 
-__all__ = ["TUNED", "Tuned", "default_agent", "tuned_config"]
+__all__ = ["TUNED", "Tuned", "default_agent", "known_settings", "tuned_config"]
 
 C = TypeVar("C", bound=Config)
 
@@ -32,7 +33,7 @@ def _tuned(total_steps, decay=(), **settings):
     return Tuned(total_steps, MappingProxyType(settings), decay)
 
 
-# The first agent of an environment is the one that trains there when none is named.
+# The first agent of an environment is the one that trains there when none is named. A star stands for any characters.
 TUNED: dict[str, dict[str, Tuned]] = {
     "CartPole-v1": {
         "ppo": _tuned(
@@ -243,12 +244,88 @@ TUNED: dict[str, dict[str, Tuned]] = {
             box_family="normal",
         ),
     },
+    "MiniGrid-*": {
+        "ppo": _tuned(
+            100_352,
+            decay=("learning_rate",),
+            num_envs=16,
+            n_steps=128,
+            batch_size=256,
+            n_epochs=4,
+            learning_rate=1e-3,
+            ent_coef=0.01,
+        ),
+    },
+    "MinAtar/*": {
+        "ppo": _tuned(
+            501_760,
+            decay=("learning_rate",),
+            num_envs=16,
+            n_steps=128,
+            batch_size=256,
+            n_epochs=4,
+            learning_rate=1e-3,
+            ent_coef=0.01,
+        ),
+    },
+    "ALE/*": {
+        "ppo": _tuned(
+            9_999_360,
+            decay=("learning_rate", "clip_range"),
+            n_steps=128,
+            batch_size=256,
+            n_epochs=4,
+            learning_rate=2.5e-4,
+            clip_range=0.1,
+            ent_coef=0.01,
+            preprocessing="atari",
+            normalize_rewards=True,
+            hidden_units=(),
+        ),
+    },
+    "CarRacing-v3": {
+        "ppo": _tuned(
+            999_424,
+            decay=("learning_rate",),
+            n_steps=128,
+            batch_size=128,
+            n_epochs=4,
+            learning_rate=3e-4,
+            normalize_rewards=True,
+        ),
+    },
+    "highway-*": {
+        "ppo": _tuned(
+            20_480,
+            num_envs=4,
+            n_steps=64,
+            batch_size=64,
+            n_epochs=10,
+            learning_rate=5e-4,
+            gamma=0.8,
+            hidden_units=(256, 256),
+        ),
+    },
 }
+
+
+def known_settings(env: str) -> dict[str, Tuned]:
+    """Agent -> how it trains on an environment, by its id, or by the first row with a star that it is of.
+
+    Parameters
+    ----------
+    env : str
+        A module in front of an id, as `ale_py:ALE/Pong-v5`, is left out of account.
+    """
+    env = env.rpartition(":")[2]
+    if env in TUNED:
+        return TUNED[env]
+    return next((known for pattern, known in TUNED.items() if fnmatch.fnmatchcase(env, pattern)), {})
 
 
 def default_agent(env: str) -> str:
     """The name of the agent that trains on an environment when none is named: its first in `TUNED`, else PPO."""
-    return next(iter(TUNED.get(env, ("ppo",))))
+    return next(iter(known_settings(env) or ("ppo",)))
 
 
 def tuned_config(
@@ -281,7 +358,7 @@ def tuned_config(
     >>> total_steps, config.gamma, config.learning_rate
     (50000, 0.95, 0.0003)
     """
-    known = TUNED.get(env, {}).get(agent) or _tuned(config().TOTAL_STEPS)
+    known = known_settings(env).get(agent) or _tuned(config().TOTAL_STEPS)
     total_steps = known.total_steps if total_steps is None else total_steps
     if not 1 <= total_steps <= MAX_STEPS:
         raise ValueError(

@@ -10,12 +10,11 @@ from keras import ops, tree
 from kgdists.core.types import Tensor
 from kgdists.core.unknown_classes import naming_unknown
 from kgdists.layers.head import Orthogonal
-from kgdists.random import split
 
 __all__ = ["SequenceEncoder", "TextEncoder", "pooled"]
 
-UNITS = 64
-BYTE = 16  # features of a byte
+UNITS = 32
+BITS = 8  # of a byte
 
 
 @keras.saving.register_keras_serializable(package="kgdists")
@@ -23,7 +22,7 @@ class SequenceEncoder(keras.layers.Layer):
     """Mean and maximum of the features of the items of a sequence, and its length as a share of the longest.
 
     It takes a dict as `kgdists.encoders.encode_observation` makes it: `items`, (nested) arrays [B, L, ...], the first
-    `length` of which count, and gives features [B, 2 x 64 + 1]. A sequence without items has zeros.
+    `length` of which count, and gives features [B, 2 x 32 + 1]. A sequence without items has zeros.
 
     Parameters
     ----------
@@ -70,7 +69,7 @@ class SequenceEncoder(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="kgdists")
 class TextEncoder(keras.layers.Layer):
-    """Mean and maximum of features of three bytes each of a text: bytes [B, L], zeros behind the text -> [B, 2 x 64].
+    """Mean and maximum of features of three bytes each of a text: bytes [B, L], zeros behind it -> [B, 2 x 32].
 
     Parameters
     ----------
@@ -81,21 +80,17 @@ class TextEncoder(keras.layers.Layer):
     def __init__(self, random_seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
         self.random_seed = random_seed
-        of_bytes, of_triples = split(random_seed, 2)
-        initializer = keras.initializers.RandomNormal(stddev=1.0, seed=of_bytes)
-        self.embedding = keras.layers.Embedding(256, BYTE, embeddings_initializer=initializer)
-        self.dense = keras.layers.Dense(UNITS, "relu", kernel_initializer=Orthogonal(math.sqrt(2.0), seed=of_triples))
+        self.dense = keras.layers.Dense(UNITS, "relu", kernel_initializer=Orthogonal(math.sqrt(2.0), seed=random_seed))
 
     def build(self, input_shape: Any) -> None:
-        self.embedding.build(input_shape)
-        self.dense.build((*input_shape, 3 * BYTE))
+        self.dense.build((*input_shape, 3 * BITS))
 
     def call(self, text: Tensor) -> Tensor:
-        index = ops.cast(text, "int32")
-        is_there = index > 0
-        features = ops.where(ops.expand_dims(is_there, -1), self.embedding(index), 0.0)
-        # A convolution as a product, which is as fast in a compiled loop as elsewhere.
-        padded = ops.pad(features, ((0, 0), (1, 1), (0, 0)))
+        codes = ops.cast(text, "int32")
+        is_there = codes > 0
+        # Bits, where an embedding of bytes would take most of the time of an update; a convolution as a product.
+        bits = ops.bitwise_and(ops.right_shift(ops.expand_dims(codes, -1), np.arange(BITS, dtype="int32")), 1)
+        padded = ops.pad(ops.cast(bits, self.compute_dtype), ((0, 0), (1, 1), (0, 0)))
         triples = ops.concatenate([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]], axis=-1)
         return pooled(self.dense(triples), is_there)
 

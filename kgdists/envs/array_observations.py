@@ -24,10 +24,13 @@ class Encoding:
         Items of a Sequence, at most; see `kgdists.encoders.encode_observation`.
     is_flat : bool
         Whether everything but a Box becomes one vector of floats, as in runs of versions before 0.3.
+    preprocessing : str
+        Wrappers that are customary before; see `kgdists.envs.registered.preprocessed`.
     """
 
     max_length: int = MAX_LENGTH
     is_flat: bool = False
+    preprocessing: str = "none"
 
     def space(self, space: gymnasium.Space) -> gymnasium.Space:
         """The space of what observations of `space` become."""

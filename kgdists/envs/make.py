@@ -18,6 +18,7 @@ from kgdists.envs.async_envs import AsyncEnvs
 from kgdists.envs.checked_env import CheckedEnv, WrongReturnError, checked
 from kgdists.envs.episode_record import EpisodeRecord
 from kgdists.envs.given_env import GivenEnv, check_alone, is_alone
+from kgdists.envs.registered import make_registered, preprocessed
 from kgdists.envs.same_step import has_native_envs, in_time, native_envs
 from kgdists.envs.sync_envs import SyncEnvs
 
@@ -72,6 +73,11 @@ def make_envs(
         whose `reset`, cannot be used.
     """
     encoding = Encoding() if encoding is None else encoding
+    if encoding.preprocessing != "none" and (isinstance(env, VectorEnv) or vectorization == "native"):
+        raise ValueError(
+            "`preprocessing` must be none for vector environments, which are made with their wrappers. "
+            f"Received: preprocessing={encoding.preprocessing!r}"
+        )
     if isinstance(env, VectorEnv):
         envs = in_time(env)
         _check_masks(envs, encoding)
@@ -159,10 +165,8 @@ def make_env(
     -------
     gymnasium.Env
     """
-    if isinstance(env, str) and env.startswith("."):
-        raise ValueError(f"The module in the id of an environment must have its full name. Received: {env}")
     encoding = Encoding() if encoding is None else encoding
-    single = checked(_made(env), index)
+    single = checked(preprocessed(_made(env, encoding.preprocessing), encoding.preprocessing), index)
     single.get_wrapper_attr("keep_info")(log_info)
     space: Any = single.observation_space
     try:
@@ -181,9 +185,9 @@ def make_env(
     return EpisodeRecord(single) if records else single
 
 
-def _made(env):
-    if isinstance(env, str):  # without Gymnasium's own checks, which stop at the first step and cost more
-        return gymnasium.make(env, disable_env_checker=True)
+def _made(env, preprocessing):
+    if isinstance(env, str):
+        return make_registered(env, preprocessing)
     return GivenEnv(env) if is_alone(env) else env()
 
 

@@ -26,6 +26,7 @@ from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.make import make_env
 from kgdists.envs.play import play
 from kgdists.envs.player import make_player
+from kgdists.envs.registered import make_registered
 from kgdists.envs.rollout import copied
 from kgdists.envs.sync_envs import SyncEnvs
 from kgdists.policy import Policy
@@ -122,7 +123,8 @@ def record(
 def _rendering(env, encoding):
     """The environment, which is seen to be drawn."""
     try:
-        drawn = functools.partial(_drawn, env) if isinstance(env, str) else env
+        preprocessing = "none" if encoding is None else encoding.preprocessing
+        drawn = functools.partial(_drawn, env, preprocessing) if isinstance(env, str) else env
         single = Pixels(make_env(drawn, encoding=encoding))
         single.reset(seed=0)
         single.render()
@@ -141,15 +143,15 @@ def _hint(env, error):
     if "OpenGL" in str(error):
         return " (without a display MuJoCo needs MUJOCO_GL=egl and a driver for it)"
     with contextlib.suppress(Exception):
-        modes = gymnasium.make(env, disable_env_checker=True).metadata.get("render_modes", [])
+        modes = make_registered(env).metadata.get("render_modes", [])
         if "rgb_array" not in modes:
             return f" (it has the render modes {modes})"
     return ""
 
 
-def _drawn(env):
+def _drawn(env, preprocessing):
     """An environment of an id, of the render mode `"rgb_array"`, or its twin in a process of its own."""
-    single = gymnasium.make(env, render_mode="rgb_array", disable_env_checker=True)
+    single = make_registered(env, preprocessing, render_mode="rgb_array")
     source = source_elsewhere(env, single.spec)
     return single if source is None else DrawnElsewhere(single, source)
 

@@ -5,7 +5,7 @@ import pytest
 from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.agents import A2CConfig, PPOConfig
-from kgdists.agents.tuned import TUNED, default_agent, tuned_config
+from kgdists.agents.tuned import TUNED, default_agent, known_settings, tuned_config
 from kgdists.cli.agents import AGENTS
 
 each_row = pytest.mark.parametrize("env, agent", [(env, agent) for env in TUNED for agent in TUNED[env]])
@@ -13,7 +13,14 @@ each_row = pytest.mark.parametrize("env, agent", [(env, agent) for env in TUNED 
 
 @pytest.mark.parametrize("env", TUNED)
 def test_every_tuned_environment_is_one_of_gymnasium_s(env):
-    assert env in gymnasium.registry
+    assert env in gymnasium.registry or "*" in env
+
+
+def test_a_family_of_environments_has_one_row():
+    for env in ("ALE/Pong-v5", "ale_py:ALE/Breakout-v5"):
+        total_steps, config = tuned_config(env, "ppo", PPOConfig)
+        assert config.preprocessing == "atari" and config.encoding.preprocessing == "atari"
+    assert known_settings("MiniGrid-Empty-5x5-v0") is TUNED["MiniGrid-*"] and known_settings("MyEnv-v0") == {}
 
 
 @each_row

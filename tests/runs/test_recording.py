@@ -9,6 +9,7 @@ from gymnasium.spaces import Box, Dict, Discrete
 from PIL import Image
 
 import kgdists as kg
+from kgdists.envs import Encoding
 from kgdists.runs.recording import record
 from tests.agents.helpers import Trap
 from tests.cli.helpers import policy, registered
@@ -147,8 +148,9 @@ class NestedScreen(Screen):
         return {"a": np.array([self.shade], "float32"), "b": self.count}
 
 
-def test_nested_observations_are_flattened(tmp_path):
-    assert record(policy(inputs=21), NestedScreen, tmp_path / "film.gif").lengths == (4,)
+def test_nested_observations_are_flattened_for_a_policy_that_saw_them_so(tmp_path):
+    flat = Encoding(is_flat=True)
+    assert record(policy(inputs=21), NestedScreen, tmp_path / "film.gif", encoding=flat).lengths == (4,)
 
 
 class Blind(Screen):

@@ -12,6 +12,7 @@ import gymnasium
 from kgdists.core.checks import in_short
 from kgdists.envs.checking.repetition import are_equal
 from kgdists.envs.checking.trial import Moment, Trial, play
+from kgdists.envs.registered import make_registered
 
 __all__ = ["Instances", "apart", "second", "shared"]
 
@@ -62,7 +63,7 @@ class Instances:
 def _made(env):
     if isinstance(env, gymnasium.Env):
         return env
-    return gymnasium.make(env, disable_env_checker=True) if isinstance(env, str) else env()
+    return make_registered(env) if isinstance(env, str) else env()
 
 
 def _inner(env):

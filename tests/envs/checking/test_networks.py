@@ -52,7 +52,7 @@ def test_a_sequence_that_is_too_long_is_an_error():
         def observed(self):
             return tuple(self.np_random.integers(0, 2, 65))
 
-    assert found(Long)["observation_space"] == "error" and "max_length" in text_of(Long, "observation_space")
+    assert found(Long) == {"contract": "error"} and "max_length" in text_of(Long, "contract")
 
 
 def test_texts_and_sequences_are_observed():

@@ -1,0 +1,90 @@
+"""Environments of ids: the packages that register them, and what is customary before they are learned."""
+
+import importlib
+from typing import Any
+
+import gymnasium
+from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
+
+from kgdists.core.checks import choice
+
+__all__ = ["PREPROCESSING", "make_registered", "preprocessed"]
+
+# The beginnings of ids -> the module that registers them, and what pip installs.
+PACKAGES = {
+    ("ALE/",): ("ale_py", "'kgdists[atari]'"),
+    ("MiniGrid-", "BabyAI-"): ("minigrid", "'kgdists[minigrid]'"),
+    ("highway-", "merge-", "roundabout-", "parking-", "intersection-", "racetrack-"): ("highway_env", "highway-env"),
+}
+PREPROCESSING = ("none", "atari")
+
+
+def make_registered(env_id: str, preprocessing: str = "none", **options: Any) -> gymnasium.Env:
+    """Make an environment of an id, importing the package that registers it where that is known.
+
+    Parameters
+    ----------
+    env_id : str
+    preprocessing : str
+        What it is made for; see `preprocessed`.
+    **options
+        Arguments of the environment.
+
+    Returns
+    -------
+    gymnasium.Env
+
+    Raises
+    ------
+    ValueError
+        For an id that names its module in relation to another, or has no such preprocessing.
+    ImportError
+        If the package is not installed.
+    """
+    if env_id.startswith("."):
+        raise ValueError(f"The module in the id of an environment must have its full name. Received: {env_id}")
+    for beginnings, (module, installed) in PACKAGES.items():
+        if env_id.startswith(beginnings) and env_id not in gymnasium.registry:
+            try:
+                importlib.import_module(module)
+            except ImportError as error:
+                raise ImportError(
+                    f"{env_id} is an environment of {module}, which `pip install {installed}` brings"
+                ) from error
+    choice("preprocessing", preprocessing, PREPROCESSING)
+    if preprocessing == "atari":
+        if "frameskip" not in gymnasium.spec(env_id).kwargs:
+            raise _no_atari(env_id)
+        options = {"frameskip": 1} | options  # the wrapper repeats actions
+    # `CheckedEnv` takes the place of Gymnasium's own checks, which stop at the first step and cost more.
+    return gymnasium.make(env_id, disable_env_checker=True, **options)
+
+
+def preprocessed(env: gymnasium.Env, preprocessing: str) -> gymnasium.Env:
+    """An environment in its customary wrappers.
+
+    Parameters
+    ----------
+    env : gymnasium.Env
+    preprocessing : str
+        "none"; "atari": Gymnasium's `AtariPreprocessing`, four frames in one step, 84 x 84 shades of gray, and the last
+        four of them stacked (Machado et al. 2018).
+
+    Returns
+    -------
+    gymnasium.Env
+
+    Raises
+    ------
+    ValueError
+        If the environment is none of Atari's, for "atari".
+    """
+    if preprocessing == "none":
+        return env
+    if not hasattr(env.unwrapped, "ale"):
+        raise _no_atari(env)
+    return FrameStackObservation(AtariPreprocessing(env), 4)
+
+
+def _no_atari(env):
+    return ValueError(f'`preprocessing="atari"` must go with an environment of ale-py. Received: {env}')
