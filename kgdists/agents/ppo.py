@@ -24,7 +24,7 @@ from kgdists.agents.weighting import value_loss as value_loss_of
 from kgdists.agents.weighting import weighted, weighted_mean
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
-from kgdists.envs.frames import as_frames, is_heavy
+from kgdists.envs.frames import as_frames, check_room, is_heavy
 from kgdists.envs.make import Env
 from kgdists.envs.rollout import as_rollout
 from kgdists.policy import Policy
@@ -167,6 +167,8 @@ class PPO(RolloutAgent):
         self.reward_normalizer = RewardNormalizer(settings.num_envs, settings.gamma, self.replicas.update)
         self.kl_coef = tf.Variable(settings.kl_coef)
         self._is_heavy = is_heavy(self._example)
+        if self._is_heavy:
+            check_room(self._example, settings.n_steps, settings.num_envs)
         update = self._update_frames if self._is_heavy else self._update
         self._compiled_update = CompiledUpdate(update, jit_compile=strategy is None)
 

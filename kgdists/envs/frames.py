@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import tree
 
-__all__ = ["HEAVY", "Frames", "as_frames", "is_heavy", "stack_frames"]
+from kgdists.core import memory
+
+__all__ = ["HEAVY", "Frames", "as_frames", "check_room", "is_heavy", "stack_frames"]
 
 HEAVY = 4096  # bytes of an observation, from which memory counts more than simple programs
+SHARE = 0.9  # of the memory that is there; networks and batches need some, too
 ALIGNMENT = 64  # bytes: tensors share the memory of such arrays, and copy others
 
 
@@ -45,6 +48,27 @@ class Frames(NamedTuple):
 def is_heavy(example: Any) -> bool:
     """Whether an observation, (nested) arrays, has more than 4,096 bytes."""
     return sum(x.nbytes for x in tree.flatten(example)) > HEAVY
+
+
+def check_room(example: Any, n_steps: int, num_envs: int) -> None:
+    """Raise `NotEnoughMemoryError` if a rollout of such observations does not fit, before any memory is taken.
+
+    Parameters
+    ----------
+    example : (nested) arrays, shape [1, ...]
+    n_steps, num_envs : int, >= 1
+        T and N.
+    """
+    available, of_step = memory.available(), num_envs * sum(x.nbytes for x in tree.flatten(example))
+    needed = (n_steps + 1) * of_step
+    if available is None or needed <= SHARE * available:
+        return
+    fitting = int(SHARE * available / of_step) - 1
+    advice = f"at most {fitting:,} fit" if fitting > 0 else "take fewer environments or smaller observations"
+    raise memory.NotEnoughMemoryError(
+        f"`n_steps` steps of {num_envs} environments must fit into memory: they take {needed / 2**30:.2f} GiB, and "
+        f"{available / 2**30:.2f} GiB are available; {advice}. Received: n_steps={n_steps}"
+    )
 
 
 def stack_frames(steps: Iterable[tuple[Any, ...]], n_steps: int) -> Frames:

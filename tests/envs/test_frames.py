@@ -5,7 +5,8 @@ import pytest
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
-from kgdists.envs.frames import ALIGNMENT, as_frames, is_heavy
+from kgdists.core import memory
+from kgdists.envs.frames import ALIGNMENT, as_frames, check_room, is_heavy
 from kgdists.envs.make import make_envs
 from kgdists.envs.rollout import Rollouts
 from tests.agents.helpers import Trap, counters
@@ -56,3 +57,13 @@ def test_masks_are_frames_too():
 def test_images_are_heavy_and_vectors_are_not():
     assert is_heavy({"camera": np.zeros((1, 36, 36, 4), "uint8"), "speed": np.zeros((1, 1))})
     assert not is_heavy(create_empty_array(make_envs(counters(2), 1).single_observation_space, 1))
+
+
+def test_a_rollout_that_does_not_fit_is_refused_before(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 10 * 2**20)
+    image = np.zeros((1, 96, 96, 3), "uint8")
+    check_room(image, 40, 8)
+    with pytest.raises(memory.NotEnoughMemoryError, match=r"`n_steps` .* at most 41 fit. Received: n_steps=64"):
+        check_room(image, 64, 8)
+    with pytest.raises(memory.NotEnoughMemoryError, match="fewer environments"):
+        check_room(image, 1, 800)
