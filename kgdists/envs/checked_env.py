@@ -122,7 +122,10 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         except Exception:  # there is no end of what objects raise
             x = np.asarray(None)
         if x.shape or x.dtype.kind not in "biuf":
-            raise self.error("the reward must be one number", reward)
+            remedy = (
+                ", as a `gymnasium.RewardWrapper` makes of several" if x.size > 1 and x.dtype.kind in "biuf" else ""
+            )
+            raise self.error(f"the reward must be one number{remedy}", reward)
         if not -LARGEST <= x <= LARGEST:
             raise self.error("the reward must be finite, as a float32", reward)
         return float(x)

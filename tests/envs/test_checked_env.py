@@ -205,7 +205,11 @@ WRONG_NUMBERS = {
     "a NaN without axes": (lambda o, r, *rest: (o, np.array(NAN), *rest), "reward must be finite.*nan"),
     "a reward beyond float32": (lambda o, r, *rest: (o, 1e300, *rest), r"reward must be finite.*1e\+300"),
     "a large int": (lambda o, r, *rest: (o, 2**70 * 10**30, *rest), "the reward must be"),
-    "no reward": (lambda o, r, *rest: (o, None, *rest), "the reward must be one number.*None"),
+    "no reward": (lambda o, r, *rest: (o, None, *rest), "the reward must be one number. Received: None"),
+    "several": (
+        lambda o, r, *rest: (o, np.ones(2), *rest),
+        r"one number, as a `gymnasium.RewardWrapper` makes of several",
+    ),
 }
 AT = r"Environment 0 \(Scripted\), step 2 of its episode: "
 
