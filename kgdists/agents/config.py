@@ -62,7 +62,7 @@ class Config:
     encoder: str = setting(
         "auto",
         f"convolutions of the default networks for images: {', '.join(ENCODERS)}; auto takes nature from 36 x 36 "
-        "pixels on; flat makes one vector of all that is observed, as versions before 0.3 did",
+        "pixels on; flat makes one vector of all that is observed, as 0.1 did",
     )
     preprocessing: str = setting(
         "none",

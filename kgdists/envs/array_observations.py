@@ -23,7 +23,7 @@ class Encoding:
     max_length : int, >= 1
         Items of a Sequence, at most; see `kgdists.encoders.encode_observation`.
     is_flat : bool
-        Whether everything but a Box becomes one vector of floats, as in runs of versions before 0.3.
+        Whether everything but a Box becomes one vector of floats, as in runs of 0.1.
     preprocessing : str
         Wrappers that are customary before; see `kgdists.envs.registered.preprocessed`.
     """

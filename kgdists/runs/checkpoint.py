@@ -268,7 +268,7 @@ def _load(cls: Any, file: Path, env: Env | None, run: dict[str, Any] | None, opt
         raise ValueError("`env` must be given for an agent that was not made with an environment's id. Received: None")
     with reading(file):
         settings = config_from_json(header["config"])
-        settings.setdefault("encoder", "flat")  # as versions before 0.3 saw everything
+        settings.setdefault("encoder", "flat")  # as 0.1 saw everything
         unknown = settings.keys() - {field.name for field in dataclasses.fields(cls.Config)}
     if unknown:
         raise damaged(file, f"it has unknown settings, {', '.join(sorted(unknown))}")
