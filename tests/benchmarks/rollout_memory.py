@@ -1,6 +1,6 @@
 """Memory of a PPO rollout of images of 96 x 96 x 3, as the slope of the peak over the length of the rollout.
 
-python tests/benchmarks/rollout_memory.py [--n-steps 256 1024] [--out docs/results/rollout_memory.json]
+python tests/benchmarks/rollout_memory.py [--n-steps 256 2048] [--out docs/results/rollout_memory.json]
 
 Each length is a process of its own, which trains for two rollouts.
 """
@@ -49,7 +49,7 @@ def train(n_steps):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n-steps", type=int, nargs="+", default=[256, 1024])
+    parser.add_argument("--n-steps", type=int, nargs="+", default=[256, 2048])
     parser.add_argument("--train", type=int, help="measure one length in this process")
     parser.add_argument("--out", type=Path, help="JSON file for all measurements")
     options = parser.parse_args()
