@@ -62,8 +62,8 @@ PACKAGES = (
         ("minigrid",),
         (
             "minigrid:MiniGrid-Empty-5x5-v0",
-            "minigrid:MiniGrid-DoorKey-6x6-v0",
-            "minigrid:MiniGrid-FourRooms-v0",
+            "MiniGrid-DoorKey-6x6-v0",
+            "MiniGrid-FourRooms-v0",
             "minigrid:BabyAI-GoToRedBall-v0",
         ),
     ),
@@ -71,9 +71,9 @@ PACKAGES = (
         "highway-env",
         ("highway-env",),
         (
-            "highway_env:highway-fast-v0",
+            "highway-fast-v0",
             "highway_env:intersection-v0",
-            "highway_env:parking-v0",
+            "parking-v0",
             "highway_env:racetrack-v1",
         ),
     ),
@@ -91,8 +91,7 @@ PACKAGES = (
     Package(
         "ale-py",
         ("ale-py", "opencv-python-headless"),
-        ("ale_py:ALE/Pong-v5", "ale_py:ALE/Breakout-v5"),
-        options=("--agent", "a2c"),
+        ("ALE/Pong-v5", "ALE/Breakout-v5"),
     ),
     Package("flappy-bird-gymnasium", ("flappy-bird-gymnasium",), ("flappy_bird_gymnasium:FlappyBird-v0",)),
     Package("gym-anytrading", ("gym-anytrading",), ("gym_anytrading:stocks-v0", "gym_anytrading:forex-v0")),
