@@ -168,8 +168,8 @@ gymnasium.register("Airstriker-v0", entry_point=airstriker, max_episode_steps=1_
 FACTS = """
 import json, sys, warnings
 from importlib.metadata import version
-import gymnasium
 from gymnasium import spaces
+from kgdists.envs.registered import make_registered
 
 
 def described(space):
@@ -193,7 +193,7 @@ def described(space):
 warnings.simplefilter("ignore")
 facts = {"version": version(sys.argv[1]), "observation": "", "action": ""}
 try:
-    env = gymnasium.make(sys.argv[2], disable_env_checker=True)
+    env = make_registered(sys.argv[2])
     facts |= {"observation": described(env.observation_space), "action": described(env.action_space)}
 finally:
     print("\\n" + json.dumps(facts))
