@@ -11,6 +11,7 @@ from keras import tree
 import kgdists as kg
 from kgdists.encoders import EncodedNetwork, ImageEncoder, IntegerEncoder, OneHotEncoder, encode_observation
 from tests.encoders.table import SPACES
+from tests.marks import exhaustive
 
 
 def batch(space, count=3):
@@ -29,10 +30,7 @@ def test_every_space_has_features(space, width):
     assert features.shape == (3, width) and np.isfinite(features).all()
 
 
-LIGHT = [name for name, (_, width) in SPACES.items() if width != 512]
-
-
-@pytest.mark.parametrize("name", ["image", *LIGHT])
+@pytest.mark.parametrize("name", ["image", "dict", *exhaustive(*sorted(SPACES.keys() - {"image", "dict"}))])
 def test_encoders_are_saved_and_loaded_in_safe_mode(name, tmp_path):
     space, _ = SPACES[name]
     rows = batch(space)
