@@ -32,7 +32,7 @@ from tests.whole import ROOT, commit_of_work_tree
 RESULTS, PAGE = ROOT / "docs" / "results" / "third_party.json", ROOT / "docs" / "benchmarks.md"
 START, END = "<!-- made by tests/benchmarks/third_party.py -->\n", "<!-- end of third_party.py -->\n"
 STEPS, MORE_STEPS, FILM_STEPS = 5_000, 6_500, 200
-EVALUATION = ("--eval-episodes", 10)
+EPISODES = 10  # of an evaluation
 COMMANDS = ("train", "evaluate", "record", "resume")
 
 
@@ -278,8 +278,8 @@ def tried(package, env_id, work, limit):
     run.parent.mkdir(exist_ok=True)
     kgdists = [python, "-m", "kgdists"]
     commands = {
-        "train": [*kgdists, "train", env_id, "--steps", STEPS, *EVALUATION, "--out", run, *package.options],
-        "evaluate": [*kgdists, "evaluate", run],
+        "train": [*kgdists, "train", env_id, "--steps", STEPS, "--eval-episodes", EPISODES, "--out", run, *package.options],
+        "evaluate": [*kgdists, "evaluate", run, "--episodes", EPISODES],
         "record": [*kgdists, "record", run, "--max-steps", FILM_STEPS],
         "resume": [*kgdists, "resume", run, "--steps", MORE_STEPS],
     }
