@@ -278,7 +278,18 @@ def tried(package, env_id, work, limit):
     run.parent.mkdir(exist_ok=True)
     kgdists = [python, "-m", "kgdists"]
     commands = {
-        "train": [*kgdists, "train", env_id, "--steps", STEPS, "--eval-episodes", EPISODES, "--out", run, *package.options],
+        "train": [
+            *kgdists,
+            "train",
+            env_id,
+            "--steps",
+            STEPS,
+            "--eval-episodes",
+            EPISODES,
+            "--out",
+            run,
+            *package.options,
+        ],
         "evaluate": [*kgdists, "evaluate", run, "--episodes", EPISODES],
         "record": [*kgdists, "record", run, "--max-steps", FILM_STEPS],
         "resume": [*kgdists, "resume", run, "--steps", MORE_STEPS],
