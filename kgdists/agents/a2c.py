@@ -21,8 +21,8 @@ from kgdists.agents.weighting import value_loss as value_loss_of
 from kgdists.agents.weighting import weighted, weighted_mean
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
+from kgdists.envs.given_rollout import as_rollout
 from kgdists.envs.make import Env
-from kgdists.envs.rollout import as_rollout
 from kgdists.policy import Policy
 from kgdists.returns import gae, vtrace
 

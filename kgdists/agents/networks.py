@@ -69,7 +69,12 @@ def network(envs: VectorEnv, config: Config, name: str, last: Sequence[Any] = ()
             f"`encoder` must be auto or flat where no image is observed. Received: encoder={config.encoder!r}, {space}"
         )
     layers = [*_hidden_layers(config, name), *last]
-    if config.encoder == "flat" or _is_flat(space):
+    if config.encoder == "flat" or _is_flat(unmasked_space(envs)):
+        if config.leave_out:
+            raise ValueError(
+                "`leave_out` must name parts of an observation that is not one vector. "
+                f"Received: {', '.join(config.leave_out)}"
+            )
         before = [RunningNormalization()] if config.normalize_observations else []
         before += [keras.layers.Flatten()] if len(space.shape) != 1 else []
         return keras.Sequential([keras.Input(space.shape), *before, *layers])
@@ -79,10 +84,6 @@ def network(envs: VectorEnv, config: Config, name: str, last: Sequence[Any] = ()
 
 def default_encoder(envs: VectorEnv, config: Config, name: str) -> keras.layers.Layer:
     """The encoder of a default network; see `network`."""
-    space = observed_space(envs)
-    unknown = set(config.leave_out) - {name for part in _parts(space) if isinstance(part, Dict) for name in part}
-    if unknown:
-        raise ValueError(f"`leave_out` must name parts of the observation. Received: {', '.join(sorted(unknown))}")
     return encoder_for(
         unmasked_space(envs),
         network=config.encoder,
@@ -101,7 +102,9 @@ def observed_space(envs: VectorEnv) -> Any:
 
 
 def _is_flat(space):
-    return isinstance(space, Box) and space.dtype.kind == "f" and not is_image(space)
+    """Whether a space is a Box of floats that is no image, and that nobody has registered another encoder for."""
+    is_plain = encoder_for.dispatch(type(space)) is encoder_for.dispatch(Box)
+    return is_plain and space.dtype.kind == "f" and not is_image(space)
 
 
 def _parts(space):

@@ -25,8 +25,8 @@ from kgdists.agents.weighting import weighted, weighted_mean
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
 from kgdists.envs.frames import as_frames, check_room, is_heavy
+from kgdists.envs.given_rollout import as_rollout
 from kgdists.envs.make import Env
-from kgdists.envs.rollout import as_rollout
 from kgdists.policy import Policy
 from kgdists.returns import gae, vtrace
 

@@ -17,8 +17,9 @@ from kgdists.agents.networks import as_float32, check_values, flat, penalty, val
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
+from kgdists.envs.given_rollout import as_rollout
 from kgdists.envs.make import Env
-from kgdists.envs.rollout import as_rollout, collect_episodes, padded
+from kgdists.envs.whole_episodes import collect_episodes, padded
 from kgdists.policy import Policy
 from kgdists.returns import discounted
 

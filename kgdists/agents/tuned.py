@@ -33,6 +33,15 @@ def _tuned(total_steps, decay=(), **settings):
     return Tuned(total_steps, MappingProxyType(settings), decay)
 
 
+GRIDS = {
+    "num_envs": 16,
+    "n_steps": 128,
+    "batch_size": 256,
+    "n_epochs": 4,
+    "learning_rate": 1e-3,
+    "ent_coef": 0.01,
+}
+
 # The first agent of an environment is the one that trains there when none is named. A star stands for any characters.
 TUNED: dict[str, dict[str, Tuned]] = {
     "CartPole-v1": {
@@ -244,30 +253,8 @@ TUNED: dict[str, dict[str, Tuned]] = {
             box_family="normal",
         ),
     },
-    "MiniGrid-*": {
-        "ppo": _tuned(
-            100_352,
-            decay=("learning_rate",),
-            num_envs=16,
-            n_steps=128,
-            batch_size=256,
-            n_epochs=4,
-            learning_rate=1e-3,
-            ent_coef=0.01,
-        ),
-    },
-    "MinAtar/*": {
-        "ppo": _tuned(
-            501_760,
-            decay=("learning_rate",),
-            num_envs=16,
-            n_steps=128,
-            batch_size=256,
-            n_epochs=4,
-            learning_rate=1e-3,
-            ent_coef=0.01,
-        ),
-    },
+    "MiniGrid-*": {"ppo": _tuned(100_352, decay=("learning_rate",), **GRIDS)},
+    "MinAtar/*": {"ppo": _tuned(501_760, decay=("learning_rate",), **GRIDS)},
     "ALE/*": {
         "ppo": _tuned(
             9_999_360,

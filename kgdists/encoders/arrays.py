@@ -17,12 +17,13 @@ from keras import tree
 from kgdists.core.checks import in_short
 
 __all__ = [
+    "ARRAYS",
     "MAX_LENGTH",
     "array_space",
     "encode_observation",
     "encode_observations",
     "example_observation",
-    "text_bytes",
+    "is_text",
 ]
 
 MAX_LENGTH = 64  # items of a sequence
@@ -66,8 +67,10 @@ def encode_observation(space: gymnasium.Space, observation: Any, *, max_length: 
     >>> kg.encoders.encode_observation(gymnasium.spaces.Text(5, charset="abc"), "cab")
     array([99, 97, 98,  0,  0], dtype=uint8)
     """
-    if _is_text(space):
-        return _bytes(observation, text_bytes(space))
+    if not isinstance(space, gymnasium.Space):
+        raise ValueError(f"`space` must be a space of gymnasium.spaces. Received: {in_short(space)}")
+    if is_text(space):
+        return _bytes(observation, _num_bytes(space))
     _check_arrays(space)
     return _leaf(space, observation)
 
@@ -76,8 +79,8 @@ def _check_arrays(space):
     if space.shape is None or space.dtype is None or space.dtype.kind not in "biuf":
         raise ValueError(
             f"Observations of a {type(space).__name__} are no arrays: say how they become arrays by "
-            f"`@kgdists.encoders.encode_observation.register`, a function of a {type(space).__name__} and an "
-            f"observation. Received: {space}"
+            f"`@kgdists.encoders.encode_observation.register`, a function of a {type(space).__name__}, an observation "
+            f"and `**options`. Received: {space}"
         )
 
 
@@ -95,8 +98,8 @@ def array_space(space: gymnasium.Space, *, max_length: int = MAX_LENGTH) -> gymn
     -------
     gymnasium.spaces.Space
     """
-    if _is_text(space):
-        return spaces.Box(0, 255, (text_bytes(space),), np.uint8)
+    if is_text(space):
+        return spaces.Box(0, 255, (_num_bytes(space),), np.uint8)
     if encode_observation.dispatch(type(space)) is encode_observation.dispatch(object):
         _check_arrays(space)
         return _unbounded(space.shape, space.dtype)
@@ -106,27 +109,8 @@ def array_space(space: gymnasium.Space, *, max_length: int = MAX_LENGTH) -> gymn
 # Arrays.
 
 
-@encode_observation.register
-def _(space: spaces.Box, observation, *, max_length=MAX_LENGTH):
-    return _leaf(space, observation)
-
-
-@encode_observation.register
-def _(space: spaces.Discrete, observation, *, max_length=MAX_LENGTH):
-    return _leaf(space, observation)
-
-
-@encode_observation.register
-def _(space: spaces.MultiDiscrete, observation, *, max_length=MAX_LENGTH):
-    return _leaf(space, observation)
-
-
-@encode_observation.register
-def _(space: spaces.MultiBinary, observation, *, max_length=MAX_LENGTH):
-    return _leaf(space, observation)
-
-
 for _cls in ARRAYS:
+    encode_observation.register(_cls, lambda space, observation, *, max_length=MAX_LENGTH: _leaf(space, observation))
     array_space.register(_cls, lambda space, *, max_length=MAX_LENGTH: space)
 
 
@@ -281,24 +265,15 @@ def _(space: spaces.Sequence, *, max_length=MAX_LENGTH):
 # Text: bytes.
 
 
-@encode_observation.register
-def _(space: spaces.Text, observation, *, max_length=MAX_LENGTH):
-    return _bytes(observation, text_bytes(space))
-
-
-@array_space.register
-def _(space: spaces.Text, *, max_length=MAX_LENGTH):
-    return spaces.Box(0, 255, (text_bytes(space),), np.uint8)
-
-
-def text_bytes(space: gymnasium.Space) -> int:
+def _num_bytes(space: gymnasium.Space) -> int:
     """How many bytes the longest text of a space has; 256 where the space sets no limit."""
     if not isinstance(space, spaces.Text):
         return MAX_BYTES
     return space.max_length * max((len(x.encode()) for x in space.character_set), default=1)
 
 
-def _is_text(space):
+def is_text(space: gymnasium.Space) -> bool:
+    """Whether the observations of a space are texts."""
     return space.dtype is not None and space.dtype.kind == "U"
 
 
@@ -318,7 +293,7 @@ def _bytes(text, count):
 def _(space: spaces.Graph, observation, *, max_length=MAX_LENGTH):
     raise ValueError(
         "A Graph has no encoder: say how graphs become arrays by `@kgdists.encoders.encode_observation.register`, a "
-        f"function of a gymnasium.spaces.Graph and a graph. Received: {space}"
+        f"function of a gymnasium.spaces.Graph, a graph and `**options`. Received: {space}"
     )
 
 

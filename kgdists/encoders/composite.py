@@ -5,6 +5,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
+from kgdists.core.checks import in_short
 from kgdists.core.types import Tensor
 from kgdists.core.unknown_classes import naming_unknown
 
@@ -45,10 +46,17 @@ class CompositeEncoder(keras.layers.Layer):
         return tuple(self.encoders) if is_tuple else dict(zip(self._names, self.encoders, strict=True))
 
     def call(self, observations: Any) -> Tensor:
+        self._check_parts(observations)
         pairs = zip(self._names, self.encoders, strict=True)
         return ops.concatenate([encoder(observations[name]) for name, encoder in pairs], axis=-1)
 
+    def _check_parts(self, given):
+        if not {*self._names} <= {*(given if isinstance(given, dict) else range(len(given)))}:
+            parts = ", ".join(map(repr, self._names))
+            raise ValueError(f"An observation must have the parts {parts}. Received: {in_short(given)}")
+
     def build(self, input_shape: Any) -> None:
+        self._check_parts(input_shape)
         for name, encoder in zip(self._names, self.encoders, strict=True):
             if not encoder.built:
                 encoder.build(input_shape[name])

@@ -2,14 +2,16 @@
 
 import functools
 import math
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import gymnasium
 import keras
 import numpy as np
 from gymnasium import spaces
 
-from kgdists.core.checks import choice
-from kgdists.encoders.arrays import MAX_LENGTH, array_space, encode_observation
+from kgdists.core.checks import choice, count, in_short
+from kgdists.encoders.arrays import ARRAYS, MAX_LENGTH, array_space, is_text
 from kgdists.encoders.composite import CompositeEncoder
 from kgdists.encoders.image import NETWORKS, ImageEncoder, channels_axis
 from kgdists.encoders.numbers import FloatEncoder, IntegerEncoder
@@ -17,23 +19,24 @@ from kgdists.encoders.one_hot import OneHotEncoder
 from kgdists.encoders.sequence import SequenceEncoder, TextEncoder
 from kgdists.random import split
 
-__all__ = ["encoder_for", "is_image", "is_text"]
+__all__ = ["encoder_for", "is_image"]
 
+F = TypeVar("F", bound=Callable[..., keras.layers.Layer])
+
+DEFAULTS: dict[str, Any] = {
+    "network": "auto",
+    "normalize": False,
+    "max_length": MAX_LENGTH,
+    "leave_out": (),
+    "random_seed": None,
+}
 MAX_LABELS = 10**6  # of which each has an embedding; more are numbers
 LEAST_SIDE = 3  # pixels of an image of rank 3
 LEAST_SIDE_OF_GRAY = 10  # of one of rank 2; smaller ones are tables
 
 
 @functools.singledispatch
-def encoder_for(
-    space: gymnasium.Space,
-    *,
-    network: str = "auto",
-    normalize: bool = False,
-    max_length: int = MAX_LENGTH,
-    leave_out: tuple[str, ...] = (),
-    random_seed: int | None = None,
-) -> keras.layers.Layer:
+def encoder_for(space: gymnasium.Space, **options: Any) -> keras.layers.Layer:
     """Make the layer that turns observations of `space`, as `encode_observation` gives them, into features [B, n].
 
     ==============================  =================================================================================
@@ -50,13 +53,15 @@ def encoder_for(
     ==============================  =================================================================================
 
     A space of one's own whose observations are arrays is registered by `encoder_for.register(MySpace)`, a function of
-    the space, and of the options below by keyword, to a layer. One whose observations are not arrays is registered by
+    the space and `**options`, those below, to a layer. One whose observations are not arrays is registered by
     `kgdists.encoders.encode_observation.register(MySpace)`; it then has the encoder of the arrays.
 
     Parameters
     ----------
     space : gymnasium.spaces.Space
         Of a single environment.
+    **options
+        As follows.
     network : str
         For images: `"nature"`, `"impala"`, `"small"`, or `"auto"`; see `ImageEncoder`.
     normalize : bool
@@ -76,7 +81,7 @@ def encoder_for(
     Raises
     ------
     ValueError
-        For a space whose observations are no arrays and that is not registered.
+        For a space whose observations are no arrays and that is not registered, and for a wrong option.
 
     Examples
     --------
@@ -86,21 +91,65 @@ def encoder_for(
     array([[1., 0., 0.],
            [0., 0., 1.]], dtype=float32)>
     """
+    if not isinstance(space, gymnasium.Space):
+        raise ValueError(f"`space` must be a space of gymnasium.spaces. Received: {in_short(space)}")
+    options = _checked(space, options)
     if is_text(space):
-        return TextEncoder(random_seed=random_seed)
-    return encoder_for(
-        array_space(space, max_length=max_length),
-        network=network,
-        normalize=normalize,
-        max_length=max_length,
-        leave_out=leave_out,
-        random_seed=random_seed,
-    )
+        return TextEncoder(random_seed=options["random_seed"])
+    return encoder_for(array_space(space, max_length=options["max_length"]), **options)
 
 
-@encoder_for.register
-def _(space: spaces.Box, *, network="auto", normalize=False, random_seed=None, **options):
-    choice("network", network, NETWORKS)
+def _registered(cls: type[gymnasium.Space]) -> Callable[[F], F]:
+    """Register a function of a space and of all options, which are checked before."""
+
+    def register(make: F) -> F:
+        encoder_for.register(cls, lambda space, **options: make(space, **_checked(space, options)))
+        return make
+
+    return register
+
+
+def _checked(space, options):
+    """All options, by those that were given."""
+    unknown = options.keys() - DEFAULTS.keys()
+    if unknown:
+        raise ValueError(f"An option of `encoder_for` must be one of {', '.join(DEFAULTS)}. Received: {min(unknown)}")
+    options = DEFAULTS | options
+    choice("network", options["network"], NETWORKS)
+    options["max_length"] = count("max_length", options["max_length"])
+    names = options["leave_out"]
+    if not isinstance(names, (tuple, list)):
+        raise ValueError(f"`leave_out` must be a tuple of names. Received: leave_out={names!r}")
+    missing = set(names) - _names(space)
+    if missing:
+        raise ValueError(f"`leave_out` must name parts of the observation. Received: {', '.join(sorted(missing))}")
+    return options
+
+
+def _names(space):
+    """The names of all that is in dicts of a space, at any depth."""
+    match space:
+        case spaces.Dict():
+            return {*space.spaces, *_names(spaces.Tuple(space.spaces.values()))}
+        case spaces.Tuple() | spaces.OneOf():
+            return {name for part in space.spaces for name in _names(part)}
+        case spaces.Sequence():
+            return _names(space.feature_space)
+    arrays = array_space(space)
+    return set() if isinstance(arrays, ARRAYS) else _names(arrays)
+
+
+def _parts(parts, random_seed, leave_out, options):
+    """Encoders of the parts of an observation, a list."""
+    seeds = split(random_seed, max(1, len(parts)))
+    return [
+        encoder_for(part, random_seed=seed, leave_out=tuple(_names(part).intersection(leave_out)), **options)
+        for part, seed in zip(parts, seeds, strict=False)
+    ]
+
+
+@_registered(spaces.Box)
+def _(space, *, network, normalize, random_seed, **options):
     if is_image(space):
         low, high = _range(space)
         return ImageEncoder(network, low, high, random_seed=random_seed)
@@ -136,68 +185,45 @@ def _plain(x):
     return x.tolist() if isinstance(x, np.ndarray) else int(x)
 
 
-@encoder_for.register
-def _(space: spaces.Discrete, *, random_seed=None, **options):
+@_registered(spaces.Discrete)
+def _(space, *, random_seed, **options):
     if space.n > MAX_LABELS:
         return IntegerEncoder(int(space.start), int(space.start + space.n - 1))
     return OneHotEncoder([space.n], [space.start], random_seed=random_seed)
 
 
-@encoder_for.register
-def _(space: spaces.MultiDiscrete, *, random_seed=None, **options):
+@_registered(spaces.MultiDiscrete)
+def _(space, *, random_seed, **options):
     if space.nvec.size and space.nvec.max() > MAX_LABELS:
         return IntegerEncoder(space.start.tolist(), (space.start + space.nvec - 1).tolist())
     return OneHotEncoder(space.nvec.ravel().tolist(), space.start.ravel().tolist(), random_seed=random_seed)
 
 
-@encoder_for.register
-def _(space: spaces.MultiBinary, **options):
+@_registered(spaces.MultiBinary)
+def _(space, **options):
     return FloatEncoder()
 
 
-@encoder_for.register
-def _(space: spaces.Dict, *, leave_out=(), random_seed=None, **options):
-    kept = {name: part for name, part in space.spaces.items() if name not in leave_out}
-    seeds = split(random_seed, max(1, len(kept)))
-    return CompositeEncoder(
-        {
-            name: encoder_for(part, leave_out=leave_out, random_seed=seed, **options)
-            for (name, part), seed in zip(sorted(kept.items()), seeds, strict=False)
-        }
-    )
+@_registered(spaces.Dict)
+def _(space, *, leave_out, random_seed, **options):
+    kept = {name: part for name, part in sorted(space.spaces.items()) if name not in leave_out}
+    return CompositeEncoder(dict(zip(kept, _parts(kept.values(), random_seed, leave_out, options), strict=True)))
 
 
-@encoder_for.register
-def _(space: spaces.Tuple, *, random_seed=None, **options):
-    seeds = split(random_seed, max(1, len(space.spaces)))
-    pairs = zip(space.spaces, seeds, strict=False)
-    return CompositeEncoder(tuple(encoder_for(part, random_seed=seed, **options) for part, seed in pairs))
+@_registered(spaces.Tuple)
+def _(space, *, leave_out, random_seed, **options):
+    return CompositeEncoder(tuple(_parts(space.spaces, random_seed, leave_out, options)))
 
 
-@encoder_for.register
-def _(space: spaces.OneOf, *, random_seed=None, **options):
+@_registered(spaces.OneOf)
+def _(space, *, random_seed, **options):
     seed, of_branches = split(random_seed, 2)
-    index = encoder_for(spaces.Discrete(len(space.spaces)), random_seed=seed, **options)
+    index = encoder_for(spaces.Discrete(len(space.spaces)), random_seed=seed)
     return CompositeEncoder((index, encoder_for(spaces.Tuple(space.spaces), random_seed=of_branches, **options)))
 
 
-@encoder_for.register
-def _(space: spaces.Sequence, *, random_seed=None, **options):
+@_registered(spaces.Sequence)
+def _(space, *, random_seed, **options):
     seed, of_items = split(random_seed, 2)
     options["normalize"] = False  # of which the statistics would be those of the padding
     return SequenceEncoder(encoder_for(space.feature_space, random_seed=of_items, **options), random_seed=seed)
-
-
-@encoder_for.register
-def _(space: spaces.Text, *, random_seed=None, **options):
-    return TextEncoder(random_seed=random_seed)
-
-
-def is_text(space: gymnasium.Space) -> bool:
-    """Whether the observations of a space are texts."""
-    return space.dtype is not None and space.dtype.kind == "U"
-
-
-@encoder_for.register
-def _(space: spaces.Graph, **options):
-    encode_observation(space, None)  # which says what to register

@@ -61,9 +61,17 @@ class IntegerEncoder(keras.layers.Layer):
         self.low, self.high = low, high
         # Objects hold unsigned integers of 64 bits, and differences of signed ones.
         low, high = (np.array(x, object) for x in (low, high))
+        self._shape = low.shape
         self._width = int(np.max(high - low, initial=0))
         self._low = _wrapped(low)
         self._scale = np.maximum(np.asarray(high - low).astype("float32"), 1.0)
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        if self._shape and tuple(input_shape[1:]) != self._shape:
+            raise ValueError(
+                f"An observation must have the shape of its bounds, {self._shape}. Received: shape "
+                f"{tuple(input_shape)}, behind a batch axis"
+            )
 
     def call(self, x: Tensor) -> Tensor:
         x = ops.cast(x, "int64")

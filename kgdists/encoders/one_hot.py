@@ -53,16 +53,23 @@ class OneHotEncoder(keras.layers.Layer):
         ]
 
     def build(self, input_shape: Sequence[int | None]) -> None:
+        count = math.prod(n or 1 for n in input_shape[1:])
+        if count != len(self.sizes):
+            raise ValueError(
+                f"An observation must have {len(self.sizes)} labels. Received: shape {tuple(input_shape)}, behind a "
+                "batch axis"
+            )
         for embedding in self.embeddings:
             if embedding is not None:
                 embedding.build((None,))
 
     def call(self, x: Tensor) -> Tensor:
-        x = ops.cast(x, "int64")
         backend.check_values(functools.partial(_check, self.sizes, self.starts), x)
-        x = ops.reshape(x, (-1, len(self.sizes))) - np.array(self.starts, "int64")
+        given = ops.reshape(x, (-1, len(self.sizes)))
+        x = ops.cast(given, "int64") - np.array(self.starts, "int64")
         sizes = np.array(self.sizes, "int64")
-        is_label = ops.all((x >= 0) & (x < sizes), axis=-1, keepdims=True)
+        is_whole = ops.cast(ops.cast(given, "int64"), given.dtype) == given
+        is_label = ops.all(is_whole & (x >= 0) & (x < sizes), axis=-1, keepdims=True)
         index = ops.cast(ops.clip(x, 0, sizes - 1), "int32")
         parts = [
             ops.one_hot(index[:, i], size, dtype="float32") if embedding is None else embedding(index[:, i])
@@ -81,10 +88,9 @@ def _embedding(size, seed):
 
 
 def _check(sizes, starts, x):
-    x = np.reshape(x, (-1, len(sizes))) - np.array(starts)
-    wrong = np.argwhere((x < 0) | (x >= np.array(sizes)))
+    x, starts = np.reshape(x, (-1, len(sizes))), np.array(starts)
+    wrong = np.argwhere(~((x >= starts) & (x < starts + sizes) & (x == np.floor(x))))
     if len(wrong):
         row, i = wrong[0].tolist()
-        raise ValueError(
-            f"A label must be from {starts[i]} to {starts[i] + sizes[i] - 1}. Received: {x[row, i] + starts[i]}"
-        )
+        rule = f"A label must be a whole number from {starts[i]} to {starts[i] + sizes[i] - 1}"
+        raise ValueError(f"{rule}. Received: {x[row, i]}")

@@ -9,7 +9,9 @@ from gymnasium.spaces import Box
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space, iterate
 
+from kgdists.core.checks import choice, count
 from kgdists.encoders.arrays import MAX_LENGTH, array_space, encode_observation, encode_observations
+from kgdists.envs.registered import PREPROCESSING
 
 __all__ = ["ArrayObservations", "Encoding", "VectorArrayObservations"]
 
@@ -26,17 +28,26 @@ class Encoding:
         Whether everything but a Box becomes one vector of floats, as in runs of 0.1.
     preprocessing : str
         Wrappers that are customary before; see `kgdists.envs.registered.preprocessed`.
+
+    Raises
+    ------
+    ValueError
+        For another length or preprocessing.
     """
 
     max_length: int = MAX_LENGTH
     is_flat: bool = False
     preprocessing: str = "none"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "max_length", count("max_length", self.max_length))
+        choice("preprocessing", self.preprocessing, PREPROCESSING)
+
     def space(self, space: gymnasium.Space) -> gymnasium.Space:
         """The space of what observations of `space` become."""
         if not self.is_flat:
             return array_space(space, max_length=self.max_length)
-        flat: Any = space if isinstance(space, Box) else gymnasium.spaces.flatten_space(space)
+        flat: Any = space if isinstance(space, Box) else _flattened(space)
         return Box(flat.low.astype("float32"), flat.high.astype("float32"))
 
     def encode(self, space: gymnasium.Space, observation: Any) -> Any:
@@ -57,6 +68,18 @@ class Encoding:
         return np.stack([self.encode(space, x) for x in rows])
 
 
+def _flattened(space):
+    try:
+        flat = gymnasium.spaces.flatten_space(space)
+    except NotImplementedError:  # of a space of one's own
+        flat = None
+    if not isinstance(flat, Box):
+        raise ValueError(
+            f'`encoder="flat"` must go with observations of as many numbers each time: take "auto". Received: {space}'
+        )
+    return flat
+
+
 class ArrayObservations(gymnasium.ObservationWrapper, gymnasium.utils.RecordConstructorArgs):
     """Observe arrays: texts as bytes, sequences padded, as `kgdists.encoders.encode_observation` makes them.
 
@@ -66,10 +89,10 @@ class ArrayObservations(gymnasium.ObservationWrapper, gymnasium.utils.RecordCons
     encoding : Encoding
     """
 
-    def __init__(self, env: gymnasium.Env, encoding: Encoding | None = None) -> None:
+    def __init__(self, env: gymnasium.Env, encoding: Encoding) -> None:
         gymnasium.utils.RecordConstructorArgs.__init__(self, encoding=encoding)
         super().__init__(env)
-        self.encoding = Encoding() if encoding is None else encoding
+        self.encoding = encoding
         self.observed_space = env.observation_space
         self.observation_space = self.encoding.space(env.observation_space)
 

@@ -65,9 +65,13 @@ class Inputs:
 
     def _arrays(self, x, example):
         if not self._is_array:
-            for encode, is_single in ((self._encoding.encode, True), (self._encoding.encode_batch, False)):
+            # A batch of lists may look like one list: what the space contains is one observation.
+            ways = [(self._encoding.encode, True), (self._encoding.encode_batch, False)]
+            for encode, is_single in ways if self._contains(x) else reversed(ways):
                 with contextlib.suppress(ValueError, TypeError, KeyError, IndexError):
-                    return _batched(encode(self._observed_space, x), example)[0], is_single
+                    found = _batched(encode(self._observed_space, x), example)
+                    if found is not None and found[1] == is_single:
+                        return found[0], is_single
         found = _batched(x, example)
         if found is None:
             if not self._is_array:
@@ -76,6 +80,12 @@ class Inputs:
         if self._is_array:  # labels are in their range
             encode_observations(self._observed_space, found[0])
         return found
+
+    def _contains(self, x):
+        try:
+            return bool(self._observed_space.contains(x))
+        except Exception:  # of a space of one's own
+            return False
 
     def _masks(self, mask):
         example = self._example["action_mask"]

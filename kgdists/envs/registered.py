@@ -6,15 +6,16 @@ from typing import Any
 import gymnasium
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
-from kgdists.core.checks import choice
-
 __all__ = ["PREPROCESSING", "make_registered", "preprocessed"]
 
 # The beginnings of ids -> the module that registers them, and what pip installs.
 PACKAGES = {
     ("ALE/",): ("ale_py", "'kgdists[atari]'"),
     ("MiniGrid-", "BabyAI-"): ("minigrid", "'kgdists[minigrid]'"),
-    ("highway-", "merge-", "roundabout-", "parking-", "intersection-", "racetrack-"): ("highway_env", "highway-env"),
+    ("highway-", "merge-v", "roundabout-v", "parking-v", "intersection-v", "racetrack-v"): (
+        "highway_env",
+        "highway-env",
+    ),
 }
 PREPROCESSING = ("none", "atari")
 
@@ -37,7 +38,7 @@ def make_registered(env_id: str, preprocessing: str = "none", **options: Any) ->
     Raises
     ------
     ValueError
-        For an id that names its module in relation to another, or has no such preprocessing.
+        For an id that names its module in relation to another, or is none of Atari's, for "atari".
     ImportError
         If the package is not installed.
     """
@@ -51,7 +52,6 @@ def make_registered(env_id: str, preprocessing: str = "none", **options: Any) ->
                 raise ImportError(
                     f"{env_id} is an environment of {module}, which `pip install {installed}` brings"
                 ) from error
-    choice("preprocessing", preprocessing, PREPROCESSING)
     if preprocessing == "atari":
         if "frameskip" not in gymnasium.spec(env_id).kwargs:
             raise _no_atari(env_id)

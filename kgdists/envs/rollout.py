@@ -1,4 +1,4 @@
-"""Experience: rollouts of a fixed length, and of whole episodes."""
+"""Experience: rollouts of a fixed length."""
 
 import warnings
 from collections import deque
@@ -11,16 +11,14 @@ from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
 from kgdists.core.files import RunWarning
-from kgdists.core.types import Integer
 from kgdists.envs import episode_record
 from kgdists.envs.autoreset import kept_where, resets_late, start
 from kgdists.envs.checked_vector_env import check_observations, check_reset, check_step, final_observation
 from kgdists.envs.episode_infos import EpisodeInfos
-from kgdists.envs.evaluation import step_limit
 from kgdists.envs.frames import Frames, stack_frames
 from kgdists.spaces import decode_action
 
-__all__ = ["Rollouts", "as_rollout", "collect_episodes", "copied", "padded"]
+__all__ = ["Rollouts", "copied"]
 
 
 class Rollouts:
@@ -259,59 +257,6 @@ def _stacked(steps):
     return tree.map_structure(lambda *x: np.stack(x), *steps)
 
 
-def as_rollout(
-    example: Any,
-    num_envs: int,
-    n_steps: int | None,
-    observations: Any,
-    actions: Any,
-    rewards: Any,
-    next_observations: Any,
-    *flags: Any,
-) -> tuple[Any, ...]:
-    """A rollout as `Rollouts.collect` returns it, of arrays, tensors or lists.
-
-    Parameters
-    ----------
-    example : (nested) arrays, shape [1, *shape]
-        Like the observations.
-    num_envs : int
-    n_steps : None or int
-        The steps there must be; None is any number of them.
-
-    Raises
-    ------
-    ValueError
-        If it is not of T steps of N environments, or not of such observations.
-    """
-    observations, actions, next_observations = (
-        tree.map_structure(np.asarray, np.asarray(x) if isinstance(x, list) else x)
-        for x in (observations, actions, next_observations)
-    )
-    rewards, flags = np.asarray(rewards, "float32"), tuple(np.asarray(x, bool) for x in flags)
-    rollout = observations, actions, rewards, next_observations, *flags
-    shapes = {x.shape[:2] for x in tree.flatten(rollout)}
-    if len(shapes) > 1 or any(x.ndim != 2 for x in (rewards, *flags)) or rewards.shape[1:] != (num_envs,):
-        is_rollout = False
-    else:
-        is_rollout = len(rewards) == n_steps if n_steps else len(rewards) > 0
-    if not is_rollout:
-        steps = f"`n_steps` = {n_steps}" if n_steps else "T"
-        raise ValueError(
-            f"`update` needs a rollout of {steps} steps of `num_envs` environments, arrays "
-            f"[{n_steps or 'T'}, {num_envs}, ...]. Received: {', '.join(map(str, sorted(shapes)))}"
-        )
-    wanted = [x.shape[1:] for x in tree.flatten(example)]
-    for name, x in (("observations", observations), ("next_observations", next_observations)):
-        found = [leaf.shape[2:] for leaf in tree.flatten(x)]
-        if found != wanted:
-            raise ValueError(
-                f"`{name}` must be of shape [T, N, ...] with ... as the policy's inputs, "
-                f"{', '.join(map(str, wanted))}. Received: {', '.join(map(str, found))}"
-            )
-    return rollout
-
-
 def copied(observations: Any) -> Any:
     """(Nested) observations with float64 as float32; copies, because the arrays may be used again."""
     return _copied(observations) if type(observations) is np.ndarray else tree.map_structure(_copied, observations)
@@ -319,90 +264,3 @@ def copied(observations: Any) -> Any:
 
 def _copied(x):
     return np.array(x, "float32" if x.dtype.kind == "f" else x.dtype)
-
-
-def collect_episodes(
-    rollouts: Rollouts, act: Callable[[Any], Any], episodes: int, max_steps: Integer | None = None
-) -> tuple[tuple[Any, ...], np.ndarray]:
-    """Play new episodes to their end.
-
-    How many in which environment is settled before, so that short ones are not favoured. The environments go on
-    together until the last episode ends; what those play that are done before is no part of it. Where an episode does
-    not end it is cut off, counts as truncated and is the last one of its environment, which a warning says.
-
-    Parameters
-    ----------
-    rollouts : Rollouts
-        Asked for its `n_steps` at a time. Its recent returns and lengths become those of the episodes wanted.
-    act : callable
-        As for `Rollouts.collect`.
-    episodes : int, >= 1
-    max_steps : None or int, >= 1
-        Steps after which an episode is cut off; see `step_limit`.
-
-    Returns
-    -------
-    experience : tuple of arrays, shape [T, N, ...], or dicts and tuples of them
-        As `Rollouts.collect` returns them.
-    is_wanted : bool array, shape [T, N]
-        Which steps belong to the episodes wanted.
-    """
-    num_envs = rollouts.envs.num_envs
-    wanted = np.full(num_envs, episodes // num_envs) + (np.arange(num_envs) < episodes % num_envs)
-    recent: tuple[deque[Any], deque[Any]] = rollouts.recent_returns.copy(), rollouts.recent_lengths.copy()
-    rollouts.reset()
-    rollouts.infos.left = wanted
-    limit = step_limit(rollouts.envs, max_steps)
-    pieces: list[tuple[Any, ...]] = []
-    ended, lengths, cut = np.zeros(num_envs, int), np.zeros(num_envs, int), np.zeros(num_envs, bool)
-    while (ended < wanted).any():
-        pieces.append(rollouts.collect(act))
-        _, _, _, _, terminated, truncated, is_step = (*pieces[-1], np.ones_like(pieces[-1][4]))[:7]
-        for at_t, truncated_at_t, is_step_at_t in zip(terminated, truncated, is_step, strict=True):
-            lengths += is_step_at_t
-            too_long = (lengths >= limit) & ~at_t & ~truncated_at_t & (ended < wanted)
-            truncated_at_t |= too_long
-            ends = at_t | truncated_at_t
-            ended += ends
-            lengths[ends] = 0
-            wanted, cut = np.where(too_long, ended, wanted), cut | too_long
-    rollouts.infos.left = None
-    if cut.any():
-        warnings.warn(
-            f"{np.count_nonzero(cut)} of {wanted.sum()} episodes were cut off after {limit} steps, where the "
-            "environment does not end them; `max_steps` sets another limit",
-            RunWarning,
-            stacklevel=2,
-        )
-    experience = tuple(
-        tree.map_structure(lambda *x: np.concatenate(x), *column) for column in zip(*pieces, strict=True)
-    )
-    experience, is_step = experience[:6], (*experience, np.ones_like(experience[4]))[6]
-    _, _, rewards, _, terminated, truncated = experience
-    ends = terminated | truncated
-    before = np.cumsum(ends, axis=0) - ends  # episodes ended before the step
-    is_wanted = (before < wanted) & is_step
-    for values, x in zip(recent, (rewards, is_step.astype(rewards.dtype)), strict=True):
-        for i in range(num_envs):
-            values.extend(np.sum(x[before[:, i] == k, i]).item() for k in range(wanted[i]))
-    rollouts.recent_returns, rollouts.recent_lengths = recent
-    return experience, is_wanted
-
-
-def padded(experience: Any, length: int) -> Any:
-    """Arrays [T, ...] as `collect_episodes` returns them, with more steps behind: a power of two times `length` in all.
-
-    Observations there are the last ones again, since zeros may be none; all else is zeros.
-    """
-    steps = len(tree.flatten(experience)[0])
-    more = length * 2 ** max(0, int(np.ceil(np.log2(steps / length)))) - steps
-
-    def behind(x, mode):
-        return np.pad(x, [(0, more)] + [(0, 0)] * (x.ndim - 1), mode)
-
-    observations, actions, rewards, next_observations, *others = experience
-    observations, next_observations = (
-        tree.map_structure(lambda x: behind(x, "edge"), part) for part in (observations, next_observations)
-    )
-    actions, rewards, *others = tree.map_structure(lambda x: behind(x, "constant"), (actions, rewards, *others))
-    return observations, actions, rewards, next_observations, *others

@@ -115,6 +115,57 @@ def test_predict_takes_texts_one_or_many():
         agent.predict("abcdefghi")
 
 
+class Angle(gymnasium.Space):
+    """Numbers of a space of one's own."""
+
+    def __init__(self):
+        super().__init__((), np.float32)
+
+    def sample(self, mask=None, probability=None):
+        return np.float32(self.np_random.uniform(0.0, 6.28))
+
+    def contains(self, x):
+        return np.shape(x) == ()
+
+
+@keras.saving.register_keras_serializable("tests")
+class Circle(keras.layers.Layer):
+    def call(self, x):
+        return keras.ops.stack([keras.ops.cos(x), keras.ops.sin(x)], axis=-1)
+
+
+@kg.encoder_for.register
+def _(space: Angle, **options):
+    return Circle()
+
+
+class Word(gymnasium.Space):
+    """Lists of letters, which are no arrays."""
+
+    def __init__(self):
+        super().__init__(None, None)
+
+    def sample(self, mask=None, probability=None):
+        return ["a"] * int(self.np_random.integers(1, 4))
+
+    def contains(self, x):
+        return isinstance(x, list) and all(isinstance(letter, str) for letter in x)
+
+
+@kg.encoders.encode_observation.register
+def _(space: Word, word, **options):
+    return np.array([len(word)], "float32")
+
+
+def test_one_registration_is_enough_for_agents_too():
+    agent = PPO(lambda: Seen(Angle()), num_envs=2, n_steps=4, batch_size=8, **SMALL)
+    assert isinstance(agent.policy.trunk.encoder, Circle)
+    assert agent.predict(np.zeros(3, "float32")).shape == (3,)
+    agent = PPO(lambda: Seen(Word()), num_envs=2, n_steps=4, batch_size=8, **SMALL)
+    assert np.shape(agent.predict(["a", "b"])) == ()
+    assert agent.predict((["a"], ["b", "c"])).shape == (2,)
+
+
 def test_predict_refuses_a_label_out_of_range():
     agent = PPO("FrozenLake-v1", num_envs=2, n_steps=4, batch_size=8, **SMALL)
     with pytest.raises(ValueError, match=r"must be in Discrete\(16\). Received: "):
@@ -205,6 +256,11 @@ def test_parts_are_left_out_by_name():
     assert "mission" not in agent.policy.trunk.encoder.parts
     with pytest.raises(ValueError, match="`leave_out` must name parts of the observation. Received: misson"):
         PPO(lambda: Seen(MIXED), leave_out=("misson",), **SMALL)
+    for env, settings in (("CartPole-v1", {}), ("FrozenLake-v1", {"encoder": "flat"})):
+        with pytest.raises(ValueError, match="`leave_out` must name parts of an observation that is not one vector"):
+            PPO(env, leave_out=("mission",), **SMALL | settings)
+    with pytest.raises(ValueError, match="`max_length` must be an int >= 1. Received: max_length='a'"):
+        PPO(lambda: Seen(Sequence(Discrete(2))), max_length="a", **SMALL)
 
 
 def test_the_convolutions_are_named():
@@ -255,3 +311,6 @@ def test_flat_is_what_versions_before_saw():
     assert agent.policy.trunk.input_shape == (None, 5)
     observation, _ = Seen(space).reset(seed=0)
     assert Seen.action_space.contains(agent.predict(observation))
+    for other in (MIXED, Sequence(Discrete(2))):
+        with pytest.raises(ValueError, match='Environment 0.*`encoder="flat"` must go with'):
+            PPO(lambda other=other: Seen(other), encoder="flat", **SMALL)

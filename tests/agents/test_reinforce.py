@@ -6,7 +6,8 @@ from gymnasium.spaces import Box, Discrete
 
 from kgdists import losses
 from kgdists.agents import REINFORCE, REINFORCEConfig
-from kgdists.envs.rollout import Rollouts, collect_episodes, padded
+from kgdists.envs.rollout import Rollouts
+from kgdists.envs.whole_episodes import collect_episodes, padded
 from tests.agents.helpers import Bandit, Broken, Noise, counters, weights
 from tests.agents.test_ppo import flat, with_sgd
 from tests.marks import quick

@@ -148,16 +148,55 @@ def test_labels_are_one_hot_behind_each_other():
     assert features.numpy().tolist() == [[1.0, 0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0, 0.0]]
 
 
-@pytest.mark.parametrize("x", [-1, 3], ids=str)
+@pytest.mark.parametrize("x", [-1, 3, 0.5, np.nan], ids=str)
 def test_a_label_out_of_range_is_an_error_and_no_silent_zeros(x):
     encoder = OneHotEncoder([3])
-    with pytest.raises(ValueError, match=f"A label must be from 0 to 2. Received: {x}"):
+    with pytest.raises(ValueError, match=f"A label must be a whole number from 0 to 2. Received: {x}"):
         encoder(np.array([0, x]))
     compiled = tf.function(lambda x: encoder(x), autograph=False)(tf.constant([0, x]))
     assert np.isnan(compiled[1]).all() and np.isfinite(compiled[0]).all()
 
 
+def test_labels_of_another_number_are_refused():
+    with pytest.raises(ValueError, match="must have 2 labels. Received: shape"):
+        OneHotEncoder([2, 3])(np.zeros((2, 3), int))
+    with pytest.raises(ValueError, match=r"the shape of its bounds, \(2,\). Received: shape"):
+        IntegerEncoder([0, 0], [1, 9])(np.zeros((2, 3), int))
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"netwrk": "small"}, "must be one of network, .*random_seed. Received: netwrk"),
+        ({"network": "natur"}, "`network` must be one of auto, nature, impala, small"),
+        ({"max_length": 0}, "`max_length` must be an int >= 1"),
+        ({"leave_out": ("abd",)}, "`leave_out` must name parts of the observation. Received: abd"),
+        ({"leave_out": "abc"}, "`leave_out` must be a tuple of names"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("space", [Discrete(3), Dict(abc=Discrete(2)), Box(0.0, 1.0, (3,)), Text(3)], ids=str)
+def test_wrong_options_are_refused_whatever_the_space(space, options, text):
+    with pytest.raises(ValueError, match=text):
+        kg.encoder_for(space, **options)
+
+
+def test_what_is_no_space_is_refused():
+    for function in (kg.encoder_for, lambda x: encode_observation(x, 0)):
+        with pytest.raises(ValueError, match="`space` must be a space of gymnasium.spaces. Received: 3"):
+            function(3)
+
+
 # Parts
+
+
+def test_a_missing_part_is_named():
+    encoder = kg.encoder_for(Dict(a=Discrete(2), b=Discrete(3)))
+    with pytest.raises(ValueError, match="must have the parts 'a', 'b'. Received: "):
+        encoder({"a": np.array([0])})
 
 
 def test_parts_are_left_out_by_name():

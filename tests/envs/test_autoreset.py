@@ -9,7 +9,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, evaluate, make_envs
 from kgdists.agents.sac.replay_buffer import ReplayBuffer
 from kgdists.envs.checked_env import WrongReturnError
-from kgdists.envs.rollout import Rollouts, collect_episodes
+from kgdists.envs.rollout import Rollouts
+from kgdists.envs.whole_episodes import collect_episodes
 from tests.agents.helpers import Counter, Noise, counters, small, weights
 from tests.envs.late import Pool
 from tests.marks import exhaustive, quick

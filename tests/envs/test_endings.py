@@ -16,8 +16,9 @@ from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, EpisodeRecord, Evaluate
 from kgdists.cli import main
 from kgdists.core.files import RunWarning
 from kgdists.envs.evaluation import MAX_STEPS, Evaluation, step_limit
-from kgdists.envs.rollout import Rollouts, collect_episodes
+from kgdists.envs.rollout import Rollouts
 from kgdists.envs.same_step import native_envs
+from kgdists.envs.whole_episodes import collect_episodes
 from kgdists.random.seeds import stream
 from kgdists.runs.layout import read_evaluation
 from kgdists.runs.recording import record

@@ -72,6 +72,11 @@ def test_vector_environments_have_their_own_wrappers():
         PPO("CartPole-v1", preprocessing="doom")
 
 
+def test_an_id_of_one_s_own_that_begins_as_a_package_s_is_not_taken_for_one():
+    with pytest.raises(gymnasium.error.NameNotFound, match="parking-mine"):
+        PPO("parking-mine-v0")
+
+
 def test_a_package_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setitem(registered.PACKAGES, ("Nowhere-",), ("no_such_module", "'kgdists[nowhere]'"))
     with pytest.raises(
