@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kgdists.core.checks import choice
+from kgdists.core.convolution import convolve
 from kgdists.core.types import Integer, Tensor
 from kgdists.layers.head import Orthogonal
 from kgdists.random import split
@@ -15,6 +16,7 @@ from kgdists.random import split
 __all__ = ["NETWORKS", "ImageEncoder", "channels_axis"]
 
 NETWORKS = ("auto", "nature", "impala", "small")
+CHANNELS = "channels_last"  # of all layers, whichever way Keras is set
 NATURE_FROM = 36  # pixels, below which its last layer has none
 
 
@@ -132,37 +134,44 @@ class _Seeds:
         return Orthogonal(math.sqrt(2.0), seed=next(self._seeds))
 
 
-def _conv(filters, size, seeds, stride=1, padding="valid", activation="relu"):
-    return keras.layers.Conv2D(
-        filters, size, stride, padding, activation=activation, kernel_initializer=seeds.initializer()
+class _Unpadded(keras.layers.Conv2D):
+    """A convolution without padding, with fast gradients."""
+
+    def convolution_op(self, inputs, kernel):
+        return convolve(inputs, kernel, self.strides[0])
+
+
+def _conv(filters, size, seeds, stride=1, padding="same", activation="relu", layer=keras.layers.Conv2D):
+    return layer(
+        filters, size, stride, padding, CHANNELS, activation=activation, kernel_initializer=seeds.initializer()
     )
 
 
 def _dense(x, units, seeds):
-    return keras.layers.Dense(units, "relu", kernel_initializer=seeds.initializer())(keras.layers.Flatten()(x))
+    return keras.layers.Dense(units, "relu", kernel_initializer=seeds.initializer())(keras.layers.Flatten(CHANNELS)(x))
 
 
 def _nature(x, seeds):
     for filters, size, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
-        x = _conv(filters, size, seeds, stride)(x)
+        x = _conv(filters, size, seeds, stride, "valid", layer=_Unpadded)(x)
     return _dense(x, 512, seeds)
 
 
 def _impala(x, seeds):
     for filters in (16, 32, 32):
-        x = _conv(filters, 3, seeds, padding="same", activation=None)(x)
-        x = keras.layers.MaxPooling2D(3, 2, padding="same")(x)
+        x = _conv(filters, 3, seeds, activation=None)(x)
+        x = keras.layers.MaxPooling2D(3, 2, "same", CHANNELS)(x)
         for _ in range(2):
             change = keras.layers.ReLU()(x)
-            change = _conv(filters, 3, seeds, padding="same")(change)
-            change = _conv(filters, 3, seeds, padding="same", activation=None)(change)
+            change = _conv(filters, 3, seeds)(change)
+            change = _conv(filters, 3, seeds, activation=None)(change)
             x = keras.layers.Add()([x, change])
     return _dense(keras.layers.ReLU()(x), 256, seeds)
 
 
 def _small(x, seeds):
-    x = _conv(16, 3, seeds, padding="same")(x)
-    x = _conv(32, 3, seeds, stride=2 if max(x.shape[1:3]) > 5 else 1, padding="same")(x)
+    x = _conv(16, 3, seeds)(x)
+    x = _conv(32, 3, seeds, stride=2 if max(x.shape[1:3]) > 5 else 1)(x)
     while max(x.shape[1:3]) > 5:
-        x = _conv(32, 3, seeds, stride=2, padding="same")(x)
+        x = _conv(32, 3, seeds, stride=2)(x)
     return _dense(x, 128, seeds)

@@ -71,6 +71,17 @@ def test_images_are_scaled_whatever_their_numbers():
     np.testing.assert_allclose(of_bytes, of_shares, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("network", ["nature", *exhaustive("impala", "small")])
+def test_images_do_not_depend_on_how_keras_orders_their_axes(network):
+    x = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3)).astype("uint8")
+    expected = ImageEncoder(network, random_seed=0)(x)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        assert np.array_equal(ImageEncoder(network, random_seed=0)(x), expected)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
 def test_channels_and_frames_may_be_anywhere():
     x = np.random.default_rng(0).integers(0, 256, (2, 9, 8, 3)).astype("uint8")
     last = kg.encoder_for(Box(0, 255, (9, 8, 3), np.uint8), random_seed=0)
