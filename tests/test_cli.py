@@ -328,21 +328,6 @@ def test_the_help_of_train_names_every_setting(capsys):
     assert all(f"--{name.replace('_', '-')} " in out or f"--{name.replace('_', '-')}," in out for name in fields)
 
 
-def test_the_help_of_train_says_whose_settings_are_whose(capsys):
-    kgdists("train", "--help")
-    usage, *groups = re.split(r"\n\n(?=\S.*:\n)", capsys.readouterr().out)
-    titles = {group.splitlines()[0]: group for group in groups[2:]}
-    assert list(titles)[0] == "settings of all agents:" and "--seed" in groups[2]
-    of = {
-        "clip-range": "ppo",
-        "gamma": "ppo, a2c, reinforce, sac",
-        "tau": "sac",
-        "popsize": "pgpe, snes, cem, xnes, cmaes",
-    }
-    assert all(f"--{option} " in titles[f"settings of {agents}:"] for option, agents in of.items())
-    assert len(usage.splitlines()[0]) < 80 and "{ppo,a2c,reinforce,sac,pgpe,snes,cem,xnes,cmaes}" in groups[1]
-
-
 # Wrong input
 
 

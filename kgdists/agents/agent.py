@@ -14,6 +14,7 @@ from kgdists.agents.config import Config
 from kgdists.core.callback_list import Callbacks, as_callbacks, run_epochs
 from kgdists.core.checks import count
 from kgdists.core.types import Integer
+from kgdists.envs.array_observations import Encoding
 from kgdists.envs.evaluation import Evaluation, step_limit
 from kgdists.envs.given_env import is_alone
 from kgdists.envs.inputs import Inputs, unmasked_space
@@ -70,7 +71,10 @@ class Agent:
         self._decide = {is_mode: decider(self.policy, is_mode) for is_mode in (True, False)}
         space = self.envs.single_action_space
         self._predict = predictor(
-            self.policy, space, Inputs(example, unmasked_space(self.envs), space, self.config.encoding), example
+            self.policy,
+            space,
+            Inputs(example, unmasked_space(self.envs), space, Encoding.of(vars(self.config))),
+            example,
         )
         self.checkpoint, self.owned = None, Ownership()
 
@@ -239,7 +243,7 @@ class Agent:
         if eval_envs is None and self.lends:
             return evaluate(self.lend(), act, episodes, seed, max_steps)
         num_envs = self.envs.num_envs if eval_envs is None else eval_envs
-        with contextlib.closing(make_others(self.env, num_envs, episodes, self.config.encoding)) as envs:
+        with contextlib.closing(make_others(self.env, num_envs, episodes, Encoding.of(vars(self.config)))) as envs:
             return evaluate(envs, act, episodes, seed, max_steps)
 
     def predict(self, observations: Any, deterministic: bool = True) -> Any:

@@ -2,48 +2,54 @@
 
 import dataclasses
 import math
-import operator
-from collections.abc import Callable, Mapping
 from typing import Any, Self, cast
 
-from keras.optimizers.schedules import LearningRateSchedule
-
-from kgdists.core.checks import count, is_count, is_number
-from kgdists.encoders.arrays import MAX_LENGTH
-from kgdists.encoders.image import NETWORKS
-from kgdists.envs.array_observations import Encoding
-from kgdists.envs.make import VECTORIZATIONS
-from kgdists.envs.registered import PREPROCESSING
+from kgdists.core.choices import BOX_FAMILY_NAMES, IMAGE_NETWORKS, MAX_LENGTH, PREPROCESSING, VECTORIZATIONS
+from kgdists.core.rules import Rule, counts, flag, names, numbers, one_of, widths
+from kgdists.core.types import Schedule
 from kgdists.runs.metric_guide import is_metric
-from kgdists.spaces import BOX_FAMILIES
 
 __all__ = [
     "ACTIVATIONS",
+    "AT_LEAST_0",
+    "FLAG",
+    "POSITIVE",
+    "POSITIVE_OR_SCHEDULE",
+    "UNIT",
+    "WHOLE",
     "Config",
     "TrainingConfig",
-    "check",
-    "check_count",
-    "check_schedule",
-    "encoding_of",
-    "is_number",
-    "is_positive",
     "setting",
 ]
 
 ACTIVATIONS = ("tanh", "relu", "elu", "silu", "gelu")
-ENCODERS = (*NETWORKS, "flat")
+ENCODERS = (*IMAGE_NETWORKS, "flat")
+
+FLAG, WHOLE = flag(), counts()
+POSITIVE = numbers("a finite number > 0", lambda x: 0.0 < x < math.inf)
+POSITIVE_OR_SCHEDULE = numbers("a finite number > 0", lambda x: 0.0 < x < math.inf, or_schedule=True)
+AT_LEAST_0 = numbers("a finite number >= 0", lambda x: 0.0 <= x < math.inf)
+UNIT = numbers("in [0, 1]", lambda x: 0.0 <= x <= 1.0)
 
 
-def setting(default: Any, help_text: str) -> Any:
-    """A field of a config dataclass; the help is that of its option on the command line."""
-    return dataclasses.field(default=default, metadata={"help": help_text})
+def setting(default: Any, help_text: str, rule: Rule, unset: str = "none", group: str = "algorithm") -> Any:
+    """A field of a config dataclass.
 
-
-def encoding_of(config: type["Config"], settings: Mapping[str, Any]) -> Encoding:
-    """How observations become arrays, by some settings of a config; the others are the defaults."""
-    names = ("max_length", "encoder", "preprocessing")
-    max_length, encoder, preprocessing = (settings.get(name, getattr(config, name)) for name in names)
-    return Encoding(max_length, encoder == "flat", preprocessing)
+    Parameters
+    ----------
+    default : object
+    help_text : str
+        The help of its option on the command line: a sentence that stands alone.
+    rule : Rule
+        What it may be.
+    unset : str
+        What None stands for.
+    group : str
+        Of options: "run", "environment", "networks" or "algorithm".
+    """
+    return dataclasses.field(
+        default=default, metadata={"help": help_text, "rule": rule, "unset": unset, "group": group}
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,73 +57,75 @@ class Config:
     """What all agents can be told: of the default networks, and the seed."""
 
     TOTAL_STEPS = 100_000  # of a training of which nothing else is known
-    FAMILIES = tuple(BOX_FAMILIES)
     # Where an algorithm has these settings, they are its fields.
     sde_sample_freq = cast(int | None, None)
     state_dependent_stddev = False
 
     normalize_observations: bool = setting(
-        False, "standardize observations of the default networks by running statistics, which are saved with them"
+        False,
+        "Standardize what the default networks observe, by running statistics that are saved with them.",
+        FLAG,
+        group="networks",
     )
     encoder: str = setting(
         "auto",
-        f"convolutions of the default networks for images: {', '.join(ENCODERS)}; auto takes nature from 36 x 36 "
-        "pixels on; flat makes one vector of all that is observed, as 0.1 did",
+        "Choose the default networks' convolutions for images. auto: nature from 36 x 36 pixels on, else small; flat: "
+        "none, all that is observed becomes one vector, as in version 0.1.",
+        one_of(ENCODERS),
+        group="networks",
     )
     preprocessing: str = setting(
         "none",
-        f"wrappers that are customary for the environment: {', '.join(PREPROCESSING)}; atari shrinks screens to 84 x "
-        "84 shades of gray, repeats an action for 4 frames and stacks 4 screens",
+        "Choose customary wrappers of the environment. atari: shrink screens to 84 x 84 shades of gray, repeat each "
+        "action for 4 frames, and stack 4 screens.",
+        one_of(PREPROCESSING),
+        group="environment",
     )
-    max_length: int = setting(MAX_LENGTH, "items of an observed sequence, at most")
-    leave_out: tuple[str, ...] = setting((), "names of the parts of a dict observation that the default networks skip")
-    hidden_units: tuple[int, ...] = setting((64, 64), "widths of the hidden layers of the default networks")
-    activation: str = setting("tanh", f"activation of the hidden layers: {', '.join(ACTIVATIONS)}")
+    max_length: int = setting(
+        MAX_LENGTH, "Observe sequences of up to N items; a longer one is an error.", WHOLE, group="environment"
+    )
+    leave_out: tuple[str, ...] = setting(
+        (), "Hide these parts of a dict observation from the default networks.", names(), group="networks"
+    )
+    hidden_units: tuple[int, ...] = setting(
+        (64, 64), "Set the widths of the hidden layers of the default networks.", widths(), group="networks"
+    )
+    activation: str = setting(
+        "tanh",
+        "Choose the activation of the hidden layers of the default networks.",
+        one_of(ACTIVATIONS),
+        group="networks",
+    )
     initial_stddev: float = setting(
         1.0,
-        "initial standard deviation of the default policy for a Box, in half-widths of the box, before squashing if "
-        "squashed; ignored by beta",
+        "Set the initial standard deviation of the default policy for a Box, in half-widths of the box, before "
+        "squashing if box_family is squashed; beta ignores it.",
+        POSITIVE,
+        group="networks",
     )
-    box_family: str = setting("squashed", f"distribution of the default policy for a Box: {', '.join(BOX_FAMILIES)}")
+    box_family: str = setting(
+        "squashed",
+        "Choose the distribution of the default policy for a Box.",
+        one_of(BOX_FAMILY_NAMES),
+        group="networks",
+    )
     log_info: tuple[str, ...] = setting(
-        (), "entries of the info at the end of an episode to log, by name: their means over the last 100 episodes"
+        (),
+        "Log these entries of the info at the end of an episode, as means over the last 100 episodes.",
+        names("a tuple of texts, none of them the name of a metric", lambda name: not is_metric(name)),
+        group="environment",
     )
-    seed: int | None = setting(None, "seed of the initial weights, the actions and the environments")
+    seed: int | None = setting(
+        None,
+        "Set the seed of the initial weights, the actions and the environments.",
+        counts(least=0, most=2**62).or_none(),
+        "another one each time",
+        group="run",
+    )
 
     def __post_init__(self) -> None:
-        check(
-            self,
-            "hidden_units",
-            "a tuple of ints >= 1",
-            lambda x: isinstance(x, tuple) and all(map(is_count, x)),
-        )
-        object.__setattr__(self, "hidden_units", tuple(map(operator.index, self.hidden_units)))
-        check(self, "encoder", f"one of {', '.join(ENCODERS)}", lambda x: x in ENCODERS)
-        check(self, "preprocessing", f"one of {', '.join(PREPROCESSING)}", lambda x: x in PREPROCESSING)
-        check_count(self, "max_length")
-        check(
-            self,
-            "leave_out",
-            "a tuple of names",
-            lambda x: isinstance(x, tuple) and all(isinstance(name, str) for name in x),
-        )
-        check(self, "activation", f"one of {', '.join(ACTIVATIONS)}", lambda x: x in ACTIVATIONS)
-        check(self, "initial_stddev", "a finite number > 0", is_positive)
-        check(self, "box_family", f"one of {', '.join(self.FAMILIES)}", lambda x: x in self.FAMILIES)
-        if isinstance(self.log_info, list):
-            object.__setattr__(self, "log_info", tuple(self.log_info))
-        check(
-            self,
-            "log_info",
-            "a tuple of texts, none of them the name of a metric",
-            lambda x: isinstance(x, tuple) and all(isinstance(name, str) and not is_metric(name) for name in x),
-        )
-        check_count(self, "seed", least=0, most=2**62, optional=True)
-
-    @property
-    def encoding(self) -> Encoding:
-        """How observations become arrays."""
-        return encoding_of(type(self), vars(self))
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, field.metadata["rule"](field.name, getattr(self, field.name)))
 
     def for_envs(self, num_envs: int) -> Self:
         """These settings for a vector environment of this many."""
@@ -127,66 +135,26 @@ class Config:
         """How many gradient steps are taken in this many environment steps, None if it is not known beforehand."""
         return None
 
+    def num_steps(self, total_steps: int) -> int | None:
+        """How many environment steps are taken in a training of this many, None if it is not known beforehand."""
+        return None
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Config):
     """What all agents that learn by gradients can be told. A schedule is a function of the gradient steps taken."""
 
-    num_envs: int = setting(8, "environments stepped together, N")
-    vectorization: str = setting("auto", f"how the environments are stepped: {', '.join(VECTORIZATIONS)}")
-    learning_rate: float | LearningRateSchedule = setting(3e-4, "learning rate of the optimizer")
-    gamma: float = setting(0.99, "discount factor")
+    num_envs: int = setting(8, "Step N environments together.", WHOLE, group="environment")
+    vectorization: str = setting(
+        "auto",
+        "Choose how several environments are stepped. sync: one after the other; async: in several processes; native: "
+        "by the environment's own vector version; auto: native for CartPole from 16 environments on, else sync.",
+        one_of(VECTORIZATIONS),
+        group="environment",
+    )
+    learning_rate: float | Schedule = setting(3e-4, "Set the learning rate of the optimizer.", POSITIVE_OR_SCHEDULE)
+    gamma: float = setting(0.99, "Set the discount factor of rewards.", UNIT)
 
     def for_envs(self, num_envs: int) -> Self:
         """These settings for a vector environment of this many."""
         return dataclasses.replace(self, num_envs=num_envs)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count(self, "num_envs")
-        check(self, "vectorization", f"one of {', '.join(VECTORIZATIONS)}", lambda x: x in VECTORIZATIONS)
-        check(self, "gamma", "in [0, 1]", lambda x: is_number(x) and 0.0 <= x <= 1.0)
-        check(
-            self,
-            "learning_rate",
-            "a finite number > 0 or a LearningRateSchedule",
-            lambda x: isinstance(x, LearningRateSchedule) or is_positive(x),
-        )
-        check_schedule(self, "learning_rate")
-        if isinstance(self.learning_rate, int):  # which Keras' optimizers refuse
-            object.__setattr__(self, "learning_rate", float(self.learning_rate))
-
-
-def check(config: Config, name: str, rule: str, is_good: Callable[[Any], bool]) -> None:
-    """Raise unless a setting obeys a rule, given as a function and in words; none may be a bool."""
-    value = getattr(config, name)
-    if isinstance(value, bool) or not is_good(value):
-        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value!r}")
-
-
-def check_count(config: Config, name: str, **bounds: Any) -> None:
-    """Raise unless a setting is a whole number within the bounds of `count`; it is an int of Python from now on."""
-    object.__setattr__(config, name, count(name, getattr(config, name), **bounds))
-
-
-def check_schedule(config: Config, name: str) -> None:
-    """Raise if a setting is a schedule whose values, at its start or long after its end, are not such numbers."""
-    schedule = getattr(config, name)
-    for step in (0, 10**9) if isinstance(schedule, LearningRateSchedule) else ():
-        try:
-            value = float(schedule(step))
-        except Exception as error:  # there is no end of what schedules of one's own raise
-            raise ValueError(
-                f"`{name}` must be a schedule of numbers. Received: {type(schedule).__name__}, "
-                f"which raised {type(error).__name__} for step {step}"
-            ) from error
-        if not value >= 0.0 or step == 0 and value == math.inf:  # what grows slowly may grow for ever
-            raise ValueError(
-                f"`{name}` must be a schedule of finite numbers >= 0. "
-                f"Received: {type(schedule).__name__}, with {value} for step {step}"
-            )
-
-
-def is_positive(x: Any) -> bool:
-    """Whether `x` is a finite number > 0."""
-    return is_number(x) and x > 0.0

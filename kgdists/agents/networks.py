@@ -14,8 +14,8 @@ from keras import ops, tree
 from kgdists.agents.config import Config
 from kgdists.core.types import Tensor
 from kgdists.encoders.arrays import example_observation
-from kgdists.encoders.encoder_for import encoder_for, is_image
 from kgdists.encoders.network import EncodedNetwork
+from kgdists.encoders.observation_space import encoder_for, is_image
 from kgdists.envs.inputs import unmasked_space
 from kgdists.envs.rollout import copied
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead

@@ -23,6 +23,7 @@ from kgdists.core.checks import count
 from kgdists.core.files import RunWarning
 from kgdists.core.types import Integer
 from kgdists.encoders.arrays import example_observation
+from kgdists.envs.array_observations import Encoding
 from kgdists.envs.episode_record import records_episodes
 from kgdists.envs.frames import Frames, as_frames
 from kgdists.envs.make import make_env
@@ -94,7 +95,7 @@ class RayRollouts(Rollouts):
         self._parts = [slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)]
         config, log_info = agent.config, agent.config.log_info
         makers = [
-            functools.partial(make_env, agent.env, i, encoding=config.encoding, log_info=log_info)
+            functools.partial(make_env, agent.env, i, encoding=Encoding.of(vars(config)), log_info=log_info)
             for i in range(num_envs)
         ]
         self._actor: Any = ray.remote(_Worker).options(**options)

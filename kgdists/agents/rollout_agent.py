@@ -20,12 +20,13 @@ from keras.optimizers.schedules import LearningRateSchedule
 from kgdists.agents import schedules
 from kgdists.agents.acting import CompiledPolicy, RolloutActions
 from kgdists.agents.agent import Agent
-from kgdists.agents.config import TrainingConfig, encoding_of
+from kgdists.agents.config import TrainingConfig
 from kgdists.agents.networks import check_trainable, largest, policy_network
 from kgdists.agents.replicas import Replicas
 from kgdists.core.files import RunWarning
 from kgdists.core.sharing import places, trainable
 from kgdists.encoders.arrays import example_observation
+from kgdists.envs.array_observations import Encoding
 from kgdists.envs.episode_record import records_episodes
 from kgdists.envs.given_env import is_alone
 from kgdists.envs.make import Env, make_envs
@@ -97,7 +98,7 @@ class RolloutAgent(Agent):
         num_envs, vectorization = (config.get(x, getattr(self.Config, x)) for x in ("num_envs", "vectorization"))
         names = config.get("log_info", ())
         names = names if isinstance(names, (tuple, list)) else ()
-        self.envs = make_envs(env, num_envs, vectorization, encoding_of(self.Config, config), names)
+        self.envs = make_envs(env, num_envs, vectorization, Encoding.of(config), names)
         self.config = settings = self.Config(**(config | {"num_envs": self.envs.num_envs}))
         self.replicas.check_model(policy)
         self.policy = policy or policy_network(self.envs, settings)

@@ -2,19 +2,10 @@
 
 import dataclasses
 import fnmatch
-from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
-from keras.optimizers.schedules import PolynomialDecay
-
-from kgdists.agents.config import Config
-from kgdists.core.checks import in_short
-from kgdists.runs.layout import MAX_STEPS
-
-__all__ = ["TUNED", "Tuned", "default_agent", "known_settings", "tuned_config"]
-
-C = TypeVar("C", bound=Config)
+__all__ = ["TUNED", "Tuned", "default_agent", "known_settings"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -302,59 +293,15 @@ def known_settings(env: str) -> dict[str, Tuned]:
     Parameters
     ----------
     env : str
-        A module in front of an id, as `ale_py:ALE/Pong-v5`, is left out of account.
+        A module in front of it, as in `ale_py:ALE/Pong-v5`, does not matter; without a version it is the newest.
     """
     env = env.rpartition(":")[2]
-    if env in TUNED:
-        return TUNED[env]
+    newest = max((known for known in TUNED if known.rpartition("-v")[0] == env), default=env)
+    if newest in TUNED:
+        return TUNED[newest]
     return next((known for pattern, known in TUNED.items() if fnmatch.fnmatchcase(env, pattern)), {})
 
 
 def default_agent(env: str) -> str:
     """The name of the agent that trains on an environment when none is named: its first in `TUNED`, else PPO."""
     return next(iter(known_settings(env) or ("ppo",)))
-
-
-def tuned_config(
-    env: str, agent: str, config: Callable[..., C], total_steps: int | None = None, **settings: Any
-) -> tuple[int, C]:
-    """The settings of an agent for an environment.
-
-    Parameters
-    ----------
-    env : str
-        An id; one that is not in `TUNED` with this agent gets the defaults of its config.
-    agent : str
-        The agent's name, `"ppo"` for instance.
-    config : callable
-        The agent's config dataclass, or a function that makes one: settings -> config.
-    total_steps : None or int
-        Instead of the known number of steps; decays are stretched to it.
-    **settings
-        Fields of the config that differ from the known ones; a setting given here does not decay.
-
-    Returns
-    -------
-    total_steps : int
-    config : dataclass
-
-    Examples
-    --------
-    >>> from kgdists.agents import PPOConfig
-    >>> total_steps, config = tuned_config("Pendulum-v1", "ppo", PPOConfig, 50_000, learning_rate=3e-4)
-    >>> total_steps, config.gamma, config.learning_rate
-    (50000, 0.95, 0.0003)
-    """
-    known = known_settings(env).get(agent) or _tuned(config().TOTAL_STEPS)
-    total_steps = known.total_steps if total_steps is None else total_steps
-    if not 1 <= total_steps <= MAX_STEPS:
-        raise ValueError(
-            f"`total_steps` must be an int from 1 to {MAX_STEPS:.0e}. Received: total_steps={in_short(total_steps)}"
-        )
-    made = config(**{**known.settings, **settings})
-    decayed = {
-        name: PolynomialDecay(getattr(made, name), made.num_gradient_steps(total_steps), 0.0)
-        for name in known.decay
-        if name not in settings
-    }
-    return total_steps, dataclasses.replace(made, **decayed)

@@ -1,4 +1,4 @@
-"""The command line, one file a command."""
+"""The command line: a file for each command. What needs Keras is imported when a command runs."""
 
 from kgdists.cli.main import main
 

@@ -1,48 +1,26 @@
-"""The agents of the command line, by name."""
+"""The agents of the command line, by name, and their settings, told without importing Keras."""
 
-import dataclasses
-import functools
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from kgdists.agents import ALGORITHMS, ES, ESConfig
-from kgdists.agents.agent import Agent
-from kgdists.agents.algorithms import class_of
-from kgdists.agents.tuned import tuned_config
-from kgdists.evolution.algorithms import SEARCHERS
-from kgdists.runs import layout
+from kgdists.agents.a2c_config import A2CConfig
+from kgdists.agents.config import Config
+from kgdists.agents.es_config import ESConfig
+from kgdists.agents.ppo_config import PPOConfig
+from kgdists.agents.reinforce_config import REINFORCEConfig
+from kgdists.agents.sac_config import SACConfig
+from kgdists.core.choices import SEARCHER_NAMES
 
-__all__ = ["AGENTS", "agent_of", "name_module"]
+__all__ = ["CONFIGS", "fixed"]
 
-
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """An agent's class, and its settings for an environment: (env, total steps or None, **settings) -> both of them."""
-
-    agent: type[Agent]
-    tuned: Callable[..., tuple[int, Any]]
-
-
-def _entry(name, agent, config):
-    return Entry(agent, lambda env, total_steps, **settings: tuned_config(env, name, config, total_steps, **settings))
-
-
-AGENTS = {agent.name: _entry(agent.name, agent, agent.Config) for agent in ALGORITHMS} | {
-    searcher: _entry(searcher, ES, functools.partial(ESConfig, searcher=searcher)) for searcher in SEARCHERS
+CONFIGS: dict[str, type[Config]] = {
+    "ppo": PPOConfig,
+    "a2c": A2CConfig,
+    "reinforce": REINFORCEConfig,
+    "sac": SACConfig,
+    **dict.fromkeys(SEARCHER_NAMES, ESConfig),
 }
 
 
-def agent_of(run: Path) -> type[Agent]:
-    """The class of the agent that was trained in a run folder, whose environment will be made."""
-    cls = class_of(run)
-    name_module(layout.read_config(run)["env"])
-    return cls
-
-
-def name_module(env: Any) -> None:
-    """Say which module an environment's id makes Gymnasium import: a run of someone else's may name any."""
-    if isinstance(env, str) and ":" in env:
-        module, _, _ = env.partition(":")
-        print(f"kgdists: importing the Python module {module}, as the environment {env} asks for", file=sys.stderr)
+def fixed(name: str) -> dict[str, Any]:
+    """The settings that the name of an agent says."""
+    return {"searcher": name} if name in SEARCHER_NAMES else {}

@@ -2,7 +2,8 @@
 
 import argparse
 
-from kgdists.envs import check as check_env
+from kgdists.cli.environments import add_environment, env_of
+from kgdists.cli.tensorflow import start_tensorflow
 
 __all__ = ["add_to", "check"]
 
@@ -15,16 +16,30 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         description="Play an environment by random actions, and print a line for each error and each piece of advice. "
         "The exit status is 0 without an error, else 1.",
     )
-    parser.add_argument("env", metavar="ENV", help="a Gymnasium id, for instance CartPole-v1")
-    parser.add_argument("--steps", type=int, default=1_000, metavar="N", help="random steps; default: %(default)s")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the environment and the actions; default: %(default)s"
+    run, environment = (parser.add_argument_group(title) for title in ("run", "environment"))
+    add_environment(parser, environment)
+    run.add_argument(
+        "--steps",
+        type=int,
+        default=1_000,
+        metavar="N",
+        help="Take N random steps. A whole number >= 1. Default: %(default)s.",
+    )
+    run.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="Set the seed of the environment and the actions. A whole number >= 0. Default: %(default)s.",
     )
     parser.set_defaults(command=check)
 
 
 def check(options: argparse.Namespace) -> int:
     """Print what is found about an environment."""
-    report = check_env(options.env, steps=options.steps, seed=options.seed)
+    start_tensorflow()
+    from kgdists.envs import check as check_env
+
+    report = check_env(env_of(options), steps=options.steps, seed=options.seed)
     print(report)
     return 0 if report.is_good else 1

@@ -38,22 +38,32 @@ class Evaluating:
 
 
 def add_evaluating(
-    parser: argparse.ArgumentParser,
-    default: str,
-    episodes: str = "--eval-episodes",
-    max_steps: str = "--eval-max-steps",
+    group: argparse._ArgumentGroup,
+    episodes: str,
+    envs: str = "the environments of the training",
+    limit: str = "10,000, or the limit of the environment if that is more",
+    names: tuple[str, ...] = (),
 ) -> None:
-    """Add the options, the first and the last also by these names; `default` is the number of episodes, in words."""
-    for option, name, text in (
-        ("--eval-episodes", episodes, f"episodes of an evaluation; default: {default}"),
-        ("--eval-envs", "--eval-envs", "new environments to play them in; default: those of the training"),
-        (
-            "--eval-max-steps",
-            max_steps,
-            "steps after which an episode of an evaluation is cut off; default: 10,000, or "
-            "the limit of the environment if that is more",
-        ),
+    """Add the options.
+
+    Parameters
+    ----------
+    group : argparse group
+    episodes, envs, limit : str
+        The defaults, in words.
+    names : sequence of str
+        Shorter names for the first and the last option.
+    """
+    for option, short, default, text in (
+        ("--eval-episodes", names[:1], episodes, "Play N episodes in an evaluation."),
+        ("--eval-envs", (), envs, "Evaluate in N new environments, stepped together."),
+        ("--eval-max-steps", names[1:], limit, "Cut off an episode of an evaluation after N steps."),
     ):
-        parser.add_argument(
-            *dict.fromkeys((name, option)), type=int, metavar="N", dest=option[2:].replace("-", "_"), help=text
+        group.add_argument(
+            *short,
+            option,
+            type=int,
+            metavar="N",
+            dest=option[2:].replace("-", "_"),
+            help=f"{text} A whole number >= 1. Default: {default}.",
         )

@@ -2,30 +2,22 @@
 
 import argparse
 import contextlib
+import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
-import gymnasium
-import tensorflow as tf
+import shtab
 
 from kgdists.cli import check, evaluate, list_environments, plot, record, report, resume, train
-from kgdists.core.files import RunWarning
 
 __all__ = ["main"]
 
 COMMANDS = (check, train, resume, evaluate, plot, record, report, list_environments)
-ERRORS = (
-    ValueError,
-    OSError,
-    ImportError,
-    FloatingPointError,
-    MemoryError,
-    gymnasium.error.Error,
-    tf.errors.ResourceExhaustedError,
-)
+MISTYPED = (ValueError, OSError, ImportError)
+FAILED = (FloatingPointError, MemoryError)
 
 
 class Parser(argparse.ArgumentParser):
@@ -45,23 +37,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    int, the exit status: 0, 1 if training failed or a check found an error, 2 for wrong input, 130 if interrupted.
+    int, the exit status: 0, 1 if something failed or a check found an error, 2 for wrong input, 130 if interrupted.
     """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["train"] and {"-h", "--help"} & set(arguments):
+        return train.show_help(arguments[1:])
     parser = Parser(prog="kgdists", description="Train and look at policies built from kgdists' distributions.")
-    parser.add_argument("--version", action="version", version=f"kgdists {_version()}")
+    parser.add_argument(
+        "--version", action="version", version=f"kgdists {_version()}", help="Show the version and exit."
+    )
+    shtab.add_argument_to(parser, "--print-completion", help="Print a script for your shell that completes commands.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(commands)
     options = parser.parse_args(arguments)
+    if os.getcwd() not in sys.path:  # modules of the working folder are found, after those that are installed
+        sys.path.append(os.getcwd())
     try:
         with _warnings_in_one_line(parser.prog):
             return options.command(options)
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130
-    except ERRORS as error:
+    except Exception as error:
+        status = _status(error)
+        if status is None:
+            raise
         print(f"{parser.prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1 if isinstance(error, FloatingPointError) else 2
+        return status
 
 
 def _version():
@@ -71,14 +74,27 @@ def _version():
         return "of sources that are not installed"
 
 
+def _status(error):
+    """The exit status of an error that its message tells, None for others."""
+    # Their classes are not imported yet where an error cannot be theirs.
+    if (tensorflow := sys.modules.get("tensorflow")) and isinstance(error, tensorflow.errors.ResourceExhaustedError):
+        return 1
+    if (gymnasium := sys.modules.get("gymnasium")) and isinstance(error, gymnasium.error.Error):
+        return 2
+    if isinstance(error, FAILED):
+        return 1
+    return 2 if isinstance(error, MISTYPED) else None
+
+
 @contextlib.contextmanager
-def _warnings_in_one_line(prog):
+def _warnings_in_one_line(prog: str) -> Iterator[None]:
+    """Show warnings about runs in one line each."""
     with warnings.catch_warnings():
-        warnings.simplefilter("always", RunWarning)
+        warnings.simplefilter("always", UserWarning)
         show = warnings.showwarning
 
         def show_line(message, category, *where, **options):
-            if issubclass(category, RunWarning):
+            if category.__name__ == "RunWarning":
                 print(f"{prog}: warning: {message}", file=sys.stderr)
             else:
                 show(message, category, *where, **options)

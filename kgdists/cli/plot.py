@@ -4,9 +4,8 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from kgdists import plotting
-from kgdists.runs.folder import experiments, names_of, read_run
-from kgdists.runs.layout import CURVE
+from kgdists.cli.run_folder import run_folder
+from kgdists.cli.tensorflow import start_tensorflow
 
 __all__ = ["add_to", "plot"]
 
@@ -19,26 +18,33 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         description="Plot the return over the steps. Runs that differ in their seeds alone are one curve, their mean, "
         "in a band from the lower to the upper quartile; each environment has its own axes.",
     )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    parser.add_argument("runs", type=run_folder, nargs="+", metavar="RUN", help="The run folders.")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="image to write; default: learning_curve.png in the first RUN"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="Write the image to FILE. Default: learning_curve.png in the first RUN.",
     )
     parser.set_defaults(command=plot)
 
 
 def plot(options: argparse.Namespace) -> int:
     """Write an image of learning curves and print its name."""
-    out = options.out or options.runs[0] / CURVE
+    out = options.out or options.runs[0] / "learning_curve.png"
     if out.is_dir():
         raise ValueError(f"`--out` must be an image file, not a folder. Received: {out}")
     if not out.suffix:
         out = out.with_name(f"{out.name.rstrip('.')}.png")
+    start_tensorflow()
     _figure(options.runs).savefig(out, dpi=120)
     print(out)
     return 0
 
 
 def _figure(paths):
+    from kgdists import plotting
+    from kgdists.runs.folder import experiments, names_of, read_run
+
     if len(paths) == 1:
         return plotting.learning_curve(paths)
     groups = experiments([read_run(path) for path in paths])

@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
-from kgdists.core.files import atomic_write
-from kgdists.runs.layout import REPORT
-from kgdists.runs.reporting import report as report_on
+from kgdists.cli.run_folder import run_folder
+from kgdists.cli.tensorflow import start_tensorflow
 
 __all__ = ["add_to", "report"]
 
@@ -18,16 +17,22 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         description="Write an HTML page about runs: learning curves, evaluations, settings and the course of the "
         "training. Runs that differ in their seeds alone are summed up. The page refers to nothing outside itself.",
     )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="page to write; default: report.html in the first RUN")
+    parser.add_argument("runs", type=run_folder, nargs="+", metavar="RUN", help="The run folders.")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="Write the page to FILE. Default: report.html in the first RUN."
+    )
     parser.set_defaults(command=report)
 
 
 def report(options: argparse.Namespace) -> int:
     """Write the page and print its name."""
-    out = options.out or options.runs[0] / REPORT
+    out = options.out or options.runs[0] / "report.html"
     if out.is_dir() or not out.parent.is_dir():
         raise ValueError(f"`--out` must be a file in a folder that exists. Received: {out}")
+    start_tensorflow()
+    from kgdists.core.files import atomic_write
+    from kgdists.runs.reporting import report as report_on
+
     page = report_on(options.runs)
     with atomic_write(out) as file:
         file.write_text(page, encoding="utf-8")

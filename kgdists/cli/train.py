@@ -1,108 +1,105 @@
 """`kgdists train`."""
 
 import argparse
-import dataclasses
-import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
-from kgdists.agents.tuned import default_agent
-from kgdists.cli.agents import AGENTS
+from kgdists.agents.tuned import default_agent, known_settings
+from kgdists.cli.agents import CONFIGS, fixed
+from kgdists.cli.environments import add_environment
 from kgdists.cli.evaluations import Evaluating, add_evaluating
-from kgdists.cli.options import add_settings, given_settings
-from kgdists.cli.training import add_save_every, exclusive_run, set_threads, train_to
-from kgdists.runs import checkpoint, layout
+from kgdists.cli.options import GROUPS, add_settings, given_settings
+from kgdists.cli.saving import add_save_every
+from kgdists.cli.tensorflow import start_tensorflow
+from kgdists.core.checks import in_short
+from kgdists.core.choices import MAX_STEPS, MAX_THREADS
 
-__all__ = ["add_to", "train"]
+__all__ = ["add_to", "show_help", "train"]
 
-CLASSES = {name: entry.agent for name, entry in AGENTS.items()}
+USAGE = "kgdists train ENV [--agent NAME] [--steps N] [--out DIR] [OPTIONS]"
+DESCRIPTION = """Train an agent, evaluate it and write a run folder. With ENV and --agent, the help shows the options
+of that agent and the settings tuned for ENV."""
 
 
 def add_to(commands: argparse._SubParsersAction) -> None:
     """Add the command to argparse's subparsers."""
-    parser = commands.add_parser(
-        "train",
-        help="train an agent on an environment",
-        usage="%(prog)s ENV [--agent NAME] [--steps N] [--out DIR] [SETTINGS]",
-        description="Train an agent, evaluate it over 100 episodes and write a run folder.",
-    )
-    parser.add_argument(
-        "env", metavar="ENV", help="a Gymnasium id, for instance CartPole-v1; `kgdists list` shows some"
-    )
-    parser.add_argument(
+    parser = commands.add_parser("train", help="train an agent on an environment", usage=USAGE, description=DESCRIPTION)
+    _add_options(parser)
+    parser.set_defaults(command=train)
+
+
+def show_help(arguments: Sequence[str]) -> int:
+    """Print the help for the environment and the agent that the command line names."""
+    options = [x for x in arguments if x not in ("-h", "--help")]
+    reader = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    _add_options(reader, is_optional=True)
+    known, _ = reader.parse_known_args(options)
+    agent = known.agent or (default_agent(known.env) if known.env else None)
+    parser = argparse.ArgumentParser(usage=USAGE, description=DESCRIPTION)
+    _add_options(parser, [agent] if agent else [], known.env)
+    parser.print_help()
+    return 0
+
+
+def _add_options(parser, agents=(), env=None, is_optional=False):
+    groups = {title: parser.add_argument_group(title) for title in GROUPS}
+    add_environment(parser, groups["environment"], is_optional)
+    tuned = known_settings(env) if env else {}
+    steps = tuned[agents[0]].total_steps if agents and agents[0] in tuned else "tuned for ENV, else the agent's"
+    run, output = groups["run"], groups["output"]
+    run.add_argument(
         "--agent",
-        choices=list(AGENTS),
-        help="how to train, by gradients or by a search for the weights; default: the first that `kgdists list` shows "
-        "for ENV, else ppo",
+        choices=list(CONFIGS),
+        help=f"Choose how to train: by gradients, or by a search for the weights. One of {', '.join(CONFIGS)}. "
+        f"Default: {default_agent(env) if env else 'the first that `kgdists list ENV` shows, else ppo'}.",
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="environment steps; default: tuned for ENV")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="run folder; default: a new one under runs/")
-    parser.add_argument(
+    run.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help=f"Take N environment steps, rounded up to whole updates. A whole number >= 1. Default: {steps}.",
+    )
+    run.add_argument(
         "--threads",
         type=int,
         default=1,
         metavar="N",
-        help="threads of one operation of TensorFlow; default: 1, best for small networks",
+        help=f"Use N threads for one operation of TensorFlow; 1 is best for small networks. A whole number from 1 to "
+        f"{MAX_THREADS}. Default: 1.",
     )
-    parser.add_argument(
+    add_settings(groups, agents, env)
+    groups["evaluation"].add_argument(
         "--evaluate-every",
         type=int,
         metavar="N",
-        help="log an evaluation every N steps, and keep the best policy as best.keras; never by default",
+        help="Evaluate every N environment steps, log it, and keep the best policy as best.keras. A whole number >= 1. "
+        "Default: only at the end.",
     )
-    add_evaluating(parser, "100 at the end of the training, 20 in its course")
-    add_save_every(parser)
-    parser.set_defaults(command=train)
-    add_settings(parser, CLASSES)
+    add_evaluating(groups["evaluation"], "100 at the end of the training, 20 in its course")
+    output.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="Write the run into DIR, which must be new or empty. Default: a new folder under runs/.",
+    )
+    add_save_every(output)
 
 
 def train(options: argparse.Namespace) -> int:
     """Train an agent and write its run folder."""
-    if not 1 <= options.threads <= layout.MAX_THREADS:
-        raise ValueError(f"`--threads` must be from 1 to {layout.MAX_THREADS}. Received: {options.threads}")
+    if not 1 <= options.threads <= MAX_THREADS:
+        raise ValueError(f"`--threads` must be from 1 to {MAX_THREADS}. Received: {options.threads}")
     if options.evaluate_every is not None and options.evaluate_every < 1:
         raise ValueError(f"`--evaluate-every` must be at least 1. Received: {options.evaluate_every}")
+    if options.steps is not None and not 1 <= options.steps <= MAX_STEPS:
+        raise ValueError(f"`--steps` must be from 1 to {MAX_STEPS:.0e}. Received: {in_short(options.steps)}")
     evaluating = Evaluating.of(options)
-    name = options.agent or default_agent(options.env)
-    settings = given_settings(options, name, CLASSES)
-    total_steps, config = AGENTS[name].tuned(options.env, options.steps, **settings)
-    set_threads(options.threads)
-    settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    agent = CLASSES[name](options.env, **settings)
-    run = _new_folder(options.out, f"{options.env.replace('/', '-')}-{name}-seed{config.seed}")
-    facts = {
-        "total_steps": total_steps,
-        "threads": options.threads,
-        "evaluate_every": options.evaluate_every,
-        **evaluating.facts(),
-        "versions": layout.versions(),
-    }
-    layout.write_config(run, checkpoint.identity(agent) | facts)
-    with exclusive_run(run):
-        agent.save(run)
-        print(f"{name} on {options.env}, seed {config.seed}, {total_steps} steps, into {run}")
-        return train_to(agent, run, total_steps, options.save_every, options.evaluate_every, evaluating)
+    agent = options.agent or default_agent(options.env)
+    settings = given_settings(options, agent)
+    settings["seed"] = settings.get("seed", 0)
+    tuned = known_settings(options.env)
+    CONFIGS[agent](**fixed(agent) | (dict(tuned[agent].settings) if agent in tuned else {}) | settings)
+    start_tensorflow(options.threads)
+    from kgdists.cli.starting import start
 
-
-def _new_folder(folder, name):
-    """`folder` if it is new or empty; a new numbered one under `runs` if it is None.
-
-    Of several processes that ask for it at once one alone gets it.
-    """
-    if folder is None:
-        folder = next(filter(_is_made, (Path("runs") / f"{name}-{number}" for number in itertools.count(1))))
-        (folder / layout.CHECKPOINTS).mkdir()
-        return folder
-    if (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))) or not _is_made(
-        folder / layout.CHECKPOINTS
-    ):
-        raise ValueError(f"`--out` must be a new or empty folder. Received: {folder}")
-    return folder
-
-
-def _is_made(folder):
-    """Whether this process made the folder."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        return False
-    return True
+    return start(options, agent, settings, evaluating)

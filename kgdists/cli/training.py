@@ -1,6 +1,5 @@
 """Shared by `train` and `resume`."""
 
-import argparse
 import contextlib
 import errno
 import importlib.util
@@ -12,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import keras
-import tensorflow as tf
 
 from kgdists import plotting
 from kgdists.agents.agent import Agent
@@ -23,35 +21,10 @@ from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, ProgressBar
 from kgdists.runs.layout import BEST, CURVE, METRICS, TENSORBOARD, write_evaluation
 from kgdists.runs.metrics import MetricsFile
 
-__all__ = ["add_save_every", "exclusive_run", "set_threads", "train_to"]
+__all__ = ["exclusive_run", "train_to"]
 
 DEFAULT = Evaluating()
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
-
-
-def add_save_every(parser: argparse.ArgumentParser) -> None:
-    """Add the option of how often a run is saved."""
-    parser.add_argument(
-        "--save-every",
-        type=_seconds,
-        default=60.0,
-        metavar="SECONDS",
-        help="time between two checkpoints, 0: after each update; default: %(default)g",
-    )
-
-
-def _seconds(text):
-    seconds = float(text)
-    if not seconds >= 0.0:
-        raise argparse.ArgumentTypeError(f"must be a number >= 0. Received: {text}")
-    return seconds
-
-
-def set_threads(threads: int) -> None:
-    """Set how many threads an operation of TensorFlow has."""
-    # A thread handing over to another costs more than a small network does.
-    with contextlib.suppress(RuntimeError):  # TensorFlow runs already, within a process of the caller's
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
 @contextlib.contextmanager
@@ -119,7 +92,7 @@ def train_to(
     seconds = time.perf_counter() - start
     print(f"{agent.env}: {evaluation} after {agent.steps} steps, {seconds:.1f} s; saved in {run}")
     write_evaluation(run, evaluation, agent.steps)
-    return 0
+    return 0 if stop.signal is None else 128 + stop.signal
 
 
 def _plot(run):

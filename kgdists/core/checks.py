@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-__all__ = ["choice", "count", "fraction", "in_short", "is_count", "is_number", "number", "positive"]
+__all__ = ["choice", "count", "fraction", "in_short", "is_count", "is_number", "is_schedule", "number", "positive"]
 
 
 @overload
@@ -128,6 +128,11 @@ def fraction(name: str, value: Any) -> float:
     if not is_number(value) or not 0.0 < value < 1.0:
         raise ValueError(f"`{name}` must be a number > 0 and < 1. Received: {name}={value!r}")
     return float(value)
+
+
+def is_schedule(x: Any) -> bool:
+    """Whether `x` is a `keras.optimizers.schedules.LearningRateSchedule`, told without importing Keras."""
+    return any(cls.__name__ == "LearningRateSchedule" for cls in type(x).__mro__)
 
 
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:

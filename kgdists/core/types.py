@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-__all__ = ["Integer", "Number", "Seed", "SupportsArray", "Tensor", "TensorLike"]
+__all__ = ["Integer", "Number", "Schedule", "Seed", "SupportsArray", "Tensor", "TensorLike"]
 
 # A tensor of Keras' backend, or a symbolic one: neither Keras nor TensorFlow publishes a type for it.
 Tensor: TypeAlias = Any
@@ -15,6 +15,12 @@ class SupportsArray(Protocol):
     """What NumPy makes an array of: arrays, NumPy numbers, tensors and variables."""
 
     def __array__(self) -> np.ndarray: ...
+
+
+class Schedule(Protocol):
+    """A `keras.optimizers.schedules.LearningRateSchedule`: a step -> the value of a setting."""
+
+    def __call__(self, step: Any) -> Any: ...
 
 
 Integer: TypeAlias = int | np.integer[Any]

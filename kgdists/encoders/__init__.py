@@ -1,26 +1,5 @@
 """Encoders: from what is observed, of any Gymnasium space, to features of a network."""
 
-from kgdists.encoders.arrays import array_space, encode_observation, encode_observations, example_observation
-from kgdists.encoders.composite import CompositeEncoder
-from kgdists.encoders.encoder_for import encoder_for
-from kgdists.encoders.image import ImageEncoder
-from kgdists.encoders.network import EncodedNetwork
-from kgdists.encoders.numbers import FloatEncoder, IntegerEncoder
-from kgdists.encoders.one_hot import OneHotEncoder
-from kgdists.encoders.sequence import SequenceEncoder, TextEncoder
+from kgdists.core.lazy_names import lazy_names
 
-__all__ = [
-    "CompositeEncoder",
-    "EncodedNetwork",
-    "FloatEncoder",
-    "ImageEncoder",
-    "IntegerEncoder",
-    "OneHotEncoder",
-    "SequenceEncoder",
-    "TextEncoder",
-    "array_space",
-    "encode_observation",
-    "encode_observations",
-    "encoder_for",
-    "example_observation",
-]
+__getattr__, __dir__, __all__ = lazy_names(__name__, __file__)

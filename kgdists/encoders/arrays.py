@@ -15,10 +15,10 @@ from gymnasium.vector.utils import batch_space
 from keras import tree
 
 from kgdists.core.checks import in_short
+from kgdists.core.choices import MAX_LENGTH
 
 __all__ = [
     "ARRAYS",
-    "MAX_LENGTH",
     "array_space",
     "encode_observation",
     "encode_observations",
@@ -26,7 +26,6 @@ __all__ = [
     "is_text",
 ]
 
-MAX_LENGTH = 64  # items of a sequence
 MAX_BYTES = 256  # of a text whose space sets no limit
 ARRAYS = spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary
 

@@ -8,14 +8,14 @@ import keras
 from keras import ops
 
 from kgdists.core.checks import choice
+from kgdists.core.choices import IMAGE_NETWORKS
 from kgdists.core.convolution import convolve
 from kgdists.core.types import Integer, Tensor
 from kgdists.layers.head import Orthogonal
 from kgdists.random import split
 
-__all__ = ["NETWORKS", "ImageEncoder", "channels_axis"]
+__all__ = ["ImageEncoder", "channels_axis"]
 
-NETWORKS = ("auto", "nature", "impala", "small")
 CHANNELS = "channels_last"  # of all layers, whichever way Keras is set
 NATURE_FROM = 36  # pixels, below which its last layer has none
 
@@ -60,7 +60,7 @@ class ImageEncoder(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(autocast=False, **kwargs)
-        choice("network", network, NETWORKS)
+        choice("network", network, IMAGE_NETWORKS)
         self.network, self.low, self.high, self.channels_first = network, float(low), float(high), channels_first
         self.random_seed = random_seed
 

@@ -1,7 +1,8 @@
 """Environments that observe arrays of fixed shapes, whatever their observation space."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import gymnasium
 import numpy as np
@@ -10,8 +11,8 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space, iterate
 
 from kgdists.core.checks import choice, count
-from kgdists.encoders.arrays import MAX_LENGTH, array_space, encode_observation, encode_observations
-from kgdists.envs.registered import PREPROCESSING
+from kgdists.core.choices import MAX_LENGTH, PREPROCESSING
+from kgdists.encoders.arrays import array_space, encode_observation, encode_observations
 
 __all__ = ["ArrayObservations", "Encoding", "VectorArrayObservations"]
 
@@ -38,6 +39,12 @@ class Encoding:
     max_length: int = MAX_LENGTH
     is_flat: bool = False
     preprocessing: str = "none"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Self:
+        """How observations become arrays by the settings of an agent; those that are left out are the defaults."""
+        known = {name: settings[name] for name in ("max_length", "preprocessing") if name in settings}
+        return cls(is_flat=settings.get("encoder") == "flat", **known)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_length", count("max_length", self.max_length))

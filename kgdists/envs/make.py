@@ -10,6 +10,7 @@ from gymnasium.vector import SyncVectorEnv, VectorEnv
 from keras import tree
 
 from kgdists.core.checks import choice, count, in_short
+from kgdists.core.choices import VECTORIZATIONS
 from kgdists.core.types import Integer
 from kgdists.encoders.arrays import example_observation
 from kgdists.envs.action_mask import ActionMask, observes_mask
@@ -22,12 +23,11 @@ from kgdists.envs.registered import make_registered, preprocessed
 from kgdists.envs.same_step import has_native_envs, in_time, native_envs
 from kgdists.envs.sync_envs import SyncEnvs
 
-__all__ = ["VECTORIZATIONS", "Env", "check_maker", "make_env", "make_envs", "make_others"]
+__all__ = ["Env", "check_maker", "make_env", "make_envs", "make_others"]
 
 # An id, a function that makes one environment, one environment itself, or a vector environment.
 Env: TypeAlias = str | Callable[[], gymnasium.Env] | gymnasium.Env | VectorEnv
 
-VECTORIZATIONS = ("auto", "sync", "async", "native")
 NATIVE_PAYS_FROM = 16  # environments, for which CartPole-v1 is stepped twice as fast
 
 

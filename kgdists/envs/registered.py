@@ -4,9 +4,12 @@ import importlib
 from typing import Any
 
 import gymnasium
+from gymnasium.envs.registration import find_highest_version, parse_env_id
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
-__all__ = ["PREPROCESSING", "make_registered", "preprocessed"]
+from kgdists.envs.env_id import EnvId
+
+__all__ = ["import_package", "make_registered", "newest", "preprocessed"]
 
 # The beginnings of ids -> the module that registers them, and what pip installs.
 PACKAGES = {
@@ -17,7 +20,6 @@ PACKAGES = {
         "highway-env",
     ),
 }
-PREPROCESSING = ("none", "atari")
 
 
 def make_registered(env_id: str, preprocessing: str = "none", **options: Any) -> gymnasium.Env:
@@ -44,6 +46,36 @@ def make_registered(env_id: str, preprocessing: str = "none", **options: Any) ->
     """
     if env_id.startswith("."):
         raise ValueError(f"The module in the id of an environment must have its full name. Received: {env_id}")
+    import_package(env_id)
+    if preprocessing == "atari":
+        if "frameskip" not in gymnasium.spec(env_id).kwargs:
+            raise _no_atari(env_id)
+        options = {"frameskip": 1} | options  # the wrapper repeats actions
+    # `CheckedEnv` takes the place of Gymnasium's own checks, which stop at the first step and cost more.
+    return (env_id if isinstance(env_id, EnvId) else EnvId(env_id)).make(disable_env_checker=True, **options)
+
+
+def newest(env_id: str) -> str:
+    """An id with the newest version that is registered, if it has none itself: `CartPole` means `CartPole-v1`."""
+    import_package(env_id)
+    module, _, plain = env_id.rpartition(":")
+    if module and not module.startswith("."):
+        importlib.import_module(module)
+    namespace, name, version = parse_env_id(plain)
+    if version is not None or plain in gymnasium.registry:
+        return env_id
+    version = find_highest_version(namespace, name)
+    return env_id if version is None else f"{env_id}-v{version}"
+
+
+def import_package(env_id: str) -> None:
+    """Import the package that registers an environment, where that is known.
+
+    Raises
+    ------
+    ImportError
+        If the package is not installed.
+    """
     for beginnings, (module, installed) in PACKAGES.items():
         if env_id.startswith(beginnings) and env_id not in gymnasium.registry:
             try:
@@ -52,12 +84,6 @@ def make_registered(env_id: str, preprocessing: str = "none", **options: Any) ->
                 raise ImportError(
                     f"{env_id} is an environment of {module}, which `pip install {installed}` brings"
                 ) from error
-    if preprocessing == "atari":
-        if "frameskip" not in gymnasium.spec(env_id).kwargs:
-            raise _no_atari(env_id)
-        options = {"frameskip": 1} | options  # the wrapper repeats actions
-    # `CheckedEnv` takes the place of Gymnasium's own checks, which stop at the first step and cost more.
-    return gymnasium.make(env_id, disable_env_checker=True, **options)
 
 
 def preprocessed(env: gymnasium.Env, preprocessing: str) -> gymnasium.Env:

@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from keras import tree
 
 from kgdists.envs.autoreset import mode_of
+from kgdists.envs.env_id import EnvId
 
 __all__ = ["SameStep", "has_native_envs", "in_time", "native_envs", "restart"]
 
@@ -113,7 +114,7 @@ def has_native_envs(env: Any) -> bool:
 
 def _own_envs(env):
     """Where the vector environment of an id's own is found, or None; the id may name the module that registers it."""
-    if not isinstance(env, str):
+    if not isinstance(env, str) or isinstance(env, EnvId) and env.options():
         return None
     module, _, name = env.rpartition(":")
     if module:

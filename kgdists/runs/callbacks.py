@@ -18,6 +18,7 @@ from gymnasium.vector import VectorEnv
 from kgdists.core.checks import count, number
 from kgdists.core.files import RunWarning, atomic_write, reading
 from kgdists.core.types import Integer
+from kgdists.envs.array_observations import Encoding
 from kgdists.envs.given_env import is_alone
 from kgdists.envs.make import Env, make_envs, make_others
 from kgdists.envs.play import evaluate
@@ -222,7 +223,7 @@ class EvaluateAndKeepBest(keras.callbacks.Callback):
         if self.eval_envs is None and (isinstance(env, VectorEnv) or is_alone(env)):
             return None, make_envs(env, 1), False
         num_envs = self.eval_envs or (DEFAULT_ENVS if agent is None else agent.envs.num_envs)
-        encoding = None if agent is None else agent.config.encoding
+        encoding = None if agent is None else Encoding.of(vars(agent.config))
         return None, make_others(env, num_envs, self.episodes, encoding), True
 
     def _evaluate(self):
@@ -324,11 +325,16 @@ class StopOnSignal(keras.callbacks.Callback):
     def __init__(self, say: Callable[[str], Any] = print) -> None:
         super().__init__()
         self.say = say
-        self.is_stopped = False
+        self.signal: signal.Signals | None = None  # that ended the training
         self._before: dict[signal.Signals, Any] = {}
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal ended the training."""
+        return self.signal is not None
+
     def on_train_begin(self, logs: Any = None) -> None:
-        self.is_stopped = False
+        self.signal = None
         if threading.current_thread() is threading.main_thread():
             # What a shell starts in the background ignores SIGINT, and is to go on doing so.
             heard = [number for number in self.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -340,8 +346,7 @@ class StopOnSignal(keras.callbacks.Callback):
         self._before = {}
 
     def _stop(self, number, frame):
-        if self.is_stopped:
+        if self.signal is not None:
             raise KeyboardInterrupt
-        self.is_stopped = True
-        self.model.stop_training = signal.Signals(number)  # which is true, and says why
+        self.signal = self.model.stop_training = signal.Signals(number)  # which is true, and says why
         self.say("stopping after this update; once more to stop at once")

@@ -30,6 +30,7 @@ from kgdists.core.files import (
 from kgdists.core.lazy_array import LazyArray
 from kgdists.core.memory import NotEnoughMemoryError
 from kgdists.core.sharing import share
+from kgdists.envs.env_id import EnvId
 from kgdists.envs.given_env import is_alone
 from kgdists.envs.make import Env
 from kgdists.policy import Policy
@@ -263,10 +264,10 @@ def _load(cls: Any, file: Path, env: Env | None, run: dict[str, Any] | None, opt
         raise damaged(file, "it is the checkpoint of another run")
     if run is not None and header["steps"] != int(file.stem):
         raise damaged(file, f"it was written after {header['steps']} steps")
-    env = env or header["env"] or (run or {}).get("env")
-    if env is None:
+    if env is None and not header["env"] and not (run and run["env"]):
         raise ValueError("`env` must be given for an agent that was not made with an environment's id. Received: None")
     with reading(file):
+        env = env or EnvId.of(header) or (EnvId.of(run) if run else None)
         settings = config_from_json(header["config"])
         settings.setdefault("encoder", "flat")  # as 0.1 saw everything
         unknown = settings.keys() - {field.name for field in dataclasses.fields(cls.Config)}
@@ -300,7 +301,7 @@ def _read(cls, file):
         check_sizes(file)
         header = json.loads(archive.read(CONFIG))
         names = (*IDENTITY, "format", "steps", "versions")
-        header = {name: header[name] for name in names} | {"run": header.get("run")}
+        header = {name: header[name] for name in names} | {name: header.get(name) for name in ("run", "env_options")}
         header["config"] = dict(header["config"])
         if header["format"] != FORMAT:
             raise damaged(file, f"its format is {header['format']}, not {FORMAT}")
@@ -330,7 +331,9 @@ def _model(archive, name, folder):
 def identity(agent: Any) -> dict[str, Any]:
     """What a run and its checkpoints are known by: its random name, the agent's, its environment's id, its settings."""
     env = agent.env if isinstance(agent.env, str) else None
-    return {"agent": agent.name, "env": env, "config": config_to_json(agent.config), "run": agent.owned.run}
+    known = {"agent": agent.name, "env": env, "config": config_to_json(agent.config), "run": agent.owned.run}
+    options = env.options() if isinstance(env, EnvId) else None
+    return known | ({"env_options": options} if options else {})
 
 
 def _is_same_run(earlier, later):
@@ -342,11 +345,16 @@ def _is_same_run(earlier, later):
     is_known = None not in runs
     if is_known and runs[0] != runs[1] or earlier["agent"] != later["agent"]:
         return False
-    if earlier["env"] != later["env"] and not (is_known and None in (earlier["env"], later["env"])):
+    if _place(earlier) != _place(later) and not (is_known and None in (earlier["env"], later["env"])):
         return False
     changed = CHANGES if is_known else ()
     before, after = ({name: x for name, x in y["config"].items() if name not in changed} for y in (earlier, later))
     return after == {**after, **before}
+
+
+def _place(known):
+    """The environment's id, and what is said beside it."""
+    return known["env"], known.get("env_options")
 
 
 def config_to_json(config: Any) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from kgdists.core.choices import MAX_STEPS, MAX_THREADS
 from kgdists.core.files import atomic_write, damaged, reading
+from kgdists.envs.env_id import is_options
 from kgdists.envs.evaluation import Evaluation
 
 __all__ = [
@@ -17,8 +19,6 @@ __all__ = [
     "CONFIG",
     "CURVE",
     "EVALUATION",
-    "MAX_STEPS",
-    "MAX_THREADS",
     "METRICS",
     "POLICY",
     "REPORT",
@@ -45,8 +45,6 @@ TENSORBOARD = "tensorboard"
 REPORT = "report.html"
 
 PACKAGES = ("kgdists", "keras", "tensorflow", "numpy", "gymnasium")
-MAX_STEPS = 10**15  # of a training, which a float counts and no machine takes
-MAX_THREADS = 1024  # of far more TensorFlow hangs or aborts
 
 
 def checkpoints(path: str | Path) -> list[Path]:
@@ -78,6 +76,7 @@ FACTS = {
         ("an int >= 1", lambda x: isinstance(x, int) and x >= 1),
     ),
     "versions": ("an object of texts", lambda x: isinstance(x, dict) and all(isinstance(v, str) for v in x.values())),
+    "env_options": ("an object of texts and numbers", is_options),
     "run": ("a text", lambda x: isinstance(x, str)),
 }  # what a config.json may hold beside the agent
 

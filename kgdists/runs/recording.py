@@ -71,7 +71,7 @@ def record(
     seed : int, >= 0
         Of the environment and of drawn actions: the same film each time.
     encoding : None or kgdists.envs.array_observations.Encoding
-        How the policy's observations became arrays, `agent.config.encoding`; None is the default.
+        How the policy's observations became arrays, `Encoding.of(vars(agent.config))`; None is the default.
 
     Returns
     -------

@@ -5,10 +5,16 @@ import pytest
 from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.agents import A2CConfig, PPOConfig
-from kgdists.agents.tuned import TUNED, default_agent, known_settings, tuned_config
-from kgdists.cli.agents import AGENTS
+from kgdists.agents.tuned import TUNED, default_agent, known_settings
+from kgdists.agents.tuned_config import tuned_config
+from kgdists.cli.agents import CONFIGS, fixed
 
 each_row = pytest.mark.parametrize("env, agent", [(env, agent) for env in TUNED for agent in TUNED[env]])
+
+
+def tuned_for(agent, env, total_steps=None, **settings):
+    """What the command line makes of an agent's name."""
+    return tuned_config(env, agent, CONFIGS[agent], total_steps, **fixed(agent), **settings)
 
 
 @pytest.mark.parametrize("env", TUNED)
@@ -19,13 +25,13 @@ def test_every_tuned_environment_is_one_of_gymnasium_s(env):
 def test_a_family_of_environments_has_one_row():
     for env in ("ALE/Pong-v5", "ale_py:ALE/Breakout-v5"):
         total_steps, config = tuned_config(env, "ppo", PPOConfig)
-        assert config.preprocessing == "atari" and config.encoding.preprocessing == "atari"
+        assert config.preprocessing == "atari"
     assert known_settings("MiniGrid-Empty-5x5-v0") is TUNED["MiniGrid-*"] and known_settings("MyEnv-v0") == {}
 
 
 @each_row
 def test_every_tuned_setting_is_one_of_the_agent(env, agent):
-    names = {field.name for field in dataclasses.fields(AGENTS[agent].agent.Config)}
+    names = {field.name for field in dataclasses.fields(CONFIGS[agent])}
     known = TUNED[env][agent]
     assert names >= {*known.settings, *known.decay} and {*known.settings} >= {*known.decay}
 
@@ -33,8 +39,8 @@ def test_every_tuned_setting_is_one_of_the_agent(env, agent):
 @each_row
 def test_tuned_settings_make_a_configuration(env, agent):
     known = TUNED[env][agent]
-    total_steps, config = AGENTS[agent].tuned(env, None)
-    assert total_steps == known.total_steps and type(config) is AGENTS[agent].agent.Config
+    total_steps, config = tuned_for(agent, env, None)
+    assert total_steps == known.total_steps and type(config) is CONFIGS[agent]
     for name, value in known.settings.items():
         assert name in known.decay or getattr(config, name) == value
 
@@ -71,7 +77,7 @@ def test_a2c_decays_over_the_gradient_steps_that_it_takes(settings, total_steps)
 @pytest.mark.parametrize("total_steps", [None, 1, 10_000])
 def test_decaying_settings_reach_0_with_the_last_gradient_step(env, agent, total_steps):
     known = TUNED[env][agent]
-    total_steps, config = AGENTS[agent].tuned(env, total_steps)
+    total_steps, config = tuned_for(agent, env, total_steps)
     for name in known.decay:
         per_update = config.n_steps * config.num_envs
         if agent == "sac":
@@ -101,15 +107,15 @@ def test_decays_follow_the_settings_given():
     assert config.clip_range.decay_steps == 10 * 3 * 4
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", CONFIGS)
 def test_an_unknown_environment_gets_the_defaults(agent):
-    total_steps, config = AGENTS[agent].tuned("MyEnv-v0", None, seed=3)
+    total_steps, config = tuned_for(agent, "MyEnv-v0", None, seed=3)
     searcher = {"searcher": agent} if hasattr(config, "searcher") else {}
-    assert total_steps >= 1 and config == AGENTS[agent].agent.Config(seed=3, **searcher)
+    assert total_steps >= 1 and config == CONFIGS[agent](seed=3, **searcher)
 
 
 def test_settings_given_replace_the_tuned_ones_of_a_search():
-    total_steps, config = AGENTS["snes"].tuned("CartPole-v1", 7, stdev_init=3.0, seed=2)
+    total_steps, config = tuned_for("snes", "CartPole-v1", 7, stdev_init=3.0, seed=2)
     assert (total_steps, config.searcher, config.stdev_init, config.seed) == (7, "snes", 3.0, 2)
 
 
@@ -117,9 +123,9 @@ def test_settings_given_replace_the_tuned_ones_of_a_search():
 @pytest.mark.parametrize("total_steps", [0, -5])
 def test_a_wrong_number_of_steps_is_refused(agent, total_steps):
     with pytest.raises(ValueError, match="`total_steps` .* Received: "):
-        AGENTS[agent].tuned("CartPole-v1", total_steps)
+        tuned_for(agent, "CartPole-v1", total_steps)
 
 
 def test_the_default_agent_is_the_first_of_the_table():
     assert [default_agent(env) for env in TUNED] == [next(iter(agents)) for agents in TUNED.values()]
-    assert default_agent("MyEnv-v0") == "ppo" and all(default_agent(env) in AGENTS for env in TUNED)
+    assert default_agent("MyEnv-v0") == "ppo" and all(default_agent(env) in CONFIGS for env in TUNED)

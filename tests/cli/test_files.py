@@ -366,8 +366,8 @@ def simple_evaluation():
     ("arguments", "text"),
     [
         ((".foo:CartPole-v1",), "must have its full name"),
-        (("CartPole-v1", "--steps", "1" + "0" * 400), "`total_steps` must be an int from 1 to 1e+15"),
-        (("CartPole-v1", "--steps", 10**15 + 1), "`total_steps` must be an int from 1 to 1e+15"),
+        (("CartPole-v1", "--steps", "1" + "0" * 400), "`--steps` must be from 1 to 1e+15"),
+        (("CartPole-v1", "--steps", 10**15 + 1), "`--steps` must be from 1 to 1e+15"),
         (("CartPole-v1", "--agent", "sac", "--buffer-size", 10**13), ""),
         (("CartPole-v1", "--hidden-units", 3_000_000, 3_000_000), ""),
     ],

@@ -225,8 +225,8 @@ def test_two_processes_do_not_train_the_same_run(run, capsys):
 
 
 def test_what_cannot_be_resumed_is_one_line(run, tmp_path, capsys):
-    assert_one_line(capsys, kgdists("resume", tmp_path / "nowhere"), "A run must be an existing folder", "nowhere")
-    assert_one_line(capsys, kgdists("resume", tmp_path), "A run must contain the file config.json")
+    assert_one_line(capsys, kgdists("resume", tmp_path / "nowhere"), "no such run folder", "nowhere")
+    assert_one_line(capsys, kgdists("resume", tmp_path), "a run folder must contain the file config.json")
     assert_one_line(
         capsys, kgdists("resume", run, "--save-every", -1), "--save-every: must be a number >= 0. Received: -1"
     )

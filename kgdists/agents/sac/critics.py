@@ -7,7 +7,7 @@ import keras
 from gymnasium.vector import VectorEnv
 
 from kgdists.agents.networks import network
-from kgdists.agents.sac.sac_config import SACConfig
+from kgdists.agents.sac_config import SACConfig
 from kgdists.random.seeds import stream
 
 __all__ = ["twin_critic"]

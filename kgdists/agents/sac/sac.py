@@ -19,8 +19,8 @@ from kgdists.agents.sac.adam import Adam
 from kgdists.agents.sac.critics import twin_critic
 from kgdists.agents.sac.replay import make_replay
 from kgdists.agents.sac.replay_buffer import ReplayBuffer
-from kgdists.agents.sac.sac_config import SACConfig
 from kgdists.agents.sac.soft_values import soft_values
+from kgdists.agents.sac_config import SACConfig
 from kgdists.core.checks import count
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.files import RunWarning

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box, Discrete, Space
 from keras import ops
 
 from kgdists import losses
-from kgdists.agents.sac.sac_config import SACConfig
+from kgdists.agents.sac_config import SACConfig
 from kgdists.core.types import Seed, Tensor
 from kgdists.distributions import CategoricalDist
 from kgdists.distributions.distribution import Distribution

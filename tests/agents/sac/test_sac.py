@@ -355,7 +355,6 @@ def test_what_cannot_be_learned_is_refused(env, config, match):
         {"discrete": "soft"},
         {"box_family": "beta"},
         {"learning_rate": 0.0},
-        {"hidden_units": [3]},
         {"n_step_returns": True},
     ],
     ids=str,

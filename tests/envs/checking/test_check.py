@@ -11,7 +11,7 @@ from gymnasium.vector import SyncVectorEnv
 
 import kgdists as kg
 from kgdists.agents import ActionMask
-from kgdists.agents.sac.sac_config import SACConfig
+from kgdists.agents.sac_config import SACConfig
 from kgdists.envs.checking import Finding, Report, networks, table
 from tests.agents.helpers import Trap
 from tests.envs.checking.helpers import Clean, changed, found

@@ -11,9 +11,10 @@ import numpy as np
 from gymnasium import spaces
 
 from kgdists.core.checks import choice, count, in_short
-from kgdists.encoders.arrays import ARRAYS, MAX_LENGTH, array_space, is_text
+from kgdists.core.choices import IMAGE_NETWORKS, MAX_LENGTH
+from kgdists.encoders.arrays import ARRAYS, array_space, is_text
 from kgdists.encoders.composite import CompositeEncoder
-from kgdists.encoders.image import NETWORKS, ImageEncoder, channels_axis
+from kgdists.encoders.image import ImageEncoder, channels_axis
 from kgdists.encoders.numbers import FloatEncoder, IntegerEncoder
 from kgdists.encoders.one_hot import OneHotEncoder
 from kgdists.encoders.sequence import SequenceEncoder, TextEncoder
@@ -115,7 +116,7 @@ def _checked(space, options):
     if unknown:
         raise ValueError(f"An option of `encoder_for` must be one of {', '.join(DEFAULTS)}. Received: {min(unknown)}")
     options = DEFAULTS | options
-    choice("network", options["network"], NETWORKS)
+    choice("network", options["network"], IMAGE_NETWORKS)
     options["max_length"] = count("max_length", options["max_length"])
     names = options["leave_out"]
     if not isinstance(names, (tuple, list)):

@@ -1,0 +1,31 @@
+"""Start TensorFlow, quietly."""
+
+import contextlib
+
+from kgdists.core.quiet import quietly
+
+__all__ = ["set_threads", "start_tensorflow"]
+
+
+def start_tensorflow(threads: int | None = None) -> None:
+    """Import Keras and TensorFlow, and find the devices.
+
+    Parameters
+    ----------
+    threads : None or int
+        See `set_threads`.
+    """
+    with quietly():
+        import keras  # noqa: F401
+
+        set_threads(threads)
+
+
+def set_threads(threads: int | None) -> None:
+    """Set how many threads an operation of TensorFlow has, None for as many as there are, and find the devices."""
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # TensorFlow runs already, within a process of the caller's
+        if threads is not None:  # a thread handing over to another costs more than a small network does
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.list_logical_devices()

@@ -1,0 +1,21 @@
+"""What settings may be: names and bounds that the command line tells without importing Keras."""
+
+__all__ = [
+    "BOX_FAMILY_NAMES",
+    "IMAGE_NETWORKS",
+    "MAX_LENGTH",
+    "MAX_STEPS",
+    "MAX_THREADS",
+    "PREPROCESSING",
+    "SEARCHER_NAMES",
+    "VECTORIZATIONS",
+]
+
+BOX_FAMILY_NAMES = ("squashed", "beta", "clipped", "normal")
+IMAGE_NETWORKS = ("auto", "nature", "impala", "small")
+MAX_LENGTH = 64  # items of an observed sequence, unless told otherwise
+MAX_STEPS = 10**15  # of a training, which a float counts and no machine takes
+MAX_THREADS = 1024  # of far more TensorFlow hangs or aborts
+PREPROCESSING = ("none", "atari")
+SEARCHER_NAMES = ("pgpe", "snes", "cem", "xnes", "cmaes")
+VECTORIZATIONS = ("auto", "sync", "async", "native")

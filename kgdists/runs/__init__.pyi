@@ -1,0 +1,6 @@
+from kgdists.core.files import RunWarning
+from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, StopOnSignal
+from kgdists.runs.recording import record
+from kgdists.runs.reporting import report
+
+__all__ = ["Checkpoints", "EvaluateAndKeepBest", "RunWarning", "StopOnSignal", "record", "report"]
