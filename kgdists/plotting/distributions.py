@@ -15,6 +15,7 @@ from kgdists.distributions import CompositeDist
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.pictures import COLORS, Bars, Curves, first_rows, picture
 from kgdists.divergences.sampling import NUM_SAMPLES, exact_draws
+from kgdists.runs.legends import add_legend
 
 with brought_by("agents"):
     from matplotlib.axes import Axes
@@ -52,7 +53,7 @@ def distribution(
     x : None or float array, shape [N] or [N, 1]
         The input of each of N rows, in any order.
     axes : None or matplotlib.axes.Axes
-        Where to draw; None makes a figure.
+        Where to draw; None makes a figure, whose legend is below the axes.
     mass : float or sequence of float, > 0 and < 1
         Probabilities of the bands. Where a distribution has no `quantile`, they are of 1000 draws, as the legend says.
     dimension : None or int, >= 0
@@ -98,12 +99,20 @@ def distribution(
         raise ValueError(f"`dimension` must be given with `x` only. Received: dimension={dimension!r}")
     resolution = count("resolution", resolution, least=2)
     masses = sorted(fraction("mass", part) for part in np.atleast_1d(np.asarray(mass, object)))
+    is_own = axes is None
     axes = Figure(figsize=(7.0, 4.0), layout="constrained").add_subplot() if axes is None else axes
+    title = None
     if x is None:
         _draw_densities(axes, dist, resolution, cmap)
     else:
-        _draw_bands(axes, dist, x, masses, dimension)
-    return cast(Figure, axes.figure)
+        title = _draw_bands(axes, dist, x, masses, dimension)
+    figure = cast(Figure, axes.figure)
+    handles, _ = axes.get_legend_handles_labels()
+    if handles and is_own:
+        add_legend(figure, handles, title)
+    elif handles:
+        axes.legend(frameon=False, title=title)
+    return figure
 
 
 def _draw_densities(axes, dist, resolution, cmap):
@@ -123,7 +132,7 @@ def _draw_densities(axes, dist, resolution, cmap):
     drawn = picture(dist, rows, resolution)
     if drawn is None:
         raise ValueError(f"Densities must be finite. Received: a {type(dist).__name__} whose densities are NaN or inf")
-    names = [str(list(index)) for index in np.ndindex(*dist.batch_shape)]
+    names = [str(list(index)) if rows > 1 else "" for index in np.ndindex(*dist.batch_shape)]
     if isinstance(drawn, Bars):
         _draw_bars(axes, drawn, names)
     elif isinstance(drawn, Curves):
@@ -132,8 +141,6 @@ def _draw_densities(axes, dist, resolution, cmap):
         (surface,) = drawn
         # Beyond the outermost the ground stays free, and so that of the style.
         axes.contourf(surface.x, surface.y, surface.tail(), LEVELS, cmap=cmap)
-    if rows > 1:
-        axes.legend(frameon=False)
 
 
 def _draw_bars(axes, drawn, names):
@@ -158,6 +165,7 @@ def _draw_curves(axes, drawn, names):
 
 
 def _draw_bands(axes, dist, x, masses, dimension):
+    """Draw the bands; what a legend says above them."""
     event = dist.event_shape
     if hasattr(dist, "probs") or not isinstance(event, tuple) or len(event) > 1:
         raise ValueError(
@@ -187,7 +195,7 @@ def _draw_bands(axes, dist, x, masses, dimension):
     for alpha, (part, low, high) in zip(np.linspace(0.3, 0.5, len(masses)), bands, strict=True):
         axes.fill_between(inputs, low, high, color=COLORS[0], alpha=alpha, linewidth=0.0, label=f"{100.0 * part:g} %")
     axes.set(xlabel="x", ylabel="y")
-    axes.legend(frameon=False, title=f"of {NUM_SAMPLES} draws" if is_estimate else None)
+    return f"of {NUM_SAMPLES} draws" if is_estimate else None
 
 
 def _quantiles(dist, levels):

@@ -7,11 +7,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kgdists.core.checks import is_count
 from kgdists.core.files import damaged, load_model, not_finite, reading
 from kgdists.policy import Policy
 from kgdists.runs.layout import CONFIG, read_config, read_evaluation, read_versions
 
-__all__ = ["Run", "differing", "experiments", "names_of", "read_evaluation", "read_policy", "read_run", "read_versions"]
+__all__ = [
+    "Run",
+    "differing",
+    "experiments",
+    "in_words",
+    "names_of",
+    "read_evaluation",
+    "read_policy",
+    "read_run",
+    "read_versions",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,34 +71,55 @@ def experiments(runs: Sequence[Run]) -> list[list[Run]]:
 def names_of(groups: Sequence[Sequence[Run]]) -> list[str]:
     """A name for each experiment: its agent and, where others of that agent and environment are, how it differs.
 
-    Where nothing differs, a training was repeated, and the folder tells it apart.
+    Where nothing differs, a training was repeated, and the folder tells it apart, or a number.
     """
     names = []
     for group in groups:
         first = group[0]
         like = [other[0] for other in groups if (other[0].env, other[0].agent) == (first.env, first.agent)]
         settings = [name for name in differing([run.config for run in like]) if name != "seed" or len(group) == 1]
-        values = [f"{name}={_short(first.config.get(name))}" for name in settings]
+        texts = {name: in_words(first.config[name]) for name in settings if name in first.config}
+        values = [f"{name}={text.removesuffix(' gradient steps')}" for name, text in texts.items()]
         names.append(", ".join([first.agent, *values]))
     counts = Counter((group[0].env, name) for group, name in zip(groups, names, strict=True))
-    return [
-        name if counts[group[0].env, name] == 1 else f"{name}, {group[0].path.name}"
-        for group, name in zip(groups, names, strict=True)
-    ]
+    seen: Counter[tuple[str, str]] = Counter()
+    result = []
+    for group, name in zip(groups, names, strict=True):
+        told = name if counts[group[0].env, name] == 1 else f"{name}, {group[0].path.name}"
+        seen[group[0].env, told] += 1
+        number = seen[group[0].env, told]
+        result.append(told if number == 1 else f"{told} ({number})")
+    return result
 
 
 def differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The settings that are not the same in all of these dicts."""
+    """The settings that are not the same in all of those dicts that have them."""
     names = dict.fromkeys(name for config in configs for name in config)
-    texts = {name: {json.dumps(config.get(name), sort_keys=True) for config in configs} for name in names}
+    texts = {name: {json.dumps(config[name], sort_keys=True) for config in configs if name in config} for name in names}
     return [name for name in names if len(texts[name]) > 1]
 
 
-def _short(value):
-    """A setting as text; a schedule by its class and numbers."""
-    if isinstance(value, dict) and isinstance(value.get("config"), dict):
-        numbers = [f"{x:g}" for x in value["config"].values() if isinstance(x, (int, float)) and x is not True]
-        return f"{value.get('class_name')}({', '.join(numbers)})"
+def in_words(value: Any) -> str:
+    """A setting as people write it.
+
+    Examples
+    --------
+    >>> from kgdists.runs.folder import in_words
+    >>> in_words(3e-4), in_words([64, 64])
+    ('0.0003', '64 x 64')
+    >>> decay = {"initial_learning_rate": 1e-3, "decay_steps": 1580, "end_learning_rate": 0.0, "power": 1.0}
+    >>> in_words({"class_name": "PolynomialDecay", "config": decay})
+    '0.001 → 0 over 1580 gradient steps'
+    """
+    if isinstance(value, dict) and isinstance(value.get("config"), dict):  # a schedule as Keras writes it
+        config = {key: x for key, x in value["config"].items() if key != "name" and x is not None and x is not False}
+        line = {"initial_learning_rate", "decay_steps", "end_learning_rate", "power"}
+        if value.get("class_name") == "PolynomialDecay" and config.keys() == line and config["power"] == 1.0:
+            start, end = in_words(config["initial_learning_rate"]), in_words(config["end_learning_rate"])
+            return f"{start} → {end} over {config['decay_steps']} gradient steps"
+        return f"{value.get('class_name')}({', '.join(f'{key}={in_words(x)}' for key, x in config.items())})"
+    if isinstance(value, list) and value:
+        return " x ".join(map(in_words, value)) if all(map(is_count, value)) else ", ".join(map(in_words, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

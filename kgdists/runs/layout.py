@@ -21,6 +21,7 @@ __all__ = [
     "EVALUATION",
     "METRICS",
     "POLICY",
+    "RECORDING",
     "REPORT",
     "TENSORBOARD",
     "checkpoints",
@@ -29,6 +30,7 @@ __all__ = [
     "read_config",
     "read_evaluation",
     "read_versions",
+    "steps_of_evaluation",
     "versions",
     "write_config",
     "write_evaluation",
@@ -43,6 +45,7 @@ CURVE = "learning_curve.png"
 BEST = "best.keras"  # the policy of the best evaluation on the way
 TENSORBOARD = "tensorboard"
 REPORT = "report.html"
+RECORDING = "recording.gif"
 
 PACKAGES = ("kgdists", "keras", "tensorflow", "numpy", "gymnasium")
 
@@ -113,9 +116,12 @@ def write_evaluation(run: str | Path, evaluation: Evaluation, steps: int) -> Non
 
 def evaluated_steps(run: str | Path) -> int | None:
     """The steps after which a run was last evaluated and plotted, None if it was not."""
+    return steps_of_evaluation(run) if (Path(run) / CURVE).is_file() else None
+
+
+def steps_of_evaluation(run: str | Path) -> int | None:
+    """The steps after which the evaluation of a run was played, None if that is unknown."""
     file = Path(run) / EVALUATION
-    if not file.is_file() or not (Path(run) / CURVE).is_file():
-        return None
     with contextlib.suppress(Exception):  # of a damaged one too there will be another
         return int(json.loads(file.read_text())["steps"])
     return None

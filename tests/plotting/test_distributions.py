@@ -2,6 +2,7 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import integrate, stats
 
@@ -24,7 +25,8 @@ def lines(axes):
 
 
 def legend(axes):
-    return [text.get_text() for text in axes.get_legend().get_texts()]
+    (below,) = axes.figure.legends
+    return [text.get_text() for text in below.get_texts()]
 
 
 def test_each_row_of_scalars_is_a_curve_of_its_density():
@@ -48,7 +50,22 @@ def test_eight_rows_look_different():
 
 
 def test_one_distribution_has_no_legend():
-    assert axes_of(kg.NormalDist([0.0], [0.0])).get_legend() is None
+    assert axes_of(kg.NormalDist([0.0], [0.0])).figure.legends == []
+
+
+@pytest.mark.parametrize("options", [{}, {"x": X}], ids=["densities", "bands"])
+def test_the_legend_of_a_figure_of_its_own_covers_no_data(options):
+    figure = axes_of(REGRESSION, **options).figure
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    assert not figure.axes[0].get_tightbbox(renderer).overlaps(figure.legends[0].get_window_extent(renderer))
+
+
+def test_axes_of_the_caller_keep_their_size_and_get_the_legend():
+    axes = Figure(figsize=(3.0, 3.0)).add_subplot()
+    distribution(REGRESSION, axes=axes)
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["[0]", "[1]", "[2]"]
+    assert axes.figure.legends == [] and axes.figure.get_figheight() == 3.0
 
 
 def test_bounds_of_a_clipped_normal_are_dots_at_their_probabilities():
@@ -115,11 +132,11 @@ def test_what_predict_returns_is_drawn():
 def test_bands_without_quantiles_are_of_draws_and_say_so():
     mixture = kg.GaussianMixtureDist(np.zeros((3, 2)), np.zeros((3, 2, 2)) + X[:, :, None], np.zeros((3, 2, 2)))
     axes = axes_of(mixture, x=X, dimension=1)
-    assert axes.get_legend().get_title().get_text() == "of 1000 draws"
+    assert axes.figure.legends[0].get_title().get_text() == "of 1000 draws"
     ((inputs, median),) = lines(axes)
     np.testing.assert_allclose(median, inputs, atol=0.2)
     exact = axes_of(kg.GaussianMixtureDist(np.zeros((3, 2)), np.zeros((3, 2, 1)), np.zeros((3, 2, 1))), x=X)
-    assert exact.get_legend().get_title().get_text() == ""
+    assert exact.figure.legends[0].get_title().get_text() == ""
 
 
 def test_one_dimension_of_vectors_is_drawn():

@@ -3,6 +3,7 @@ import types
 import keras
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from kgdists.plotting import fit_history, learning_curve
 from kgdists.runs.curves import seed_band
@@ -25,7 +26,10 @@ def lines(figure):
 
 
 def legend(figure):
-    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    """The names of the curves, without what is said of lines and marks."""
+    (only,) = figure.legends
+    texts = [text.get_text() for text in only.get_texts()]
+    return [text for text in texts if not text.startswith(("training:", "evaluation", "seeds:"))]
 
 
 def test_the_curve_is_the_return_over_the_steps(run):
@@ -149,7 +153,10 @@ def test_what_is_no_history_is_refused(history, message):
 def test_runs_of_one_label_are_seeds_of_one_curve(tmp_path):
     runs = [written(tmp_path / str(x), f"10,{x},9", f"20,{x + 4.0},9") for x in (0.0, 1.0, 5.0)]
     figure = learning_curve([*runs, runs[0]], ["a", "a", "a", "b"])
-    mean, alone = lines(figure)
+    *thin, mean, alone = lines(figure)
+    assert [line.get_ydata().tolist() for line in thin] == [[0.0, 4.0], [1.0, 5.0], [5.0, 9.0]]
+    assert {line.get_color() for line in thin} == {mean.get_color()} != {alone.get_color()}
+    assert all(line.get_linewidth() < mean.get_linewidth() for line in thin)
     np.testing.assert_array_equal(mean.get_xydata(), [[10, 2.0], [20, 6.0]])
     np.testing.assert_array_equal(alone.get_ydata(), [0.0, 4.0])
     (band,) = figure.axes[0].collections
@@ -191,6 +198,105 @@ def test_a_long_band_has_few_points():
     grid, mean, _, _ = seed_band([(steps, 2.0 * steps), (steps, 4.0 * steps)])
     assert len(grid) == 400 and (grid[0], grid[-1]) == (0, 4999)
     np.testing.assert_allclose(mean, 3.0 * grid)
+
+
+# Evaluations beside the training
+
+
+def test_the_evaluation_at_the_end_stands_beside_the_curve_with_its_deviation(run):
+    (run / "evaluation.json").write_text('{"returns": [4.0, 8.0], "lengths": [1, 1], "steps": 290}')
+    figure = learning_curve([run])
+    diamond = lines(figure)[1]
+    assert diamond.get_xydata().tolist() == [[290.0, 6.0]] and diamond.get_marker() == "D"
+    (deviation,) = figure.axes[0].collections
+    assert deviation.get_segments()[0].tolist() == [[290.0, 4.0], [290.0, 8.0]]
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert any("with exploration" in text for text in texts) and any("most probable actions" in text for text in texts)
+
+
+def test_an_evaluation_without_steps_is_of_the_last_ones(run):
+    (run / "evaluation.json").write_text('{"returns": [4.0], "lengths": [1]}')
+    assert lines(learning_curve([run]))[1].get_xdata().tolist() == [300.0]
+
+
+def test_evaluations_on_the_way_are_those_of_the_callback(run):
+    (run / "best.json").write_text('{"steps": 1, "return": 5.0, "evaluations": [[100, 5.0], [200, 5.0], [300, 6.0]]}')
+    assert lines(learning_curve([run]))[1].get_xydata().tolist() == [[100.0, 5.0], [200.0, 5.0], [300.0, 6.0]]
+
+
+def test_evaluations_on_the_way_are_read_off_the_metrics_where_the_callback_wrote_elsewhere(tmp_path):
+    rows = ("100,1.0,nan", "200,1.0,5.0", "300,1.0,5.0", "400,1.0,7.0")
+    run = written(tmp_path / "run", *rows, columns="steps,return,evaluation_return")
+    assert lines(learning_curve([run]))[1].get_xydata().tolist() == [[200.0, 5.0], [400.0, 7.0]]
+    assert len(lines(learning_curve([run], quantity="evaluation_return"))) == 1
+
+
+def test_damaged_evaluations_on_the_way_are_refused(run):
+    (run / "best.json").write_text('{"evaluations": 3}')
+    with pytest.raises(ValueError, match="Received: .*best.json"):
+        learning_curve([run])
+
+
+# As a designer would pass it
+
+LONG = "ppo, learning_rate=0.001 → 0 over 4680, clip_range=0.2 → 0 over 4680, hidden_units=64 x 64, a=b$c$, " * 2
+
+
+def boxes(figure):
+    """Where the legend of a figure is, and where its axes are with all their labels."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    (legend,) = figure.legends
+    assert all(axes.get_legend() is None for axes in figure.axes)
+    return legend.get_window_extent(renderer), [axes.get_tightbbox(renderer) for axes in figure.axes]
+
+
+FIGURES = {
+    "short names": lambda runs: learning_curve(runs, list("abc")),
+    "a long name": lambda runs: learning_curve(runs, ["a", "b", LONG]),
+    "three long names": lambda runs: learning_curve(runs, [LONG, f"{LONG}2", "_of folders that begin so"]),
+    "panels": lambda runs: learning_curve(runs, ["a", "a", LONG], ["x", "y", "z"]),
+    "rows of panels": lambda runs: learning_curve(runs * 2, list("ababab"), list("uvwxyz")),
+    "many names": lambda runs: learning_curve(runs * 6, [f"a name of some length, {i}" for i in range(18)]),
+    "fits": lambda runs: fit_history([{"loss": [1.0, 2.0]}] * 3, ["a", "b", LONG]),
+}
+
+
+@pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES)
+def test_a_legend_covers_no_axes_and_is_within_the_figure(tmp_path, make):
+    runs = [written(tmp_path / name, "10,1.0,9", "20,2.0,8") for name in "abc"]
+    (runs[0] / "evaluation.json").write_text('{"returns": [4.0, 8.0], "lengths": [1, 1]}')
+    figure = make(runs)
+    legend, axes = boxes(figure)
+    assert [box for box in axes if box.overlaps(legend)] == []
+    assert figure.bbox.containsx(legend.x0) and figure.bbox.containsx(legend.x1)
+    assert figure.bbox.containsy(legend.y0) and figure.bbox.containsy(legend.y1)
+
+
+def test_long_names_are_wrapped_and_whole(tmp_path):
+    figure = learning_curve([written(tmp_path / "run", "10,1.0,9")], [LONG])
+    (name,) = legend(figure)
+    assert "\n" in name and name.replace("\n", " ").replace(r"\$", "$").strip() == LONG.strip()
+
+
+def test_a_name_that_begins_with_an_underscore_is_in_the_legend(tmp_path):
+    assert legend(learning_curve([written(tmp_path / "_run", "10,1.0,9")])) == ["_run"]
+
+
+def test_panels_have_axes_of_one_size(tmp_path):
+    runs = [written(tmp_path / str(x), f"10,{x},9", f"2000000,{-x},8") for x in (1.0, 123456.0, 1e-5)]
+    figure = learning_curve(runs, list("abc"), list("xyz"))
+    boxes(figure)
+    sizes = np.array([axes.get_position().size for axes in figure.axes])
+    np.testing.assert_allclose(sizes, sizes[:1].repeat(3, axis=0), rtol=1e-6)
+
+
+def test_one_name_has_one_color_in_all_panels(tmp_path):
+    run = written(tmp_path / "run", "10,1.0,9")
+    figure = learning_curve(4 * [run], ["b", "a", "b", "c"], ["x", "x", "y", "y"])
+    colors = [[line.get_color() for line in axes.get_lines()] for axes in figure.axes]
+    assert colors[0][0] == colors[1][0] and len({*colors[0], *colors[1]}) == 3
+    assert legend(figure) == ["b", "a", "c"]
 
 
 def test_what_a_logger_left_out_is_a_gap(tmp_path):
