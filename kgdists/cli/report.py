@@ -14,12 +14,16 @@ def add_to(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "report",
         help="write a page about runs",
-        description="Write an HTML page about runs: learning curves, evaluations, settings and the course of the "
-        "training. Runs that differ in their seeds alone are summed up. The page refers to nothing outside itself.",
+        description="Write an HTML page about runs: evaluations, learning curves, settings, the course of the "
+        "training, films that `kgdists record` left in the runs, and the commands that make them again. Runs that "
+        "differ in their seeds alone are summed up. The page refers to nothing outside itself.",
     )
     parser.add_argument("runs", type=run_folder, nargs="+", metavar="RUN", help="The run folders.")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="Write the page to FILE. Default: report.html in the first RUN."
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="Write the page to FILE, an .html file. Default: report.html in the first RUN.",
     )
     parser.set_defaults(command=report)
 
@@ -30,10 +34,12 @@ def report(options: argparse.Namespace) -> int:
     if out.is_dir() or not out.parent.is_dir():
         raise ValueError(f"`--out` must be a file in a folder that exists. Received: {out}")
     start_tensorflow()
+    from kgdists.cli.reproduce import command_of
     from kgdists.core.files import atomic_write
+    from kgdists.runs.folder import read_run
     from kgdists.runs.reporting import report as report_on
 
-    page = report_on(options.runs)
+    page = report_on(options.runs, [command_of(read_run(run)) for run in options.runs])
     with atomic_write(out) as file:
         file.write_text(page, encoding="utf-8")
     print(out)

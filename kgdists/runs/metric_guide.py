@@ -1,13 +1,13 @@
 """A guide to the metrics that agents log: each in a line, and what a healthy one looks like."""
 
-__all__ = ["MEANINGS", "is_metric", "meaning_of"]
+__all__ = ["MEANINGS", "healthy_range", "is_metric", "meaning_of"]
 
 MEANINGS = {
     "return": "Undiscounted return, mean of the last 100 training episodes, with drawn actions. Should rise.",
     "evaluation_return": "Mean return of the evaluation's episodes, the same ones each time. Should rise.",
     "length": "Steps of an episode, mean of the last 100.",
     "entropy": "Of the policy in nats, of densities also negative. Should fall slowly; after a sudden fall it explores "
-    "no more.",
+    "no more. Healthy, where actions are choices, above a tenth of the highest.",
     "saturation": "Part of the bounded action coordinates within 1 % of a bound. Near 1 the policy is bang-bang, and "
     "its gradients are weak.",
     "kl": "Estimated divergence of the policy after the gradient steps from the one that acted. Healthy from 0.003 to "
@@ -15,8 +15,8 @@ MEANINGS = {
     "kl_coef": "Weight of the penalty on the divergence. Settles where an update's divergence is the one aimed at.",
     "clip_fraction": "Part of the probability ratios beyond the clip range. Healthy from 0.05 to 0.3; at 0 steps could "
     "be longer, above 0.5 they are too long.",
-    "explained_variance": "Part of the variance of the returns that the values explain. Should rise towards 1; 0 is as "
-    "good as a constant, negative worse.",
+    "explained_variance": "Part of the variance of the returns that the values explain. Should rise towards 1, healthy "
+    "from 0.5; 0 is as good as a constant, negative worse.",
     "gradient_norm": "Of the gradient of all weights, before it is clipped; of SAC the root mean square over a "
     "thousand steps. Should be steady; spikes are bad steps.",
     "weight_norm": "Of all trained weights. Should grow slowly, and not without end.",
@@ -32,6 +32,32 @@ MEANINGS = {
     "stdev": "Of the distribution of weights. Falls as the search converges; at 0 it has stopped.",
     "steps_per_second": "Environment steps per second, with the updates. Steady on an idle machine.",
 }
+
+HEALTHY = {"kl": (0.003, 0.03), "clip_fraction": (0.05, 0.3), "explained_variance": (0.5, 1.0)}
+
+
+def healthy_range(metric: str, highest: float | None = None) -> tuple[float, float] | None:
+    """The values of a metric that are no reason to worry, None where that depends on the environment.
+
+    Parameters
+    ----------
+    metric : str
+    highest : None or float
+        The highest entropy that was logged, where all actions are choices.
+
+    Returns
+    -------
+    None or (float, float)
+
+    Examples
+    --------
+    >>> from kgdists.runs.metric_guide import healthy_range
+    >>> healthy_range("clip_fraction"), healthy_range("entropy", 1.0), healthy_range("value_loss")
+    ((0.05, 0.3), (0.1, 1.0), None)
+    """
+    if metric == "entropy" and highest is not None:
+        return 0.1 * highest, highest
+    return HEALTHY.get(metric)
 
 
 def is_metric(name: str) -> bool:

@@ -1,5 +1,7 @@
 import pytest
 
+from kgdists.cli.reproduce import command_of
+from kgdists.runs.folder import read_run
 from kgdists.runs.reporting import report
 from tests.cli.helpers import assert_one_line, kgdists, written
 
@@ -13,7 +15,7 @@ def run(tmp_path):
 def test_a_report_goes_into_the_first_run(run, capsys):
     assert kgdists("report", run) == 0
     assert capsys.readouterr().out == f"{run / 'report.html'}\n"
-    assert (run / "report.html").read_text() == report([run])
+    assert (run / "report.html").read_text() == report([run], [command_of(read_run(run))])
 
 
 def test_a_report_of_several_runs_goes_where_it_is_asked_for(run, tmp_path):

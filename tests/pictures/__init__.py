@@ -1,0 +1,1 @@
+"""Pictures of the docs, and what they were made of."""
