@@ -59,7 +59,7 @@ def command_of(run: Run) -> tuple[str, str] | None:
 def _settings(name, env, steps, given):
     """All settings that the command line makes of these, as `config.json` has them."""
     settings = {setting: tuple(x) if isinstance(x, list) else x for setting, x in given.items()}
-    _, config = tuned_config(env, name, CONFIGS[name], steps, **fixed(name), **settings)
+    _, config = tuned_config(env, name, CONFIGS[name], steps, **fixed(name) | settings)
     return config_to_json(config)
 
 
