@@ -13,7 +13,15 @@ from kgdists.runs.metrics import read_metrics
 __all__ = ["command_of"]
 
 FACTS = ("evaluate_every", "eval_episodes", "eval_envs", "eval_max_steps", "threads")  # of a config.json, and options
-OTHERS = ("agent", "config", "env", "env_options", "run", "total_steps", "versions")  # which are no options, or said otherwise
+OTHERS = (
+    "agent",
+    "config",
+    "env",
+    "env_options",
+    "run",
+    "total_steps",
+    "versions",
+)  # which are no options, or said otherwise
 
 
 def command_of(run: Run) -> tuple[str, str] | None:
@@ -43,12 +51,13 @@ def command_of(run: Run) -> tuple[str, str] | None:
         known = _settings(name, run.env, steps, given)
     except (TypeError, ValueError):  # of a run whose settings no agent takes
         return None
-    unsaid = [setting for setting, x in run.config.items() if setting not in known or known[setting] != x]
+    settings = {setting: x for setting, x in run.config.items() if setting not in facts.get("env_options", {})}
+    unsaid = [setting for setting, x in settings.items() if setting not in known or known[setting] != x]
     options: dict[str, Any] = {"agent": name, "steps": steps, "seed": run.config.get("seed")}
     options |= {setting: x for setting, x in given.items() if setting not in ("seed", *unsaid)}
     options |= {fact: facts[fact] for fact in FACTS if fact in facts and (fact, facts[fact]) != ("threads", 1)}
     words = ["kgdists", "train", run.env]
-    words += _words_of_environment(facts.get("env_options") or {})
+    words += _words_of_environment(facts.get("env_options", {}))
     for option, x in options.items():
         words += _words(option, x)
     notes = {setting: run.config[setting] for setting in unsaid}

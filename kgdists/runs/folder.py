@@ -49,7 +49,7 @@ def read_run(path: str | Path) -> Run:
     env = "an environment without id" if config["env"] is None else config["env"]
     if not (isinstance(env, str) and isinstance(config["agent"], str) and isinstance(config["config"], dict)):
         raise damaged(path / CONFIG, "agent, env and config are not two texts and a dict")
-    return Run(path, env, config["agent"], config["config"])
+    return Run(path, env, config["agent"], config["config"] | config.get("env_options", {}))
 
 
 def experiments(runs: Sequence[Run]) -> list[list[Run]]:

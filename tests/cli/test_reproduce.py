@@ -6,10 +6,11 @@ import shlex
 import pytest
 from keras.optimizers.schedules import ExponentialDecay
 
-from kgdists.cli.agents import AGENTS
+from kgdists.agents.tuned_config import tuned_config
+from kgdists.cli.agents import CONFIGS, fixed
 from kgdists.cli.reproduce import command_of
 from kgdists.runs.checkpoint import config_to_json
-from kgdists.runs.folder import read_run
+from kgdists.runs.folder import experiments, read_run
 from tests.cli.helpers import kgdists, written
 
 ENVS = ("CartPole-v1", "Pendulum-v1", "Unknown-v0")
@@ -17,7 +18,7 @@ ENVS = ("CartPole-v1", "Pendulum-v1", "Unknown-v0")
 
 def made(folder, env, agent, steps=None, given=None, **facts):
     """A run as the command line makes it of these settings."""
-    total, config = AGENTS[agent].tuned(env, steps, seed=3, **given or {})
+    total, config = tuned_config(env, agent, CONFIGS[agent], steps, seed=3, **fixed(agent), **given or {})
     run = written(folder, env=env, agent="es" if hasattr(config, "searcher") else agent)
     about = {"env": env, "agent": "es" if hasattr(config, "searcher") else agent, "config": config_to_json(config)}
     (run / "config.json").write_text(json.dumps(about | {"total_steps": total} | facts))
@@ -25,7 +26,7 @@ def made(folder, env, agent, steps=None, given=None, **facts):
 
 
 @pytest.mark.parametrize("env", ENVS)
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", CONFIGS)
 def test_tuned_settings_need_no_options(tmp_path, env, agent):
     run = made(tmp_path / "run", env, agent, 20_000)
     assert command_of(run) == (f"kgdists train {env} --agent {agent} --steps 20000 --seed 3", "")
@@ -59,7 +60,7 @@ def test_the_command_makes_the_settings_of_the_run(tmp_path, monkeypatch, agent)
         *(agent, 4096, 3, 2, 500, 4)
     ]
     settings = {"seed": 3} | GIVEN[agent]
-    _, config = AGENTS[agent].tuned("CartPole-v1", 4096, **settings)
+    _, config = tuned_config("CartPole-v1", agent, CONFIGS[agent], 4096, **fixed(agent), **settings)
     assert config_to_json(config) == run.config
 
 
@@ -92,3 +93,22 @@ def test_a_report_shows_it(tmp_path):
     assert kgdists("report", run) == 0
     page = (run / "report.html").read_text().replace("<span>", "").replace("</span>", "")
     assert "kgdists train CartPole-v1 --agent ppo --steps 20000 --seed 3" in page
+
+
+def test_what_is_said_of_the_environment_is_in_the_command(tmp_path):
+    said = {
+        "imports": ["a.b"],
+        "env_kwargs": ["size=3", "name=x y"],
+        "wrappers": ["c.D:k=1", "e.F"],
+        "max_episode_steps": 9,
+    }
+    command, rest = command_of(made(tmp_path / "run", "Unknown-v0", "ppo", 20_000, env_options=said))
+    assert rest == "" and command == (
+        "kgdists train Unknown-v0 --import a.b --env-kwargs size=3 'name=x y' --max-episode-steps 9 --wrapper c.D:k=1 "
+        "--wrapper e.F --agent ppo --steps 20000 --seed 3"
+    )
+
+
+def test_runs_that_differ_in_their_environment_are_no_seeds_of_one(tmp_path):
+    runs = [made(tmp_path / x, "Unknown-v0", "ppo", 20_000, env_options={"env_kwargs": [f"size={x}"]}) for x in "12"]
+    assert [len(group) for group in experiments(runs)] == [1, 1]
