@@ -40,7 +40,7 @@ def search(name, dimensions, generations, **settings):
     problem = {"objective_sense": "min", "stdev_init": 2.0, "bounds": (-5.12, 5.12), "seed": 0}
     searcher = kind(rastrigin, solution_length=dimensions, **problem, **own, **settings)
     # The objective is compiled together with the search: up to a thousand generations are one call.
-    searcher.run(generations, progress=False)
+    searcher.run(generations, verbose=0)
     return searcher
 
 

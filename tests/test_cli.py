@@ -117,7 +117,7 @@ def test_the_learning_curve_is_an_image(trained):
 
 def test_tensorboard_finds_the_logs(trained):
     (file,) = (trained[0] / "tensorboard").glob("**/events.out.tfevents.*")
-    assert b"epoch_return" in file.read_bytes()
+    assert b"rollout/return" in file.read_bytes()
 
 
 def test_the_policy_is_a_keras_model_that_loads_in_safe_mode(trained):

@@ -17,6 +17,7 @@ from kgdists.envs.make import make_envs
 from kgdists.envs.play import evaluate
 from kgdists.envs.same_step import SameStep
 from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, StopOnSignal
+from kgdists.runs.tensorboard import TensorBoard
 
 __all__ = [
     "A2C",
@@ -38,6 +39,7 @@ __all__ = [
     "SACConfig",
     "SameStep",
     "StopOnSignal",
+    "TensorBoard",
     "evaluate",
     "load",
     "make_envs",

@@ -48,7 +48,7 @@ class A2C(RolloutAgent):
     --------
     >>> import kgdists as kg
     >>> agent = kg.agents.A2C("CartPole-v1", num_envs=2, epoch_steps=50, seed=0)
-    >>> history = agent.learn(100)
+    >>> history = agent.learn(100, verbose=0)
     >>> history.history["steps"]
     [50.0, 100.0]
     """

@@ -2,17 +2,20 @@
 
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import keras
 import numpy as np
 from gymnasium.vector import VectorEnv
 
 from kgdists.agents.config import Config
+from kgdists.agents.other_names import HINTS, OTHER_NAMES, check_positions, check_settings
 from kgdists.core.callback_list import Callbacks, as_callbacks, run_epochs
 from kgdists.core.checks import count
+from kgdists.core.did_you_mean import suggests
+from kgdists.core.progress import ProgressBar, Verbosity, verbosity
 from kgdists.core.types import Integer
 from kgdists.envs.array_observations import Encoding
 from kgdists.envs.evaluation import Evaluation, step_limit
@@ -25,6 +28,7 @@ from kgdists.policy import Policy
 from kgdists.runs import checkpoint
 from kgdists.runs.callbacks import EvaluateAndKeepBest
 from kgdists.runs.checkpoint import Ownership
+from kgdists.runs.keras_callbacks import adapted
 
 __all__ = ["Agent"]
 
@@ -64,6 +68,10 @@ class Agent:
     is_sound: bool
     checkpoint: Path | None
     owned: Ownership
+
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        check_positions(cls, args)
+        return super().__new__(cls)
 
     def _prepare_acting(self, example: Any) -> None:
         """Set what acting and files need, once there are `policy` and `envs`; `example` is a batch of one observed."""
@@ -152,7 +160,10 @@ class Agent:
 
     # What follows from it.
 
-    def learn(self, total_steps: Integer, callbacks: Callbacks = None) -> keras.callbacks.History:
+    @suggests(OTHER_NAMES, HINTS)
+    def learn(
+        self, total_steps: Integer | float, callbacks: Callbacks = None, verbose: Verbosity = "auto"
+    ) -> keras.callbacks.History:
         """Train for a number of environment steps, rounded up to whole epochs.
 
         Where a training goes on whose schedules are at their end, so that nothing would be learned, they are stretched
@@ -161,9 +172,13 @@ class Agent:
         Parameters
         ----------
         total_steps : int, >= 1
-            Steps of all environments together, on top of those already taken.
+            Steps of all environments together, on top of those already taken; 1e6 is a whole number too.
         callbacks : None, keras.callbacks.Callback or sequence of them
-            `callback.model` is the policy.
+            `callback.model` is the policy. A `keras.callbacks.TensorBoard` gets the axis and the tags of
+            `kgdists.agents.TensorBoard`; a `ProgbarLogger` is `verbose=1`.
+        verbose : {"auto", 0, 1, 2}
+            As for Keras' `fit`: 0 is silence, 1 a line with steps, time left, return, length and speed, 2 such a line
+            for each epoch; "auto" is 1.
 
         Returns
         -------
@@ -176,11 +191,19 @@ class Agent:
         FloatingPointError
             If a loss or a weight stops being finite.
         ValueError
-            If the agent's own networks have parts that it cannot train, such as Dropout.
+            If the agent's own networks have parts that it cannot train, such as Dropout, or for a callback that cannot
+            work.
         """
-        total_steps = count("total_steps", total_steps)
+        total_steps = count("total_steps", _whole(total_steps))
+        level, given = verbosity(verbose), as_callbacks(callbacks)
+        if any(type(callback) is keras.callbacks.ProgbarLogger for callback in given):
+            given = [callback for callback in given if type(callback) is not keras.callbacks.ProgbarLogger]
+            level = level or 1
+        callbacks = adapted(given, getattr(self.config, "learning_rate", None))
         self._check_learning(total_steps)
-        callbacks = as_callbacks(callbacks)
+        if level:
+            planned = self.config.num_steps(total_steps) or total_steps
+            callbacks.append(ProgressBar(planned, cast(Verbosity, level), self.config.log_info))
         for callback in callbacks:
             if isinstance(callback, EvaluateAndKeepBest):
                 callback.meet(self)
@@ -199,6 +222,7 @@ class Agent:
             if is_alone(self.env):  # in which whoever gave it may play until the training goes on
                 self.lend()
 
+    @suggests(OTHER_NAMES, HINTS)
     def evaluate(
         self,
         episodes: Integer = 100,
@@ -288,7 +312,7 @@ class Agent:
             self.checkpoint = checkpoint.save(self, path, overwrite)
 
     @classmethod
-    def load(cls, path: str | Path, env: Env | None = None) -> Self:
+    def load(cls, path: str | Path, env: Env | None = None, **settings: Any) -> Self:
         """Load an agent that `save` wrote, which goes on as the saved one would have.
 
         Parameters
@@ -297,12 +321,33 @@ class Agent:
             A run folder, for its last checkpoint that is not damaged, or a checkpoint.
         env : None, str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
             May be left out if the agent was made with an id.
+        **settings
+            With which training goes on, instead of the agent's: any but those in `Config.FIXED`.
 
         Returns
         -------
         Agent of the class
+
+        Raises
+        ------
+        ValueError
+            If there is no checkpoint of the class that can be read, or a setting may not change.
+        TypeError
+            For what is no setting of the agent.
         """
-        return checkpoint.load(cls, path, env)
+        cls._check_changes(settings)
+        return checkpoint.load(cls, path, env, settings)
+
+    @classmethod
+    def _check_changes(cls, settings: Mapping[str, Any]) -> None:
+        """Raise unless a trained agent may change these settings."""
+        check_settings(cls.Config, settings)
+        for name, value in settings.items():
+            if name in cls.Config.FIXED:
+                raise ValueError(
+                    f"A trained agent keeps what its networks, random numbers and epochs are made of: make a new one "
+                    f"for another `{name}`. Received: {name}={value!r}"
+                )
 
     def _diverged(self, bad: list[str], hint: str = "") -> FloatingPointError:
         """The error of a training in which these numbers are not finite."""
@@ -310,6 +355,11 @@ class Agent:
         return FloatingPointError(
             f"Training diverged after {self.steps} steps: {', '.join(bad)} not finite{good}{hint}"
         )
+
+
+def _whole(x):
+    """A number such as 1e6 as an int, all else as it is."""
+    return int(x) if isinstance(x, (float, np.floating)) and float(x).is_integer() else x
 
 
 def _with_keys(decide: Callable[..., Any], seed: int) -> Callable[[Any], Any]:

@@ -1,6 +1,7 @@
 """All agents by the names that run folders and the command line know them by."""
 
 from pathlib import Path
+from typing import Any
 
 from kgdists.agents.a2c import A2C
 from kgdists.agents.agent import Agent
@@ -36,7 +37,7 @@ def class_of(path: str | Path) -> type[Agent]:
     return CLASSES[name]
 
 
-def load(path: str | Path, env: Env | None = None) -> Agent:
+def load(path: str | Path, env: Env | None = None, **settings: Any) -> Agent:
     """Load an agent of any class that `save` wrote, which goes on as the saved one would have.
 
     Parameters
@@ -45,6 +46,8 @@ def load(path: str | Path, env: Env | None = None) -> Agent:
         A run folder, for its last checkpoint that is not damaged, or a checkpoint.
     env : None, str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
         May be left out if the agent was made with an id.
+    **settings
+        With which training goes on, instead of the agent's: any but those in its `Config.FIXED`.
 
     Returns
     -------
@@ -53,6 +56,9 @@ def load(path: str | Path, env: Env | None = None) -> Agent:
     Raises
     ------
     ValueError
-        If the folder holds no whole run of one of these, or needs a class that is not registered.
+        If the folder holds no whole run of one of these, needs a class that is not registered, or a setting may not
+        change.
+    TypeError
+        For what is no setting of the agent.
     """
-    return class_of(path).load(path, env)
+    return class_of(path).load(path, env, **settings)

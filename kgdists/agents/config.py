@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
+from kgdists.agents.other_names import check_settings
 from kgdists.core.choices import BOX_FAMILY_NAMES, IMAGE_NETWORKS, MAX_LENGTH, PREPROCESSING, VECTORIZATIONS
 from kgdists.core.rules import Rule, counts, flag, names, numbers, one_of, widths
 from kgdists.core.types import Schedule
@@ -57,6 +58,19 @@ class Config:
     """What all agents can be told: of the default networks, and the seed."""
 
     TOTAL_STEPS = 100_000  # of a training of which nothing else is known
+    # Settings that a trained agent keeps: what its networks, its random numbers and its epochs are made of.
+    FIXED: ClassVar[tuple[str, ...]] = (
+        "normalize_observations",
+        "encoder",
+        "preprocessing",
+        "max_length",
+        "leave_out",
+        "hidden_units",
+        "activation",
+        "initial_stddev",
+        "box_family",
+        "seed",
+    )
     # Where an algorithm has these settings, they are its fields.
     sde_sample_freq = cast(int | None, None)
     state_dependent_stddev = False
@@ -123,6 +137,10 @@ class Config:
         group="run",
     )
 
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        check_settings(cls, settings)
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, field.metadata["rule"](field.name, getattr(self, field.name)))
@@ -143,6 +161,8 @@ class Config:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Config):
     """What all agents that learn by gradients can be told. A schedule is a function of the gradient steps taken."""
+
+    FIXED = (*Config.FIXED, "n_steps", "epoch_steps")
 
     num_envs: int = setting(8, "Step N environments together.", WHOLE, group="environment")
     vectorization: str = setting(

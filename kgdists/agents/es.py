@@ -9,6 +9,7 @@ import numpy as np
 from kgdists.agents.agent import Agent
 from kgdists.agents.es_config import ESConfig
 from kgdists.agents.networks import policy_network
+from kgdists.agents.other_names import check_policy
 from kgdists.envs.array_observations import Encoding
 from kgdists.envs.given_env import check_alone, is_alone
 from kgdists.envs.make import Env
@@ -55,7 +56,7 @@ class ES(Agent):
     --------
     >>> import kgdists as kg
     >>> agent = kg.agents.ES("CartPole-v1", searcher="snes", popsize=10, stdev_init=0.5, seed=0)
-    >>> history = agent.learn(500)
+    >>> history = agent.learn(500, verbose=0)
     >>> agent.evaluate(episodes=10).mean > 0.0
     True
     """
@@ -65,6 +66,7 @@ class ES(Agent):
     config: ESConfig
 
     def __init__(self, env: Env, *, policy: Policy | None = None, **config: Any) -> None:
+        check_policy(policy)
         self.env, self.config = env, ESConfig(**config)
         if is_alone(env):
             check_alone(self.config.num_envs or 1, "sync")

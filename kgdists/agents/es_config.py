@@ -14,6 +14,7 @@ class ESConfig(Config):
     """Hyperparameters of `ES`. What is None is as the searcher has it by default."""
 
     TOTAL_STEPS = 1_000_000
+    FIXED = (*Config.FIXED, "searcher", "stdev_init")
 
     hidden_units: tuple[int, ...] = setting(
         (16,), "Set the widths of the hidden layers of the default network.", widths(), group="networks"

@@ -53,7 +53,7 @@ class PPO(RolloutAgent):
     --------
     >>> import kgdists as kg
     >>> agent = kg.agents.PPO("CartPole-v1", num_envs=2, n_steps=32, seed=0)
-    >>> history = agent.learn(128)
+    >>> history = agent.learn(128, verbose=0)
     >>> history.history["steps"]
     [64.0, 128.0]
     """

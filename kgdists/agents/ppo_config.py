@@ -24,6 +24,8 @@ __all__ = ["PPOConfig"]
 class PPOConfig(TrainingConfig):
     """Hyperparameters of `PPO`. A schedule is a function of the number of gradient steps taken."""
 
+    FIXED = (*TrainingConfig.FIXED, "share_encoder", "sde_sample_freq")
+
     learning_rate: float | Schedule = setting(3e-4, "Set the learning rate of Adam.", POSITIVE_OR_SCHEDULE)
     n_steps: int = setting(256, "Take N steps in each environment between two updates.", WHOLE)
     batch_size: int = setting(

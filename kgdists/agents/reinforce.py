@@ -46,7 +46,7 @@ class REINFORCE(RolloutAgent):
     --------
     >>> import kgdists as kg
     >>> agent = kg.agents.REINFORCE("CartPole-v1", num_envs=2, episodes=4, seed=0)
-    >>> history = agent.learn(300)
+    >>> history = agent.learn(300, verbose=0)
     >>> history.history["steps"][-1] >= 300.0
     True
     """
@@ -88,6 +88,9 @@ class REINFORCE(RolloutAgent):
 
     def _last_epoch(self, total_steps: int) -> None:
         return None  # as long as the episodes will be
+
+    def _running(self):
+        return {}  # all episodes of an update have ended
 
     def _train(self) -> dict[str, float]:
         experience, is_wanted = self._collect()

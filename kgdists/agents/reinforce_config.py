@@ -20,6 +20,8 @@ __all__ = ["REINFORCEConfig"]
 class REINFORCEConfig(TrainingConfig):
     """Hyperparameters of `REINFORCE`. A schedule is a function of the number of gradient steps taken."""
 
+    FIXED = (*TrainingConfig.FIXED, "episodes", "baseline")
+
     learning_rate: float | Schedule = setting(3e-3, "Set the learning rate of Adam.", POSITIVE_OR_SCHEDULE)
     episodes: int = setting(16, "Play N whole episodes for each gradient step.", WHOLE)
     max_steps: int | None = setting(

@@ -15,13 +15,13 @@ import numpy as np
 import tensorflow as tf
 from gymnasium.vector import VectorEnv
 from keras import tree
-from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.agents import schedules
 from kgdists.agents.acting import CompiledPolicy, RolloutActions
 from kgdists.agents.agent import Agent
 from kgdists.agents.config import TrainingConfig
 from kgdists.agents.networks import check_trainable, largest, policy_network
+from kgdists.agents.other_names import check_policy, check_settings
 from kgdists.agents.replicas import Replicas
 from kgdists.core.files import RunWarning
 from kgdists.core.sharing import places, trainable
@@ -88,6 +88,8 @@ class RolloutAgent(Agent):
         strategy: tf.distribute.Strategy | None = None,
         **config: Any,
     ) -> None:
+        check_settings(self.Config, config)
+        check_policy(policy)
         self.env = env
         if strategy is not None and not self.HAS_REPLICAS:
             raise ValueError(f"{type(self).__name__} takes no `strategy`. Received: strategy={strategy!r}")
@@ -260,8 +262,13 @@ class RolloutAgent(Agent):
             "steps": self.steps,
             "return": float(np.mean(returns)) if returns else math.nan,
             "length": float(np.mean(lengths)) if lengths else math.nan,
+            **self._running(),
             **self.rollouts.infos.means(),
         }
+
+    def _running(self):
+        """Logs of the episodes that are being played."""
+        return self.rollouts.running()
 
     @property
     def lends(self) -> bool:
@@ -279,7 +286,7 @@ class RolloutAgent(Agent):
         path: str | Path,
         env: Env | None = None,
         strategy: tf.distribute.Strategy | None = None,
-        learning_rate: float | LearningRateSchedule | None = None,
+        **settings: Any,
     ) -> Self:
         """Load an agent that `save` wrote, which goes on as the saved one would have.
 
@@ -291,16 +298,34 @@ class RolloutAgent(Agent):
             May be left out if the agent was made with an id.
         strategy : None or tf.distribute.Strategy
             As for the class. All processes that share the updates read the chief's file; the others start new episodes.
-        learning_rate : None, float or keras.optimizers.schedules.LearningRateSchedule
-            With which training goes on, instead of the agent's; a schedule starts now.
+        **settings
+            With which training goes on, instead of the agent's: `learning_rate`, `clip_range` and any others but those
+            in `Config.FIXED`. A schedule starts now.
 
         Returns
         -------
         Agent of the class
+
+        Raises
+        ------
+        ValueError
+            If there is no checkpoint of the class that can be read, or a setting may not change.
+        TypeError
+            For what is no setting of the agent.
+
+        Examples
+        --------
+        >>> import tempfile, kgdists as kg
+        >>> run = tempfile.mkdtemp()
+        >>> kg.agents.PPO("CartPole-v1", num_envs=2, n_steps=32, seed=0).save(run)
+        >>> agent = kg.agents.PPO.load(run, learning_rate=1e-4, ent_coef=0.01)
+        >>> agent.config.ent_coef
+        0.01
         """
-        agent = checkpoint.load(cls, path, env, **({} if strategy is None else {"strategy": strategy}))
-        if learning_rate is not None:
-            schedules.set_learning_rate(agent, learning_rate)
+        cls._check_changes(settings)
+        rates = schedules.split_off(settings)
+        agent = checkpoint.load(cls, path, env, settings, **({} if strategy is None else {"strategy": strategy}))
+        schedules.set_rates(agent, rates)
         return agent
 
     def arrays(self) -> dict[str, np.ndarray]:

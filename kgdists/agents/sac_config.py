@@ -24,6 +24,14 @@ class SACConfig(TrainingConfig):
     """Hyperparameters of `SAC`. A schedule is a function of the number of gradient steps taken."""
 
     TOTAL_STEPS = 50_000
+    FIXED = (
+        *TrainingConfig.FIXED,
+        "buffer_size",
+        "ent_coef",
+        "initial_ent_coef",
+        "discrete",
+        "state_dependent_stddev",
+    )
 
     num_envs: int = setting(1, "Step N environments together.", WHOLE, group="environment")
     learning_rate: float | Schedule = setting(

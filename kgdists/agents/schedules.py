@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from collections.abc import Mapping
 from typing import Any, Protocol, Self
 
 import keras
@@ -13,7 +14,7 @@ from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.files import RunWarning
 from kgdists.core.types import Tensor
 
-__all__ = ["Moved", "set_learning_rate", "stretch", "stretch_ended", "stretched"]
+__all__ = ["Moved", "set_rates", "split_off", "stretch", "stretch_ended", "stretched"]
 
 
 class _Learner(Protocol):
@@ -134,15 +135,28 @@ def _end(schedule, last):
     return last
 
 
-def set_learning_rate(agent: _Learner, learning_rate: float | LearningRateSchedule) -> None:
-    """Let an agent go on with a learning rate, or with a schedule that starts now."""
-    settings = {"learning_rate": learning_rate}
-    dataclasses.replace(agent.config, **settings)  # raises if it is none
-    if isinstance(learning_rate, LearningRateSchedule):
-        settings = {"learning_rate": Moved(learning_rate, start=int(agent.optimizer.iterations))}
-    elif "learning_rate" in _scheduled(agent.config):  # a checkpoint of a schedule has no variable for the rate
-        settings = {"learning_rate": PolynomialDecay(learning_rate, 1, learning_rate)}
-    _replace(agent, settings)
+def split_off(settings: dict[str, Any]) -> dict[str, Any]:
+    """Take those out of the settings that `set_rates` sets: schedules, and the learning rate, which is a variable."""
+    is_none = settings.get("learning_rate", 0.0) is None
+    names = [name for name, x in settings.items() if name == "learning_rate" or isinstance(x, LearningRateSchedule)]
+    rates = {name: settings.pop(name) for name in names}
+    return {name: x for name, x in rates.items() if not is_none or name != "learning_rate"}
+
+
+def set_rates(agent: _Learner, rates: Mapping[str, Any]) -> None:
+    """Let an agent go on with a learning rate, and with schedules that start now."""
+    if not rates:
+        return
+    dataclasses.replace(agent.config, **rates)  # raises if it is none
+    start, moved = int(agent.optimizer.iterations), dict[str, Any]()
+    for name, x in rates.items():
+        if isinstance(x, LearningRateSchedule):
+            moved[name] = Moved(x, start=start)
+        elif name in _scheduled(agent.config):  # a checkpoint of a schedule has no variable for the rate
+            moved[name] = PolynomialDecay(x, 1, x)
+        else:
+            moved[name] = x
+    _replace(agent, moved)
 
 
 def _replace(agent, settings):

@@ -10,16 +10,16 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
 
 from kgdists import plotting
 from kgdists.agents.agent import Agent
 from kgdists.cli.evaluations import Evaluating
 from kgdists.core.files import RunWarning, atomic_write, locked
 from kgdists.envs.checked_env import WrongReturnError
-from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, ProgressBar, StopOnSignal
+from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, StopOnSignal
 from kgdists.runs.layout import BEST, CURVE, METRICS, TENSORBOARD, write_evaluation
 from kgdists.runs.metrics import MetricsFile
+from kgdists.runs.tensorboard import TensorBoard
 
 __all__ = ["exclusive_run", "train_to"]
 
@@ -58,7 +58,6 @@ def train_to(
     stop = StopOnSignal(lambda text: print(f"\n{text}"))
     callbacks = [
         stop,
-        ProgressBar(max(1, left), agent.config.log_info),
         *_evaluations(agent, run, evaluate_every, evaluating),
         MetricsFile(run / METRICS, append=True),
         *_tensorboard(run / TENSORBOARD),
@@ -112,7 +111,7 @@ def _tensorboard(folder):
         rule = "they need tensorboard, which `pip install 'kgdists[agents]'` brings"
         warnings.warn(f"TensorBoard's logs are left out: {rule}", RunWarning, stacklevel=2)
         return []
-    return [keras.callbacks.TensorBoard(folder, write_graph=False)]
+    return [TensorBoard(folder, write_graph=False)]
 
 
 def _evaluations(agent, run, every_steps, evaluating):

@@ -16,6 +16,8 @@ def as_callbacks(callbacks: Callbacks) -> list[keras.callbacks.Callback]:
     """None, a single callback or a sequence of them as a list."""
     if callbacks is None:
         return []
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return list(callbacks.callbacks)
     several = [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else callbacks
     if isinstance(several, list | tuple) and all(isinstance(one, keras.callbacks.Callback) for one in several):
         return list(several)
@@ -96,7 +98,9 @@ class CallbackList(keras.callbacks.CallbackList):
         first_step: int = 0,
         last_step: float = math.inf,
     ) -> None:
-        super().__init__(callbacks, model=model, epochs=epochs, first_step=first_step, last_step=last_step)
+        # An epoch is one batch, `steps`, and shows its progress by itself.
+        facts = {"steps": 1, "verbose": 0, "first_step": first_step, "last_step": last_step}
+        super().__init__(callbacks, model=model, epochs=epochs, **facts)
         self._logs: dict[str, Any] | None = None
         self._async_train = self._async_test = self._async_predict = False  # an epoch has time for its callbacks
 

@@ -190,6 +190,10 @@ class Rollouts:
             self._returns[ended] = 0.0
             self._lengths[ended] = 0
 
+    def running(self) -> dict[str, float]:
+        """Name -> mean over the environments of the return and length so far of the episodes being played."""
+        return {"running_return": float(np.mean(self._returns)), "running_length": float(np.mean(self._lengths))}
+
     def _recent(self):
         """Name -> array of what there is to tell of the last 100 episodes."""
         recent = {name: np.asarray(getattr(self, name)) for name in ("recent_returns", "recent_lengths")}

@@ -1,6 +1,7 @@
 """`Searcher`: what is the same for all searchers, as pure functions of states and as an object that runs."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, SupportsIndex
 
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from kgdists import random
 from kgdists.core.checks import count
+from kgdists.core.progress import Verbosity
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.evolution import arguments, generations, recorded_arguments, search_file
 from kgdists.evolution.arguments import Sense, check_number
@@ -300,7 +302,8 @@ class Searcher:
         self,
         num_generations: Integer,
         callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None = None,
-        progress: bool = True,
+        verbose: Verbosity = "auto",
+        progress: bool | None = None,
     ) -> keras.callbacks.History:
         """Run this many generations on top of those that have been; fewer once the search has converged for good.
 
@@ -310,8 +313,10 @@ class Searcher:
         callbacks : None, keras.callbacks.Callback or sequence of these
             An epoch is a generation, and a compiled call of its own; without callbacks many generations are one call.
             `callback.model.searcher` is this searcher.
-        progress : bool
-            Whether to show a progress bar.
+        verbose : {"auto", 0, 1, 2}
+            As for Keras' `fit`: 0 is silence, 1 a line of progress, 2 a line for each generation; "auto" is 1.
+        progress : None or bool
+            The old name of `verbose`, until 0.3.
 
         Returns
         -------
@@ -324,7 +329,10 @@ class Searcher:
         ValueError
             If the fitnesses of a generation are all NaN.
         """
-        watched = WatchedRun(self, count("num_generations", num_generations), callbacks, progress)
+        if progress is not None:
+            warnings.warn("`progress` is `verbose` now: its old name goes in 0.3", DeprecationWarning, stacklevel=2)
+            verbose = bool(progress)
+        watched = WatchedRun(self, count("num_generations", num_generations), callbacks, verbose)
         goes_on = not self.is_converged
         with watched.training():
             while goes_on:

@@ -1,19 +1,20 @@
 """`WatchedRun`: callbacks, a progress bar and Keras' `History` of a run."""
 
-import sys
+import contextlib
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from kgdists.core.callback_list import CallbackList, Callbacks, as_callbacks
+from kgdists.core.progress import Progress, Verbosity, verbosity
 
 __all__ = ["WatchedRun"]
 
 BETTER: dict[str, Callable[..., Any]] = {"max": np.max, "min": np.min}
+BEST_SO_FAR = {"max": np.fmax, "min": np.fmin}  # of what is a number
 CALL_SECONDS = 0.3  # of compiled generations between two looks at the progress bar
 
 
@@ -24,7 +25,7 @@ class WatchedRun:
     ----------
     searcher : Searcher
     num_generations : int
-    callbacks, progress
+    callbacks, verbose
         As of `Searcher.run`.
 
     Attributes
@@ -32,7 +33,7 @@ class WatchedRun:
     history : keras.callbacks.History
     """
 
-    def __init__(self, searcher: Any, num_generations: int, callbacks: Callbacks, progress: bool) -> None:
+    def __init__(self, searcher: Any, num_generations: int, callbacks: Callbacks, verbose: Verbosity) -> None:
         self.history = keras.callbacks.History()
         self.history.epoch = []
         self._searcher, self._num_generations = searcher, num_generations
@@ -40,19 +41,18 @@ class WatchedRun:
         self._model.searcher, self._model.stop_training, self._model.optimizer = searcher, False, None
         self._callbacks = CallbackList(as_callbacks(callbacks), self._model, num_generations)
         self._one_by_one = bool(self._callbacks.callbacks)
-        self._bar = keras.utils.Progbar(
-            num_generations,
-            stateful_metrics=["best"],
-            interval=0.2 if sys.stdout.isatty() else 5.0,
-            verbose=int(progress),
-            unit_name="generation",
-        )
+        self._level, self._best = verbosity(verbose), np.nan
+        self._progress = Progress(num_generations, verbose, "generation")
         self._done, self._number = 0, 1
         self._start = 0.0
 
-    def training(self) -> AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
         """In which the callbacks are told of the beginning and of the end."""
-        return self._callbacks.training()
+        with self._progress, self._callbacks.training():
+            self._progress.update(0)
+            self._best = BETTER[self._searcher.objective_sense](self._searcher.best.fitness)
+            yield
 
     def begin(self) -> int:
         """How many generations come next, in one call."""
@@ -72,12 +72,18 @@ class WatchedRun:
             seconds = (time.perf_counter() - self._start) / count
             self._number = min(10 * self._number, max(1, int(CALL_SECONDS / seconds)))
         self.history.epoch.extend(range(self._done, self._done + count))
+        self._show(columns, count)
         self._done += count
-        best = BETTER[self._searcher.objective_sense](self._searcher.best.fitness)
         has_more = self._done < self._num_generations and not self._model.stop_training
-        goes_on = has_more and not self._searcher.is_converged
-        self._bar.update(self._done, [("best", best)], finalize=not goes_on)
-        return goes_on
+        return has_more and not self._searcher.is_converged
+
+    def _show(self, columns: dict[str, list[float]], count: int) -> None:
+        """Show the best fitness so far and the standard deviation, of each generation or of the last."""
+        better = BEST_SO_FAR[self._searcher.objective_sense]
+        best = better.accumulate([self._best, *columns["best"]])[1:]
+        self._best = best[-1]
+        for i in range(count) if self._level == 2 else (count - 1,):
+            self._progress.update(self._done + i + 1, {"best": best[i], "stdev": columns["stdev"][i]})
 
     def _summary(self, rows: dict[str, np.ndarray]) -> dict[str, list[float]]:
         """Of a batch of searches the best fitness, and the means."""

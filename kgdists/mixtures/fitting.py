@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from kgdists.core.progress import Verbosity
 from kgdists.core.types import Integer, Seed, TensorLike
 from kgdists.distributions import GaussianMixtureDist
 from kgdists.mixtures import forward, reverse
@@ -68,7 +69,7 @@ def fit(
     scale: ArrayLike | None = None,
     restarts: Integer = 1,
     num_dims: Integer | None = None,
-    verbose: int = 0,
+    verbose: Verbosity = "auto",
     seed: Seed = None,
     parameterisation: Literal["cholesky", "a_at"] | None = None,
 ) -> Fit:
@@ -129,8 +130,9 @@ def fit(
         is NaN) is never kept.
     num_dims : None or int
         n, for a target that is a function.
-    verbose : int
-        1 shows a progress bar.
+    verbose : {"auto", 0, 1, 2}
+        As for Keras' `fit`: 0 is silence, 1 a line of progress, 2 a line for each iteration of expectation
+        maximisation or block of gradient descent; "auto" is 1, but silent for fits of less than a second.
     seed : None, int or keras.random.SeedGenerator
     parameterisation : None or str
         The old name of `parameterization`, until 0.3.
@@ -168,7 +170,7 @@ def fit(
     --------
     >>> import numpy as np, kgdists as kg
     >>> x = np.random.default_rng(0).normal([[-3.0], [3.0]], 0.5, size=(2, 500)).reshape(-1, 1)
-    >>> fitted = kg.mixtures.fit(x, 2, method="em", seed=0)
+    >>> fitted = kg.mixtures.fit(x, 2, method="em", verbose=0, seed=0)
     >>> np.sort(np.round(fitted.distribution.mu.numpy()[:, 0]))
     array([-3.,  3.])
     """

@@ -12,7 +12,7 @@ from kgdists.mixtures.found import Found, best_of
 from kgdists.mixtures.gradient_descent import BLOCK_SIZE, SHORT_BLOCK_SIZE, ForwardLoss, descend
 from kgdists.mixtures.options import Options
 from kgdists.mixtures.parameterizations import place, replace
-from kgdists.mixtures.progress import Progress
+from kgdists.mixtures.progress import FitProgress
 from kgdists.mixtures.rows import MAX_SEEDING, Samples, read
 from kgdists.mixtures.starts import SHORT_RUN, start_of
 from kgdists.mixtures.widths import COARSE, FitWarning, floor_of
@@ -27,7 +27,7 @@ def by_gradient(data: Any, options: Options, rng: np.random.Generator) -> Found:
     samples, units, floor = _prepared(data, options, MAX_SEEDING, rng)
     start, _ = start_of(options, samples, units, floor, rng)
     few, num_samples = units.standard(samples.few), options.num_samples
-    progress = Progress(
+    progress = FitProgress(
         options.iterations, options.verbose, lambda: "lower the learning rate, or start nearer to the target. "
     )
 
@@ -39,10 +39,10 @@ def by_gradient(data: Any, options: Options, rng: np.random.Generator) -> Found:
 
     config, iterations = options.optimizer_config(), options.iterations
     block_size = SHORT_BLOCK_SIZE if len(few) <= FEW else BLOCK_SIZE
-    losses, _, average, best = descend(
-        ForwardLoss(), draw, start, options.form, config, iterations, floor, rng, progress.show, judge, block_size
-    )
-    progress.end(len(losses))
+    with progress:
+        losses, _, average, best = descend(
+            ForwardLoss(), draw, start, options.form, config, iterations, floor, rng, progress.show, judge, block_size
+        )
     if not np.isfinite(losses[-1]).any():
         warnings.warn(
             f"Gradient descent broke: its loss is not finite after {len(losses)} iterations. The best mixture before "
@@ -60,23 +60,23 @@ def by_expectation_maximization(data: Any, options: Options, rng: np.random.Gene
     samples, units, floor = _prepared(data, options, options.num_samples, rng)
     goes_on = len(samples.few) == len(samples.rows) and options.iterations > SHORT_RUN
     start, before = start_of(options, samples, units, floor, rng, options.tolerance if goes_on else None)
-    progress = Progress(
+    progress = FitProgress(
         options.iterations,
         options.verbose,
         lambda: "give a `center`, a `scale` and a `min_stddev` that suit the samples. ",
     )
-    losses, best = maximize(
-        units.standard(samples.rows),
-        samples.weights,
-        start,
-        options.covariance,
-        options.iterations - len(before),
-        options.tolerance,
-        floor,
-        lambda done, loss: progress.show(len(before) + done, loss),
-    )
+    with progress:
+        losses, best = maximize(
+            units.standard(samples.rows),
+            samples.weights,
+            start,
+            options.covariance,
+            options.iterations - len(before),
+            options.tolerance,
+            floor,
+            lambda done, loss: progress.show(len(before) + done, loss),
+        )
     losses = np.concatenate([before, losses])
-    progress.end(len(losses))
     return _found([best], losses, samples, units, floor, options)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kgdists.core.checks import choice, count, positive
+from kgdists.core.progress import Verbosity, verbosity
 from kgdists.core.types import Integer, TensorLike
 from kgdists.distributions import GaussianMixtureDist
 
@@ -38,7 +39,7 @@ class Options:
     scale: ArrayLike | None
     restarts: int
     num_dims: int | None
-    verbose: int
+    verbose: Verbosity
 
     @property
     def by_clusters(self) -> bool:
@@ -76,7 +77,7 @@ def checked(
     scale: ArrayLike | None,
     restarts: Integer,
     num_dims: Integer | None,
-    verbose: int,
+    verbose: Verbosity,
 ) -> Options:
     """The options of a fit; raise if one is wrong, or does not fit the others."""
     choice("divergence", divergence, ("forward", "reverse"))
@@ -102,6 +103,7 @@ def checked(
         raise ValueError(f"`tolerance` must be a number. Received: tolerance={tolerance!r}")
     if not (optimizer is None or isinstance(optimizer, keras.optimizers.Optimizer)):
         raise ValueError(f"`optimizer` must be None or a Keras optimizer. Received: {optimizer!r}")
+    verbosity(verbose)
     if isinstance(initial, str):
         choice("initial", initial, ("kmeans++", "random"))
     return Options(

@@ -12,7 +12,7 @@ from kgdists.mixtures.found import Found, best_of
 from kgdists.mixtures.gradient_descent import ReverseLoss, descend
 from kgdists.mixtures.options import Options
 from kgdists.mixtures.parameterizations import place
-from kgdists.mixtures.progress import Progress
+from kgdists.mixtures.progress import FitProgress
 from kgdists.mixtures.rows import MAX_SEEDING, read
 from kgdists.mixtures.starts import start_of
 from kgdists.mixtures.widths import COARSE
@@ -34,15 +34,15 @@ def by_gradient(target: Any, options: Options, rng: np.random.Generator) -> Foun
     center, scale = tuple(units.center), tuple(units.scale)
     loss = ReverseLoss(target, id(target), options.num_samples, options.estimator, center, scale)
     _check_support(loss, start, covariance)
-    progress = Progress(
+    progress = FitProgress(
         options.iterations,
         options.verbose,
         lambda: _hole_in(loss, start, covariance, rng) or "lower the learning rate, or start nearer to the target. ",
     )
-    losses, finals, average, _ = descend(
-        loss, None, start, options.form, config, options.iterations, floor, rng, progress.show, None
-    )
-    progress.end(len(losses))
+    with progress:
+        losses, finals, average, _ = descend(
+            loss, None, start, options.form, config, options.iterations, floor, rng, progress.show, None
+        )
     dtype = "float32" if samples is None else samples.rows.dtype
     logits, mu, spread = average
     placed = place(logits, mu, spread, units.center, units.scale, covariance, dtype)

@@ -3,11 +3,10 @@
 import json
 import math
 import signal
-import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +24,7 @@ from kgdists.envs.play import evaluate
 from kgdists.envs.player import make_player
 from kgdists.runs import checkpoint, loadable
 
-__all__ = ["Checkpoints", "EvaluateAndKeepBest", "ProgressBar", "StopOnSignal"]
+__all__ = ["Checkpoints", "EvaluateAndKeepBest", "StopOnSignal"]
 
 
 DEFAULT_ENVS = 8  # for evaluations of a training whose agent is not known
@@ -47,29 +46,6 @@ class Playing(Protocol):
     def lends(self) -> bool: ...
 
     def lend(self) -> VectorEnv: ...
-
-
-class ProgressBar(keras.callbacks.Callback):
-    """Show the steps, the time left and the return while an agent learns.
-
-    Parameters
-    ----------
-    total_steps : int
-        What is passed to `learn`.
-    names : sequence of str
-        Of what else is shown, the agent's `log_info` for instance.
-    """
-
-    def __init__(self, total_steps: int, names: Sequence[str] = ()) -> None:
-        super().__init__()
-        interval = 0.2 if sys.stdout.isatty() else 5.0
-        self.names = ["return", *names]
-        self.bar = keras.utils.Progbar(total_steps, stateful_metrics=self.names, interval=interval, unit_name="step")
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        steps = min(int(logs["steps"]) - self.params["first_step"], self.bar.target)
-        shown = [(name, logs[name]) for name in self.names]
-        self.bar.update(steps, shown, finalize=steps == self.bar.target)
 
 
 class EvaluateAndKeepBest(keras.callbacks.Callback):
@@ -268,7 +244,7 @@ class Checkpoints(keras.callbacks.Callback):
     --------
     >>> import tempfile, kgdists as kg
     >>> agent, run = kg.agents.PPO("CartPole-v1", num_envs=2, n_steps=32, seed=0), tempfile.mkdtemp()
-    >>> history = agent.learn(128, [kg.agents.Checkpoints(agent, run)])
+    >>> history = agent.learn(128, [kg.agents.Checkpoints(agent, run)], verbose=0)
     >>> kg.agents.PPO.load(run).steps
     128
     """

@@ -62,7 +62,6 @@ T = TypeVar("T")
 
 FORMAT = 1
 IDENTITY = ("agent", "env", "config")
-CHANGES = ("learning_rate", "clip_range", "num_envs", "batch_size")  # settings that a run may change on its way
 
 
 class Ownership:
@@ -105,7 +104,7 @@ def save(agent: Any, path: str | Path, overwrite: bool = False) -> Path:
         wanted = identity(agent)
         with contextlib.suppress(ValueError):
             known = read_config(path)
-            if _is_same_run(known, wanted):
+            if _is_same_run(known, wanted, agent.config.FIXED):
                 wanted = known | wanted | {"env": wanted["env"] or known["env"]}
         write_config(path, wanted)
         file, name = folder / f"{agent.steps}.zip", secrets.token_hex(8)
@@ -137,12 +136,12 @@ def check_own(agent: Any, path: str | Path, overwrite: bool = False) -> None:
     names = set(_names(path).values())
     if overwrite or (names and names <= agent.owned.saves):
         return
-    config, known = path / CONFIG, None
+    config, known, fixed = path / CONFIG, None, agent.config.FIXED
     with contextlib.suppress(ValueError):
         known = read_config(path)
     is_empty = not names and not (path / POLICY).exists()
     if is_empty and (
-        not config.exists() or (known is not None and _is_same_run(known, identity(agent) | {"run": None}))
+        not config.exists() or (known is not None and _is_same_run(known, identity(agent) | {"run": None}, fixed))
     ):
         return
     if not names and known is not None and known.get("run") == agent.owned.run:
@@ -208,11 +207,19 @@ def _write(agent, arrays, name, file, models):
         write_large(archive, arrays)
 
 
-def load(cls: type[T], path: str | Path, env: Env | None = None, **options: Any) -> T:
+def load(
+    cls: type[T],
+    path: str | Path,
+    env: Env | None = None,
+    changes: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> T:
     """Read an agent of class `cls`, made with the options, from a run folder, or from one of its checkpoints.
 
-    From a folder, it is the last checkpoint that is not damaged; a warning names those that are.
+    From a folder, it is the last checkpoint that is not damaged; a warning names those that are. `changes` are settings
+    that take the place of those it was trained with.
     """
+    changes = dict(changes or {})
     path = Path(path)
     name = agent_name(path)
     if name not in cls.names():  # type: ignore[attr-defined]
@@ -221,7 +228,7 @@ def load(cls: type[T], path: str | Path, env: Env | None = None, **options: Any)
             f"Received: {path} of {name}, for {cls.__name__}"
         )
     if path.is_file():
-        agent = _load(cls, path, env, None, options)
+        agent = _load(cls, path, env, None, changes, options)
         # Later ones are not of its past.
         names = _names(path.parent.parent) if path.parent.name == CHECKPOINTS and is_step_count(path.stem) else {}
         agent.owned.saves |= {name for file, name in names.items() if int(file.stem) <= int(path.stem)}
@@ -235,7 +242,7 @@ def load(cls: type[T], path: str | Path, env: Env | None = None, **options: Any)
     ]
     for file in names:
         try:
-            agent = _load(cls, file, env, config, options)
+            agent = _load(cls, file, env, config, changes, options)
             agent.owned.saves |= set(names.values())
         except DamagedFileError as error:
             errors.append(error)
@@ -257,10 +264,12 @@ def agent_name(path: str | Path) -> str:
         return str(json.loads(archive.read(CONFIG))["agent"])
 
 
-def _load(cls: Any, file: Path, env: Env | None, run: dict[str, Any] | None, options: dict[str, Any]) -> Any:
+def _load(
+    cls: Any, file: Path, env: Env | None, run: dict[str, Any] | None, changes: dict[str, Any], options: dict[str, Any]
+) -> Any:
     """Read a checkpoint, of the run whose config is given; the agent is made with the options."""
     header, models, arrays = _read(cls, file)
-    if run is not None and not (_is_same_run(header, run) and (run["env"] or not header["env"])):
+    if run is not None and not (_is_same_run(header, run, cls.Config.FIXED) and (run["env"] or not header["env"])):
         raise damaged(file, "it is the checkpoint of another run")
     if run is not None and header["steps"] != int(file.stem):
         raise damaged(file, f"it was written after {header['steps']} steps")
@@ -277,7 +286,11 @@ def _load(cls: Any, file: Path, env: Env | None, run: dict[str, Any] | None, opt
     if cls.HAS_ROLLOUTS:  # its arrays are of this many environments
         arrays["num_envs"] = np.asarray(config.num_envs)
     # Environments that are given are as many as they are.
-    config = config.for_envs(1 if is_alone(env) else getattr(env, "num_envs", config.num_envs))
+    num_envs = getattr(env, "num_envs", changes.get("num_envs", config.num_envs))
+    config = config.for_envs(1 if is_alone(env) else num_envs)
+    others = {name: x for name, x in changes.items() if name != "num_envs" or not cls.HAS_ROLLOUTS}
+    config = dataclasses.replace(config, **others)
+    arrays |= {name: np.asarray(x, arrays[name].dtype) for name, x in others.items() if name in arrays}
     settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     try:
         agent = cls(env, **models, **settings, **options)
@@ -336,10 +349,11 @@ def identity(agent: Any) -> dict[str, Any]:
     return known | ({"env_options": options} if options else {})
 
 
-def _is_same_run(earlier, later):
+def _is_same_run(earlier, later, fixed):
     """Whether two identities are; the later one may have settings that did not exist before.
 
-    Of one run, known by its name, some parts may also have been played in an environment that has no id.
+    A run that is known by its name may have changed all settings on its way but the `fixed` ones, and some parts of it
+    may have been played in an environment that has no id.
     """
     runs = earlier.get("run"), later.get("run")
     is_known = None not in runs
@@ -347,8 +361,9 @@ def _is_same_run(earlier, later):
         return False
     if _place(earlier) != _place(later) and not (is_known and None in (earlier["env"], later["env"])):
         return False
-    changed = CHANGES if is_known else ()
-    before, after = ({name: x for name, x in y["config"].items() if name not in changed} for y in (earlier, later))
+    before, after = (
+        {name: x for name, x in y["config"].items() if name in fixed or not is_known} for y in (earlier, later)
+    )
     return after == {**after, **before}
 
 

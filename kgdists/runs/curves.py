@@ -39,6 +39,7 @@ End: TypeAlias = tuple[float, float, float]  # steps, mean and standard deviatio
 
 MAX_POINTS = 400  # of a band
 ON_THE_WAY = "evaluation_return"  # the column of evaluations in the course of a training
+LABELS = {"running_return": "return so far, no episode has ended"}
 GRAY = "0.4"
 DASHED: dict[str, Any] = {"linestyle": "--", "linewidth": 1.0, "marker": ".", "markersize": 5.0}
 DIAMOND: dict[str, Any] = {"linestyle": "", "marker": "D", "markersize": 4.5}
@@ -55,7 +56,8 @@ def learning_curve(
 
     Runs of the same label and panel are seeds of one curve: their mean, in a band of their middle half, from the lower
     to the upper quartile, and a thin line for each. Beside the return of the training are the returns of evaluations:
-    a dashed line for those on the way, a diamond with its standard deviation for the one at the end.
+    a dashed line for those on the way, a diamond with its standard deviation for the one at the end. Where no episode
+    has ended in any run, the return so far of those being played stands in its place.
 
     Parameters
     ----------
@@ -81,6 +83,8 @@ def learning_curve(
     paths = [Path(run) for run in runs]
     names = [path.name for path in paths] if labels is None else labels
     keys = range(len(paths)) if labels is None else labels  # two folders of one name are two runs
+    if quantity == "return" and all(map(_is_running, paths)):
+        quantity = "running_return"
     groups: dict[str, dict[tuple[Any, str], list[Path]]] = {}
     for path, key, name, panel in zip(paths, keys, names, panels or len(paths) * [""], strict=True):
         groups.setdefault(panel, {}).setdefault((key, name), []).append(path)
@@ -98,7 +102,7 @@ def learning_curve(
         axes.set_xlabel("environment steps")
         draw_steps(axes, 6)
         if i % columns == 0:
-            axes.set_ylabel(quantity)
+            axes.set_ylabel(LABELS.get(quantity, quantity))
         axes.grid(alpha=0.3)
     handles: list[Artist] = []
     for (key, name), color in colors.items():
@@ -189,6 +193,12 @@ def end_of(run: str | Path, metrics: Mapping[str, np.ndarray]) -> End | None:
     if evaluation is None:
         return None
     return float(metrics["steps"][-1] if steps is None else steps), evaluation.mean, evaluation.std
+
+
+def _is_running(run: Path) -> bool:
+    """Whether no episode of a run has ended, of which it is known what was paid so far."""
+    metrics = read_metrics(run)
+    return "running_return" in metrics and not np.isfinite(metrics["return"]).any()
 
 
 def fit_history(

@@ -1,11 +1,14 @@
 """A guide to the metrics that agents log: each in a line, and what a healthy one looks like."""
 
-__all__ = ["MEANINGS", "healthy_range", "is_metric", "meaning_of"]
+__all__ = ["MEANINGS", "direction_of", "group_of", "healthy_range", "is_metric", "meaning_of"]
 
 MEANINGS = {
     "return": "Undiscounted return, mean of the last 100 training episodes, with drawn actions. Should rise.",
     "evaluation_return": "Mean return of the evaluation's episodes, the same ones each time. Should rise.",
     "length": "Steps of an episode, mean of the last 100.",
+    "running_return": "Return so far of the episodes that are being played, mean over the environments. Tells how it "
+    "goes while no episode has ended; above `return` where rewards are positive and episodes grow.",
+    "running_length": "Steps so far of the episodes that are being played, mean over the environments.",
     "entropy": "Of the policy in nats, of densities also negative. Should fall slowly; after a sudden fall it explores "
     "no more. Healthy, where actions are choices, above a tenth of the highest.",
     "saturation": "Part of the bounded action coordinates within 1 % of a bound. Near 1 the policy is bang-bang, and "
@@ -58,6 +61,31 @@ def healthy_range(metric: str, highest: float | None = None) -> tuple[float, flo
     if metric == "entropy" and highest is not None:
         return 0.1 * highest, highest
     return HEALTHY.get(metric)
+
+
+OF_EPISODES = ("return", "length", "running_return", "running_length", "best_fitness", "mean_fitness")
+RISING = ("return", "evaluation_return", "running_return", "best_fitness", "mean_fitness", "explained_variance")
+FALLING = ("policy_loss", "value_loss", "critic_loss", "kl")
+
+
+def group_of(name: str) -> str:
+    """Where a metric comes from: "rollout", "train" or "evaluation".
+
+    Examples
+    --------
+    >>> from kgdists.runs.metric_guide import group_of
+    >>> [group_of(name) for name in ("return", "kl", "evaluation_return", "is_success")]
+    ['rollout', 'train', 'evaluation', 'rollout']
+    """
+    if name.startswith("evaluation_"):
+        return "evaluation"
+    is_told = not is_metric(name)  # by environments, `log_info`
+    return "rollout" if name in (*OF_EPISODES, "epoch", "steps", "steps_per_second") or is_told else "train"
+
+
+def direction_of(name: str) -> str | None:
+    """Whether a metric is better when it rises, "max", or falls, "min"; None if that is not known."""
+    return "max" if name in RISING else "min" if name in FALLING else None
 
 
 def is_metric(name: str) -> bool:

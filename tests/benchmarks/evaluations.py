@@ -47,7 +47,7 @@ def of_kgdists(function, length, center, stdev, seeds):
         dtype="float64",
         seed=1,
     )
-    searcher.run(GENERATIONS, progress=False)
+    searcher.run(GENERATIONS, verbose=0)
     reached = np.minimum.accumulate(searcher.history["best"], axis=0) < TARGET
     return [(int(np.argmax(column)) + 1) * searcher.popsize if column.any() else np.inf for column in reached.T]
 

@@ -85,7 +85,7 @@ class KGDists:
             evaluation="graph" if objective == "cosine" and dimensions * popsize > 10**6 else "tensorflow",
             **settings,
         )
-        return lambda generations: searcher.run(generations, progress=False), lambda: searcher.center
+        return lambda generations: searcher.run(generations, verbose=0), lambda: searcher.center
 
 
 class EvoTorch:

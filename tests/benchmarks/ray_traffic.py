@@ -50,13 +50,13 @@ searcher = SNES(
     seed=0,
 )
 with RaySearch(searcher, args.workers) as search:
-    search.run(2, progress=False)  # compiles
+    search.run(2, verbose=0)  # compiles
     time.sleep(5)
     before, start = transferred(), time.perf_counter()
     time.sleep(10)
     at_rest = (transferred() - before) / 10  # a second: Ray's own
     before, start = transferred(), time.perf_counter()
-    search.run(args.generations, progress=False)
+    search.run(args.generations, verbose=0)
     seconds = time.perf_counter() - start
     measured = (transferred() - before - at_rest * seconds) / args.generations
     parts = search.traffic

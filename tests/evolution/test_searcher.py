@@ -61,7 +61,7 @@ class NaturalSearch(Searcher):
 
 
 def run(searcher, generations, **options):
-    searcher.run(generations, progress=False, **options)
+    searcher.run(generations, verbose=0, **options)
     return searcher
 
 
@@ -289,13 +289,13 @@ def test_a_radius_is_the_length_of_the_standard_deviations():
 @pytest.mark.exhaustive
 def test_a_search_that_has_converged_starts_again():
     searcher = NaturalSearch(sphere, restarts=2, tol_stdev=0.5)
-    history = searcher.run(1000, progress=False)
+    history = searcher.run(1000, verbose=0)
     assert searcher.is_converged and searcher.num_restarts == 2
     assert len(history.epoch) == len(searcher.history["best"]) < 1000
     (starts,) = np.nonzero(searcher.history["stdev"] == 1.0)
     assert len(starts) == 3
     assert searcher.best.fitness == searcher.history["best"].min()
-    assert searcher.run(3, progress=False).history == {}
+    assert searcher.run(3, verbose=0).history == {}
 
 
 def test_a_search_that_finds_nothing_better_has_converged(uncompiled):
@@ -315,18 +315,18 @@ def test_callbacks_are_called_for_each_generation(tmp_path):
     stop = keras.callbacks.EarlyStopping("best", mode="min", patience=0, baseline=0.0)
     callbacks = [keras.callbacks.CSVLogger(tmp_path / "log.csv"), keras.callbacks.TensorBoard(tmp_path), Watch()]
     searcher = NaturalSearch(sphere)
-    history = searcher.run(3, callbacks=callbacks, progress=False)
+    history = searcher.run(3, callbacks=callbacks, verbose=0)
     assert generations == [(i, i + 1, ["best", "mean", "stdev"]) for i in range(3)]
     assert (tmp_path / "log.csv").read_text().startswith("epoch,best,mean,stdev")
     assert len(list(tmp_path.glob("**/events*"))) == 1
     np.testing.assert_array_equal(history.history["best"], searcher.history["best"])
-    assert len(searcher.run(10, callbacks=[stop], progress=False).epoch) == 2
+    assert len(searcher.run(10, callbacks=[stop], verbose=0).epoch) == 2
 
 
 def test_progress_is_shown(capsys, finished):
     NaturalSearch(sphere).run(20)
     assert "20/20" in capsys.readouterr().out
-    NaturalSearch(sphere).run(20, progress=False)
+    NaturalSearch(sphere).run(20, verbose=0)
     assert capsys.readouterr().out == ""
 
 

@@ -58,7 +58,7 @@ def test_snes_finds_the_minimum_of_a_sphere():
     searcher = SNES(
         sphere, objective_sense="min", solution_length=100, popsize=40, center_init=1.0, stdev_init=0.5, seed=0
     )
-    searcher.run(1200, progress=False)
+    searcher.run(1200, verbose=0)
     assert searcher.best.fitness < 1e-8
 
 
@@ -76,7 +76,7 @@ def test_pgpe_finds_the_minimum_of_a_sphere():
         stdev_init=0.5,
         seed=0,
     )
-    searcher.run(1500, progress=False)
+    searcher.run(1500, verbose=0)
     assert searcher.best.fitness < 1e-8
 
 
@@ -94,7 +94,7 @@ def test_xnes_learns_the_covariance_of_a_rotated_quadratic():
         seed=0,
         dtype="float64",
     )
-    searcher.run(700, progress=False)
+    searcher.run(700, verbose=0)
     # The best covariance is a multiple of the inverse Hessian, whose condition is 10^4.
     ratios = np.linalg.eigvals(hessian @ searcher.state.distribution.cov.numpy()).real
     assert ratios.max() / ratios.min() < 3.0
@@ -104,7 +104,7 @@ def test_xnes_learns_the_covariance_of_a_rotated_quadratic():
 @pytest.mark.exhaustive
 def test_xnes_goes_on_where_solutions_differ_by_less_than_their_rounding():
     searcher = XNES(rosenbrock, objective_sense="min", solution_length=6, stdev_init=1.0, seed=1)
-    searcher.run(2500, progress=False)
+    searcher.run(2500, verbose=0)
     assert searcher.best.fitness < 1e-9
     sizes = np.linalg.svd(searcher.state.distribution.A, compute_uv=False)
     assert 1e-10 < sizes.min() < sizes.max() < 1e-6
@@ -122,14 +122,14 @@ def test_cem_gets_through_the_valley_of_rosenbrock():
         stdev_init=0.3,
         seed=0,
     )
-    searcher.run(2000, progress=False)
+    searcher.run(2000, verbose=0)
     assert searcher.best.fitness < 0.1
 
 
 @pytest.mark.exhaustive
 def test_cmaes_gets_through_the_valley_of_rosenbrock():
     searcher = CMAES(rosenbrock, objective_sense="min", solution_length=10, stdev_init=0.5, seed=0, dtype="float64")
-    searcher.run(800, progress=False)
+    searcher.run(800, verbose=0)
     assert searcher.best.fitness < 1e-12
     np.testing.assert_allclose(searcher.center, 1.0, atol=1e-6)
 

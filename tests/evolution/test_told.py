@@ -250,8 +250,8 @@ def test_a_small_difference_of_large_fitnesses_is_searched(evaluation, offset, u
 
     searcher = make("snes", objective, evaluation=evaluation)
     plain = make("snes", sphere_of_arrays, evaluation="numpy")
-    searcher.run(20, progress=False)
-    plain.run(20, progress=False)
+    searcher.run(20, verbose=0)
+    plain.run(20, verbose=0)
     np.testing.assert_allclose(searcher.center, plain.center, atol=1e-4)
     assert searcher.best.fitness.dtype == "float64" and searcher.history["best"].dtype == "float64"
     assert searcher.best.fitness == offset + sphere_of_arrays(searcher.best.solution.astype("float64"))
@@ -260,7 +260,7 @@ def test_a_small_difference_of_large_fitnesses_is_searched(evaluation, offset, u
 @pytest.mark.exhaustive
 def test_compiled_fitnesses_are_ranked_as_they_came(tmp_path):
     searcher = make("snes", lambda x: 1e9 + sphere(tf.cast(x, "float64")))
-    searcher.run(150, progress=False)
+    searcher.run(150, verbose=0)
     np.testing.assert_allclose(searcher.center, TARGET, atol=1e-3)
     assert searcher.best.fitness.dtype == "float64"
     searcher.save(tmp_path / "search")
@@ -272,7 +272,7 @@ def test_compiled_fitnesses_are_ranked_as_they_came(tmp_path):
 @pytest.mark.parametrize("fitness", [np.int32, np.int64, np.uint8, np.float16, np.float32, int, float])
 def test_fitnesses_of_any_real_kind_are_searched(fitness, uncompiled):
     searcher = make("snes", lambda x: fitness(min(200, 9 * sphere_of_arrays(x))), evaluation="solution")
-    searcher.run(2, progress=False)
+    searcher.run(2, verbose=0)
     assert searcher.best.fitness == searcher.history["best"].min()
     assert searcher.best.fitness == fitness(min(200, 9 * sphere_of_arrays(searcher.best.solution)))
 
@@ -318,8 +318,8 @@ def test_bounds_are_the_identity_inside_the_box(bounds, dtype):
 def test_wide_bounds_are_no_bounds(name, bounds, uncompiled):
     options = {"evaluation": "numpy", "center_init": 100.0}
     bounded, free = (make(name, sphere_of_arrays, bounds=b, **options) for b in (bounds, None))
-    bounded.run(4, progress=False)
-    free.run(4, progress=False)
+    bounded.run(4, verbose=0)
+    free.run(4, verbose=0)
     np.testing.assert_array_equal(bounded.center, free.center)
 
 
@@ -358,14 +358,14 @@ def test_a_copy_goes_on_with_the_same_numbers(name, how, uncompiled):
     if name == "pgpe":
         options["optimizer"] = keras.optimizers.Adam(0.1)
     searcher = make(name, sphere_of_arrays, **options)
-    searcher.run(2, progress=False)
+    searcher.run(2, verbose=0)
     copied = how(searcher)
     assert copied.best.fitness == searcher.best.fitness and len(copied.history["best"]) == 2
     for one in (searcher, copied):
-        one.run(2, progress=False)
+        one.run(2, verbose=0)
     np.testing.assert_array_equal(copied.center, searcher.center)
     np.testing.assert_array_equal(copied.history["best"], searcher.history["best"])
-    searcher.run(1, progress=False)
+    searcher.run(1, verbose=0)
     assert len(copied.history["best"]) == 4
 
 
@@ -460,7 +460,7 @@ def test_arguments_are_refused_when_they_are_given(kind, options, message):
 def test_a_center_on_a_bound_is_left_where_solutions_do_not_come_in_pairs(options):
     settings = {"solution_length": 3, "stdev_init": 0.3, "popsize": 20, "center_init": 0.0, "bounds": (0.0, 10.0)}
     searcher = PGPE(lambda x: tf.reduce_sum((x - 3.0) ** 2, -1), objective_sense="min", seed=0, **(settings | options))
-    searcher.run(400, progress=False)
+    searcher.run(400, verbose=0)
     np.testing.assert_allclose(searcher.best[0], 3.0, atol=0.5)
 
 
@@ -468,7 +468,7 @@ def test_masked_fitnesses_of_an_objective_are_refused(uncompiled):
     for evaluation in ("numpy", "solution"):
         searcher = make("snes", lambda x: np.ma.masked_array(np.sum(x * x, -1), mask=True), evaluation=evaluation)
         with pytest.raises(ValueError, match="must not be masked"):
-            searcher.run(1, progress=False)
+            searcher.run(1, verbose=0)
 
 
 class Watch(keras.callbacks.Callback):
@@ -481,12 +481,12 @@ class Watch(keras.callbacks.Callback):
 def test_a_single_callback_is_accepted(uncompiled):
     watch = Watch()
     searcher = make("snes", sphere_of_arrays, evaluation="numpy")
-    searcher.run(2, callbacks=watch, progress=False)
-    searcher.run(1, callbacks=(watch,), progress=False)
+    searcher.run(2, callbacks=watch, verbose=0)
+    searcher.run(1, callbacks=(watch,), verbose=0)
     assert watch.epochs == 3
     for bad in (3, "x", [None], [Watch]):
         with pytest.raises(ValueError, match="`callbacks` must be"):
-            searcher.run(1, callbacks=bad, progress=False)
+            searcher.run(1, callbacks=bad, verbose=0)
 
 
 def py_function(x):
@@ -617,7 +617,7 @@ def test_a_searcher_searches_with_a_distribution_of_one_s_own(tmp_path, uncompil
         )  # fmt: skip
 
     searcher = new()
-    searcher.run(15, progress=False)
+    searcher.run(15, verbose=0)
     np.testing.assert_allclose(searcher.center, TARGET, atol=1.0)
     searcher.save(tmp_path / "search")
     again = new()

@@ -12,29 +12,13 @@ from tensorflow.core.util import event_pb2
 
 import kgdists as kg
 from kgdists.envs.evaluation import Evaluation
-from kgdists.runs.callbacks import EvaluateAndKeepBest, ProgressBar
+from kgdists.runs.callbacks import EvaluateAndKeepBest
 from kgdists.runs.metrics import MetricsFile
 from tests.agents.helpers import Bandit, Counter, Noise, counters, small, weights
 from tests.cli.helpers import policy
 from tests.marks import exhaustive
 
 pytestmark = pytest.mark.usefixtures("eagerly")
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("total_steps", [48, 40, 1])
-def test_a_progress_bar_ends_at_the_number_of_steps(capsys, total_steps):
-    small(counters(4, 4)).learn(total_steps, [ProgressBar(total_steps)])
-    last = capsys.readouterr().out.split("\r")[-1].splitlines()[-1]
-    assert f"{total_steps}/{total_steps}" in last and "return: 10.0" in last
-
-
-@pytest.mark.exhaustive
-def test_a_progress_bar_counts_the_steps_of_this_training_only(capsys):
-    agent = small(counters(4, 4))
-    agent.learn(32)
-    agent.learn(32, [ProgressBar(32)])
-    assert "32/32" in capsys.readouterr().out
 
 
 def test_a_metrics_file_has_a_column_per_log_in_their_order(tmp_path):
@@ -420,8 +404,8 @@ def test_tensorboard_shows_every_log_and_the_weights(observed):
     for record in tf.compat.v1.io.tf_record_iterator(str(file)):
         for value in event_pb2.Event.FromString(record).summary.value:
             scalars.setdefault(value.tag, []).append(value)
-    assert scalars.keys() >= {f"epoch_{name}" for name in history}
-    assert [tf.make_ndarray(x.tensor).item() for x in scalars["epoch_evaluation_return"]] == [1.0, 5.0, 4.0, 3.0]
+    assert {tag.partition("/")[2] for tag in scalars} >= {name.removeprefix("evaluation_") for name in history}
+    assert [tf.make_ndarray(x.tensor).item() for x in scalars["evaluation/return"]] == [1.0, 5.0, 4.0, 3.0]
     assert sum("histogram" in tag for tag in scalars) == len(agent.policy.weights)
 
 

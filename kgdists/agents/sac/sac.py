@@ -56,7 +56,7 @@ class SAC(RolloutAgent):
     --------
     >>> import kgdists as kg
     >>> agent = kg.agents.SAC("Pendulum-v1", hidden_units=(16,), epoch_steps=64, learning_starts=32, seed=0)
-    >>> history = agent.learn(128)
+    >>> history = agent.learn(128, verbose=0)
     >>> history.history["steps"]
     [64.0, 128.0]
     """

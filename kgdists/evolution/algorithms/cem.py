@@ -33,7 +33,7 @@ class CEM(GaussianSearcher):
     >>> searcher = CEM(
     ...     sphere, objective_sense="min", solution_length=5, popsize=100, parenthood_ratio=0.2, stdev_init=1.0, seed=0
     ... )
-    >>> history = searcher.run(30, progress=False)
+    >>> history = searcher.run(30, verbose=0)
     >>> bool(searcher.best.fitness < 1e-6)
     True
     """

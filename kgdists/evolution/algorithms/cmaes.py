@@ -68,7 +68,7 @@ class CMAES(Searcher):
     >>> def rosenbrock(x):
     ...     return tf.reduce_sum(100.0 * (x[..., 1:] - x[..., :-1] ** 2) ** 2 + (1.0 - x[..., :-1]) ** 2, axis=-1)
     >>> searcher = CMAES(rosenbrock, objective_sense="min", solution_length=2, stdev_init=0.5, seed=0)
-    >>> history = searcher.run(200, progress=False)
+    >>> history = searcher.run(200, verbose=0)
     >>> bool(searcher.best.fitness < 1e-9)
     True
     """

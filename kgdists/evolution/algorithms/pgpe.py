@@ -47,7 +47,7 @@ class PGPE(GaussianSearcher):
     >>> searcher = PGPE(
     ...     sphere, objective_sense="min", solution_length=5, popsize=20, center_init=1.0, stdev_init=0.3, seed=0
     ... )
-    >>> history = searcher.run(100, progress=False)
+    >>> history = searcher.run(100, verbose=0)
     >>> bool(searcher.best.fitness < 0.05)
     True
     """

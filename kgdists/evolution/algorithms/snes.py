@@ -45,7 +45,7 @@ class SNES(GaussianSearcher):
     >>> def sphere(x):
     ...     return tf.reduce_sum(x**2, axis=-1)
     >>> searcher = SNES(sphere, objective_sense="min", solution_length=5, center_init=1.0, stdev_init=0.3, seed=0)
-    >>> history = searcher.run(200, progress=False)
+    >>> history = searcher.run(200, verbose=0)
     >>> bool(searcher.best.fitness < 1e-6)
     True
     """

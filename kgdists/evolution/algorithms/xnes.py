@@ -47,7 +47,7 @@ class XNES(GaussianSearcher):
     >>> def rosenbrock(x):
     ...     return tf.reduce_sum(100.0 * (x[..., 1:] - x[..., :-1] ** 2) ** 2 + (1.0 - x[..., :-1]) ** 2, axis=-1)
     >>> searcher = XNES(rosenbrock, objective_sense="min", solution_length=2, stdev_init=0.3, seed=0)
-    >>> history = searcher.run(300, progress=False)
+    >>> history = searcher.run(300, verbose=0)
     >>> bool(searcher.best.fitness < 1e-6)
     True
     """

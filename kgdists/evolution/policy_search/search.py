@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 from gymnasium.vector import VectorEnv
 
-from kgdists.core.callback_list import Callbacks, run_epochs
+from kgdists.core.callback_list import Callbacks, as_callbacks, run_epochs
 from kgdists.core.checks import choice, count
+from kgdists.core.progress import ProgressBar, Verbosity
 from kgdists.core.types import Integer, Tensor
 from kgdists.envs.array_observations import Encoding
 from kgdists.envs.evaluation import Evaluation, step_limit
@@ -81,7 +82,7 @@ class PolicySearch:
     >>> trunk = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, "tanh")])
     >>> policy = kg.Policy(trunk, kg.layers.CategoricalHead(2))
     >>> search = PolicySearch(policy, "CartPole-v1", "snes", popsize=10, stdev_init=0.5, seed=0)
-    >>> history = search.run(2)
+    >>> history = search.run(2, verbose=0)
     >>> search.evaluate(episodes=10, seed=0)
     Evaluation(returns=..., lengths=...)
     """
@@ -161,13 +162,18 @@ class PolicySearch:
         """One observation of ones, behind a batch axis."""
         return self._episodes.example()
 
-    def run(self, num_generations: Integer, callbacks: Callbacks = None) -> keras.callbacks.History:
+    def run(
+        self, num_generations: Integer, callbacks: Callbacks = None, verbose: Verbosity = "auto"
+    ) -> keras.callbacks.History:
         """Search for a number of generations; see `learn`."""
         num_generations = count("num_generations", num_generations)
         last_epoch = int(self.state.generation) + num_generations
-        return self._search(callbacks, last_epoch=last_epoch)
+        bar = ProgressBar(num_generations, verbose, [*self._episodes.infos.recent], "generation")
+        return self._search(callbacks, bar, last_epoch=last_epoch)
 
-    def learn(self, total_steps: Integer, callbacks: Callbacks = None) -> keras.callbacks.History:
+    def learn(
+        self, total_steps: Integer, callbacks: Callbacks = None, verbose: Verbosity = "auto"
+    ) -> keras.callbacks.History:
         """Search until this many environment steps are taken, rounded up to whole generations.
 
         Parameters
@@ -176,6 +182,8 @@ class PolicySearch:
             Steps of all environments together, on top of those already taken.
         callbacks : None or list of keras.callbacks.Callback
             An epoch is one generation; `callback.model` is the policy.
+        verbose : {"auto", 0, 1, 2}
+            As for Keras' `fit`: 0 is silence, 1 a line of progress, 2 a line for each generation; "auto" is 1.
 
         Returns
         -------
@@ -191,16 +199,17 @@ class PolicySearch:
             If weights of the policy have constraints or regularizers, or statistics that are not of observations.
         """
         total_steps = count("total_steps", total_steps)
-        return self._search(callbacks, last_step=self.steps + total_steps)
+        bar = ProgressBar(total_steps, verbose, [*self._episodes.infos.recent])
+        return self._search(callbacks, bar, last_step=self.steps + total_steps)
 
     def _search(
-        self, callbacks: Callbacks, last_epoch: int | None = None, last_step: float = math.inf
+        self, callbacks: Callbacks, bar: ProgressBar, last_epoch: int | None = None, last_step: float = math.inf
     ) -> keras.callbacks.History:
         self.check()
         return run_epochs(
             self.step,
             self.policy,
-            callbacks,
+            [*as_callbacks(callbacks), bar],
             epoch=int(self.state.generation),
             last_epoch=last_epoch,
             first_step=self.steps,

@@ -41,7 +41,7 @@ def searcher_of(cls=SNES, objective=sphere, **kwargs):
 def ran(searcher, generations=5, **kwargs):
     """The tensors of a searcher after some generations by blocks."""
     with RaySearch(searcher, num_workers=0, **kwargs) as search:
-        search.run(generations, progress=False)
+        search.run(generations, verbose=0)
     return [x.numpy() for x in tf.nest.flatten(searcher.state)]
 
 
@@ -58,7 +58,7 @@ SEARCHERS = {
 @pytest.mark.parametrize("make", SEARCHERS.values(), ids=SEARCHERS)
 def test_blocks_search_as_the_searcher_alone_does(make, uncompiled):
     alone = make()
-    alone.run(5, progress=False)
+    alone.run(5, verbose=0)
     by_blocks = make()
     ran(by_blocks, block_size=8)
     for name, values in alone.history.items():
@@ -109,7 +109,7 @@ def test_the_traffic_is_that_of_the_arrays_that_are_passed(monkeypatch, uncompil
 
     monkeypatch.setattr(ray_search, "_Here", Counting)
     search = RaySearch(searcher_of(), num_workers=0)
-    search.run(1, progress=False)
+    search.run(1, verbose=0)
     assert passed == search.traffic == {"parameters": 8 * LENGTH, "sums": 8 * LENGTH, "rows": 8 * 20}
 
 
@@ -211,7 +211,7 @@ def test_a_search_by_blocks_is_saved_and_resumed(tmp_path, uncompiled):
 def test_a_closed_search_runs_in_the_searcher_again(uncompiled):
     searcher = searcher_of()
     ran(searcher, 1)
-    searcher.run(2, progress=False)
+    searcher.run(2, verbose=0)
     assert len(searcher.history["best"]) == 3
 
 
@@ -288,14 +288,14 @@ CLUSTER = """
 
     alone = new_searcher()
     with RaySearch(alone, num_workers=0, block_size=4) as search:
-        search.run(20, progress=False)
+        search.run(20, verbose=0)
 
     together = new_searcher()
     search = RaySearch(together, 2, block_size=4)
-    search.run(5, progress=False)
+    search.run(5, verbose=0)
     workers, first = search._processes, set(search._processes._workers)
     (marks / "die").touch()
-    search.run(5, progress=False)
+    search.run(5, verbose=0)
     print("one has died:", len(workers._workers & first))
 
     def sums(tasks):
@@ -304,7 +304,7 @@ CLUSTER = """
         return workers.sums(tasks)
 
     workers.sums = sums
-    search.run(10, progress=False)
+    search.run(10, verbose=0)
     print("all have died:", len(workers._workers & first))
     print("same bits:", all(np.array_equal(*pair) for pair in zip(state(alone), state(together), strict=True)))
 
@@ -317,7 +317,7 @@ CLUSTER = """
 
     (marks / "fail").touch()
     try:
-        search.run(1, progress=False)
+        search.run(1, verbose=0)
     except ValueError as error:
         print(error, "Workers:", len(workers._workers))
     """
