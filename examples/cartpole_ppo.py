@@ -39,5 +39,5 @@ def report(epoch, logs):
         print(f"{logs['steps']:6.0f} steps: return {logs['return']:6.1f}, entropy {logs['entropy']:.3f}")
 
 
-agent.learn(steps, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)])
+agent.learn(steps, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)], verbose=0)
 print(agent.evaluate(episodes, seed=0))

@@ -34,6 +34,6 @@ def report(epoch, logs):
         print(f"{logs['steps']:7.0f} steps: return {logs['return']:6.1f}, best solution {logs['best_fitness']:6.1f}")
 
 
-search.learn(options.steps, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)])
+search.learn(options.steps, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)], verbose=0)
 policy.save("cartpole.keras")  # with the weights of the search's center
 print(search.evaluate(options.episodes, seed=0))

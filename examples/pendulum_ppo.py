@@ -33,5 +33,5 @@ def report(epoch, logs):
         print(f"{logs['steps']:7.0f} steps: return {logs['return']:8.1f}, entropy {logs['entropy']:.3f}")
 
 
-agent.learn(options.steps, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)])
+agent.learn(options.steps, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)], verbose=0)
 print(agent.evaluate(options.episodes, seed=0))

@@ -201,7 +201,7 @@ class Agent:
             level = level or 1
         callbacks = adapted(given, getattr(self.config, "learning_rate", None))
         self._check_learning(total_steps)
-        if level:
+        if level and self.is_chief:
             planned = self.config.num_steps(total_steps) or total_steps
             callbacks.append(ProgressBar(planned, cast(Verbosity, level), self.config.log_info))
         for callback in callbacks:

@@ -100,7 +100,7 @@ class Progress:
             self._first = done, now
         if self._level == 2 and done:
             self._write(self._line(now))
-        elif self._level == 1 and now >= self._due and (self._is_rewritten or done < self.total):
+        elif self._level == 1 and now >= self._due and (self._is_rewritten or 0 < done < self.total):
             self._due = now + self._interval
             self._write(self._line(now))
 

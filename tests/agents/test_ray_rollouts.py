@@ -69,26 +69,26 @@ CLUSTER = """
 
     alone, together = new_agent(), new_agent()
     for agent in (alone, together):
-        agent.learn(40)
+        agent.learn(40, verbose=0)
     with RayRollouts(together, 2) as rollouts:
         workers = []
         for is_deadly in (False, True):
-            alone.learn(40)
+            alone.learn(40, verbose=0)
             if is_deadly:
                 (marks / "die").touch()
-            together.learn(40)
+            together.learn(40, verbose=0)
             workers.append(set(rollouts._workers))
         print("died:", len(workers[0] - workers[1]), "same:", are_same(alone, together))
         together.save(marks / "run")
         (marks / "fail").touch()
         try:
-            together.learn(40)
+            together.learn(40, verbose=0)
         except ZeroDivisionError as error:
             print(error, "Workers:", len(rollouts._workers))
         (marks / "fail").unlink()
     loaded = PPO.load(marks / "run", Marked)
     for agent in (alone, together, loaded):
-        agent.learn(40)
+        agent.learn(40, verbose=0)
     print("same alone again:", are_same(alone, together), "and from a file:", are_same(alone, loaded))
     """
 

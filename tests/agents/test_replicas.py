@@ -106,7 +106,7 @@ WORKER = """
     own.update(*part)
     print("the same update:", distance(both, own) < 1e-5)
     own = make("ppo", 2, strategy, seed=None, batch_size=8)
-    own.learn(32)
+    own.learn(32, verbose=0)
     print("chief:", own.replicas.is_chief, "seed:", own.seed)
     own.save(folder / str(index))
     print("weights:", state(own).tobytes().hex())
@@ -116,7 +116,7 @@ WORKER = """
     loaded = PPO.load(folder / "chief", Noise, strategy)
     print("loaded:", np.array_equal(state(loaded), state(own)), loaded.steps)
     print("own random numbers:", (loaded.seed == own.seed) == own.replicas.is_chief)
-    loaded.learn(16)
+    loaded.learn(16, verbose=0)
     print("weights:", state(loaded).tobytes().hex())
     """
 

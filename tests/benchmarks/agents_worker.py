@@ -90,7 +90,7 @@ def train_kgdists(task, options, clock):
     settings = task.settings if task.own is None else task.own
     agent = getattr(agents, task.agent)(task.env, num_envs=task.num_envs, seed=options.seed, **settings)
     ticks = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: clock(int(logs["steps"])))
-    history = agent.learn(options.steps or task.steps, [ticks])
+    history = agent.learn(options.steps or task.steps, [ticks], verbose=0)
     return history.history["return"][-1], "1 for an operation"
 
 

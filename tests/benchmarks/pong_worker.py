@@ -53,7 +53,7 @@ def train_kgdists(options, starts):
 
     agent = PPO(make_env, num_envs=NUM_ENVS, vectorization="sync", seed=options.seed, **SETTINGS)
     clock = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: starts.append(now()))
-    agent.learn(options.steps, [clock])
+    agent.learn(options.steps, [clock], verbose=0)
     return f"tensorflow {tf.__version__}"
 
 

@@ -42,7 +42,7 @@ def train_kgdists(settings, decayed, options, starts):
     schedules = {name: PolynomialDecay(settings[name], gradient_steps, 0.0) for name in decayed}
     agent = PPO("CartPole-v1", num_envs=NUM_ENVS, seed=options.seed, **(settings | schedules))
     clock = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: starts.append(time.perf_counter()))
-    history = agent.learn(options.steps, [clock])
+    history = agent.learn(options.steps, [clock], verbose=0)
     starts.append(time.perf_counter())
     evaluation = agent.evaluate(EPISODES).mean if options.evaluate else None
     return history.history["return"][-1], evaluation, f"tensorflow {tf.__version__}", "1"

@@ -330,6 +330,25 @@ def test_progress_is_shown(capsys, finished):
     assert capsys.readouterr().out == ""
 
 
+def test_the_best_so_far_is_shown_by_each_generation(capsys):
+    searcher = NaturalSearch(sphere)
+    for _ in range(2):  # also where the search goes on
+        searcher.run(3, verbose=2)
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == ["1/3", "2/3", "3/3"]
+        shown = [float(re.search(r"best: (\S+)", line)[1]) for line in lines]
+        best = np.minimum.accumulate(searcher.history["best"])[-3:]
+        np.testing.assert_allclose(shown, best, rtol=0.01, atol=1e-4)
+
+
+def test_the_old_name_of_verbose_is_known_until_0_3(capsys):
+    with pytest.warns(DeprecationWarning, match="`progress` is `verbose` now"):
+        NaturalSearch(sphere).run(3, progress=False)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match="`verbose` must be"):
+        NaturalSearch(sphere).run(3, verbose=4)
+
+
 # Run files.
 
 

@@ -177,8 +177,28 @@ def test_the_progress_bar(capsys):
         mixtures.fit(clusters(500), 3, method=method, verbose=1, **options)
         shown = capsys.readouterr().out
         assert "/50" in shown and "loss" in shown
-        mixtures.fit(clusters(500), 3, method=method, **options)
+        mixtures.fit(clusters(500), 3, method=method, verbose=0, **options)
         assert not capsys.readouterr().out
+
+
+def test_a_fit_is_silent_unless_it_takes_a_second_or_is_asked(capsys, monkeypatch):
+    options = {"method": "em", "iterations": 5, "tolerance": -1.0}
+    monkeypatch.setattr("kgdists.mixtures.progress.DELAY", 1e9)
+    mixtures.fit(clusters(200), 3, **options)
+    assert not capsys.readouterr().out
+    monkeypatch.setattr("kgdists.mixtures.progress.DELAY", 1e-9)
+    mixtures.fit(clusters(200), 3, **options)
+    assert capsys.readouterr().out.startswith("5/5 ")
+    mixtures.fit(clusters(200), 3, verbose=2, **options)
+    assert len(capsys.readouterr().out.splitlines()) in range(1, 6)
+    with pytest.raises(ValueError, match="`verbose` must be"):
+        mixtures.fit(clusters(200), 3, verbose="loud", **options)
+
+
+def test_a_fit_that_converges_is_at_its_end(capsys):
+    fitted = mixtures.fit(clusters(500), 3, method="em", verbose=1)
+    iterations = len(fitted.history["loss"])
+    assert iterations < 500 and capsys.readouterr().out.splitlines()[-1].startswith(f"{iterations}/{iterations} ")
 
 
 # By expectation maximisation.
