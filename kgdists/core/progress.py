@@ -78,7 +78,7 @@ class Progress:
         self._is_rewritten = self._level == 1 and self._can_rewrite()
         self._interval = REWRITTEN_EVERY if self._is_rewritten else PRINTED_EVERY
         self._start = time.monotonic()
-        self._due = self._start + (delay or (0.0 if self._is_rewritten else self._interval))
+        self._due = self._start + max(delay, 0.0 if self._is_rewritten else self._interval)
         self._quiet_until = self._start + delay
         self._first: tuple[int, float] | None = None  # the first update, which compiles and tells nothing of the speed
         self.done, self._values, self._width = 0, dict[str, float](), 0
