@@ -207,7 +207,7 @@ class ProgressBar(keras.callbacks.Callback):
     def _shown(self, logs: Any) -> dict[str, float]:
         is_over = math.isfinite(logs.get("return", math.nan))  # whether any episode is
         names = {"return": "return"} if is_over else {"running_return": "running return"}
-        names |= {"evaluation_return": "evaluation", **{name: name for name in self.names}}
+        names |= {"evaluation_return": "eval", **{name: name for name in self.names}}
         names |= {"length": "length"} if is_over else {"running_length": "running length"}
         return {shown: float(logs[name]) for name, shown in names.items() if name in logs}
 
@@ -217,7 +217,8 @@ def _number(x: float) -> str:
     size = abs(x)
     if size >= 1e6 or 0.0 < size < 1e-3:
         return f"{x:.2e}"
-    return f"{x:.1f}" if size >= 1e3 else f"{x:.2f}" if size >= 1.0 else f"{x:.4f}"
+    digits = 0 if size >= 1e3 else 1 if size >= 100.0 else 2 if size >= 1.0 else 4
+    return f"{x:.{digits}f}"
 
 
 def _duration(seconds: float) -> str:

@@ -55,7 +55,7 @@ def test_what_was_asked_of_infos_and_evaluations_are_shown(capsys, tmp_path):
     evaluating = kg.agents.EvaluateAndKeepBest(lambda: Noise(), tmp_path / "best.keras", episodes=2)
     small(Told, log_info=("profit",)).learn(16, evaluating)
     line = capsys.readouterr().out
-    assert "evaluation: " in line and "profit: 3.00" in line
+    assert "eval: " in line and "profit: 3.00" in line
 
 
 class Told(Noise):
