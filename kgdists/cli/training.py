@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-
 from kgdists import plotting
 from kgdists.agents.agent import Agent
 from kgdists.cli.evaluations import Evaluating
