@@ -80,7 +80,7 @@ def train_to(
     if stop.is_stopped and agent.steps < total_steps:
         print(f"stopped after {agent.steps} of {total_steps} steps; `kgdists resume {run}` goes on")
     if agent.steps:
-        _plot(run)  # before the evaluation, which may take long
+        _plot(run)  # already, since the evaluation may take long
     evaluation = agent.evaluate(
         evaluating.episodes or 100,
         seed=agent.config.seed,
@@ -90,6 +90,8 @@ def train_to(
     seconds = time.perf_counter() - start
     print(f"{agent.env}: {evaluation} after {agent.steps} steps, {seconds:.1f} s; saved in {run}")
     write_evaluation(run, evaluation, agent.steps)
+    if agent.steps:
+        _plot(run)  # with the evaluation
     return 0 if stop.signal is None else 128 + stop.signal
 
 
