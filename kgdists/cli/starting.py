@@ -45,16 +45,12 @@ def start(options: argparse.Namespace, name: str, settings: Mapping[str, Any], e
     layout.write_config(run, checkpoint.identity(agent) | facts)
     with exclusive_run(run):
         agent.save(run)
-        print(f"{name} on {env}, seed {config.seed}, {_announced(config, total_steps)}, into {run}")
+        steps = config.num_steps(total_steps)
+        announced = f"at least {total_steps} steps" if steps is None else f"{steps} steps"
+        print(f"{name} on {env}, seed {config.seed}, {announced}, into {run}")
+        if steps not in (None, total_steps):
+            print(f"{total_steps} steps were asked for; whole updates take {steps}")
         return train_to(agent, run, total_steps, options.save_every, options.evaluate_every, evaluating)
-
-
-def _announced(config, total_steps):
-    """How many steps will be taken, in words."""
-    steps = config.num_steps(total_steps)
-    if steps is None:
-        return f"at least {total_steps} steps"
-    return f"{steps} steps" + ("" if steps == total_steps else f" (whole updates, {total_steps} were asked for)")
 
 
 def _new_folder(folder, name):

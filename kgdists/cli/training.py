@@ -88,7 +88,7 @@ def train_to(
         eval_envs=evaluating.envs,
     )
     seconds = time.perf_counter() - start
-    print(f"{agent.env}: {evaluation} after {agent.steps} steps, {seconds:.1f} s; saved in {run}")
+    print(f"{agent.env}: {evaluation}\n{agent.steps} steps in {seconds:.1f} s; saved in {run}")
     write_evaluation(run, evaluation, agent.steps)
     if agent.steps:
         _plot(run)  # with the evaluation

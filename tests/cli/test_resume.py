@@ -92,7 +92,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(run, uninterrupted, capsys):
     assert kgdists("resume", run) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"ppo on kgdists/Events-v0, from step 48 to 64, in {run}"
-    assert out[-1].startswith("kgdists/Events-v0: return ") and out[-1].endswith(f"saved in {run}")
+    assert out[-2].startswith("kgdists/Events-v0: return ") and out[-1].endswith(f"saved in {run}")
     assert_same(run, uninterrupted)
     assert kgdists("resume", run) == 0
     assert capsys.readouterr().out == f"{run} is finished, after 64 steps\n"
