@@ -64,7 +64,7 @@ class Terminal:
 
 def record(columns):
     """Run the commands; return what was seen at the end."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         terminal = Terminal(columns, folder)
         try:
             for command in COMMANDS:
