@@ -137,7 +137,7 @@ class _Seeds:
 class _Unpadded(keras.layers.Conv2D):
     """A convolution without padding, with fast gradients."""
 
-    def convolution_op(self, inputs, kernel):
+    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         return convolve(inputs, kernel, self.strides[0])
 
 
