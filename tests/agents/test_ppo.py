@@ -725,6 +725,8 @@ LOGS = {
     "steps",
     "return",
     "length",
+    "running_return",
+    "running_length",
     "policy_loss",
     "value_loss",
     "entropy",
@@ -806,7 +808,7 @@ def test_a_model_checkpoint_writes_the_policy(observed):
 def test_tensorboard_gets_the_logs(observed):
     _, _, folder, _ = observed
     (file,) = (folder / "tensorboard" / "train").glob("events.out.tfevents.*")
-    assert b"epoch_return" in file.read_bytes()
+    assert b"rollout/return" in file.read_bytes()
 
 
 def test_the_update_is_traced_once(observed):

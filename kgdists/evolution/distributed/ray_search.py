@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kgdists.core.checks import count
+from kgdists.core.progress import Verbosity
 from kgdists.core.types import Integer
 from kgdists.evolution import generations
 from kgdists.evolution.distributed.exact_sums import from_units
@@ -102,11 +103,12 @@ class RaySearch:
     def run(
         self,
         num_generations: Integer,
-        callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None = (),
-        progress: bool = True,
+        callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None = None,
+        verbose: Verbosity = "auto",
+        progress: bool | None = None,
     ) -> keras.callbacks.History:
         """Run this many generations; arguments and result as for `Searcher.run`."""
-        return self.searcher.run(num_generations, callbacks, progress)
+        return self.searcher.run(num_generations, callbacks, verbose, progress)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy has workers of its own, once it runs.
