@@ -129,7 +129,7 @@ def tell(pid, run, draw, said):
     number, send = draw.choice([signal.SIGINT, signal.SIGTERM]), draw.choice([os.kill, os.killpg])
     send(pid, number)
     status, wrong = ended(pid), []
-    if status not in (0, 130, -number):  # the last two before training began, or after it
+    if status not in (0, 128 + number, 130, -number):  # the last two before training began, or after it
         wrong.append(f"status {status} after {number!r}")
     if rows(run) and newest(run) != float(rows(run)[-1]["steps"]):
         wrong.append(f"the newest checkpoint is {newest(run)} of {rows(run)[-1]['steps']} steps")

@@ -77,7 +77,9 @@ def train_to(
         reason = f"{type(error).__name__} after {agent.steps} steps: {' '.join(str(error).split())}"
         print(f"kgdists: error: {reason}; `kgdists resume {run}` goes on from {agent.checkpoint}", file=sys.stderr)
         return 1
-    if stop.is_stopped and agent.steps < total_steps:
+    status = 0
+    if stop.signal is not None and agent.steps < total_steps:
+        status = 128 + stop.signal
         print(f"stopped after {agent.steps} of {total_steps} steps; `kgdists resume {run}` goes on")
     if agent.steps:
         _plot(run)  # already, since the evaluation may take long
@@ -92,7 +94,7 @@ def train_to(
     write_evaluation(run, evaluation, agent.steps)
     if agent.steps:
         _plot(run)  # with the evaluation
-    return 0 if stop.signal is None else 128 + stop.signal
+    return status
 
 
 def _plot(run):

@@ -12,6 +12,7 @@ from keras.optimizers.schedules import PolynomialDecay
 import kgdists as kg
 from kgdists.core.files import RunWarning
 from tests.agents.helpers import Bandit, Noise, small, weights
+from tests.marks import exhaustive, quick
 
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -74,7 +75,7 @@ def saved(name, folder, **settings):
     return agent
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", quick(["ppo"], list(AGENTS)))
 def test_every_setting_may_change_or_says_that_it_may_not(tmp_path, name):
     agent = saved(name, tmp_path)
     for field in dataclasses.fields(agent.Config):
@@ -89,7 +90,7 @@ def test_every_setting_may_change_or_says_that_it_may_not(tmp_path, name):
             assert getattr(other.config, field.name) == value and other.steps == agent.steps, field.name
 
 
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize("name", quick(["ppo"], list(AGENTS)))
 def test_an_agent_with_another_setting_learns_and_goes_on_with_it(tmp_path, name):
     changes = {"ppo": {"n_epochs": 3, "kl_coef": 0.5}, "a2c": {"ent_coef": 0.1}, "reinforce": {"gamma": 0.5}}
     changes |= {"sac": {"tau": 0.25}, "snes": {"center_learning_rate": 0.25}}
@@ -136,7 +137,7 @@ def test_a_setting_that_is_none_is_answered(tmp_path):
             load(tmp_path, Noise, gamma=2)
 
 
-@pytest.mark.parametrize("load", [kg.agents.PPO.load, kg.agents.load])
+@pytest.mark.parametrize("load", [kg.agents.load, *exhaustive(kg.agents.PPO.load)])
 def test_a_finished_run_that_is_loaded_learns_and_says_by_which_schedule(tmp_path, load):
     small(Bandit, learning_rate=PolynomialDecay(0.01, 6, 0.0)).save(tmp_path)
     agent = kg.agents.PPO.load(tmp_path, Bandit)

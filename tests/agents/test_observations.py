@@ -49,7 +49,7 @@ class Seen(gymnasium.Env):
 
 
 LIGHT = ["label", "labels", "bits", "text", "sequence", "one_of", "tuple", "times", "grid"]
-QUICK = [("ppo", "mixed"), ("sac", "tuple"), ("es", "label")]
+QUICK = [("ppo", "mixed")]
 MIXED = Dict(
     near=Box(-1.0, 1.0, (2,)), mission=Mission(), inner=Tuple((Discrete(3, start=1), Box(0, 9, (2,), np.int8)))
 )

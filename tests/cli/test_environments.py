@@ -35,7 +35,9 @@ class Scaled(gymnasium.RewardWrapper):
 gymnasium.register("Windy-v0", Windy, max_episode_steps=500)
 gymnasium.register("Windy-v1", Windy, max_episode_steps=500)
 """
-SHORT = ("--steps", 16, "--n-steps", 4, "--batch-size", 8, "--eval-episodes", 2)
+pytestmark = pytest.mark.usefixtures("eagerly")
+
+SHORT = ("--n-epochs", 1, "--n-steps", 4, "--batch-size", 8, "--eval-episodes", 2)
 
 
 @pytest.fixture
@@ -64,6 +66,7 @@ def test_an_environment_of_one_s_own_is_trained_resumed_evaluated_and_filmed(fol
             "windy_envs.Scaled:factor=0.5,offset=1",
         ),
         *("--max-episode-steps", 10, "--num-envs", num_envs, "--vectorization", vectorization, "--out", "run", *SHORT),
+        *("--steps", 16),
     )
     assert status == 0, capsys.readouterr().err
     assert json.loads(Path("run/config.json").read_text())["env_options"] == {
@@ -72,7 +75,7 @@ def test_an_environment_of_one_s_own_is_trained_resumed_evaluated_and_filmed(fol
         "max_episode_steps": 10,
     }
     assert kgdists("evaluate", "run", "--episodes", 2) == 0
-    assert kgdists("resume", "run", "--steps", 200) == 0
+    assert kgdists("resume", "run", "--steps", 40) == 0
     assert kgdists("record", "run", "--max-steps", 3) == 0
     out = capsys.readouterr().out
     assert "recording.gif: return 4.5 " in out  # three steps of 0.5 + 1
@@ -108,21 +111,20 @@ def test_what_is_mistyped_is_one_line(folder, arguments, parts, capsys):
 def test_an_id_without_version_is_the_newest_with_its_settings(tmp_path, capsys):
     out = tmp_path / "run"
     assert (
-        kgdists("train", "CartPole", "--steps", 512, "--num-envs", 2, "--batch-size", 64, *SHORT[6:], "--out", out) == 0
+        kgdists("train", "CartPole", "--num-envs", 2, *SHORT, "--steps", 16, "--eval-max-steps", 5, "--out", out) == 0
     )
     config = json.loads((out / "config.json").read_text())
     assert config["env"] == "CartPole-v1" and config["config"]["gae_lambda"] == 0.8
-    assert "ppo on CartPole-v1, seed 0, 512 steps" in capsys.readouterr().out
+    assert "ppo on CartPole-v1, seed 0, 16 steps" in capsys.readouterr().out
 
 
 def test_the_number_of_steps_is_the_one_that_is_taken(tmp_path, capsys):
     out = tmp_path / "run"
     kgdists(
-        *("train", "MountainCar-v0", "--num-envs", 2, "--n-steps", 32, "--batch-size", 64, *SHORT[6:]),
-        *("--steps", 100, "--eval-max-steps", 5, "--out", out),
+        *("train", "MountainCar-v0", "--num-envs", 2, *SHORT, "--steps", 13, "--eval-max-steps", 5, "--out", out),
     )
-    assert "100 steps were asked for; whole updates take 128\n" in capsys.readouterr().out
-    assert (out / "checkpoints" / "128.zip").is_file()
+    assert "13 steps were asked for; whole updates take 16\n" in capsys.readouterr().out
+    assert (out / "checkpoints" / "16.zip").is_file()
 
 
 @pytest.mark.exhaustive

@@ -1,4 +1,5 @@
 import csv
+import functools
 import io
 import json
 import os
@@ -241,12 +242,15 @@ def test_what_cannot_be_resumed_is_one_line(run, tmp_path, capsys):
 
 
 @pytest.mark.exhaustive
-def test_the_first_interrupt_ends_with_checkpoint_evaluation_and_summary(happens, uninterrupted, tmp_path, capsys):
-    run, env = tmp_path / "run", happens(interrupt)
-    assert kgdists("train", env, *TRAIN, "--save-every", 60, "--out", run) == 0
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_interrupt_ends_with_checkpoint_evaluation_and_summary(
+    number, status, happens, uninterrupted, tmp_path, capsys
+):
+    run, env = tmp_path / "run", happens(functools.partial(signal.raise_signal, number))
+    assert kgdists("train", env, *TRAIN, "--save-every", 60, "--out", run) == status
     out = capsys.readouterr().out
     assert f"stopped after 48 of 64 steps; `kgdists resume {run}` goes on" in out
-    assert "100 episodes after 48 steps" in out.splitlines()[-1]
+    assert out.splitlines()[-1].startswith("48 steps in ")
     assert json.loads((run / "evaluation.json").read_text())["steps"] == 48
     assert kgdists("resume", run) == 0
     assert_same(run, uninterrupted)

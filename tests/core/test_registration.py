@@ -24,7 +24,7 @@ IMPORTS = {
 }
 
 
-@pytest.mark.parametrize("imports", quick(["kgdists first", "one module"], IMPORTS))
+@pytest.mark.parametrize("imports", quick(["kgdists first"], IMPORTS))
 def test_a_saved_policy_is_read(imports, tmp_path):
     images = np.zeros((1, 10, 10, 3), "uint8")
     policy = kg.Policy(EncodedNetwork(ImageEncoder(), [keras.layers.Dense(2)], images), kg.layers.CategoricalHead(3))

@@ -80,6 +80,7 @@ def test_the_newest_version_is_meant():
     assert newest("Nothing") == "Nothing" and newest("gymnasium:CartPole") == "gymnasium:CartPole-v1"
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_an_agent_trains_saves_and_loads_it(tmp_path):
     env = EnvId("CartPole-v1", wrappers=["gymnasium.wrappers.ClipReward:max_reward=0.5"], max_episode_steps=5)
     agent = kg.agents.PPO(env, num_envs=2, n_steps=4, batch_size=8, n_epochs=1, seed=0)

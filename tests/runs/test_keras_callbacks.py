@@ -137,6 +137,7 @@ def test_early_stopping_on_the_return_waits_for_the_first_episode_and_for_a_rise
     assert np.isnan(history["return"][0]) and agent.steps == 32 and stopping.best == 55.0
 
 
+@pytest.mark.exhaustive
 def test_a_callback_knows_which_way_a_metric_should_go(tmp_path):
     for name, direction in (("return", "max"), ("evaluation_return", "max"), ("value_loss", "min"), ("kl", "min")):
         callback = keras.callbacks.ModelCheckpoint(tmp_path / "a.keras", monitor=name)

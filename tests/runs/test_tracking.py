@@ -24,6 +24,7 @@ def run(number, tmp_path, monkeypatch):
     return names
 
 
+@pytest.mark.exhaustive
 def test_tensorboard_has_steps_and_groups(tmp_path, monkeypatch):
     names = run(0, tmp_path, monkeypatch)
     steps = [step for step, _ in scalars(tmp_path / "logs")["rollout/return"]]

@@ -13,7 +13,6 @@ from kgdists.agents import SAC
 from kgdists.agents.sac.frame_replay import FrameReplay
 from kgdists.core import memory
 from tests.agents.helpers import weights
-from tests.marks import exhaustive
 
 eager = pytest.mark.usefixtures("eagerly")
 ACTIONS = {"box": Box(-1.0, 1.0, (2,)), "discrete": Discrete(3)}
@@ -76,7 +75,8 @@ def test_images_are_replayed_as_they_were_seen(actions):
 
 
 @eager
-@pytest.mark.parametrize("num_envs", [1, *exhaustive(3)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("num_envs", [1, 3])
 def test_a_run_with_images_goes_on_to_the_same_bits(tmp_path, num_envs):
     agent = small(Pixels, num_envs=num_envs, learning_starts=40)
     agent.learn(48)
