@@ -16,8 +16,7 @@ from kgdists.cli import check, evaluate, list_environments, plot, record, report
 __all__ = ["main"]
 
 COMMANDS = (check, train, resume, evaluate, plot, record, report, list_environments)
-MISTYPED = (ValueError, OSError, ImportError)
-FAILED = (FloatingPointError, MemoryError)
+MISTYPED = (ValueError, OSError, ImportError, MemoryError)  # the last of networks that no machine holds
 
 
 class Parser(argparse.ArgumentParser):
@@ -78,10 +77,10 @@ def _status(error):
     """The exit status of an error that its message tells, None for others."""
     # Their classes are not imported yet where an error cannot be theirs.
     if (tensorflow := sys.modules.get("tensorflow")) and isinstance(error, tensorflow.errors.ResourceExhaustedError):
-        return 1
+        return 2
     if (gymnasium := sys.modules.get("gymnasium")) and isinstance(error, gymnasium.error.Error):
         return 2
-    if isinstance(error, FAILED):
+    if isinstance(error, FloatingPointError):
         return 1
     return 2 if isinstance(error, MISTYPED) else None
 

@@ -81,8 +81,7 @@ def train_to(
     if stop.signal is not None and agent.steps < total_steps:
         status = 128 + stop.signal
         print(f"stopped after {agent.steps} of {total_steps} steps; `kgdists resume {run}` goes on")
-    if agent.steps:
-        _plot(run)  # already, since the evaluation may take long
+    is_drawn = agent.steps > 0 and _plot(run)  # already, since the evaluation may take long
     evaluation = agent.evaluate(
         evaluating.episodes or 100,
         seed=agent.config.seed,
@@ -92,18 +91,20 @@ def train_to(
     seconds = time.perf_counter() - start
     print(f"{agent.env}: {evaluation}\n{agent.steps} steps in {seconds:.1f} s; saved in {run}")
     write_evaluation(run, evaluation, agent.steps)
-    if agent.steps:
+    if is_drawn:
         _plot(run)  # with the evaluation
     return status
 
 
 def _plot(run):
-    """Draw the learning curve, which is a by-product of the training."""
+    """Draw the learning curve, a by-product of the training; return whether it could be drawn."""
     try:
         with atomic_write(run / CURVE) as file:
             plotting.learning_curve([run]).savefig(file, dpi=120)
     except (OSError, ValueError) as error:
         warnings.warn(f"The learning curve is not drawn: {error}", RunWarning, stacklevel=2)
+        return False
+    return True
 
 
 def _tensorboard(folder):

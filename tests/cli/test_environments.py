@@ -75,7 +75,7 @@ def test_an_environment_of_one_s_own_is_trained_resumed_evaluated_and_filmed(fol
         "max_episode_steps": 10,
     }
     assert kgdists("evaluate", "run", "--episodes", 2) == 0
-    assert kgdists("resume", "run", "--steps", 40) == 0
+    assert kgdists("resume", "run", "--steps", 20 * num_envs) == 0
     assert kgdists("record", "run", "--max-steps", 3) == 0
     out = capsys.readouterr().out
     assert "recording.gif: return 4.5 " in out  # three steps of 0.5 + 1

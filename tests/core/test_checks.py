@@ -55,7 +55,6 @@ TAKERS = {
     "num_generations SNES": lambda n: searcher(popsize=4).run(n),
     "num_envs make_envs": lambda n: kg.envs.make_envs(Bandit, n).close(),
     "episodes evaluate": lambda n: small(Bandit).evaluate(episodes=n),
-    "total_steps learn": lambda n: small(Bandit).learn(n),
     "episodes EvaluateAndKeepBest": lambda n: agents.EvaluateAndKeepBest(Bandit, "best.keras", episodes=n),
     "every_steps EvaluateAndKeepBest": lambda n: agents.EvaluateAndKeepBest(Bandit, "best.keras", every_steps=n),
 }
