@@ -9,7 +9,7 @@ from kgdists.agents.config import (
     POSITIVE_OR_SCHEDULE,
     UNIT,
     WHOLE,
-    TrainingConfig,
+    PolicyGradientConfig,
     setting,
 )
 from kgdists.core.types import Schedule
@@ -18,7 +18,7 @@ __all__ = ["A2CConfig"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class A2CConfig(TrainingConfig):
+class A2CConfig(PolicyGradientConfig):
     """Hyperparameters of `A2C`. A schedule is a function of the number of gradient steps taken."""
 
     learning_rate: float | Schedule = setting(7e-4, "Set the learning rate of RMSprop.", POSITIVE_OR_SCHEDULE)
@@ -42,11 +42,6 @@ class A2CConfig(TrainingConfig):
     )
     vtrace: bool = setting(False, "Correct advantages and returns by the ratio to the policy that acted.", FLAG)
     kl_coef: float = setting(0.0, "Set the weight of the KL divergence from the policy that acted.", AT_LEAST_0)
-    ent_coef: float = setting(0.0, "Set the weight of the entropy bonus.", AT_LEAST_0)
-    vf_coef: float = setting(0.5, "Set the weight of the value loss.", AT_LEAST_0)
-    max_grad_norm: float | None = setting(
-        0.5, "Bound the norm of the gradient of all weights together.", POSITIVE.or_none(), "no bound"
-    )
     normalize_advantages: bool = setting(False, "Standardize the advantages of each batch.", FLAG)
     normalize_rewards: bool = setting(
         False, "Divide rewards by the running standard deviation of the discounted return.", FLAG

@@ -19,8 +19,10 @@ __all__ = [
     "UNIT",
     "WHOLE",
     "Config",
+    "PolicyGradientConfig",
     "TrainingConfig",
     "setting",
+    "with_default",
 ]
 
 ACTIVATIONS = ("tanh", "relu", "elu", "silu", "gelu")
@@ -51,6 +53,11 @@ def setting(default: Any, help_text: str, rule: Rule, unset: str = "none", group
     return dataclasses.field(
         default=default, metadata={"help": help_text, "rule": rule, "unset": unset, "group": group}
     )
+
+
+def with_default(config: type["Config"], name: str, default: Any) -> Any:
+    """A field of a config dataclass with another default than in its base."""
+    return dataclasses.field(default=default, metadata=config.__dataclass_fields__[name].metadata)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,3 +185,14 @@ class TrainingConfig(Config):
     def for_envs(self, num_envs: int) -> Self:
         """These settings for a vector environment of this many."""
         return dataclasses.replace(self, num_envs=num_envs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PolicyGradientConfig(TrainingConfig):
+    """What agents can be told that follow the policy gradient with a value function as its baseline."""
+
+    ent_coef: float = setting(0.0, "Set the weight of the entropy bonus.", AT_LEAST_0)
+    vf_coef: float = setting(0.5, "Set the weight of the value loss.", AT_LEAST_0)
+    max_grad_norm: float | None = setting(
+        0.5, "Bound the norm of the gradient of all weights together.", POSITIVE.or_none(), "no bound"
+    )

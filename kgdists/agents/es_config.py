@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from kgdists.agents.config import FLAG, POSITIVE, WHOLE, Config, setting
+from kgdists.agents.config import FLAG, POSITIVE, WHOLE, Config, setting, with_default
 from kgdists.core.choices import SEARCHER_NAMES
-from kgdists.core.rules import numbers, one_of, widths
+from kgdists.core.rules import numbers, one_of
 
 __all__ = ["ESConfig"]
 
@@ -16,9 +16,7 @@ class ESConfig(Config):
     TOTAL_STEPS = 1_000_000
     FIXED = (*Config.FIXED, "searcher", "stdev_init")
 
-    hidden_units: tuple[int, ...] = setting(
-        (16,), "Set the widths of the hidden layers of the default network.", widths(), group="networks"
-    )
+    hidden_units: tuple[int, ...] = with_default(Config, "hidden_units", (16,))
     searcher: str = setting("pgpe", "Choose the algorithm of the search.", one_of(SEARCHER_NAMES))
     popsize: int = setting(
         100, "Draw N solutions in a generation, or at a time if num_interactions asks for more.", WHOLE

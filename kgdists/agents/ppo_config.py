@@ -11,7 +11,7 @@ from kgdists.agents.config import (
     POSITIVE_OR_SCHEDULE,
     UNIT,
     WHOLE,
-    TrainingConfig,
+    PolicyGradientConfig,
     setting,
 )
 from kgdists.core.rules import numbers
@@ -21,10 +21,10 @@ __all__ = ["PPOConfig"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PPOConfig(TrainingConfig):
+class PPOConfig(PolicyGradientConfig):
     """Hyperparameters of `PPO`. A schedule is a function of the number of gradient steps taken."""
 
-    FIXED = (*TrainingConfig.FIXED, "share_encoder", "sde_sample_freq")
+    FIXED = (*PolicyGradientConfig.FIXED, "share_encoder", "sde_sample_freq")
 
     learning_rate: float | Schedule = setting(3e-4, "Set the learning rate of Adam.", POSITIVE_OR_SCHEDULE)
     n_steps: int = setting(256, "Take N steps in each environment between two updates.", WHOLE)
@@ -42,11 +42,6 @@ class PPOConfig(TrainingConfig):
     )
     gae_lambda: float = setting(
         0.95, "Set the lambda of generalized advantages: 0 is one-step, 1 is returns minus values.", UNIT
-    )
-    ent_coef: float = setting(0.0, "Set the weight of the entropy bonus.", AT_LEAST_0)
-    vf_coef: float = setting(0.5, "Set the weight of the value loss.", AT_LEAST_0)
-    max_grad_norm: float | None = setting(
-        0.5, "Bound the norm of the gradient of all weights together.", POSITIVE.or_none(), "no bound"
     )
     kl_coef: float = setting(0.0, "Set the weight of the KL divergence from the policy that acted.", AT_LEAST_0)
     adaptive_kl: float | None = setting(

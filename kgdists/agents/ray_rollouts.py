@@ -20,7 +20,7 @@ from keras import tree
 from kgdists.agents.acting import CompiledPolicy
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.checks import count
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.core.types import Integer
 from kgdists.encoders.arrays import example_observation
 from kgdists.envs.array_observations import Encoding

@@ -23,7 +23,7 @@ from kgdists.agents.config import TrainingConfig
 from kgdists.agents.networks import check_trainable, largest, policy_network
 from kgdists.agents.other_names import check_policy, check_settings
 from kgdists.agents.replicas import Replicas
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.core.sharing import places, trainable
 from kgdists.encoders.arrays import example_observation
 from kgdists.envs.array_observations import Encoding

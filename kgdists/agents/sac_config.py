@@ -4,7 +4,6 @@ import dataclasses
 import math
 
 from kgdists.agents.config import (
-    ACTIVATIONS,
     AT_LEAST_0,
     FLAG,
     POSITIVE,
@@ -12,8 +11,9 @@ from kgdists.agents.config import (
     WHOLE,
     TrainingConfig,
     setting,
+    with_default,
 )
-from kgdists.core.rules import counts, numbers, one_of, widths
+from kgdists.core.rules import counts, numbers, one_of
 from kgdists.core.types import Schedule
 
 __all__ = ["SACConfig"]
@@ -33,19 +33,12 @@ class SACConfig(TrainingConfig):
         "state_dependent_stddev",
     )
 
-    num_envs: int = setting(1, "Step N environments together.", WHOLE, group="environment")
+    num_envs: int = with_default(TrainingConfig, "num_envs", 1)
     learning_rate: float | Schedule = setting(
         3e-4, "Set the learning rate of Adam, for policy, critics and temperature.", POSITIVE_OR_SCHEDULE
     )
-    hidden_units: tuple[int, ...] = setting(
-        (256, 256), "Set the widths of the hidden layers of the default networks.", widths(), group="networks"
-    )
-    activation: str = setting(
-        "relu",
-        "Choose the activation of the hidden layers of the default networks.",
-        one_of(ACTIVATIONS),
-        group="networks",
-    )
+    hidden_units: tuple[int, ...] = with_default(TrainingConfig, "hidden_units", (256, 256))
+    activation: str = with_default(TrainingConfig, "activation", "relu")
     box_family: str = setting(
         "squashed",
         "Choose the distribution of the default policy for a Box.",

@@ -11,7 +11,7 @@ from keras.optimizers.schedules import LearningRateSchedule, PolynomialDecay
 
 from kgdists.agents.config import Config
 from kgdists.core.compiled import CompiledUpdate
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.core.types import Tensor
 
 __all__ = ["Moved", "set_rates", "split_off", "stretch", "stretch_ended", "stretched"]

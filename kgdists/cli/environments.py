@@ -61,7 +61,8 @@ def env_of(options: argparse.Namespace) -> "EnvId":
     from kgdists.envs.env_id import EnvId
     from kgdists.envs.registered import newest
 
-    count("--max-episode-steps", options.max_episode_steps, optional=True)
+    if options.max_episode_steps is not None:
+        count("--max-episode-steps", options.max_episode_steps)
     env = EnvId(options.env, options.imports, options.env_kwargs, options.wrappers, options.max_episode_steps)
     return EnvId(newest(env), env.imports, env.env_kwargs, env.wrappers, env.max_episode_steps)
 

@@ -28,7 +28,8 @@ class Evaluating:
         """What the command line says and, where it does not, the `config.json` of a run."""
         given = {field: getattr(options, name) for field, name in FACTS.items()}
         for field, x in given.items():
-            count(f"--{FACTS[field].replace('_', '-')}", x, optional=True)
+            if x is not None:
+                count(f"--{FACTS[field].replace('_', '-')}", x)
         known = {} if run is None else {field: run.get(name) for field, name in FACTS.items()}
         return cls(**{field: known.get(field) if x is None else x for field, x in given.items()})
 

@@ -12,6 +12,8 @@ from typing import NoReturn
 import shtab
 
 from kgdists.cli import check, evaluate, list_environments, plot, record, report, resume, train
+from kgdists.cli.options import suggestion
+from kgdists.core.run_warning import RunWarning
 
 __all__ = ["main"]
 
@@ -49,7 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_to(commands)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        known = commands.choices[arguments[0]]._option_string_actions
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{suggestion(unknown[0], known)}")
     if os.getcwd() not in sys.path:  # modules of the working folder are found, after those that are installed
         sys.path.append(os.getcwd())
     try:
@@ -89,11 +94,11 @@ def _status(error):
 def _warnings_in_one_line(prog: str) -> Iterator[None]:
     """Show warnings about runs in one line each."""
     with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("always", RunWarning)
         show = warnings.showwarning
 
         def show_line(message, category, *where, **options):
-            if category.__name__ == "RunWarning":
+            if issubclass(category, RunWarning):
                 print(f"{prog}: warning: {message}", file=sys.stderr)
             else:
                 show(message, category, *where, **options)

@@ -2,14 +2,16 @@
 
 import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from kgdists.agents.config import Config
+from kgdists.agents.other_names import OTHER_NAMES
 from kgdists.agents.tuned import known_settings
 from kgdists.cli.agents import CONFIGS
 
-__all__ = ["GROUPS", "add_settings", "given_settings", "option_of"]
+__all__ = ["GROUPS", "add_settings", "given_settings", "option_of", "suggestion"]
 
 HIDDEN = ("searcher",)  # the agent's name says it
 GROUPS = ("run", "environment", "networks", "algorithm", "evaluation", "output")
@@ -53,6 +55,14 @@ def given_settings(options: argparse.Namespace, agent: str) -> dict[str, Any]:
 def option_of(name: str) -> str:
     """The option of a setting."""
     return f"--{name.replace('_', '-')}"
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Which of the known options is meant by a word that is none, as the end of an error; empty if nothing is near."""
+    name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+    meant = OTHER_NAMES.get(name, name).replace("total_steps", "steps")
+    near = difflib.get_close_matches(option_of(meant), list(known), 1)
+    return f"; did you mean {near[0]}?" if near and word.startswith("--") else ""
 
 
 def _fields(config: type[Config]) -> dict[str, dataclasses.Field[Any]]:

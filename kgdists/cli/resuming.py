@@ -10,7 +10,8 @@ from kgdists.agents.algorithms import class_of
 from kgdists.cli.environments import name_modules
 from kgdists.cli.evaluations import Evaluating
 from kgdists.cli.training import exclusive_run, train_to
-from kgdists.core.files import RunWarning, reading
+from kgdists.core.files import reading
+from kgdists.core.run_warning import RunWarning
 from kgdists.envs.env_id import EnvId
 from kgdists.runs import checkpoint, layout
 from kgdists.runs.layout import CONFIG, EVALUATION, METRICS, POLICY

@@ -13,7 +13,8 @@ from pathlib import Path
 from kgdists import plotting
 from kgdists.agents.agent import Agent
 from kgdists.cli.evaluations import Evaluating
-from kgdists.core.files import RunWarning, atomic_write, locked
+from kgdists.core.files import atomic_write, locked
+from kgdists.core.run_warning import RunWarning
 from kgdists.envs.checked_env import WrongReturnError
 from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, StopOnSignal
 from kgdists.runs.layout import BEST, CURVE, METRICS, TENSORBOARD, write_evaluation
@@ -81,7 +82,7 @@ def train_to(
     if stop.signal is not None and agent.steps < total_steps:
         status = 128 + stop.signal
         print(f"stopped after {agent.steps} of {total_steps} steps; `kgdists resume {run}` goes on")
-    is_drawn = agent.steps > 0 and _plot(run)  # already, since the evaluation may take long
+    is_drawn = agent.steps > 0 and _plot(agent, run)  # already, since the evaluation may take long
     evaluation = agent.evaluate(
         evaluating.episodes or 100,
         seed=agent.config.seed,
@@ -92,15 +93,15 @@ def train_to(
     print(f"{agent.env}: {evaluation}\n{agent.steps} steps in {seconds:.1f} s; saved in {run}")
     write_evaluation(run, evaluation, agent.steps)
     if is_drawn:
-        _plot(run)  # with the evaluation
+        _plot(agent, run)  # with the evaluation
     return status
 
 
-def _plot(run):
+def _plot(agent, run):
     """Draw the learning curve, a by-product of the training; return whether it could be drawn."""
     try:
         with atomic_write(run / CURVE) as file:
-            plotting.learning_curve([run]).savefig(file, dpi=120)
+            plotting.learning_curve([run], [agent.name], [str(agent.env)]).savefig(file, dpi=120)
     except (OSError, ValueError) as error:
         warnings.warn(f"The learning curve is not drawn: {error}", RunWarning, stacklevel=2)
         return False

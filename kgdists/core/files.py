@@ -12,6 +12,7 @@ import h5py
 import keras
 import numpy as np
 
+from kgdists.core.run_warning import RunWarning
 from kgdists.core.unknown_classes import UnknownClassError, naming_unknown
 
 try:
@@ -21,7 +22,6 @@ except ImportError:  # where there is no POSIX
 
 __all__ = [
     "DamagedFileError",
-    "RunWarning",
     "atomic_write",
     "check_sizes",
     "reading",
@@ -42,10 +42,6 @@ def damaged(file: str | Path, reason: str) -> DamagedFileError:
     return DamagedFileError(
         f"A run's files must be as they were written; this one is damaged: {reason}. Received: {file}"
     )
-
-
-class RunWarning(UserWarning):
-    """A run cannot go on quite as it would have."""
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ WITHOUT_KERAS = {
     "kgdists.core.quiet",
     "kgdists.core.registration",
     "kgdists.core.rules",
+    "kgdists.core.run_warning",
     "kgdists.core.types",
     "kgdists.runs",
     "kgdists.runs.metric_guide",

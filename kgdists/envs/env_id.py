@@ -12,7 +12,7 @@ import gymnasium
 
 from kgdists.core.checks import in_short, is_count
 
-__all__ = ["EnvId", "is_options", "named_class"]
+__all__ = ["EnvId", "is_options"]
 
 OPTIONS = ("imports", "env_kwargs", "wrappers", "max_episode_steps")
 COMMA = re.compile(r",(?=\s*\w+\s*=)")  # of which each begins a new argument
@@ -84,6 +84,11 @@ class EnvId(str):
         given = {name: getattr(self, name) for name in OPTIONS}
         return {name: list(x) if isinstance(x, tuple) else x for name, x in given.items() if x not in ((), None)}
 
+    def import_modules(self) -> None:
+        """Import what may register the environment; raises ImportError if it is missing."""
+        for module in self.imports:
+            importlib.import_module(module)
+
     def make(self, **options: Any) -> gymnasium.Env:
         """Make the environment, in its wrappers.
 
@@ -99,13 +104,12 @@ class EnvId(str):
         ValueError
             If a wrapper is no class, or an argument is not the environment's or the wrapper's.
         """
-        for module in self.imports:
-            importlib.import_module(module)
+        self.import_modules()
         limit = {} if self.max_episode_steps is None else {"max_episode_steps": self.max_episode_steps}
         with _naming(f"environment {self}", self.arguments):
             env = gymnasium.make(str(self), **options | self.arguments | limit)
         for name, arguments in self._wrappers:
-            wrapper = named_class(name)
+            wrapper = _named_wrapper(name)
             with _naming(f"wrapper {name}", arguments):
                 env = wrapper(env, **arguments)
         return env
@@ -119,12 +123,15 @@ def is_options(x: Any) -> bool:
     return is_count(limit) and all(isinstance(y, list) and all(isinstance(z, str) for z in y) for y in texts)
 
 
-def named_class(name: str) -> Any:
+def _named_wrapper(name: str) -> Any:
     """The class of a full name such as `gymnasium.wrappers.FlattenObservation`; raises ValueError if there is none."""
     try:
-        return pkgutil.resolve_name(name)
-    except (AttributeError, ValueError) as error:
-        raise ValueError(f"A wrapper must be the full name of a class, as package.Class. Received: {name}") from error
+        found = pkgutil.resolve_name(name)
+    except (AttributeError, ValueError):
+        found = None
+    if not (isinstance(found, type) and issubclass(found, gymnasium.Wrapper)):
+        raise ValueError(f"A wrapper must be the full name of a gymnasium.Wrapper, as package.Class. Received: {name}")
+    return found
 
 
 @contextlib.contextmanager

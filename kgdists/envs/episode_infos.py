@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 
 __all__ = ["EpisodeInfos", "as_number"]
 

@@ -57,6 +57,8 @@ def make_registered(env_id: str, preprocessing: str = "none", **options: Any) ->
 
 def newest(env_id: str) -> str:
     """An id with the newest version that is registered, if it has none itself: `CartPole` means `CartPole-v1`."""
+    if isinstance(env_id, EnvId):
+        env_id.import_modules()
     import_package(env_id)
     module, _, plain = env_id.rpartition(":")
     if module and not module.startswith("."):

@@ -10,7 +10,7 @@ from gymnasium.vector import VectorEnv
 from gymnasium.vector.utils import create_empty_array
 from keras import tree
 
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.envs import episode_record
 from kgdists.envs.autoreset import kept_where, resets_late, start
 from kgdists.envs.checked_vector_env import check_observations, check_reset, check_step, final_observation

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from keras import tree
 
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.core.types import Integer
 from kgdists.envs.evaluation import step_limit
 from kgdists.envs.rollout import Rollouts

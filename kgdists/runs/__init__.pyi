@@ -1,4 +1,4 @@
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, StopOnSignal
 from kgdists.runs.recording import record
 from kgdists.runs.reporting import report

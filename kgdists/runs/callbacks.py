@@ -15,7 +15,8 @@ import keras
 from gymnasium.vector import VectorEnv
 
 from kgdists.core.checks import count, number
-from kgdists.core.files import RunWarning, atomic_write, reading
+from kgdists.core.files import atomic_write, reading
+from kgdists.core.run_warning import RunWarning
 from kgdists.core.types import Integer
 from kgdists.envs.array_observations import Encoding
 from kgdists.envs.given_env import is_alone

@@ -18,7 +18,6 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from kgdists.core.files import (
     DamagedFileError,
-    RunWarning,
     atomic_write,
     check_sizes,
     damaged,
@@ -29,6 +28,7 @@ from kgdists.core.files import (
 )
 from kgdists.core.lazy_array import LazyArray
 from kgdists.core.memory import NotEnoughMemoryError
+from kgdists.core.run_warning import RunWarning
 from kgdists.core.sharing import share
 from kgdists.envs.env_id import EnvId
 from kgdists.envs.given_env import is_alone

@@ -11,7 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kgdists.core.files import RunWarning, atomic_write, reading
+from kgdists.core.files import atomic_write, reading
+from kgdists.core.run_warning import RunWarning
 from kgdists.runs.layout import METRICS
 
 __all__ = ["MetricsFile", "read_metrics", "truncate_metrics"]

@@ -10,7 +10,7 @@ import pytest
 from keras.optimizers.schedules import PolynomialDecay
 
 import kgdists as kg
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from tests.agents.helpers import Bandit, Noise, small, weights
 from tests.marks import exhaustive, quick
 

@@ -14,7 +14,7 @@ from keras.optimizers.schedules import PiecewiseConstantDecay, PolynomialDecay
 import kgdists as kg
 from kgdists import losses
 from kgdists.agents import PPO, PPOConfig
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.layers import CategoricalHead, NormalHead, RunningNormalization
 from kgdists.returns import vtrace
 from kgdists.spaces import BOX_FAMILIES

@@ -17,7 +17,7 @@ from keras.optimizers.schedules import (
 
 import kgdists as kg
 from kgdists.agents.schedules import Moved, stretch, stretched
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from tests.agents.helpers import Bandit, Noise, small, weights
 from tests.cli.helpers import assert_one_line, kgdists
 from tests.marks import exhaustive

@@ -15,7 +15,8 @@ import pytest
 import tensorflow as tf
 
 from kgdists.agents import PPO
-from kgdists.core.files import DamagedFileError, RunWarning, load_model
+from kgdists.core.files import DamagedFileError, load_model
+from kgdists.core.run_warning import RunWarning
 from tests.agents.helpers import saved_run, small
 from tests.cli.helpers import assert_one_line, kgdists, written
 from tests.marks import exhaustive

@@ -85,6 +85,22 @@ def test_a_setting_of_another_agent_is_said_to_be_that(capsys):
     assert "ppo has no setting --tau; it belongs to sac" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("--gama", "--gamma"),
+        ("--lr=0.1", "--learning-rate"),
+        ("--n-envs", "--num-envs"),
+        ("--total-timesteps", "--steps"),
+    ],
+)
+def test_a_mistyped_option_is_answered_by_the_one_that_is_meant(word, meant, capsys):
+    assert kgdists("train", "CartPole-v1", word, "1") == 2
+    assert capsys.readouterr().err.endswith(f"; did you mean {meant}?\n")
+    assert kgdists("evaluate", "nothing", "--qqqqq") == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
 def test_a_script_for_completion_is_printed(capsys):
     assert kgdists("--print-completion", "bash") == 0
     out = capsys.readouterr().out

@@ -74,3 +74,24 @@ def test_processes_of_environments_are_quiet_too(tmp_path):
         *("--steps", 16, "--eval-episodes", 1, "--eval-max-steps", 5, "--out", tmp_path / "run"),
     )
     assert result.returncode == 0 and result.stderr == ""
+
+
+def test_a_warning_of_another_package_is_shown_once():
+    code = """
+        import contextlib, io, warnings
+
+        from kgdists.cli import list_environments, main
+        from kgdists.core.run_warning import RunWarning
+
+        def warn(options):
+            for _ in range(3):
+                warnings.warn("of an environment", UserWarning)
+                warnings.warn("of a run", RunWarning)
+            return 0
+
+        list_environments.show = warn
+        with contextlib.redirect_stderr(io.StringIO()) as err:
+            assert main(["list"]) == 0
+        print(*map(err.getvalue().count, ("UserWarning: of an environment", "kgdists: warning: of a run")))
+    """
+    assert run_python(code).split() == ["1", "3"]

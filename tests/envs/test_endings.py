@@ -14,7 +14,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorWrapper
 import kgdists as kg
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, EpisodeRecord, EvaluateAndKeepBest, evaluate, make_envs
 from kgdists.cli import main
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.envs.evaluation import MAX_STEPS, Evaluation, step_limit
 from kgdists.envs.rollout import Rollouts
 from kgdists.envs.same_step import native_envs

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, Checkpoints
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.envs.checked_env import WrongReturnError
 
 BOX = Box(-1.0, 1.0, (2,), "float32")

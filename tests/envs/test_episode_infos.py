@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, make_envs
 from kgdists.cli import main
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.envs.async_envs import AsyncEnvs
 from kgdists.envs.episode_infos import as_number
 from kgdists.envs.make import make_env

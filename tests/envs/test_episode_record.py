@@ -8,7 +8,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, On
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from kgdists.agents import PPO
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.envs import episode_record
 from kgdists.envs.episode_record import EpisodeRecord, records_episodes
 from kgdists.envs.make import make_envs

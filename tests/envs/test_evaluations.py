@@ -7,7 +7,7 @@ import pytest
 
 from kgdists.agents import ES, EvaluateAndKeepBest
 from kgdists.cli import main
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.runs.layout import read_config, read_evaluation
 from tests.agents.helpers import Counter, Noise, small
 from tests.cli.helpers import registered

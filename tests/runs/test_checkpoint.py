@@ -12,7 +12,8 @@ from keras.optimizers.schedules import PolynomialDecay
 
 import kgdists as kg
 from kgdists.agents import PPO, PPOConfig
-from kgdists.core.files import DamagedFileError, RunWarning
+from kgdists.core.files import DamagedFileError
+from kgdists.core.run_warning import RunWarning
 from kgdists.layers import CategoricalHead
 from kgdists.runs import checkpoint, layout
 from tests.agents.helpers import Bandit, Noise, counters, saved_run, small, weights

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from kgdists.agents import PPO
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from tests.agents.helpers import small, weights
 from tests.cli.helpers import kgdists
 

@@ -16,7 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 import kgdists as kg
 from kgdists.agents import A2C, ES, PPO, REINFORCE, SAC, Checkpoints
 from kgdists.cli.starting import _new_folder
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.runs import checkpoint, layout
 from tests.agents.helpers import Bandit, Noise, saved_run, small, weights
 from tests.marks import exhaustive

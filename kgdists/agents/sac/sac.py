@@ -23,7 +23,7 @@ from kgdists.agents.sac.soft_values import soft_values
 from kgdists.agents.sac_config import SACConfig
 from kgdists.core.checks import count
 from kgdists.core.compiled import CompiledUpdate
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from kgdists.core.sharing import trainable
 from kgdists.core.types import Integer
 from kgdists.envs.autoreset import resets_late

@@ -14,7 +14,7 @@ from kgdists import random
 from kgdists.agents import SAC, SACConfig
 from kgdists.agents.acting import RolloutActions
 from kgdists.agents.sac.soft_values import ExactValues, RelaxedValues
-from kgdists.core.files import RunWarning
+from kgdists.core.run_warning import RunWarning
 from tests.agents.helpers import Bandit, Broken, Counter, Noise, Strict, Trap, weights
 from tests.marks import exhaustive
 
