@@ -58,6 +58,7 @@ class A2C(RolloutAgent):
     MODELS = ("policy", "value")
     HAS_REPLICAS = True
     LEARNS_FROM_ROLLOUTS = True
+    RUNS_COMPILED = True
 
     config: A2CConfig
 
@@ -86,14 +87,15 @@ class A2C(RolloutAgent):
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self.reward_normalizer = RewardNormalizer(settings.num_envs, settings.gamma, self.replicas.update)
         self._compiled_update, self._compiled_turn = (
-            CompiledUpdate(function, jit_compile=strategy is None) for function in (self._update, self._turn)
+            CompiledUpdate(function, jit_compile=strategy is None) for function in (self._improve, self._turn)
         )
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Steps of all environments together in one epoch: as many rollouts as make `epoch_steps`."""
-        per_update = self.config.n_steps * self.config.num_envs
-        return -(-self.config.epoch_steps // per_update) * per_update
+    def _updates_per_epoch(self) -> int:
+        return -(-self.config.epoch_steps // self.steps_per_update)
+
+    def _updates_left(self) -> int:
+        return self._updates_per_epoch
 
     def _train(self) -> dict[str, float]:
         config, first = self.config, self.steps // self.config.num_envs
@@ -146,9 +148,9 @@ class A2C(RolloutAgent):
     def _turn(self, *rollout_and_next):
         """Improve, and start the next rollout: one call for what would be several."""
         *rollout, observations, key = rollout_and_next
-        return self._update(*rollout) | {"started": self._act.start(observations, key)}
+        return self._improve(*rollout) | {"started": self._act.start(observations, key)}
 
-    def _update(self, observations, actions, rewards, next_observations, terminated, truncated, *is_step):
+    def _improve(self, observations, actions, rewards, next_observations, terminated, truncated, *is_step):
         if self.config.normalize_rewards:
             rewards = self.reward_normalizer(rewards, terminated | truncated, *is_step)
         weights = tuple(map(self.replicas.weights, map(flat, is_step)))

@@ -175,7 +175,8 @@ class TrainingConfig(Config):
     vectorization: str = setting(
         "auto",
         "Choose how several environments are stepped. sync: one after the other; async: in several processes; native: "
-        "by the environment's own vector version; auto: native for CartPole from 16 environments on, else sync.",
+        "by the environment's own vector version; compiled: in one program with the agent; auto: from 16 environments "
+        "on compiled where there is such a version, or native, else sync.",
         one_of(VECTORIZATIONS),
         group="environment",
     )

@@ -24,6 +24,7 @@ SETTINGS = (
     "popsize",
     "episodes",
     "num_envs",
+    "vectorization",
     "max_steps",
     "num_interactions",
     "popsize_max",

@@ -3,7 +3,7 @@
 import dataclasses
 
 from kgdists.agents.config import FLAG, POSITIVE, WHOLE, Config, setting, with_default
-from kgdists.core.choices import SEARCHER_NAMES
+from kgdists.core.choices import SEARCHER_NAMES, VECTORIZATIONS
 from kgdists.core.rules import numbers, one_of
 
 __all__ = ["ESConfig"]
@@ -27,6 +27,14 @@ class ESConfig(Config):
         "Step N environments together.",
         WHOLE.or_none(),
         "one for each episode of a population",
+        group="environment",
+    )
+    vectorization: str = setting(
+        "auto",
+        "Choose how several environments are stepped. sync: one after the other; async: in several processes; native: "
+        "by the environment's own vector version; compiled: whole episodes in one program with the population; auto: "
+        "from 16 environments on compiled where there is such a version, or native, else sync.",
+        one_of(VECTORIZATIONS),
         group="environment",
     )
     max_steps: int | None = setting(

@@ -63,6 +63,7 @@ class PPO(RolloutAgent):
     MODELS = ("policy", "value")
     HAS_REPLICAS = True
     LEARNS_FROM_ROLLOUTS = True
+    RUNS_COMPILED = True
 
     config: PPOConfig
 
@@ -97,7 +98,7 @@ class PPO(RolloutAgent):
         self._is_heavy = is_heavy(self._example)
         if self._is_heavy:
             check_room(self._example, settings.n_steps, settings.num_envs)
-        update = self._update_frames if self._is_heavy else self._update
+        update = self._update_frames if self._is_heavy else self._improve
         self._compiled_update = CompiledUpdate(update, jit_compile=strategy is None)
 
     def _train(self) -> dict[str, float]:
@@ -109,10 +110,10 @@ class PPO(RolloutAgent):
     def _agree(self):
         self.replicas.agree(self.policy, self.value, self.optimizer)
 
-    def _keys(self, steps):
-        if self.config.sde_sample_freq is not None:
-            steps = steps - steps % self.config.sde_sample_freq  # one key, one exploration
-        return super()._keys(steps)
+    def _key_step(self, steps):
+        if self.config.sde_sample_freq is None:
+            return steps
+        return steps - steps % self.config.sde_sample_freq  # one key, one exploration
 
     def update(
         self,
@@ -146,15 +147,15 @@ class PPO(RolloutAgent):
         self._agree()
         return self._compiled_update(*(as_frames(*rollout) if self._is_heavy else rollout))
 
-    def _update(self, observations, actions, rewards, next_observations, terminated, truncated, *is_step):
+    def _improve(self, observations, actions, rewards, next_observations, terminated, truncated, *is_step):
         looking = AllAtOnce(observations, next_observations)
-        return self._improve(looking, actions, rewards, terminated, truncated, *is_step)
+        return self._improved(looking, actions, rewards, terminated, truncated, *is_step)
 
     def _update_frames(self, frames, finals, final_at, actions, rewards, terminated, truncated, is_step):
         looking = InPieces(frames, finals, final_at, self.config.batch_size)
-        return self._improve(looking, actions, rewards, terminated, truncated, *is_step)
+        return self._improved(looking, actions, rewards, terminated, truncated, *is_step)
 
-    def _improve(self, looking, actions, rewards, terminated, truncated, *is_step):
+    def _improved(self, looking, actions, rewards, terminated, truncated, *is_step):
         config = self.config
         n = config.n_steps * config.num_envs
         num_batches = n // config.batch_size

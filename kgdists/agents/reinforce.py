@@ -1,7 +1,7 @@
 """REINFORCE, the policy gradient of whole episodes (Williams 1992)."""
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -10,14 +10,17 @@ from keras import ops, tree
 
 from kgdists import losses
 from kgdists.agents import diagnostics
+from kgdists.agents.compiled_episodes import CompiledEpisodes
 from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
 from kgdists.agents.reinforce_config import REINFORCEConfig
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.sharing import trainable
+from kgdists.envs.evaluation import step_limit
+from kgdists.envs.functional.vector_env import CompiledVectorEnv
 from kgdists.envs.given_rollout import as_rollout
 from kgdists.envs.make import Env
-from kgdists.envs.whole_episodes import collect_episodes, padded
+from kgdists.envs.whole_episodes import collect_episodes, padded, warn_of_cut
 from kgdists.policy import Policy
 from kgdists.returns import discounted
 
@@ -54,6 +57,7 @@ class REINFORCE(RolloutAgent):
     name = "reinforce"
     Config = REINFORCEConfig
     MODELS = ("policy", "value")
+    RUNS_COMPILED = True
 
     config: REINFORCEConfig
 
@@ -75,6 +79,7 @@ class REINFORCE(RolloutAgent):
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self._steps = settings.num_envs
         self._compiled_update = CompiledUpdate(self._update)
+        self._episodes: CompiledEpisodes | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -99,6 +104,8 @@ class REINFORCE(RolloutAgent):
 
     def _collect(self) -> tuple[tuple[Any, Any, np.ndarray, Any, np.ndarray, np.ndarray], np.ndarray]:
         """New episodes: arrays as `Rollouts.collect` returns them, and which of their steps belong to the episodes."""
+        if self.is_compiled:
+            return self._collect_compiled()
         act, first = self._act.frozen(), self.steps // self.config.num_envs
         pieces = (
             self._keys(np.arange(self.config.n_steps) + start) for start in itertools.count(first, self.config.n_steps)
@@ -108,6 +115,30 @@ class REINFORCE(RolloutAgent):
         return collect_episodes(
             self.rollouts, lambda observations: act(observations, next(keys)), config.episodes, config.max_steps
         )
+
+    def _collect_compiled(self):
+        rollouts, config = self.rollouts, self.config
+        envs = cast(CompiledVectorEnv, self.envs)
+        limit = step_limit(envs, config.max_steps)
+        if self._episodes is None:
+            self._episodes = CompiledEpisodes(
+                envs, self.policy, config.episodes, config.n_steps, limit, config.log_info
+            )
+        rollouts.reset()
+        rollout, is_wanted, episodes, cut = self._episodes(self.seed, self.steps // config.num_envs)
+        if cut:
+            warn_of_cut(cut, config.episodes, limit)
+        running = envs.playing()
+        rollouts.go_on(
+            envs.observations(),
+            (running.returns.numpy(), running.lengths.numpy()),
+            (episodes.returns.tolist(), episodes.lengths.tolist()),
+            {name: x.tolist() for name, x in episodes.info.items()},
+        )
+        return tuple(rollout), is_wanted
+
+    def _train_compiled(self):
+        return self._train(), self.steps_per_epoch
 
     def update(
         self,

@@ -19,6 +19,7 @@ from keras import tree
 from kgdists.agents import schedules
 from kgdists.agents.acting import CompiledPolicy, RolloutActions
 from kgdists.agents.agent import Agent
+from kgdists.agents.compiled_training import CompiledTraining
 from kgdists.agents.config import TrainingConfig
 from kgdists.agents.networks import check_trainable, largest, policy_network
 from kgdists.agents.other_names import check_policy, check_settings
@@ -28,6 +29,7 @@ from kgdists.core.sharing import places, trainable
 from kgdists.encoders.arrays import example_observation
 from kgdists.envs.array_observations import Encoding
 from kgdists.envs.episode_record import records_episodes
+from kgdists.envs.functional.vector_env import CompiledVectorEnv
 from kgdists.envs.given_env import is_alone
 from kgdists.envs.make import Env, make_envs
 from kgdists.envs.player import NotANumber
@@ -40,6 +42,7 @@ from kgdists.spaces import check_fits
 
 __all__ = ["RolloutAgent"]
 
+COMPILED_STEPS = 16_384  # of an epoch in a compiled environment, at least, before callbacks
 LARGE = 1e4  # observations that networks hardly learn from as they are
 
 
@@ -66,6 +69,7 @@ class RolloutAgent(Agent):
     Config: ClassVar[type[TrainingConfig]]
     HAS_ROLLOUTS = True
     HAS_REPLICAS: ClassVar[bool] = False  # whether updates can be shared out by a strategy
+    RUNS_COMPILED: ClassVar[bool] = False  # whether it makes one program of a compiled environment and its updates
     OF_ENVIRONMENTS: ClassVar[tuple[str, ...]] = ("discounted_return",)  # state with one number for each environment
     UNDEFINED_AT_TIMES: ClassVar[tuple[str, ...]] = ("explained_variance",)  # metrics that need not be finite
 
@@ -100,7 +104,8 @@ class RolloutAgent(Agent):
         num_envs, vectorization = (config.get(x, getattr(self.Config, x)) for x in ("num_envs", "vectorization"))
         names = config.get("log_info", ())
         names = names if isinstance(names, (tuple, list)) else ()
-        self.envs = make_envs(env, num_envs, vectorization, Encoding.of(config), names)
+        runs_compiled = self.RUNS_COMPILED and strategy is None
+        self.envs = make_envs(env, num_envs, vectorization, Encoding.of(config), names, runs_compiled)
         self.config = settings = self.Config(**(config | {"num_envs": self.envs.num_envs}))
         self.replicas.check_model(policy)
         self.policy = policy or policy_network(self.envs, settings)
@@ -114,20 +119,77 @@ class RolloutAgent(Agent):
         check_fits(self.policy(self._example), self.envs.single_action_space)
         self._act = CompiledPolicy(self.policy, self._example, self.envs.num_envs)
         self._prepare_acting(self._example)
+        self._program: CompiledTraining | None = None
+        self._last_step = 0
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether environments, policy and updates are one program."""
+        is_stepped = self.config.vectorization == "sync" or self.replicas.strategy is not None
+        return self.RUNS_COMPILED and isinstance(self.envs, CompiledVectorEnv) and not is_stepped
+
+    @property
+    def steps_per_update(self) -> int:
+        """Steps of all environments together in one rollout."""
+        return self.config.n_steps * self.config.num_envs
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of all environments together in one epoch: here one rollout."""
-        return self.config.n_steps * self.config.num_envs
+        """Steps of all environments together in one epoch: here one rollout, or some in a compiled environment."""
+        return self._updates_per_epoch * self.steps_per_update
+
+    @property
+    def _updates_per_epoch(self) -> int:
+        return -(-COMPILED_STEPS // self.steps_per_update) if self.is_compiled else 1
 
     @property
     def epochs(self) -> int:
         """Epochs so far."""
-        return self.steps // self.steps_per_epoch
+        return -(-self.steps // self.steps_per_epoch)
 
     def _train(self) -> dict[str, float]:
         """Take the steps of one epoch and improve by them: dict of name -> float, losses and diagnostics."""
         raise NotImplementedError(f"{type(self).__name__} must define `_train`")
+
+    def _train_compiled(self) -> tuple[dict[str, float], int]:
+        """The same of a compiled environment, and the steps that were taken: no more updates than are left."""
+        rollouts, config = self.rollouts, self.config
+        if rollouts.starts_anew:
+            rollouts.reset()
+        if self._program is None:
+            self._program = CompiledTraining(
+                cast(CompiledVectorEnv, self.envs),
+                self.policy,
+                self._improve,
+                config.n_steps,
+                self._updates_per_epoch,
+                self._key_step,
+                self.UNDEFINED_AT_TIMES,
+                config.log_info,
+            )
+        num_updates = self._updates_left()
+        metrics, episodes, observations = self._program(num_updates, self.seed, self.steps // config.num_envs)
+        playing = cast(CompiledVectorEnv, self.envs).playing()
+        rollouts.go_on(
+            observations,
+            (playing.returns.numpy(), playing.lengths.numpy()),
+            (episodes.returns.tolist(), episodes.lengths.tolist()),
+            {name: x.tolist() for name, x in episodes.info.items()},
+        )
+        return metrics, num_updates * self.steps_per_update
+
+    def _updates_left(self) -> int:
+        """Updates of the next epoch of a compiled environment."""
+        left = -(-(self._last_step - self.steps) // self.steps_per_update)
+        return min(self._updates_per_epoch, max(left, 1))
+
+    def _improve(self, *rollout: Any) -> dict[str, Any]:
+        """Improve by a rollout, for traced functions: dict of name -> scalar tensor, losses and diagnostics."""
+        raise NotImplementedError(f"{type(self).__name__} must define `_improve`")
+
+    def _key_step(self, steps: Any) -> Any:
+        """The numbers of steps as their keys have them."""
+        return steps
 
     @property
     def is_chief(self) -> bool:
@@ -154,15 +216,16 @@ class RolloutAgent(Agent):
             self._check_models()
         self._check_frozen()
         schedules.stretch_ended(self, total_steps)
+        self._last_step = self.steps + total_steps
 
     def _train_epoch(self) -> dict[str, Any]:
         start = time.perf_counter()
         self.is_sound = False
-        metrics = self._train()
+        metrics, steps = self._train_compiled() if self.is_compiled else (self._train(), self.steps_per_epoch)
         self._check_finite(metrics)
-        self.steps += self.steps_per_epoch
+        self.steps += steps
         self.is_sound = True
-        speed = {"steps_per_second": self.steps_per_epoch / (time.perf_counter() - start)}
+        speed = {"steps_per_second": steps / (time.perf_counter() - start)}
         return self._progress() | metrics | speed
 
     @contextlib.contextmanager
@@ -239,6 +302,7 @@ class RolloutAgent(Agent):
 
     def _keys(self, steps):
         """Keys [T, 2] of the actions at the steps [T]."""
+        steps = self._key_step(steps)
         return np.stack([np.full_like(steps, self.seed), steps], axis=1)
 
     def _check_finite(self, metrics):

@@ -18,4 +18,4 @@ MAX_STEPS = 10**15  # of a training, which a float counts and no machine takes
 MAX_THREADS = 1024  # of far more TensorFlow hangs or aborts
 PREPROCESSING = ("none", "atari")
 SEARCHER_NAMES = ("pgpe", "snes", "cem", "xnes", "cmaes")
-VECTORIZATIONS = ("auto", "sync", "async", "native")
+VECTORIZATIONS = ("auto", "sync", "async", "native", "compiled")

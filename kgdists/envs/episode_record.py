@@ -9,7 +9,9 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from gymnasium.vector import VectorEnv
 from keras import tree
 
-__all__ = ["EpisodeRecord", "arrays_of", "records_episodes", "replay"]
+from kgdists.envs.functional.vector_env import STATE, CompiledVectorEnv
+
+__all__ = ["EpisodeRecord", "are_of", "arrays_of", "has_episodes", "records_episodes", "replay"]
 
 ARRAYS = (Box, Discrete, MultiBinary, MultiDiscrete)  # spaces whose samples are arrays of one shape
 MAX_STEPS = 100_000  # of an episode that is played again
@@ -123,13 +125,27 @@ class EpisodeRecord(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
 
 
 def records_episodes(envs: VectorEnv) -> bool:
-    """Whether the environments of a vector environment are `EpisodeRecord`s."""
+    """Whether the environments of a vector environment are `EpisodeRecord`s, or compiled ones, whose state is known."""
+    if isinstance(envs, CompiledVectorEnv):
+        return True
     # A wrapper around them has their metadata, but no `call`, by which they are asked for their records.
     return bool(envs.metadata.get("records_episodes")) and hasattr(envs, "call")
 
 
+def has_episodes(arrays: dict[str, np.ndarray]) -> bool:
+    """Whether there are episodes among arrays."""
+    return "starts" in arrays or f"{STATE}_0" in arrays
+
+
+def are_of(envs: VectorEnv, arrays: dict[str, np.ndarray]) -> bool:
+    """Whether the episodes in arrays are those of such environments."""
+    return ("starts" in arrays) is not isinstance(envs, CompiledVectorEnv)
+
+
 def arrays_of(envs: VectorEnv) -> dict[str, np.ndarray]:
-    """Name -> array of the present episodes of `EpisodeRecord`s."""
+    """Name -> array of the present episodes of environments that `records_episodes`."""
+    if isinstance(envs, CompiledVectorEnv):
+        return envs.arrays()
     members: Any = envs  # `VectorEnv` itself has no `call`
     starts, actions = zip(*members.call("episode"), strict=True)
     space = envs.single_action_space
@@ -163,6 +179,9 @@ def replay(
     observations : (nested) arrays, shape [N, ...]
     is_same : array of bool, shape [N]
     """
+    if isinstance(envs, CompiledVectorEnv):
+        envs.restore(arrays)
+        return observations, np.ones(envs.num_envs, bool)
     space = envs.single_action_space
     starts = json.loads(arrays["starts"].item())
     packed = [arrays[f"actions_{i}"] for i in range(envs.num_envs)]

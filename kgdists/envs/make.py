@@ -18,6 +18,9 @@ from kgdists.envs.array_observations import ArrayObservations, Encoding, VectorA
 from kgdists.envs.async_envs import AsyncEnvs
 from kgdists.envs.checked_env import CheckedEnv, WrongReturnError, checked
 from kgdists.envs.episode_record import EpisodeRecord
+from kgdists.envs.functional.compiled_env import CompiledEnv
+from kgdists.envs.functional.known import compiled, has_compiled
+from kgdists.envs.functional.vector_env import CompiledVectorEnv
 from kgdists.envs.given_env import GivenEnv, check_alone, is_alone
 from kgdists.envs.registered import make_registered, preprocessed
 from kgdists.envs.same_step import has_native_envs, in_time, native_envs
@@ -25,10 +28,10 @@ from kgdists.envs.sync_envs import SyncEnvs
 
 __all__ = ["Env", "check_maker", "make_env", "make_envs", "make_others"]
 
-# An id, a function that makes one environment, one environment itself, or a vector environment.
-Env: TypeAlias = str | Callable[[], gymnasium.Env] | gymnasium.Env | VectorEnv
+# An id, a function that makes one environment, one environment itself, a vector environment, or a compiled one.
+Env: TypeAlias = str | Callable[[], gymnasium.Env] | gymnasium.Env | VectorEnv | CompiledEnv
 
-NATIVE_PAYS_FROM = 16  # environments, for which CartPole-v1 is stepped twice as fast
+TOGETHER_FROM = 16  # environments, for which CartPole-v1 is stepped twice as fast by its own vector version
 
 
 def make_envs(
@@ -37,6 +40,7 @@ def make_envs(
     vectorization: str = "sync",
     encoding: Encoding | None = None,
     log_info: Sequence[str] = (),
+    runs_compiled: bool = False,
 ) -> VectorEnv:
     """Make `num_envs` copies of an environment, stepped together, whose observations are (nested) arrays of numbers.
 
@@ -48,19 +52,22 @@ def make_envs(
 
     Parameters
     ----------
-    env : str, callable, gymnasium.Env or gymnasium.vector.VectorEnv
-        An id, a function that makes one `gymnasium.Env`, one itself, which nobody but you closes, or a vector
-        environment.
+    env : str, callable, gymnasium.Env, gymnasium.vector.VectorEnv or CompiledEnv
+        An id, a function that makes one `gymnasium.Env`, one itself, which nobody but you closes, a vector
+        environment, or a compiled one.
     num_envs : int, >= 1
         1 for one environment itself.
     vectorization : str
         "sync": one after the other. "async": shared out among processes, with the very numbers of "sync". "native": by
-        the vector environment of an id's own, with other random numbers. "auto": "native" for CartPole from 16
-        environments on, else "sync". A vector environment that is given is taken as it is.
+        the vector environment of an id's own, with other random numbers. "compiled": by one function of tensors. "auto":
+        from 16 environments on "compiled" where there is such a one, and it `runs_compiled`, or "native" for CartPole,
+        else "sync". A vector environment that is given is taken as it is.
     encoding : None or kgdists.envs.array_observations.Encoding
         How other observations than arrays become arrays, texts for instance; None is the default one.
     log_info : sequence of str
         Entries that infos keep in the step in which an episode ends, numbers in `"final_info"`.
+    runs_compiled : bool
+        Whether who asks runs compiled environments in one program with what else it does.
 
     Returns
     -------
@@ -73,7 +80,9 @@ def make_envs(
         whose `reset`, cannot be used.
     """
     encoding = Encoding() if encoding is None else encoding
-    if encoding.preprocessing != "none" and (isinstance(env, VectorEnv) or vectorization == "native"):
+    if isinstance(env, CompiledEnv) and vectorization in ("auto", "sync"):
+        vectorization = "compiled"
+    if encoding.preprocessing != "none" and (isinstance(env, VectorEnv) or vectorization in ("native", "compiled")):
         raise ValueError(
             "`preprocessing` must be none for vector environments, which are made with their wrappers. "
             f"Received: preprocessing={encoding.preprocessing!r}"
@@ -90,13 +99,33 @@ def make_envs(
     if is_alone(env):
         check_alone(num_envs, vectorization)
     if vectorization == "auto":
-        vectorization = "native" if num_envs >= NATIVE_PAYS_FROM and has_native_envs(env) else "sync"
+        vectorization = _best(env, num_envs, runs_compiled and encoding == Encoding())
     if vectorization == "native":
-        envs = native_envs(env, num_envs)
-        return envs
-
+        return native_envs(env, num_envs)
+    if vectorization == "compiled":
+        return _compiled_envs(env, num_envs, encoding)
     makers = [functools.partial(make_env, env, i, encoding=encoding, log_info=tuple(log_info)) for i in range(num_envs)]
     return AsyncEnvs(makers) if vectorization == "async" else SyncEnvs(makers)
+
+
+def _best(env, num_envs, runs_compiled):
+    """What "auto" stands for."""
+    if num_envs < TOGETHER_FROM:
+        return "sync"
+    if runs_compiled and has_compiled(env):
+        return "compiled"
+    return "native" if has_native_envs(env) else "sync"
+
+
+def _compiled_envs(env, num_envs, encoding):
+    envs = CompiledVectorEnv(compiled(env), num_envs)
+    space = envs.single_observation_space
+    _check_masks(envs, encoding)
+    if encoding.space(space) != space and not (isinstance(space, Dict) and "action_mask" in space.keys()):
+        raise ValueError(
+            f"A compiled environment must observe arrays, (nested) boxes of fixed shapes. Received: {in_short(space)}"
+        )
+    return envs
 
 
 def make_others(env: Env, num_envs: Integer, episodes: int, encoding: Encoding | None = None) -> VectorEnv:
@@ -133,7 +162,7 @@ def make_others(env: Env, num_envs: Integer, episodes: int, encoding: Encoding |
 
 def check_maker(env: Any) -> None:
     """Raise unless there is an environment in what was given: an id, a function that makes one, or one itself."""
-    if not (isinstance(env, str) or callable(env) or is_alone(env)):
+    if not (isinstance(env, (str, CompiledEnv)) or callable(env) or is_alone(env)):
         raise ValueError(
             "`env` must be an id, a function that makes an environment, a gymnasium.Env, or a VectorEnv. "
             f"Received: {env!r}"

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ class Rollouts:
         if self._lent is None:
             return
         (arrays, seed), self._lent = self._lent, None
-        if "starts" in arrays:
+        if episode_record.has_episodes(arrays):
             self.restore(arrays, seed)
             if not self._repeats:  # no step follows those that were taken
                 self.observations = None
@@ -190,6 +190,31 @@ class Rollouts:
             self._returns[ended] = 0.0
             self._lengths[ended] = 0
 
+    def go_on(
+        self,
+        observations: Any,
+        running: tuple[np.ndarray, np.ndarray],
+        ended: tuple[Sequence[float], Sequence[int]],
+        infos: Mapping[str, Sequence[float]],
+    ) -> None:
+        """Take in what compiled environments have played in one program with an agent.
+
+        Parameters
+        ----------
+        observations : (nested) arrays, shape [N, ...]
+            Those that the next actions are for.
+        running : tuple of arrays, shape [N]
+            Returns and lengths so far of the episodes being played.
+        ended : tuple of sequences
+            Returns and lengths of the episodes that have ended, in their order.
+        infos : dict of str to sequence of float
+            What these tell, as `EpisodeInfos` has it.
+        """
+        self._observations, (self._returns, self._lengths) = observations, running
+        self.recent_returns.extend(ended[0])
+        self.recent_lengths.extend(ended[1])
+        self.infos.extend(infos)
+
     def running(self) -> dict[str, float]:
         """Name -> mean over the environments of the return and length so far of the episodes being played."""
         return {"running_return": float(np.mean(self._returns)), "running_length": float(np.mean(self._lengths))}
@@ -226,12 +251,12 @@ class Rollouts:
         """
         self._restore_recent(arrays)
         self.seed, self.observations, self._lent = seed, None, None
-        if "starts" not in arrays:
+        if not episode_record.has_episodes(arrays):
             return
         like = copied(create_empty_array(self.envs.single_observation_space, self.envs.num_envs))
         leaves = [arrays[f"observations_{i}"] for i in range(len(tree.flatten(like)))]
         observations, returns = tree.pack_sequence_as(like, leaves), arrays["returns"]
-        if not self.can_repeat:
+        if not (self.can_repeat and episode_record.are_of(self.envs, arrays)):
             warnings.warn(
                 "The environments do not record their episodes: new ones are started", RunWarning, stacklevel=2
             )

@@ -13,7 +13,7 @@ from kgdists.core.types import Integer
 from kgdists.envs.evaluation import step_limit
 from kgdists.envs.rollout import Rollouts
 
-__all__ = ["collect_episodes", "padded"]
+__all__ = ["collect_episodes", "padded", "warn_of_cut"]
 
 
 def collect_episodes(
@@ -63,12 +63,7 @@ def collect_episodes(
             wanted, cut = np.where(too_long, ended, wanted), cut | too_long
     rollouts.infos.left = None
     if cut.any():
-        warnings.warn(
-            f"{np.count_nonzero(cut)} of {wanted.sum()} episodes were cut off after {limit} steps, where the "
-            "environment does not end them; `max_steps` sets another limit",
-            RunWarning,
-            stacklevel=2,
-        )
+        warn_of_cut(np.count_nonzero(cut), wanted.sum(), limit)
     experience = tuple(
         tree.map_structure(lambda *x: np.concatenate(x), *column) for column in zip(*pieces, strict=True)
     )
@@ -82,6 +77,16 @@ def collect_episodes(
             values.extend(np.sum(x[before[:, i] == k, i]).item() for k in range(wanted[i]))
     rollouts.recent_returns, rollouts.recent_lengths = recent
     return experience, is_wanted
+
+
+def warn_of_cut(cut: int, episodes: int, limit: int) -> None:
+    """Say that episodes were cut off after this many steps."""
+    warnings.warn(
+        f"{cut} of {episodes} episodes were cut off after {limit} steps, where the environment does not end them; "
+        "`max_steps` sets another limit",
+        RunWarning,
+        stacklevel=3,
+    )
 
 
 def _flags(rollout):

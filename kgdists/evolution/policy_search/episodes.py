@@ -20,11 +20,15 @@ from kgdists.envs.autoreset import start
 from kgdists.envs.checked_vector_env import check_reset, check_step
 from kgdists.envs.episode_infos import EpisodeInfos
 from kgdists.envs.evaluation import step_limit
+from kgdists.envs.functional.compiled_env import CompiledEnv
+from kgdists.envs.functional.known import has_compiled
+from kgdists.envs.functional.vector_env import CompiledVectorEnv
 from kgdists.envs.given_env import check_alone, is_alone
-from kgdists.envs.make import Env, check_maker, make_env, make_envs
+from kgdists.envs.make import TOGETHER_FROM, Env, check_maker, make_env, make_envs
 from kgdists.envs.rollout import copied
 from kgdists.envs.same_step import has_native_envs, native_envs
 from kgdists.envs.sync_envs import SyncEnvs
+from kgdists.evolution.policy_search.compiled_episodes import CompiledEpisodes
 from kgdists.evolution.policy_search.members import Members
 from kgdists.policy import split_mask
 from kgdists.spaces import decode_action
@@ -72,6 +76,8 @@ class Episodes:
         How other observations than arrays become arrays; None is the default one.
     log_info : sequence of str
         Entries of the infos at the ends of episodes that are remembered, as `infos`; see `EpisodeInfos`.
+    vectorization : str
+        As for `kgdists.envs.make_envs`; "auto" is "compiled" from 16 environments on, where there is such a one.
     """
 
     def __init__(
@@ -81,10 +87,13 @@ class Episodes:
         max_steps: Integer | None = None,
         encoding: Encoding | None = None,
         log_info: Sequence[str] = (),
+        vectorization: str = "auto",
     ) -> None:
         step_limit(env, max_steps)  # before there is anything to close
         self._is_given = isinstance(env, VectorEnv)
-        self.envs = _make(env, num_envs, encoding, log_info)
+        self.envs = _make(env, num_envs, encoding, log_info, vectorization)
+        is_compiled = isinstance(self.envs, CompiledVectorEnv) and vectorization != "sync"
+        self._compiled = CompiledEpisodes(self.envs, log_info) if is_compiled else None
         self.infos = EpisodeInfos(log_info)
         self._is_checked = bool(self.envs.metadata.get("is_checked"))
         self.num_envs = self.envs.num_envs
@@ -171,7 +180,19 @@ class Episodes:
         rows = np.concatenate([rows, np.repeat(rows[-1:], size - num_rows, axis=0)])  # one compiled program for all
         first, *path = seed  # which, as a spawn key, tells paths apart that differ by zeros at their ends
         env_seed, noise_seed = np.random.SeedSequence(first, spawn_key=path).generate_state(2).tolist()
-        returned: Any = start(self.envs, env_seed % 2**31)
+        env_seed %= 2**31
+        if self._compiled is not None:
+            wave = self._compiled(
+                members,
+                rows,
+                (env_seed, noise_seed),
+                int(min(count, num_rows * episodes)),
+                int(max_steps),
+                sample_actions,
+                tuple(sums),
+            )
+            return self._told(wave, sums, with_infos, (size, episodes), num_rows)
+        returned: Any = start(self.envs, env_seed)
         observations = returned[0] if self._is_checked else check_reset(self.envs, returned, active)
         returns, lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
         lanes = (size, episodes)
@@ -203,6 +224,16 @@ class Episodes:
             active &= ~is_cut
         return returns.reshape(lanes)[:num_rows], lengths.reshape(lanes)[:num_rows], cut
 
+    def _told(self, wave, sums, with_infos, lanes, num_rows):
+        """The returns, lengths and cut-off episodes of what a program has played."""
+        for leaf, of_leaf in sums.items():
+            of_leaf.merge(*wave.sums[leaf])
+        if with_infos and wave.info:
+            ended = (wave.lengths > 0) & ~wave.is_cut
+            self.infos.extend({name: x[ended].tolist() for name, x in wave.info.items()})
+        returns, lengths = (x.reshape(lanes)[:num_rows] for x in (wave.returns, wave.lengths))
+        return returns, lengths, int(np.count_nonzero(wave.is_cut))
+
     def close(self) -> None:
         """Close the environments, unless they were given."""
         if not self._is_given:
@@ -225,12 +256,24 @@ class _Sums:
         self.sum += x.sum(axis=0)
         self.squares += np.square(x).sum(axis=0)
 
+    def merge(self, count: Any, point: np.ndarray, total: np.ndarray, squares: np.ndarray) -> None:
+        """Take in the sums of others, about a point of theirs."""
+        if not self.count:
+            self.point, self.sum, self.squares = point, np.zeros_like(total), np.zeros_like(squares)
+        mean = total / count
+        shift = point + mean - self.point
+        self.count += int(count)
+        self.sum += count * shift
+        self.squares += squares - total * mean + count * np.square(shift)
+
     def moments(self) -> Moments:
         mean = self.sum / self.count
         return Moments(self.count, self.point + mean, np.maximum(self.squares / self.count - mean**2, 0.0))
 
 
-def _make(env: Env, num_envs: Integer, encoding: Encoding | None, log_info: Sequence[str]) -> VectorEnv:
+def _make(
+    env: Env, num_envs: Integer, encoding: Encoding | None, log_info: Sequence[str], vectorization: str
+) -> VectorEnv:
     """Environments that a population plays in; where an id has a vector environment that resets in time, that one."""
     if isinstance(env, VectorEnv):
         return make_envs(env, num_envs, encoding=encoding, log_info=log_info)
@@ -238,7 +281,12 @@ def _make(env: Env, num_envs: Integer, encoding: Encoding | None, log_info: Sequ
     num_envs = count("num_envs", num_envs)
     if is_alone(env):
         check_alone(num_envs, "sync")
-    if has_native_envs(env) and _is_as_registered(env):
+    is_plain = encoding is None or encoding == Encoding()
+    if vectorization == "auto" and num_envs >= TOGETHER_FROM and is_plain and has_compiled(env):
+        vectorization = "compiled"
+    if isinstance(env, CompiledEnv) or vectorization not in ("auto", "sync"):
+        return make_envs(env, num_envs, vectorization, encoding, log_info)
+    if vectorization == "auto" and has_native_envs(env) and _is_as_registered(env):
         return native_envs(env, num_envs)
     make = functools.partial(make_env, env, records=False, encoding=encoding, log_info=log_info)
     return SyncEnvs([functools.partial(make, index=i) for i in range(num_envs)])

@@ -15,6 +15,7 @@ from gymnasium.vector import VectorEnv
 
 from kgdists.core.callback_list import Callbacks, as_callbacks, run_epochs
 from kgdists.core.checks import choice, count
+from kgdists.core.choices import VECTORIZATIONS
 from kgdists.core.progress import ProgressBar, Verbosity
 from kgdists.core.types import Integer, Tensor
 from kgdists.envs.array_observations import Encoding
@@ -72,6 +73,9 @@ class PolicySearch:
         Of the populations, the environments and the actions.
     encoding : None or kgdists.envs.array_observations.Encoding
         How other observations than arrays become arrays; None is the default one.
+    vectorization : str
+        As for `kgdists.envs.make_envs`. "auto": from 16 environments on "compiled", whole generations of episodes in one
+        program, where the environment has such a version; else "native" for CartPole, or "sync".
     **options
         Further arguments of the searcher, such as `stdev_init`.
 
@@ -103,6 +107,7 @@ class PolicySearch:
         log_info: Sequence[str] = (),
         seed: Integer | None = None,
         encoding: Encoding | None = None,
+        vectorization: str = "auto",
         **options: Any,
     ) -> None:
         popsize, episodes = count("popsize", popsize), count("episodes", episodes)
@@ -117,13 +122,14 @@ class PolicySearch:
         seed = count("seed", seed, least=0, optional=True)
         if isinstance(searcher, str):
             choice("searcher", searcher, SEARCHERS)
+        choice("vectorization", vectorization, VECTORIZATIONS)
         self.env = env
         self.popsize, self.popsize_max, self.num_interactions = popsize, popsize_max, num_interactions
         self.num_episodes, self.sample_actions = episodes, sample_actions
         self.seed = np.random.default_rng(seed).integers(2**31).item() if seed is None else seed
         if num_envs is None:
             num_envs = 1 if is_alone(env) else popsize * episodes
-        self._episodes = Episodes(env, num_envs, max_steps, encoding, log_info)
+        self._episodes = Episodes(env, num_envs, max_steps, encoding, log_info, vectorization)
         with contextlib.ExitStack() as opened:
             opened.callback(self._episodes.close)  # which may hold a robot or a licence
             self.policy = policy = policy if isinstance(policy, keras.Model) else policy(self.envs)

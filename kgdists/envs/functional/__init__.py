@@ -1,0 +1,1 @@
+"""Environments as pure functions of tensors, which run in one compiled program with an agent."""

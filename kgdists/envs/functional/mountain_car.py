@@ -1,0 +1,77 @@
+"""A car in a valley that must take a run-up to leave it (Moore 1990)."""
+
+import gymnasium
+import numpy as np
+from keras import ops
+
+from kgdists import random
+from kgdists.envs.functional.compiled_env import CompiledEnv
+
+__all__ = ["MountainCar", "MountainCarContinuous"]
+
+LEAST_POSITION, LARGEST_POSITION = -1.2, 0.6
+LARGEST_SPEED = 0.07
+SLOPE = 0.0025
+
+
+class MountainCar(CompiledEnv):
+    """Gymnasium's MountainCar-v0: push left, not at all, or right. Each step costs 1 until the flag.
+
+    A state [N, 2] is position and velocity.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+        Of the state.
+    """
+
+    id = "MountainCar-v0"
+    max_episode_steps = 200
+    GOAL, POWER = 0.5, 0.001
+    action_space: gymnasium.Space = gymnasium.spaces.Discrete(3)
+
+    def __init__(self, dtype: str = "float32") -> None:
+        self.dtype = dtype
+        low, high = [LEAST_POSITION, -LARGEST_SPEED], [LARGEST_POSITION, LARGEST_SPEED]
+        self.observation_space = gymnasium.spaces.Box(np.array(low, "float32"), np.array(high, "float32"))
+
+    def initial(self, num_envs, seed):
+        position = 0.2 * random.uniform((num_envs, 1), seed) - 0.6
+        return ops.cast(ops.concatenate([position, ops.zeros_like(position)], axis=-1), self.dtype)
+
+    def transition(self, state, action, seed):
+        position, velocity = ops.unstack(state, axis=-1)
+        velocity = velocity + self.POWER * self._push(action) - SLOPE * ops.cos(3.0 * position)
+        velocity = ops.clip(velocity, -LARGEST_SPEED, LARGEST_SPEED)
+        position = ops.clip(position + velocity, LEAST_POSITION, LARGEST_POSITION)
+        is_stopped = (position <= LEAST_POSITION) & (velocity < 0.0)  # by the wall
+        return ops.stack([position, ops.where(is_stopped, ops.zeros_like(velocity), velocity)], axis=-1)
+
+    def observation(self, state):
+        return state
+
+    def reward(self, state, action, next_state):
+        return -ops.ones_like(next_state[:, 0])
+
+    def terminal(self, state):
+        return (state[:, 0] >= self.GOAL) & (state[:, 1] >= 0.0)
+
+    def _push(self, action):
+        return ops.cast(action - 1, self.dtype)
+
+
+class MountainCarContinuous(MountainCar):
+    """Gymnasium's MountainCarContinuous-v0: the flag is worth 100, a push a tenth of its square less."""
+
+    id = "MountainCarContinuous-v0"
+    max_episode_steps = 999
+    GOAL, POWER = 0.45, 0.0015
+    action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
+
+    def reward(self, state, action, next_state):
+        return 100.0 * ops.cast(self.terminal(next_state), self.dtype) - 0.1 * ops.square(
+            ops.cast(action[:, 0], self.dtype)
+        )
+
+    def _push(self, action):
+        return ops.cast(ops.clip(action[:, 0], -1.0, 1.0), self.dtype)

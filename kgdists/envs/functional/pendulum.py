@@ -1,0 +1,62 @@
+"""A pendulum that is swung up."""
+
+import math
+
+import gymnasium
+import numpy as np
+from keras import ops
+
+from kgdists import random
+from kgdists.envs.functional.compiled_env import CompiledEnv
+
+__all__ = ["Pendulum"]
+
+GRAVITY = 10.0
+TIME_STEP = 0.05
+LARGEST_TORQUE, LARGEST_SPIN = 2.0, 8.0
+
+
+class Pendulum(CompiledEnv):
+    """Gymnasium's Pendulum-v1: turn the pendulum, of mass and length 1, upright by little torque.
+
+    A state [N, 2] is the angle, 0 upright, and its velocity; cosine and sine of the angle are observed. A step costs
+    the squares of the angle, of a tenth of the velocity and of a thousandth of the torque. It ends by its limit alone.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+        Of the state.
+    """
+
+    id = "Pendulum-v1"
+    max_episode_steps = 200
+
+    def __init__(self, dtype: str = "float32") -> None:
+        self.dtype = dtype
+        bound = np.array([1.0, 1.0, LARGEST_SPIN], "float32")
+        self.observation_space = gymnasium.spaces.Box(-bound, bound)
+        self.action_space = gymnasium.spaces.Box(-LARGEST_TORQUE, LARGEST_TORQUE, (1,))
+
+    def initial(self, num_envs, seed):
+        return ops.cast((2.0 * random.uniform((num_envs, 2), seed) - 1.0) * np.array([math.pi, 1.0]), self.dtype)
+
+    def transition(self, state, action, seed):
+        angle, spin = ops.unstack(state, axis=-1)
+        spin = spin + (1.5 * GRAVITY * ops.sin(angle) + 3.0 * self._torque(action)) * TIME_STEP
+        spin = ops.clip(spin, -LARGEST_SPIN, LARGEST_SPIN)
+        return ops.stack([angle + spin * TIME_STEP, spin], axis=-1)
+
+    def observation(self, state):
+        angle, spin = ops.unstack(state, axis=-1)
+        return ops.stack([ops.cos(angle), ops.sin(angle), spin], axis=-1)
+
+    def reward(self, state, action, next_state):
+        angle, spin = ops.unstack(state, axis=-1)
+        from_upright = ops.mod(angle + math.pi, 2 * math.pi) - math.pi
+        return -(ops.square(from_upright) + 0.1 * ops.square(spin) + 0.001 * ops.square(self._torque(action)))
+
+    def terminal(self, state):
+        return ops.zeros_like(state[:, 0], "bool")
+
+    def _torque(self, action):
+        return ops.cast(ops.clip(action[:, 0], -LARGEST_TORQUE, LARGEST_TORQUE), self.dtype)
