@@ -46,7 +46,7 @@ def same_weights():
 
 
 @pytest.fixture(autouse=True)
-def uncompiled(request, monkeypatch):
+def formulas_as_written(request, monkeypatch):
     """Leave it to its own tests, and to the exhaustive ones, to compile formulas that are called often."""
     if "not exhaustive" in request.config.option.markexpr and request.node.path.stem != "test_frequent":
         monkeypatch.setattr(frequent, "FREQUENT", 10**9)

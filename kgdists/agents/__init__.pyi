@@ -10,6 +10,7 @@ from kgdists.agents.reinforce import REINFORCE
 from kgdists.agents.reinforce_config import REINFORCEConfig
 from kgdists.agents.sac.sac import SAC
 from kgdists.agents.sac_config import SACConfig
+from kgdists.agents.seeds import Seeds
 from kgdists.envs.action_mask import ActionMask
 from kgdists.envs.episode_record import EpisodeRecord
 from kgdists.envs.evaluation import Evaluation
@@ -38,6 +39,7 @@ __all__ = [
     "RayRollouts",
     "SACConfig",
     "SameStep",
+    "Seeds",
     "StopOnSignal",
     "TensorBoard",
     "evaluate",

@@ -83,6 +83,7 @@ class A2C(RolloutAgent):
             settings.learning_rate, rho=0.99, epsilon=settings.epsilon, global_clipnorm=settings.max_grad_norm
         )
         self.optimizer.build(self.variables)
+        self.ent_coef = tf.Variable(settings.ent_coef, trainable=False, dtype="float32")
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self.reward_normalizer = RewardNormalizer(settings.num_envs, settings.gamma, self.replicas.update)
@@ -205,7 +206,7 @@ class A2C(RolloutAgent):
         entropies = {name: weighted_mean(as_float32(x), weights) for name, x in diagnostics.entropies(pi, seed).items()}
         value_loss = value_loss_of(values_of(self.value, observations), returns, returns, None, weights)
         loss = (
-            policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
+            policy_loss + config.vf_coef * value_loss - self.ent_coef * entropies["entropy"] + penalty(self.variables)
         )
         if config.kl_coef > 0.0:
             loss += config.kl_coef * weighted_mean(kl_to_old_policy(old_pi, pi, log_ratio), weights)
@@ -222,6 +223,9 @@ class A2C(RolloutAgent):
         else:
             both = gae(rewards, values, next_values, terminated, truncated, gamma, lambda_)
         return tuple(map(flat, both))
+
+    def _settings(self):
+        return [self.ent_coef]
 
     def _state(self):
         return super()._state() | self.reward_normalizer.variables

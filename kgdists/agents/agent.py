@@ -12,6 +12,7 @@ from gymnasium.vector import VectorEnv
 
 from kgdists.agents.config import Config
 from kgdists.agents.other_names import HINTS, OTHER_NAMES, check_positions, check_settings
+from kgdists.agents.seeds import Seeds
 from kgdists.core.callback_list import Callbacks, as_callbacks, run_epochs
 from kgdists.core.checks import count
 from kgdists.core.did_you_mean import suggests
@@ -69,9 +70,17 @@ class Agent:
     checkpoint: Path | None
     owned: Ownership
 
-    def __new__(cls, *args: Any, **settings: Any) -> Self:
+    def __new__(cls, *args: Any, num_seeds: Integer | None = None, **settings: Any) -> Self:
         check_positions(cls, args)
-        return super().__new__(cls)
+        if num_seeds is None:
+            return super().__new__(cls)
+        # Several agents, which have what is used of one: `learn`, `evaluate`, `policies`, `save`.
+        return cast(Self, Seeds(cls, args[0] if args else settings.pop("env", None), num_seeds, **settings))
+
+    @property
+    def policies(self) -> list[Policy]:
+        """The policy, in a list as those of several seeds are."""
+        return [self.policy]
 
     def _prepare_acting(self, example: Any) -> None:
         """Set what acting and files need, once there are `policy` and `envs`; `example` is a batch of one observed."""
@@ -125,6 +134,17 @@ class Agent:
     def _settling_soundness(self) -> contextlib.AbstractContextManager[Any]:
         """Around the epochs of a training: where an error ends it, settle whether the agent `is_sound`."""
         return contextlib.nullcontext()
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether environments, policy and updates are one program."""
+        return False
+
+    def share_program(self, other: Self) -> None:
+        """Run, in a compiled environment, the very program of another agent whose settings are equal but for numbers.
+
+        These are the seed, the learning rate and the weight of the entropy.
+        """
 
     @property
     def is_chief(self) -> bool:
@@ -207,6 +227,8 @@ class Agent:
         for callback in callbacks:
             if isinstance(callback, EvaluateAndKeepBest):
                 callback.meet(self)
+        if level and self.is_compiled and isinstance(self.env, str) and self.config.vectorization == "auto":
+            print(f"{self.env} is compiled into one program with the agent; vectorization=sync steps it in Python")
         try:
             return run_epochs(
                 self._train_epoch,

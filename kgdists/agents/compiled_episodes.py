@@ -1,6 +1,7 @@
 """Whole episodes in a compiled environment, played by one program."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -47,6 +48,10 @@ class CompiledEpisodes:
         self._limit = min(limit, envs.env.max_episode_steps or limit)
         self._most = -(-self._wanted.max() * self._limit // n_steps)
         self._program = Compiled(self._play)
+
+    def share(self, other: "CompiledEpisodes", variables: Sequence[Any], own: Sequence[Any]) -> None:
+        """Run the program of another agent of the same settings, with other variables; see `Compiled.share`."""
+        self._program.share(other._program, variables, own)
 
     def _play(self, seed, first):
         wanted = tf.constant(self._wanted, "int32")
@@ -118,4 +123,3 @@ class CompiledEpisodes:
         rollout = rollout._replace(truncated=rollout.truncated | first_cut)
         told = tree.map_structure(lambda x: x.T[whole.T], episodes)
         return rollout, is_wanted, told, int(first_cut.sum())
-

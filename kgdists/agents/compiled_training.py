@@ -153,6 +153,10 @@ class CompiledTraining:
         self._undefined_at_times, self._names = undefined_at_times, names
         self._program = Compiled(self._updates)
 
+    def share(self, other: "CompiledTraining", variables: Sequence[Any], own: Sequence[Any]) -> None:
+        """Run the program of another agent of the same settings, with other variables; see `Compiled.share`."""
+        self._program.share(other._program, variables, own)
+
     @functools.cached_property
     def _one(self):
         """A rollout and an update, traced once."""
@@ -249,6 +253,8 @@ class CompiledTraining:
         ended = episodes.ended
         # By time, and within a step by environment.
         episodes = tree.map_structure(lambda x: x[ended], episodes)
-        return {name: x.numpy().item() for name, x in metrics.items()}, episodes, tree.map_structure(
-            lambda x: x.numpy(), observations
+        return (
+            {name: x.numpy().item() for name, x in metrics.items()},
+            episodes,
+            tree.map_structure(lambda x: x.numpy(), observations),
         )

@@ -104,6 +104,11 @@ class ES(Agent):
         return int(self.search.state.generation)
 
     @property
+    def is_compiled(self) -> bool:
+        """Whether environments and population are one program."""
+        return self.search.is_compiled
+
+    @property
     def steps(self) -> int:
         """Steps of all environments together, so far."""
         return self.search.steps

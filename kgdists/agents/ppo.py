@@ -91,6 +91,7 @@ class PPO(RolloutAgent):
             settings.learning_rate, epsilon=1e-5, global_clipnorm=settings.max_grad_norm
         )
         self.optimizer.build(self.variables)
+        self.ent_coef = tf.Variable(settings.ent_coef, trainable=False, dtype="float32")
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self.reward_normalizer = RewardNormalizer(settings.num_envs, settings.gamma, self.replicas.update)
@@ -273,7 +274,7 @@ class PPO(RolloutAgent):
             policy_loss = losses.ppo_clip(log_proba, old_log_proba, advantages, clip_range) + kl_coef * ops.mean(kl)
         value_loss = value_loss_of(values, returns, old_values, config.clip_range_value, weights)
         loss = (
-            policy_loss + config.vf_coef * value_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
+            policy_loss + config.vf_coef * value_loss - self.ent_coef * entropies["entropy"] + penalty(self.variables)
         )
         return loss, {
             "policy_loss": policy_loss,
@@ -282,6 +283,9 @@ class PPO(RolloutAgent):
             "kl": diagnostics.approximate_kl(log_ratio, weights),
             "clip_fraction": diagnostics.clip_fraction(log_ratio, clip_range, weights),
         }
+
+    def _settings(self):
+        return [self.ent_coef]
 
     def _state(self):
         return super()._state() | self.reward_normalizer.variables | {"kl_coef": self.kl_coef}

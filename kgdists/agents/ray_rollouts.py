@@ -26,6 +26,7 @@ from kgdists.encoders.arrays import example_observation
 from kgdists.envs.array_observations import Encoding
 from kgdists.envs.episode_record import records_episodes
 from kgdists.envs.frames import Frames, as_frames
+from kgdists.envs.functional.vector_env import CompiledVectorEnv
 from kgdists.envs.make import make_env
 from kgdists.envs.rollout import Rollouts, copied
 from kgdists.envs.sync_envs import SyncEnvs
@@ -75,9 +76,10 @@ class RayRollouts(Rollouts):
                 "`agent` must have been made with an id or a function that makes an environment. "
                 f"Received: an agent with {agent.env}"
             )
-        if not records_episodes(agent.envs):
+        if not records_episodes(agent.envs) or isinstance(agent.envs, CompiledVectorEnv):
+            kind = "compiled" if isinstance(agent.envs, CompiledVectorEnv) else "native"
             raise ValueError(
-                '`agent` must have been made with `vectorization="sync"` or "async". Received: native ones'
+                f'`agent` must have been made with `vectorization="sync"` or "async". Received: {kind} ones'
             )
         num_workers = count("num_workers", num_workers, optional=True)
         if not HAS_RAY:

@@ -1,7 +1,8 @@
 """REINFORCE, the policy gradient of whole episodes (Williams 1992)."""
 
+import functools
 import itertools
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import keras
 import numpy as np
@@ -75,11 +76,11 @@ class REINFORCE(RolloutAgent):
             settings.learning_rate, epsilon=1e-5, global_clipnorm=settings.max_grad_norm
         )
         self.optimizer.build(self.variables)
+        self.ent_coef = tf.Variable(settings.ent_coef, trainable=False, dtype="float32")
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self._steps = settings.num_envs
         self._compiled_update = CompiledUpdate(self._update)
-        self._episodes: CompiledEpisodes | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -116,16 +117,24 @@ class REINFORCE(RolloutAgent):
             self.rollouts, lambda observations: act(observations, next(keys)), config.episodes, config.max_steps
         )
 
+    @functools.cached_property
+    def program(self) -> CompiledEpisodes:
+        """What plays the episodes in a compiled environment, in one call."""
+        envs, config = cast(CompiledVectorEnv, self.envs), self.config
+        limit = step_limit(envs, config.max_steps)
+        return CompiledEpisodes(envs, self.policy, config.episodes, config.n_steps, limit, config.log_info)
+
+    def share_program(self, other: Self) -> None:
+        variables, own = other.all_variables(), self.all_variables()
+        self.program.share(other.program, variables, own)
+        self._compiled_update.share(other._compiled_update, variables, own)
+
     def _collect_compiled(self):
         rollouts, config = self.rollouts, self.config
         envs = cast(CompiledVectorEnv, self.envs)
         limit = step_limit(envs, config.max_steps)
-        if self._episodes is None:
-            self._episodes = CompiledEpisodes(
-                envs, self.policy, config.episodes, config.n_steps, limit, config.log_info
-            )
         rollouts.reset()
-        rollout, is_wanted, episodes, cut = self._episodes(self.seed, self.steps // config.num_envs)
+        rollout, is_wanted, episodes, cut = self.program(self.seed, self.steps // config.num_envs)
         if cut:
             warn_of_cut(cut, config.episodes, limit)
         running = envs.playing()
@@ -196,7 +205,7 @@ class REINFORCE(RolloutAgent):
                 name: ops.mean(weights * as_float32(x)) for name, x in diagnostics.entropies(pi, self.generator).items()
             }
             policy_loss = losses.policy_gradient(log_proba, weights * advantages)
-            loss = policy_loss - config.ent_coef * entropies["entropy"] + penalty(self.variables)
+            loss = policy_loss - self.ent_coef * entropies["entropy"] + penalty(self.variables)
             metrics = {"policy_loss": policy_loss, **entropies}
             if config.baseline:
                 root = ops.sqrt(weights)
@@ -215,3 +224,6 @@ class REINFORCE(RolloutAgent):
             "gradient_norm": diagnostics.gradient_norm(gradients),
             "learning_rate": ops.convert_to_tensor(self.optimizer.learning_rate),
         }
+
+    def _settings(self):
+        return [self.ent_coef]

@@ -8,9 +8,11 @@ import tensorflow as tf
 from keras import ops, tree
 
 from kgdists import random
+from kgdists.core.backend import scalars_given
 from kgdists.core.compiled import loses_kernels
 from kgdists.core.types import Tensor
 from kgdists.layers import RunningNormalization
+from kgdists.layers.tempered_head import temperature_variables
 
 __all__ = ["Replicas"]
 
@@ -106,10 +108,14 @@ class Replicas:
         index = {id(variable): i for i, variable in enumerate(kept)}
         indices = [index[id(variable)] for variable in variables]
         outputs = None
+        temperatures = [x for model in models for x in temperature_variables(model)]
 
-        def flat_gradients(values, rows, seed):
+        def flat_gradients(values, scalars, rows, seed):
             # XLA reads no variables of other devices.
-            with keras.StatelessScope(state_mapping=list(zip(kept, values, strict=True))):
+            with (
+                keras.StatelessScope(state_mapping=list(zip(kept, values, strict=True))),
+                scalars_given(temperatures, scalars),
+            ):
                 trained = [values[i] for i in indices]
                 with tf.GradientTape() as tape:
                     tape.watch(trained)
@@ -121,7 +127,7 @@ class Replicas:
         by_xla, otherwise = (tf.function(flat_gradients, jit_compile=x, autograph=False) for x in (True, False))
 
         def on_replica(rows, seed):
-            arguments = [tf.identity(variable) for variable in kept], rows, seed
+            arguments = [tf.identity(x) for x in kept], [tf.identity(x) for x in temperatures], rows, seed
             is_slow = loses_kernels(by_xla.get_concrete_function(*arguments))
             return (otherwise if is_slow else by_xla)(*arguments)
 

@@ -35,6 +35,7 @@ from kgdists.envs.make import Env, make_envs
 from kgdists.envs.player import NotANumber
 from kgdists.envs.rollout import Rollouts, copied
 from kgdists.layers.running_normalization import normalized_leaves, running_normalizations
+from kgdists.layers.tempered_head import temperature_variables
 from kgdists.policy import Policy, split_mask
 from kgdists.random.seeds import stream
 from kgdists.runs import checkpoint
@@ -119,7 +120,6 @@ class RolloutAgent(Agent):
         check_fits(self.policy(self._example), self.envs.single_action_space)
         self._act = CompiledPolicy(self.policy, self._example, self.envs.num_envs)
         self._prepare_acting(self._example)
-        self._program: CompiledTraining | None = None
         self._last_step = 0
 
     @property
@@ -151,24 +151,44 @@ class RolloutAgent(Agent):
         """Take the steps of one epoch and improve by them: dict of name -> float, losses and diagnostics."""
         raise NotImplementedError(f"{type(self).__name__} must define `_train`")
 
+    @functools.cached_property
+    def program(self) -> Any:
+        """What runs in a compiled environment, in one call: rollouts and updates."""
+        return CompiledTraining(
+            cast(CompiledVectorEnv, self.envs),
+            self.policy,
+            self._improve,
+            self.config.n_steps,
+            self._updates_per_epoch,
+            self._key_step,
+            self.UNDEFINED_AT_TIMES,
+            self.config.log_info,
+        )
+
+    def share_program(self, other: Self) -> None:
+        """Run, in a compiled environment, the very program of another agent whose settings are equal but for numbers.
+
+        These are the seed, the learning rate and the weight of the entropy.
+        """
+        self.program.share(other.program, other.all_variables(), self.all_variables())
+
+    def all_variables(self) -> list[Any]:
+        """All that training in a compiled environment reads or changes, in an order that agents have in common."""
+        models = self._models()
+        of_models = [x for model in models for x in (*model.variables, *temperature_variables(model))]
+        return [*of_models, *self._state().values(), *self._settings(), *cast(CompiledVectorEnv, self.envs).variables]
+
+    def _settings(self) -> list[Any]:
+        """Variables of settings that agents with one program may differ in."""
+        return []
+
     def _train_compiled(self) -> tuple[dict[str, float], int]:
         """The same of a compiled environment, and the steps that were taken: no more updates than are left."""
         rollouts, config = self.rollouts, self.config
         if rollouts.starts_anew:
             rollouts.reset()
-        if self._program is None:
-            self._program = CompiledTraining(
-                cast(CompiledVectorEnv, self.envs),
-                self.policy,
-                self._improve,
-                config.n_steps,
-                self._updates_per_epoch,
-                self._key_step,
-                self.UNDEFINED_AT_TIMES,
-                config.log_info,
-            )
         num_updates = self._updates_left()
-        metrics, episodes, observations = self._program(num_updates, self.seed, self.steps // config.num_envs)
+        metrics, episodes, observations = self.program(num_updates, self.seed, self.steps // config.num_envs)
         playing = cast(CompiledVectorEnv, self.envs).playing()
         rollouts.go_on(
             observations,

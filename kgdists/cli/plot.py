@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from kgdists.cli.run_folder import run_folder
+from kgdists.cli.run_folder import run_or_seeds
 from kgdists.cli.tensorflow import start_tensorflow
+from kgdists.runs.seed_folders import expanded
 
 __all__ = ["add_to", "plot"]
 
@@ -18,7 +19,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         "alone are one curve, their mean, in a band from the lower to the upper quartile; each environment has its own "
         "axes.",
     )
-    parser.add_argument("runs", type=run_folder, nargs="+", metavar="RUN", help="The run folders.")
+    parser.add_argument(
+        "runs", type=run_or_seeds, nargs="+", metavar="RUN", help="The run folders, or folders of several seeds."
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -36,7 +39,7 @@ def plot(options: argparse.Namespace) -> int:
     if not out.suffix:
         out = out.with_name(f"{out.name.rstrip('.')}.png")
     start_tensorflow()
-    _figure(options.runs).savefig(out, dpi=120)
+    _figure(expanded(options.runs)).savefig(out, dpi=120)
     print(out)
     return 0
 

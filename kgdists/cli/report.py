@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from kgdists.cli.run_folder import run_folder
+from kgdists.cli.run_folder import run_or_seeds
 from kgdists.cli.tensorflow import start_tensorflow
+from kgdists.runs.seed_folders import expanded
 
 __all__ = ["add_to", "report"]
 
@@ -18,7 +19,9 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         "training, films that `kgdists record` left in the runs, and the commands that make them again. Runs that "
         "differ in their seeds alone are summed up. The page refers to nothing outside itself.",
     )
-    parser.add_argument("runs", type=run_folder, nargs="+", metavar="RUN", help="The run folders.")
+    parser.add_argument(
+        "runs", type=run_or_seeds, nargs="+", metavar="RUN", help="The run folders, or folders of several seeds."
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -39,7 +42,8 @@ def report(options: argparse.Namespace) -> int:
     from kgdists.runs.folder import read_run
     from kgdists.runs.reporting import report as report_on
 
-    page = report_on(options.runs, [command_of(read_run(run)) for run in options.runs])
+    runs = expanded(options.runs)
+    page = report_on(runs, [command_of(read_run(run)) for run in runs])
     with atomic_write(out) as file:
         file.write_text(page, encoding="utf-8")
     print(out)

@@ -3,12 +3,13 @@
 import argparse
 
 from kgdists.cli.evaluations import Evaluating, add_evaluating
-from kgdists.cli.run_folder import run_folder
+from kgdists.cli.run_folder import run_or_seeds
 from kgdists.cli.saving import add_save_every
 from kgdists.cli.tensorflow import set_threads
 from kgdists.core.checks import in_short
 from kgdists.core.choices import MAX_STEPS
 from kgdists.core.quiet import quietly
+from kgdists.runs.seed_folders import seed_folders
 
 __all__ = ["add_to", "resume"]
 
@@ -20,7 +21,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         help="go on with a run, even after kill -9",
         description="Go on with a run from its last good checkpoint.",
     )
-    parser.add_argument("run", type=run_folder, metavar="RUN", help="The run folder.")
+    parser.add_argument("run", type=run_or_seeds, metavar="RUN", help="The run folder, or a folder of several seeds.")
     parser.add_argument(
         "--steps",
         type=int,
@@ -40,8 +41,9 @@ def resume(options: argparse.Namespace) -> int:
         raise ValueError(f"`--steps` must be from 1 to {MAX_STEPS:.0e}. Received: {in_short(options.steps)}")
     Evaluating.of(options)
     with quietly():
-        from kgdists.cli.resuming import config_to_resume, go_on
+        from kgdists.cli.resuming import config_to_resume, go_on, go_on_with_seeds
 
-        config = config_to_resume(options.run)
+        seeds = seed_folders(options.run)
+        config = config_to_resume(seeds[0] if seeds else options.run)
         set_threads(config.get("threads", 1))
-    return go_on(options, config)
+    return go_on_with_seeds(options, config) if seeds else go_on(options, config)

@@ -9,6 +9,7 @@ from kgdists.agents import schedules
 from kgdists.agents.algorithms import class_of
 from kgdists.cli.environments import name_modules
 from kgdists.cli.evaluations import Evaluating
+from kgdists.cli.seeds import train_seeds
 from kgdists.cli.training import exclusive_run, train_to
 from kgdists.core.files import reading
 from kgdists.core.run_warning import RunWarning
@@ -16,8 +17,9 @@ from kgdists.envs.env_id import EnvId
 from kgdists.runs import checkpoint, layout
 from kgdists.runs.layout import CONFIG, EVALUATION, METRICS, POLICY
 from kgdists.runs.metrics import truncate_metrics
+from kgdists.runs.seed_folders import seed_folders
 
-__all__ = ["config_to_resume", "go_on"]
+__all__ = ["config_to_resume", "go_on", "go_on_with_seeds"]
 
 
 def config_to_resume(run: Path) -> dict[str, Any]:
@@ -31,27 +33,56 @@ def config_to_resume(run: Path) -> dict[str, Any]:
 def go_on(options: argparse.Namespace, config: dict[str, Any]) -> int:
     """Go on with a run, by the options of `kgdists resume`; return the exit status."""
     cls = class_of(options.run)
-    name_modules(config)
-    known = config.get("versions", {})
-    other = [f"{name} {x}, not {known.get(name)}" for name, x in layout.versions().items() if known.get(name) != x]
-    if other:
-        warnings.warn(f"Other versions may compute other numbers: {'; '.join(other)}", RunWarning, stacklevel=2)
+    _look_back(config)
     with exclusive_run(options.run):
         return _trained(cls, config, options)
 
 
+def go_on_with_seeds(options: argparse.Namespace, config: dict[str, Any]) -> int:
+    """Go on with all runs of a folder of several seeds, whose first one's config is given; return the exit status."""
+    _look_back(config)
+    runs = seed_folders(options.run)
+    agents = [_loaded(class_of(run), run, config_to_resume(run)) for run in runs]
+    total_steps, finished = config["total_steps"], 0
+    for agent, run in zip(agents, runs, strict=True):
+        if options.steps is not None:
+            total_steps = _extended(agent, run, config["total_steps"], options.steps)
+        finished += agent.steps >= total_steps and layout.evaluated_steps(run) == agent.steps
+        truncate_metrics(run / METRICS, agent.steps, agent.epochs)
+    if finished == len(runs):
+        print(f"{options.run} is finished, after {agents[0].steps} steps of each seed")
+        return 0
+    print(f"{config['agent']} on {config['env']}, {len(runs)} seeds, to step {total_steps}, in {options.run}")
+    evaluating = Evaluating.of(options, config)
+    return train_seeds(agents, options.run, total_steps, options.save_every, config.get("evaluate_every"), evaluating)
+
+
+def _look_back(config):
+    """Find the modules of a run, and say where versions are others than those it was started with."""
+    name_modules(config)
+    known = config.get("versions", {})
+    other = [f"{name} {x}, not {known.get(name)}" for name, x in layout.versions().items() if known.get(name) != x]
+    if other:
+        warnings.warn(f"Other versions may compute other numbers: {'; '.join(other)}", RunWarning, stacklevel=3)
+
+
+def _loaded(cls, run, config):
+    if layout.checkpoints(run):
+        return cls.load(run)
+    if any((run / name).exists() for name in (POLICY, METRICS, EVALUATION)):
+        raise ValueError(f"A run goes on from a checkpoint, and this one has none left. Received: {run}")
+    # It was interrupted before there was one.
+    with reading(run / CONFIG):
+        settings = checkpoint.config_from_json(config["config"])
+    agent = cls(EnvId.of(config), **settings)
+    agent.owned.run = config.get("run", agent.owned.run)  # it is the same run, which may be interrupted again
+    agent.save(run)
+    return agent
+
+
 def _trained(cls, config, options):
     run, total_steps = options.run, config["total_steps"]
-    if layout.checkpoints(run):
-        agent = cls.load(run)
-    elif any((run / name).exists() for name in (POLICY, METRICS, EVALUATION)):
-        raise ValueError(f"A run goes on from a checkpoint, and this one has none left. Received: {run}")
-    else:  # it was interrupted before there was one
-        with reading(run / CONFIG):
-            settings = checkpoint.config_from_json(config["config"])
-        agent = cls(EnvId.of(config), **settings)
-        agent.owned.run = config.get("run", agent.owned.run)  # it is the same run, which may be interrupted again
-        agent.save(run)
+    agent = _loaded(cls, run, config)
     if options.steps is not None:
         total_steps = _extended(agent, run, total_steps, options.steps)
     if agent.steps >= total_steps and layout.evaluated_steps(run) == agent.steps:

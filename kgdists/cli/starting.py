@@ -12,8 +12,10 @@ from kgdists.agents.tuned_config import tuned_config
 from kgdists.cli.agents import CONFIGS, fixed
 from kgdists.cli.environments import env_of
 from kgdists.cli.evaluations import Evaluating
+from kgdists.cli.seeds import train_seeds
 from kgdists.cli.training import exclusive_run, train_to
 from kgdists.runs import checkpoint, layout
+from kgdists.runs.seed_folders import seed_folder
 
 __all__ = ["start"]
 
@@ -32,9 +34,7 @@ def start(options: argparse.Namespace, name: str, settings: Mapping[str, Any], e
     """
     env = env_of(options)
     total_steps, config = tuned_config(env, name, CONFIGS[name], options.steps, **fixed(name), **settings)
-    cls: Any = CLASSES[name]
-    agent = cls(env, **{field.name: getattr(config, field.name) for field in dataclasses.fields(config)})
-    run = _new_folder(options.out, f"{env.replace('/', '-').replace(':', '-')}-{name}-seed{config.seed}")
+    own_settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     facts = {
         "total_steps": total_steps,
         "threads": options.threads,
@@ -42,11 +42,23 @@ def start(options: argparse.Namespace, name: str, settings: Mapping[str, Any], e
         **evaluating.facts(),
         "versions": layout.versions(),
     }
+    cls: Any = CLASSES[name]
+    seed = settings["seed"]
+    agents = [cls(env, **own_settings | {"seed": seed + i}) for i in range(options.seeds or 1)]
+    agent, kind = agents[0], f"{env.replace('/', '-').replace(':', '-')}-{name}"
+    run = _new_folder(options.out, f"{kind}-{f'{options.seeds}-seeds' if options.seeds else f'seed{config.seed}'}")
+    steps = config.num_steps(total_steps)
+    announced = f"at least {total_steps} steps" if steps is None else f"{steps} steps"
+    if options.seeds:
+        for own, folder in zip(agents, (seed_folder(run, i) for i in range(options.seeds)), strict=True):
+            (folder / "checkpoints").mkdir(parents=True)
+            layout.write_config(folder, checkpoint.identity(own) | facts)
+            own.save(folder)
+        print(f"{name} on {env}, seeds {seed} to {seed + options.seeds - 1}, {announced} each, into {run}")
+        return train_seeds(agents, run, total_steps, options.save_every, options.evaluate_every, evaluating)
     layout.write_config(run, checkpoint.identity(agent) | facts)
     with exclusive_run(run):
         agent.save(run)
-        steps = config.num_steps(total_steps)
-        announced = f"at least {total_steps} steps" if steps is None else f"{steps} steps"
         print(f"{name} on {env}, seed {config.seed}, {announced}, into {run}")
         if steps not in (None, total_steps):
             print(f"{total_steps} steps were asked for; whole updates take {steps}")

@@ -12,7 +12,7 @@ from kgdists.cli.options import GROUPS, add_settings, given_settings
 from kgdists.cli.saving import add_save_every
 from kgdists.cli.tensorflow import start_tensorflow
 from kgdists.core.checks import in_short
-from kgdists.core.choices import MAX_STEPS, MAX_THREADS
+from kgdists.core.choices import MAX_SEEDS, MAX_STEPS, MAX_THREADS
 
 __all__ = ["add_to", "show_help", "train"]
 
@@ -60,6 +60,13 @@ def _add_options(parser, agents=(), env=None, is_optional=False):
         help=f"Take N environment steps, rounded up to whole updates. A whole number >= 1. Default: {steps}.",
     )
     run.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="Train N agents side by side, with the seed and the numbers that follow, each into a folder of its own in "
+        f"DIR. A whole number from 1 to {MAX_SEEDS}. Default: one agent, into DIR itself.",
+    )
+    run.add_argument(
         "--threads",
         type=int,
         default=1,
@@ -93,6 +100,8 @@ def train(options: argparse.Namespace) -> int:
         raise ValueError(f"`--evaluate-every` must be at least 1. Received: {options.evaluate_every}")
     if options.steps is not None and not 1 <= options.steps <= MAX_STEPS:
         raise ValueError(f"`--steps` must be from 1 to {MAX_STEPS:.0e}. Received: {in_short(options.steps)}")
+    if options.seeds is not None and not 1 <= options.seeds <= MAX_SEEDS:
+        raise ValueError(f"`--seeds` must be from 1 to {MAX_SEEDS}. Received: {in_short(options.seeds)}")
     evaluating = Evaluating.of(options)
     agent = options.agent or default_agent(options.env)
     settings = given_settings(options, agent)

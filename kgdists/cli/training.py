@@ -10,18 +10,21 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import keras
+
 from kgdists import plotting
 from kgdists.agents.agent import Agent
 from kgdists.cli.evaluations import Evaluating
 from kgdists.core.files import atomic_write, locked
 from kgdists.core.run_warning import RunWarning
 from kgdists.envs.checked_env import WrongReturnError
+from kgdists.envs.evaluation import Evaluation
 from kgdists.runs.callbacks import Checkpoints, EvaluateAndKeepBest, StopOnSignal
 from kgdists.runs.layout import BEST, CURVE, METRICS, TENSORBOARD, write_evaluation
 from kgdists.runs.metrics import MetricsFile
 from kgdists.runs.tensorboard import TensorBoard
 
-__all__ = ["exclusive_run", "train_to"]
+__all__ = ["exclusive_run", "finish", "run_callbacks", "train_to"]
 
 DEFAULT = Evaluating()
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
@@ -56,16 +59,9 @@ def train_to(
     """
     start, left = time.perf_counter(), total_steps - agent.steps
     stop = StopOnSignal(lambda text: print(f"\n{text}"))
-    callbacks = [
-        stop,
-        *_evaluations(agent, run, evaluate_every, evaluating),
-        MetricsFile(run / METRICS, append=True),
-        *_tensorboard(run / TENSORBOARD),
-        Checkpoints(agent, run, save_every),
-    ]
     try:
         if left > 0:
-            agent.learn(left, callbacks)
+            agent.learn(left, [stop, *run_callbacks(agent, run, save_every, evaluate_every, evaluating)])
     except FloatingPointError:
         raise
     except KeyboardInterrupt:
@@ -82,6 +78,26 @@ def train_to(
     if stop.signal is not None and agent.steps < total_steps:
         status = 128 + stop.signal
         print(f"stopped after {agent.steps} of {total_steps} steps; `kgdists resume {run}` goes on")
+    evaluation = finish(agent, run, evaluating)
+    seconds = time.perf_counter() - start
+    print(f"{agent.env}: {evaluation}\n{agent.steps} steps in {seconds:.1f} s; saved in {run}")
+    return status
+
+
+def run_callbacks(
+    agent: Agent, run: Path, save_every: float, evaluate_every: int | None, evaluating: Evaluating
+) -> list[keras.callbacks.Callback]:
+    """What writes the files of a run while it trains."""
+    return [
+        *_evaluations(agent, run, evaluate_every, evaluating),
+        MetricsFile(run / METRICS, append=True),
+        *_tensorboard(run / TENSORBOARD),
+        Checkpoints(agent, run, save_every),
+    ]
+
+
+def finish(agent: Agent, run: Path, evaluating: Evaluating) -> Evaluation:
+    """Evaluate an agent at the end of its training, and draw the learning curve."""
     is_drawn = agent.steps > 0 and _plot(agent, run)  # already, since the evaluation may take long
     evaluation = agent.evaluate(
         evaluating.episodes or 100,
@@ -89,12 +105,10 @@ def train_to(
         max_steps=evaluating.max_steps,
         eval_envs=evaluating.envs,
     )
-    seconds = time.perf_counter() - start
-    print(f"{agent.env}: {evaluation}\n{agent.steps} steps in {seconds:.1f} s; saved in {run}")
     write_evaluation(run, evaluation, agent.steps)
     if is_drawn:
         _plot(agent, run)  # with the evaluation
-    return status
+    return evaluation
 
 
 def _plot(agent, run):

@@ -30,6 +30,7 @@ __all__ = [
     "map_rows",
     "mask_of",
     "next_state",
+    "other_variables",
     "outside_functions",
     "postponed_checks",
     "read",
@@ -38,6 +39,7 @@ __all__ = [
     "run_as_written",
     "scalar",
     "scalar_value",
+    "scalars_given",
     "set_mask",
     "takes_no_masked",
     "unmasked",
@@ -95,6 +97,7 @@ if keras.backend.backend() == "tensorflow":
         tensors: Sequence[Tensor],
         arguments: tuple[Any, ...],
         as_written: bool = False,
+        captured: Sequence[Tensor] | None = None,
     ) -> list[Tensor]:
         """The flat results of a concrete function.
 
@@ -108,6 +111,8 @@ if keras.backend.backend() == "tensorflow":
         as_written : bool
             Without the optimizer of graphs. Where a loop has large sums, that makes variables for them which two of its
             rounds have in common, and fails.
+        captured : None or sequence of tensors
+            In place of the variables and tensors that the function has captured, one by one; see `other_variables`.
         """
         if not USES_PRIVATE_PARTS:
             with _unoptimized() if as_written else contextlib.nullcontext():
@@ -115,10 +120,26 @@ if keras.backend.backend() == "tensorflow":
         # A structured call checks its arguments, which takes as long as a small network; `call_flat` does not, but
         # enters contexts that are for traced functions and tapes: a fifth of the time of acting.
         inner = function.inference_fn
-        inputs = [*map(_tensor, arrays), *tensors, *function.captured_inputs]
+        inputs = [*map(_tensor, arrays), *tensors, *(captured or function.captured_inputs)]
         if as_written:
             return execute.execute(inner.name, len(function.outputs), inputs, _ATTRIBUTES, context.context())
         return inner._bound_context.call_function(inner.name, inputs, len(function.outputs))
+
+    def other_variables(function: Any, variables: Sequence[Any], others: Sequence[Any]) -> list[Tensor] | None:
+        """What a concrete function would capture if it were of other variables of the same shapes, for `run`.
+
+        None where it cannot be told: without private parts, or if it has captured variables that are not among these.
+        """
+        if not USES_PRIVATE_PARTS:
+            return None
+        handles = {id(_handle(x)): _handle(y) for x, y in zip(variables, others, strict=True)}
+        captured = function.captured_inputs
+        if any(x.dtype == tf.resource and id(x) not in handles for x in captured):
+            return None
+        return [handles.get(id(x), x) for x in captured]
+
+    def _handle(variable):
+        return (variable.value if isinstance(variable, keras.Variable) else variable).handle
 
     @contextlib.contextmanager
     def _unoptimized():
@@ -216,7 +237,22 @@ if keras.backend.backend() == "tensorflow":
 
     def scalar_value(variable: Any) -> Tensor:
         """The present value of a `scalar`."""
-        return tf.convert_to_tensor(variable)
+        return tf.convert_to_tensor(_given.values.get(id(variable), variable))
+
+    class _Given(threading.local):
+        def __init__(self) -> None:
+            self.values: dict[int, Tensor] = {}
+
+    _given = _Given()
+
+    @contextlib.contextmanager
+    def scalars_given(variables: Sequence[Any], values: Sequence[Tensor]) -> Iterator[None]:
+        """Let scalars have these values, where a function must not read variables, as those of another device."""
+        before, _given.values = _given.values, {id(x): y for x, y in zip(variables, values, strict=True)}
+        try:
+            yield
+        finally:
+            _given.values = before
 
     _VARIABLES: tuple[type, ...] = (keras.Variable, tf.Variable)
 
@@ -274,6 +310,11 @@ else:
     def scalar_value(variable: Any) -> Tensor:
         """The present value of a `scalar`."""
         return variable.value
+
+    @contextlib.contextmanager
+    def scalars_given(variables: Sequence[Any], values: Sequence[Tensor]) -> Iterator[None]:
+        """Nothing: JAX has no devices that must not read variables of another."""
+        yield
 
     _VARIABLES = (keras.Variable,)
 

@@ -4,6 +4,7 @@ __all__ = [
     "BOX_FAMILY_NAMES",
     "IMAGE_NETWORKS",
     "MAX_LENGTH",
+    "MAX_SEEDS",
     "MAX_STEPS",
     "MAX_THREADS",
     "PREPROCESSING",
@@ -14,6 +15,7 @@ __all__ = [
 BOX_FAMILY_NAMES = ("squashed", "beta", "clipped", "normal")
 IMAGE_NETWORKS = ("auto", "nature", "impala", "small")
 MAX_LENGTH = 64  # items of an observed sequence, unless told otherwise
+MAX_SEEDS = 1_000  # of agents that are trained side by side
 MAX_STEPS = 10**15  # of a training, which a float counts and no machine takes
 MAX_THREADS = 1024  # of far more TensorFlow hangs or aborts
 PREPROCESSING = ("none", "atari")

@@ -1,13 +1,15 @@
 """Compiled functions of arrays, called with as little as possible around them."""
 
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 from keras import tree
 
 from kgdists.core import backend
+from kgdists.core.types import Tensor
 
 __all__ = ["Compiled", "CompiledUpdate", "by_xla_where_fast", "is_convolution", "loses_kernels"]
 
@@ -72,11 +74,24 @@ class Compiled:
 
     def __init__(self, function: Callable[..., Any], jit_compile: bool = True) -> None:
         self._function, self._jit_compile = function, jit_compile
+        self._source: tuple[Compiled, Sequence[Any], Sequence[Any]] | None = None
+        self._lock = threading.Lock()
         self.forget()
 
     def forget(self) -> None:
         """Compile anew from now on: what is constant in the function has changed."""
-        self._compiled: dict[tuple[Any, ...], tuple[Any, bool]] = {}
+        self._compiled: dict[tuple[Any, ...], tuple[Any, bool, list[Tensor] | None]] = {}
+
+    def share(self, source: "Compiled", variables: Sequence[Any], others: Sequence[Any]) -> None:
+        """Take the programs of the same function of other variables, so that each is compiled once for all.
+
+        Parameters
+        ----------
+        source : Compiled
+        variables, others : sequences of variables
+            Those that its function uses, and in their order those of this one.
+        """
+        self._source = source, variables, others
 
     @property
     def num_traces(self) -> int:
@@ -86,18 +101,34 @@ class Compiled:
     @property
     def is_by_xla(self) -> bool:
         """Whether XLA compiled the function for all arguments so far."""
-        return self._jit_compile and not any(as_written for _, as_written in self._compiled.values())
+        return self._jit_compile and not any(as_written for _, as_written, _ in self._compiled.values())
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
         if tf.config.functions_run_eagerly():
             return tf.function(self._function, autograph=False)(*arguments, **settings)
         arrays = tf.nest.flatten(arguments)
-        key = *settings.items(), *((x.shape, x.dtype) for x in arrays)
-        if key not in self._compiled:
-            self._compiled[key] = self._made(arguments, settings)
-        compiled, as_written = self._compiled[key]
-        results = backend.run(compiled, arrays, (), arguments, as_written)
+        compiled, as_written, captured = self._program(arguments, settings, arrays)
+        results = backend.run(compiled, arrays, (), arguments, as_written, captured)
         return tree.pack_sequence_as(compiled.structured_outputs, results)
+
+    def _program(self, arguments, settings, arrays):
+        """The function of such arguments, whether to run it as it is written, and what it captures if not its own."""
+        key = *settings.items(), *((x.shape, x.dtype) for x in arrays)
+        with self._lock:
+            if key not in self._compiled:
+                self._compiled[key] = self._shared(arguments, settings, arrays) or (
+                    *self._made(arguments, settings),
+                    None,
+                )
+            return self._compiled[key]
+
+    def _shared(self, arguments, settings, arrays):
+        if self._source is None:
+            return None
+        source, variables, others = self._source
+        compiled, as_written, _ = source._program(arguments, settings, arrays)
+        captured = backend.other_variables(compiled, variables, others)
+        return None if captured is None else (compiled, as_written, captured)
 
     def _made(self, arguments, settings):
         """The function of such arguments, and whether to run it as it is written."""

@@ -42,6 +42,7 @@ WITHOUT_KERAS = {
     "kgdists.core.types",
     "kgdists.runs",
     "kgdists.runs.metric_guide",
+    "kgdists.runs.seed_folders",
 }
 
 

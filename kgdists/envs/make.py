@@ -20,6 +20,7 @@ from kgdists.envs.checked_env import CheckedEnv, WrongReturnError, checked
 from kgdists.envs.episode_record import EpisodeRecord
 from kgdists.envs.functional.compiled_env import CompiledEnv
 from kgdists.envs.functional.known import compiled, has_compiled
+from kgdists.envs.functional.single_env import CompiledGymEnv
 from kgdists.envs.functional.vector_env import CompiledVectorEnv
 from kgdists.envs.given_env import GivenEnv, check_alone, is_alone
 from kgdists.envs.registered import make_registered, preprocessed
@@ -59,9 +60,9 @@ def make_envs(
         1 for one environment itself.
     vectorization : str
         "sync": one after the other. "async": shared out among processes, with the very numbers of "sync". "native": by
-        the vector environment of an id's own, with other random numbers. "compiled": by one function of tensors. "auto":
-        from 16 environments on "compiled" where there is such a one, and it `runs_compiled`, or "native" for CartPole,
-        else "sync". A vector environment that is given is taken as it is.
+        the vector environment of an id's own, with other random numbers. "compiled": by one function of tensors.
+        "auto": from 16 environments on "compiled" where there is such a one and `runs_compiled`, or "native" for
+        CartPole, else "sync". A vector environment that is given is taken as it is.
     encoding : None or kgdists.envs.array_observations.Encoding
         How other observations than arrays become arrays, texts for instance; None is the default one.
     log_info : sequence of str
@@ -170,7 +171,7 @@ def check_maker(env: Any) -> None:
 
 
 def make_env(
-    env: str | Callable[[], gymnasium.Env] | gymnasium.Env,
+    env: str | Callable[[], gymnasium.Env] | gymnasium.Env | CompiledEnv,
     index: int = 0,
     records: bool = True,
     encoding: Encoding | None = None,
@@ -180,7 +181,7 @@ def make_env(
 
     Parameters
     ----------
-    env : str, callable or gymnasium.Env
+    env : str, callable, gymnasium.Env or CompiledEnv
     index : int
         Its place among others, which errors name.
     records : bool
@@ -217,6 +218,8 @@ def make_env(
 def _made(env, preprocessing):
     if isinstance(env, str):
         return make_registered(env, preprocessing)
+    if isinstance(env, CompiledEnv):
+        return CompiledGymEnv(env)
     return GivenEnv(env) if is_alone(env) else env()
 
 

@@ -63,7 +63,7 @@ def collect_episodes(
             wanted, cut = np.where(too_long, ended, wanted), cut | too_long
     rollouts.infos.left = None
     if cut.any():
-        warn_of_cut(np.count_nonzero(cut), wanted.sum(), limit)
+        warn_of_cut(int(np.count_nonzero(cut)), int(wanted.sum()), limit)
     experience = tuple(
         tree.map_structure(lambda *x: np.concatenate(x), *column) for column in zip(*pieces, strict=True)
     )

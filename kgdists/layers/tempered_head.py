@@ -11,7 +11,7 @@ from kgdists.core.checks import positive
 from kgdists.core.types import Tensor
 from kgdists.layers.head import Head
 
-__all__ = ["Temperature", "TemperedHead"]
+__all__ = ["Temperature", "TemperedHead", "temperature_variables"]
 
 Temperature: TypeAlias = float | Tensor | Callable[[Tensor], Tensor]  # a number, a variable or a schedule
 
@@ -94,3 +94,9 @@ class TemperedHead(Head):
         schedule = self._schedule
         value = self.present_temperature if schedule is None else keras.saving.serialize_keras_object(schedule)
         return super().get_config() | {self.TEMPERATURE: value}
+
+
+def temperature_variables(model: keras.layers.Layer) -> list[Any]:
+    """The variables of the temperatures of all heads in a model or layer, which Keras does not track."""
+    heads = [layer for layer in backend.layers_of(model) if isinstance(layer, TemperedHead)]
+    return [head._temperature for head in heads if head._schedule is None]

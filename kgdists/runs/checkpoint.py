@@ -30,6 +30,7 @@ from kgdists.core.lazy_array import LazyArray
 from kgdists.core.memory import NotEnoughMemoryError
 from kgdists.core.run_warning import RunWarning
 from kgdists.core.sharing import share
+from kgdists.core.unknown_classes import UnknownClassError
 from kgdists.envs.env_id import EnvId
 from kgdists.envs.given_env import is_alone
 from kgdists.envs.make import Env
@@ -337,6 +338,8 @@ def _model(archive, name, folder):
     file = archive.extract(name, folder)
     try:
         return load_model(Path(file))
+    except UnknownClassError:
+        raise
     except Exception as error:  # in which there is the name of a folder that nobody knows
         raise ValueError(f"{name} cannot be loaded, {error}".replace(f"{folder}/", "")) from error
 

@@ -110,7 +110,7 @@ def test_workers_collect_the_same_bits_also_when_they_die(tmp_path):
 def worker_of(agent, part):
     makers = [make_envs(agent.env, 1).env_fns[0]] * agent.envs.num_envs
     sources = cloudpickle.dumps(makers), ray_rollouts._to_bytes(agent.policy)
-    return ray_rollouts._Worker(sources, agent.config.n_steps, 1, part)
+    return ray_rollouts._Worker(sources, agent.config.n_steps, (), 1, part)
 
 
 @pytest.mark.exhaustive
@@ -123,7 +123,7 @@ def test_a_worker_takes_its_part_of_the_steps(env):
     worker = worker_of(agent, slice(1, 3))
     worker.restore(ray_rollouts._part_of({}, slice(1, 3)), agent._seed_of_environments() + 1)
     weights = [np.asarray(variable.value) for variable in agent.policy.variables]
-    part, observations, arrays, messages = worker.collect(weights, keys)
+    part, observations, arrays, _, messages = worker.collect(weights, keys)
     for x, y in zip(tree.flatten(whole), tree.flatten(part), strict=True):
         np.testing.assert_array_equal(x[:, 1:3], y)
     for x, y in zip(tree.flatten(agent.rollouts.observations), tree.flatten(observations), strict=True):

@@ -208,10 +208,10 @@ def test_an_unknown_strategy_is_refused(strategy):
 
 @pytest.mark.exhaustive
 def test_the_snippets_of_the_page_run(tmp_path, monkeypatch):
-    asynchronous, mirrored, workers, by_ray = snippets("docs/many_envs.md")
+    asynchronous, given, mirrored, workers, by_ray = snippets("docs/many_envs.md")
     eagerly = "import tensorflow as tf\n\ntf.config.run_functions_eagerly(True)\n"
     monkeypatch.chdir(tmp_path)
     # A strategy of several processes comes first in a process, which without TF_CONFIG is alone.
-    run_python("\n".join([eagerly, workers, mirrored, asynchronous.replace("async", "sync")]))
+    run_python("\n".join([eagerly, workers, mirrored, given, asynchronous.replace("async", "sync")]))
     assert (tmp_path / "run" / "policy.keras").is_file()
     compile(by_ray, "docs/many_envs.md", "exec")  # what it does is tested beside Ray

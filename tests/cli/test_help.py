@@ -35,7 +35,11 @@ def test_an_option_s_help_is_a_sentence_of_its_own_with_its_default(command, act
 def test_choices_are_named(capsys):
     kgdists("train", "--help")
     out = " ".join(capsys.readouterr().out.split())
-    for choices in ("tanh, relu, elu, silu, gelu", "squashed, beta, clipped, normal", "auto, sync, async, native"):
+    for choices in (
+        "tanh, relu, elu, silu, gelu",
+        "squashed, beta, clipped, normal",
+        "auto, sync, async, native, compiled",
+    ):
         assert f"One of {choices}." in out
 
 

@@ -195,7 +195,8 @@ def test_experience_of_episodes_that_are_cut_off_counts_to_where_they_are(length
 @eager
 def test_callbacks_evaluate_a_policy_that_stands_still(few_steps, tmp_path):
     keeping = EvaluateAndKeepBest(Cliff, tmp_path / "best.keras", episodes=2)
-    AGENTS["ppo"]().learn(16, [keeping])
+    with pytest.warns(RunWarning, match="2 of 2 episodes of an evaluation were cut off after 20 steps"):
+        AGENTS["ppo"]().learn(16, [keeping])
     assert keeping.best_return == -20.0
 
 

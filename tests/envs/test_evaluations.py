@@ -112,4 +112,4 @@ def test_the_command_line_says_how_a_run_is_evaluated(tmp_path, capsys):
         assert main(["evaluate", str(run), "--eval-episodes", "2", "--max-steps", "3", "--eval-envs", "1"]) == 0
         assert "over 2 episodes, 2 of them cut off after 3 steps" in capsys.readouterr().out
     assert main(["train", "CartPole-v1", "--eval-envs", "0"]) == 2
-    assert "`--eval-envs` must be None or an int >= 1. Received: --eval-envs=0" in capsys.readouterr().err
+    assert "`--eval-envs` must be an int >= 1. Received: --eval-envs=0" in capsys.readouterr().err

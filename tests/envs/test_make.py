@@ -396,8 +396,7 @@ def test_processes_leave_signals_to_the_one_that_steps(make_async):
 def test_processes_end_with_the_one_that_steps_however_that_ends(end, tmp_path):
     code = f"""
         import os, signal
-        from kgdists.envs.array_observations import Encoding
-from kgdists.envs.async_envs import AsyncEnvs
+        from kgdists.envs.async_envs import AsyncEnvs
         from tests.agents.helpers import Noise
         if __name__ == "__main__":
             envs = AsyncEnvs([Noise] * 2, 2)
@@ -473,8 +472,7 @@ SCRIPT = """
     import gymnasium
     import numpy as np
 
-    from kgdists.envs.array_observations import Encoding
-from kgdists.envs.async_envs import AsyncEnvs
+    from kgdists.envs.async_envs import AsyncEnvs
 
     print("this script runs", flush=True)
 
@@ -663,7 +661,11 @@ def test_a_module_that_cannot_be_imported_is_named_whatever_the_number_of_enviro
 
 
 def test_an_unknown_vectorization_is_refused():
-    with pytest.raises(ValueError, match="`vectorization` must be one of auto, sync, async, native. Received: "):
+    with pytest.raises(
+        ValueError, match="`vectorization` must be one of auto, sync, async, native, compiled. Received: "
+    ):
         make_envs(Counter, 2, "threads")
-    with pytest.raises(ValueError, match="`vectorization` must be one of auto, sync, async, native. Received: "):
+    with pytest.raises(
+        ValueError, match="`vectorization` must be one of auto, sync, async, native, compiled. Received: "
+    ):
         small(Counter, vectorization="threads")

@@ -8,6 +8,7 @@ from keras import ops
 
 from kgdists import random
 from kgdists.envs.functional.compiled_env import CompiledEnv
+from kgdists.envs.functional.drawing import drawn_by_gymnasium
 
 __all__ = ["Acrobot"]
 
@@ -64,6 +65,9 @@ class Acrobot(CompiledEnv):
 
     def terminal(self, state):
         return -ops.cos(state[:, 0]) - ops.cos(state[:, 1] + state[:, 0]) > 1.0
+
+    def render(self, state):
+        return drawn_by_gymnasium(self.id, state)
 
 
 def _rates(state, torque):

@@ -35,8 +35,8 @@ def action_tensors(space: gymnasium.Space, action: Any) -> Any:
         For another space; `kgdists.envs.functional.actions.action_tensors.register` takes one of your own.
     """
     raise ValueError(
-        "Compiled environments act in Discrete, MultiDiscrete, MultiBinary, Box, Dict, Tuple and OneOf spaces: register "
-        f"a function for another one with `action_tensors.register`. Received: {space!r}"
+        "Compiled environments act in Discrete, MultiDiscrete, MultiBinary, Box, Dict, Tuple and OneOf spaces: "
+        f"register a function for another one with `action_tensors.register`. Received: {space!r}"
     )
 
 

@@ -8,6 +8,7 @@ from keras import ops
 
 from kgdists import random
 from kgdists.envs.functional.compiled_env import CompiledEnv
+from kgdists.envs.functional.drawing import drawn_by_gymnasium
 
 __all__ = ["CartPole"]
 
@@ -61,3 +62,6 @@ class CartPole(CompiledEnv):
 
     def terminal(self, state):
         return (ops.abs(state[:, 0]) > LARGEST_POSITION) | (ops.abs(state[:, 2]) > LARGEST_ANGLE)
+
+    def render(self, state):
+        return drawn_by_gymnasium(self.id, state)

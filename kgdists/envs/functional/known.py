@@ -118,10 +118,7 @@ def _registered(env):
     return name
 
 
-for _id, _env in {
-    Breakout.id: Breakout,
-    "kgdists/BlindBreakout-v0": functools.partial(Breakout, observes_trail=False),
-    Freeway.id: Freeway,
-    Asterix.id: Asterix,
-}.items():
-    register(_id, _env)
+register(Breakout.id, Breakout)
+register("kgdists/BlindBreakout-v0", functools.partial(Breakout, observes_trail=False))
+register(Freeway.id, Freeway)
+register(Asterix.id, Asterix)

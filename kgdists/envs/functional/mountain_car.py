@@ -6,6 +6,7 @@ from keras import ops
 
 from kgdists import random
 from kgdists.envs.functional.compiled_env import CompiledEnv
+from kgdists.envs.functional.drawing import drawn_by_gymnasium
 
 __all__ = ["MountainCar", "MountainCarContinuous"]
 
@@ -41,7 +42,7 @@ class MountainCar(CompiledEnv):
 
     def transition(self, state, action, seed):
         position, velocity = ops.unstack(state, axis=-1)
-        velocity = velocity + self.POWER * self._push(action) - SLOPE * ops.cos(3.0 * position)
+        velocity = velocity + (self.POWER * self._push(action) - self._pull(position))
         velocity = ops.clip(velocity, -LARGEST_SPEED, LARGEST_SPEED)
         position = ops.clip(position + velocity, LEAST_POSITION, LARGEST_POSITION)
         is_stopped = (position <= LEAST_POSITION) & (velocity < 0.0)  # by the wall
@@ -56,12 +57,21 @@ class MountainCar(CompiledEnv):
     def terminal(self, state):
         return (state[:, 0] >= self.GOAL) & (state[:, 1] >= 0.0)
 
+    def render(self, state):
+        return drawn_by_gymnasium(self.id, state)
+
     def _push(self, action):
         return ops.cast(action - 1, self.dtype)
 
+    def _pull(self, position):
+        return SLOPE * ops.cos(3.0 * position)
+
 
 class MountainCarContinuous(MountainCar):
-    """Gymnasium's MountainCarContinuous-v0: the flag is worth 100, a push a tenth of its square less."""
+    """Gymnasium's MountainCarContinuous-v0: the flag is worth 100, a push a tenth of its square less.
+
+    As there, states have the precision of float32, whatever their dtype.
+    """
 
     id = "MountainCarContinuous-v0"
     max_episode_steps = 999
@@ -73,5 +83,11 @@ class MountainCarContinuous(MountainCar):
             ops.cast(action[:, 0], self.dtype)
         )
 
+    def transition(self, state, action, seed):
+        return ops.cast(super().transition(ops.cast(state, "float32"), action, seed), self.dtype)
+
     def _push(self, action):
-        return ops.cast(ops.clip(action[:, 0], -1.0, 1.0), self.dtype)
+        return ops.clip(action[:, 0], -1.0, 1.0)
+
+    def _pull(self, position):
+        return ops.cast(SLOPE * ops.cos(ops.cast(3.0 * position, "float64")), "float32")

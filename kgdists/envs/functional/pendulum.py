@@ -8,6 +8,7 @@ from keras import ops
 
 from kgdists import random
 from kgdists.envs.functional.compiled_env import CompiledEnv
+from kgdists.envs.functional.drawing import drawn_by_gymnasium
 
 __all__ = ["Pendulum"]
 
@@ -42,7 +43,7 @@ class Pendulum(CompiledEnv):
 
     def transition(self, state, action, seed):
         angle, spin = ops.unstack(state, axis=-1)
-        spin = spin + (1.5 * GRAVITY * ops.sin(angle) + 3.0 * self._torque(action)) * TIME_STEP
+        spin = spin + (1.5 * GRAVITY * ops.sin(angle) + ops.cast(3.0 * _torque(action), self.dtype)) * TIME_STEP
         spin = ops.clip(spin, -LARGEST_SPIN, LARGEST_SPIN)
         return ops.stack([angle + spin * TIME_STEP, spin], axis=-1)
 
@@ -53,10 +54,15 @@ class Pendulum(CompiledEnv):
     def reward(self, state, action, next_state):
         angle, spin = ops.unstack(state, axis=-1)
         from_upright = ops.mod(angle + math.pi, 2 * math.pi) - math.pi
-        return -(ops.square(from_upright) + 0.1 * ops.square(spin) + 0.001 * ops.square(self._torque(action)))
+        effort = ops.cast(0.001 * ops.square(_torque(action)), self.dtype)
+        return -(ops.square(from_upright) + 0.1 * ops.square(spin) + effort)
 
     def terminal(self, state):
         return ops.zeros_like(state[:, 0], "bool")
 
-    def _torque(self, action):
-        return ops.cast(ops.clip(action[:, 0], -LARGEST_TORQUE, LARGEST_TORQUE), self.dtype)
+    def render(self, state):
+        return drawn_by_gymnasium(self.id, state)
+
+
+def _torque(action):
+    return ops.clip(action[:, 0], -LARGEST_TORQUE, LARGEST_TORQUE)

@@ -1,7 +1,7 @@
 """A compiled environment as an environment of Gymnasium."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -34,11 +34,10 @@ class CompiledGymEnv(gymnasium.Env):
     ((10, 10, 4), (160, 160, 3))
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 30}
-
     def __init__(
         self, env: CompiledEnv | Callable[..., CompiledEnv], render_mode: str | None = None, **kwargs: Any
     ) -> None:
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
         self.compiled = env if isinstance(env, CompiledEnv) else env(**kwargs)
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"`render_mode` must be None or rgb_array. Received: render_mode={render_mode!r}")

@@ -10,6 +10,7 @@ from kgdists.envs.functional.compiled_env import CompiledEnv
 
 __all__ = ["Playing", "Stepped", "begin", "observed", "step"]
 
+
 class Playing(NamedTuple):
     """The episodes that N environments are playing.
 

@@ -92,12 +92,18 @@ class Episodes:
         step_limit(env, max_steps)  # before there is anything to close
         self._is_given = isinstance(env, VectorEnv)
         self.envs = _make(env, num_envs, encoding, log_info, vectorization)
-        is_compiled = isinstance(self.envs, CompiledVectorEnv) and vectorization != "sync"
-        self._compiled = CompiledEpisodes(self.envs, log_info) if is_compiled else None
+        self._compiled: CompiledEpisodes | None = None
+        if isinstance(self.envs, CompiledVectorEnv) and vectorization != "sync":
+            self._compiled = CompiledEpisodes(self.envs, log_info)
         self.infos = EpisodeInfos(log_info)
         self._is_checked = bool(self.envs.metadata.get("is_checked"))
         self.num_envs = self.envs.num_envs
         self.max_steps = step_limit(self.envs, max_steps)
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether one program plays whole episodes."""
+        return self._compiled is not None
 
     def example(self) -> Any:
         """One observation of ones, behind a batch axis."""

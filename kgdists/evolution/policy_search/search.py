@@ -74,8 +74,8 @@ class PolicySearch:
     encoding : None or kgdists.envs.array_observations.Encoding
         How other observations than arrays become arrays; None is the default one.
     vectorization : str
-        As for `kgdists.envs.make_envs`. "auto": from 16 environments on "compiled", whole generations of episodes in one
-        program, where the environment has such a version; else "native" for CartPole, or "sync".
+        As for `kgdists.envs.make_envs`. "auto": from 16 environments on "compiled", whole generations in one program,
+        where the environment has such a version; else "native" for CartPole, or "sync".
     **options
         Further arguments of the searcher, such as `stdev_init`.
 
@@ -163,6 +163,11 @@ class PolicySearch:
     def envs(self) -> VectorEnv:
         """The environments that populations play in."""
         return self._episodes.envs
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether whole episodes of a population are played in one program."""
+        return self._episodes.is_compiled
 
     def example(self) -> Any:
         """One observation of ones, behind a batch axis."""

@@ -88,9 +88,7 @@ class Asterix(Grid):
         order = ops.where(is_there, 0.0, random.uniform(is_there.shape, of_lane))
         chosen = ops.arange(NUM_LANES) == ops.argmax(order, axis=1)[:, None]
         new = chosen & ~is_there & spawns[:, None]
-        from_left, is_gold = (
-            random.uniform((num_envs, 1), key) < p for key, p in ((of_side, 0.5), (of_kind, GOLD))
-        )
+        from_left, is_gold = (random.uniform((num_envs, 1), key) < p for key, p in ((of_side, 0.5), (of_kind, GOLD)))
         return {
             "is_there": is_there | new,
             "thing_x": ops.where(new, ops.where(from_left, 0, LAST), state["thing_x"]),
