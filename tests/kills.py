@@ -40,6 +40,7 @@ SMALL = ["--hidden-units", "16", "16", "--num-envs", "4"]
 PPO = ["--agent", "ppo", *SMALL, "--n-steps", "32", "--batch-size", "32", "--n-epochs", "2", "--steps", "3000"]
 SAC = [*SMALL, "--epoch-steps", "100", "--batch-size", "32", "--buffer-size", "1000", "--steps", "2000"]
 NORMALIZED = ["--normalize-observations", "--normalize-rewards"]
+COMPILED = ["--vectorization", "compiled", "--steps", "150000"]
 RUNS = {
     "ppo Noise": ["kills/Noise-v0", *PPO, "--batch-size", "128", "--n-epochs", "1", "--steps", "640"],
     "ppo CartPole": ["CartPole-v1", *PPO, "--evaluate-every", "500"],
@@ -51,9 +52,14 @@ RUNS = {
     "reinforce CartPole": ["CartPole-v1", "--agent", "reinforce", *SMALL, "--steps", "3000"],
     "pgpe CartPole": ["CartPole-v1", "--agent", "pgpe", "--hidden-units", "8", "--popsize", "20", "--steps", "8000"],
     "snes CartPole": ["CartPole-v1", "--agent", "snes", "--hidden-units", "8", "--popsize", "20", "--steps", "8000"],
+    "ppo compiled": ["CartPole-v1", *PPO, *NORMALIZED, *COMPILED, "--evaluate-every", "20000"],
+    "a2c compiled": ["Pendulum-v1", "--agent", "a2c", *SMALL, "--epoch-steps", "4000", *COMPILED],
+    "reinforce compiled": ["CartPole-v1", "--agent", "reinforce", *SMALL, *COMPILED, "--steps", "30000"],
+    "snes compiled": ["CartPole-v1", "--agent", "snes", "--hidden-units", "8", "--popsize", "20", *COMPILED],
     "ppo processes": ["CartPole-v1", *PPO, "--vectorization", "async"],
     "a2c processes": ["CartPole-v1", "--agent", "a2c", *SMALL, "--epoch-steps", "200", "--vectorization", "async"],
 }
+RUNS["snes compiled"] += ["--steps", "60000"]
 RUNS["a2c processes"] += ["--steps", "4000"]
 NOT_SAID_TWICE = ("steps_per_second",)
 

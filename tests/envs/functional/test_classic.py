@@ -65,7 +65,7 @@ def check_steps(make, steps):
 
 @each_env
 def test_a_step_is_gymnasiums(make):
-    check_steps(make, 2_000)
+    check_steps(make, 1_000)
 
 
 @pytest.mark.exhaustive
@@ -110,6 +110,7 @@ def free_run(make, episodes):
     return largest, own_lengths.tolist(), lengths
 
 
+@pytest.mark.few(2)
 @each_env
 def test_an_episode_is_gymnasiums(make):
     largest, own, lengths = free_run(make, 3)
@@ -132,6 +133,7 @@ def test_spaces_and_limits_are_gymnasiums(make):
     assert type(kg.envs.compiled(make.id)) is make
 
 
+@pytest.mark.few(1)
 @each_env
 def test_episodes_start_where_gymnasiums_start(make):
     env, num = gymnasium.make(make.id), 4_000
@@ -148,6 +150,7 @@ def test_episodes_start_where_gymnasiums_start(make):
         np.testing.assert_allclose(x.std(), y.std(), rtol=0.15, atol=1e-7)
 
 
+@pytest.mark.few(1)
 @each_env
 def test_gymnasium_draws_them(make):
     env = kg.envs.CompiledGymEnv(make(), render_mode="rgb_array")

@@ -68,7 +68,7 @@ class Grid(CompiledEnv):
 
 
 def cells(y: Tensor, x: Tensor, where: Tensor | None = None) -> Tensor:
-    """Which cells [N, 10, 10] are at `y`, `x`, ints [N] or [N, K], at those of them where a mask of that shape is true."""
+    """Which cells [N, 10, 10] are at `y`, `x`: ints [N], or [N, K] of which those count where a mask is true."""
     rows, columns = (ops.arange(SIZE) == ops.expand_dims(i, -1) for i in (y, x))
     found = ops.expand_dims(rows, -1) & ops.expand_dims(columns, -2)
     if where is not None:
