@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import kgdists as kg
 from kgdists.runs.metric_guide import MEANINGS
 
 ROOT = Path(__file__).parent.parent
@@ -22,6 +23,14 @@ def run_all(page):
     for snippet in snippets(page):
         exec(compile(snippet, page, "exec"), names)
     return names
+
+
+@pytest.mark.exhaustive
+def test_an_environment_as_a_function():
+    names = run_all("docs/compiled_envs.md")
+    before = kg.agents.PPO("Rocket-v0", num_envs=16, n_steps=64, batch_size=256, seed=0).evaluate(20, seed=0)
+    assert names["agent"].is_compiled and names["agent"].evaluate(20, seed=0).mean > before.mean + 1.0
+    assert len(names["seeds"].policies) == 2
 
 
 def test_there_are_seven_snippets():

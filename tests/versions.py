@@ -59,6 +59,45 @@ USER_SCRIPT = """import kgdists as kg
 reveal_type(kg.NormalDist(mu=[0.0], logvar=[0.0]))
 kg.NormalDist(mu=[0.0], variance=[0.0])
 """
+USER_MODULE = """import gymnasium
+import numpy as np
+
+
+class Walk(gymnasium.Env):
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+    observation_space = gymnasium.spaces.Box(-100.0, 100.0, (1,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, goal, render_mode=None):
+        self.goal, self.render_mode = goal, render_mode
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at = 0
+        return self._observed(), {}
+
+    def step(self, action):
+        self.at += 2 * int(action) - 1
+        return self._observed(), float(self.at == self.goal), self.at == self.goal, False, {}
+
+    def _observed(self):
+        return np.array([self.at], "float32")
+
+    def render(self):
+        return np.full((16, 16, 3), 10 * self.at % 255, "uint8")
+
+
+class Twice(gymnasium.RewardWrapper):
+    def __init__(self, env, factor):
+        super().__init__(env)
+        self.factor = factor
+
+    def reward(self, reward):
+        return self.factor * reward
+
+
+gymnasium.register("Walk-v0", Walk)
+"""
 
 
 def oldest():
@@ -208,6 +247,30 @@ def its_command_reports(python, user, wheel):
     assert "CartPole-v1" in (user / "run" / "report.html").read_text()
 
 
+def its_command_answers_at_once(python, user, wheel):
+    """In a home with nothing in it, without a word of TensorFlow's log."""
+    for arguments in (["--version"], ["--help"], ["list"], ["list", "CartPole-v1"], ["train", "CartPole-v1", "--help"]):
+        said = _output([python.with_name("kgdists"), *arguments], user, HOME=str(user))
+        assert said and "tensorflow" not in said.lower(), said
+    assert "did you mean --steps" in _output(
+        [python.with_name("kgdists"), "train", "CartPole-v1", "--stepz", "1"], user, 2
+    )
+
+
+def its_command_reaches_any_environment(python, user, wheel):
+    """One of a module in the working folder, with an argument, a wrapper and a limit, by all commands."""
+    (user / "mine.py").write_text(USER_MODULE)
+    kgdists = python.with_name("kgdists")
+    options = ["--env-kwargs", "goal=3", "--wrapper", "mine.Twice:factor=2.0", "--max-episode-steps", "9"]
+    for run, more in (("one", ["--num-envs", "2"]), ("two", ["--num-envs", "16", "--vectorization", "async"])):
+        small = ["--n-steps", "16", "--batch-size", "32", "--steps", "64", "--eval-episodes", "2", "--out", run]
+        _output([kgdists, "train", "mine:Walk-v0", "--agent", "ppo", *options, *more, *small], user, HOME=str(user))
+        _output([kgdists, "resume", run, "--steps", "600"], user, HOME=str(user))
+        assert "mine:Walk-v0: return" in _output([kgdists, "evaluate", run, "--episodes", "2"], user, HOME=str(user))
+        _output([kgdists, "record", run, "--episodes", "1", "--out", f"{run}.gif"], user, HOME=str(user))
+        assert (user / f"{run}.gif").stat().st_size > 0
+
+
 def its_types_are_seen(python, user, wheel):
     """By mypy with no settings, in a script of a user's: py.typed counts."""
     (user / "script.py").write_text(USER_SCRIPT)
@@ -216,7 +279,15 @@ def its_types_are_seen(python, user, wheel):
     assert 'Unexpected keyword argument "variance"' in found and "Found 1 error in 1 file" in found, found
 
 
-CHECKS = (it_has_all_files, it_is_imported, its_command_trains, its_command_reports, its_types_are_seen)
+CHECKS = (
+    it_has_all_files,
+    it_is_imported,
+    its_command_answers_at_once,
+    its_command_trains,
+    its_command_reports,
+    its_command_reaches_any_environment,
+    its_types_are_seen,
+)
 
 
 def main(names):

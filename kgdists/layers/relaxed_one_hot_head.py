@@ -51,8 +51,10 @@ class RelaxedOneHotHead(LogitsHead):
     def build(self, features_shape: Sequence[int | None]) -> None:
         super().build(features_shape)
         if self.train_temperature:
-            start = keras.initializers.Constant(np.log(super().present_temperature).item())
-            self.log_temperature = self.add_weight((), start, name="log_temperature")
+            start = super().next_temperature
+            self.log_temperature = self.add_weight(
+                (), lambda shape, dtype: ops.log(ops.cast(start(training=False), dtype)), name="log_temperature"
+            )
 
     temperature = LogitsHead.present_temperature
 

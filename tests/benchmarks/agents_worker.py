@@ -17,7 +17,8 @@ class Task:
     """What all libraries do: the same algorithm, environment and numbers, by the names that Stable-Baselines3 has.
 
     `steps` are those of a run, of which the first `untimed` do not count: they hold the compilation. `own` are the
-    settings of kgdists, where it has other names for them.
+    settings of kgdists, where it has other names for them, and `own_steps` its steps, where it makes many more in a
+    second.
     """
 
     agent: str
@@ -27,6 +28,7 @@ class Task:
     untimed: int
     settings: dict
     own: dict | None = None
+    own_steps: int | None = None
     peers: tuple[str, ...] = ("stable-baselines3", "sbx-rl")
 
 
@@ -68,6 +70,12 @@ def sac(block):
     return Task("SAC", "Pendulum-v1", 1, 4_000, 1_000, peers, own)
 
 
+def compiled(env, num_envs, own_steps, **settings):
+    """PPO in a compiled environment, in one program."""
+    settings = PPO | settings
+    return Task("PPO", env, num_envs, 40_960, 8_192, settings, settings | {"vectorization": "compiled"}, own_steps)
+
+
 ROOT = {"epsilon": 1e-10}  # under the root, what 1e-5 is outside it
 TASKS = {
     "ppo-pendulum": Task("PPO", "Pendulum-v1", 8, 30_720, 6_144, PPO),
@@ -75,6 +83,11 @@ TASKS = {
     "sac-pendulum": sac(1),
     "sac-pendulum-by-8": sac(8),
     "a2c-cartpole": Task("A2C", "CartPole-v1", 8, 60_000, 10_000, A2C, A2C | ROOT, peers=("stable-baselines3",)),
+    "compiled-cartpole-short": compiled("CartPole-v1", 8, 327_680, n_steps=32, batch_size=256, n_epochs=20),
+    "compiled-cartpole-long": compiled("CartPole-v1", 8, 327_680),
+    "compiled-cartpole-wide": compiled("CartPole-v1", 256, 1_310_720, n_steps=32, batch_size=2048, n_epochs=4),
+    "compiled-pendulum-10": compiled("Pendulum-v1", 4, 327_680, n_steps=1024),
+    "compiled-pendulum-2": compiled("Pendulum-v1", 4, 1_310_720, n_steps=1024, batch_size=256, n_epochs=2),
 }
 
 
@@ -90,7 +103,7 @@ def train_kgdists(task, options, clock):
     settings = task.settings if task.own is None else task.own
     agent = getattr(agents, task.agent)(task.env, num_envs=task.num_envs, seed=options.seed, **settings)
     ticks = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: clock(int(logs["steps"])))
-    history = agent.learn(options.steps or task.steps, [ticks], verbose=0)
+    history = agent.learn(options.steps or task.own_steps or task.steps, [ticks], verbose=0)
     return history.history["return"][-1], "1 for an operation"
 
 
