@@ -251,7 +251,7 @@ def its_command_answers_at_once(python, user, wheel):
     """In a home with nothing in it, without a word of TensorFlow's log."""
     for arguments in (["--version"], ["--help"], ["list"], ["list", "CartPole-v1"], ["train", "CartPole-v1", "--help"]):
         said = _output([python.with_name("kgdists"), *arguments], user, HOME=str(user))
-        assert said and "tensorflow" not in said.lower(), said
+        assert said and "cuda" not in said and "absl" not in said, said
     assert "did you mean --steps" in _output(
         [python.with_name("kgdists"), "train", "CartPole-v1", "--stepz", "1"], user, 2
     )

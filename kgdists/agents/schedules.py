@@ -24,9 +24,6 @@ class _Learner(Protocol):
     steps: int
     optimizer: keras.optimizers.Optimizer
 
-    @property
-    def steps_per_epoch(self) -> int: ...
-
 
 @keras.saving.register_keras_serializable(package="kgdists")
 class Moved(LearningRateSchedule):
@@ -100,7 +97,7 @@ def stretch_ended(agent: _Learner, total_steps: int) -> None:
         return
     planned = agent.config.num_gradient_steps(agent.steps)
     if planned:
-        total_steps = -(-total_steps // agent.steps_per_epoch) * agent.steps_per_epoch
+        total_steps = agent.config.num_steps(total_steps)  # no whole epoch, where that is some updates
         ahead = agent.config.num_gradient_steps(agent.steps + total_steps) - planned
     else:
         ahead = steps * total_steps / agent.steps

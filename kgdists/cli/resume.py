@@ -5,7 +5,7 @@ import argparse
 from kgdists.cli.evaluations import Evaluating, add_evaluating
 from kgdists.cli.run_folder import run_or_seeds
 from kgdists.cli.saving import add_save_every
-from kgdists.cli.tensorflow import set_threads
+from kgdists.cli.tensorflow import set_threads, threads_for
 from kgdists.core.checks import in_short
 from kgdists.core.choices import MAX_STEPS
 from kgdists.core.quiet import quietly
@@ -45,5 +45,5 @@ def resume(options: argparse.Namespace) -> int:
 
         seeds = seed_folders(options.run)
         config = config_to_resume(seeds[0] if seeds else options.run)
-        set_threads(config.get("threads", 1))
+        set_threads(max(config.get("threads", 1), threads_for(len(seeds))))
     return go_on_with_seeds(options, config) if seeds else go_on(options, config)

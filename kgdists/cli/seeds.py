@@ -1,8 +1,10 @@
 """Train agents with seeds of their own side by side: what `--seeds` does."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from kgdists.agents.agent import Agent
 from kgdists.agents.seeds import Seeds
 from kgdists.cli.evaluations import Evaluating
 from kgdists.cli.seed_process import train_one
-from kgdists.cli.training import exclusive_run, finish, run_callbacks
+from kgdists.cli.training import draw_curve, evaluate_run, exclusive_run, run_callbacks
 from kgdists.runs import layout
 from kgdists.runs.callbacks import StopOnSignal
 from kgdists.runs.seed_folders import seed_folder
@@ -102,12 +104,12 @@ def _in_threads(agents, runs, total_steps, save_every, evaluate_every, evaluatin
             Seeds.of([agent for agent, _ in left]).learn([steps for _, steps in left], callbacks)
     finally:
         stop.on_train_end()
-    returns = []
-    for agent, run in zip(agents, runs, strict=True):
-        evaluation = finish(agent, run, evaluating)
-        returns.append(evaluation.mean)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        evaluations = list(pool.map(evaluate_run, agents, runs, [evaluating] * len(runs)))
+    for agent, run, evaluation in zip(agents, runs, evaluations, strict=True):
+        draw_curve(agent, run)  # one after the other: Matplotlib takes no threads
         print(f"seed {agent.config.seed}: {evaluation}, {agent.steps} steps, saved in {run}")
-    _sum_up(agents[0].env, returns)
+    _sum_up(agents[0].env, [evaluation.mean for evaluation in evaluations])
     is_early = any(agent.steps < total_steps for agent in agents)
     return 128 + stop.signal if stop.signal is not None and is_early else 0
 

@@ -1,10 +1,11 @@
 """Start TensorFlow, quietly."""
 
 import contextlib
+import os
 
 from kgdists.core.quiet import quietly
 
-__all__ = ["set_threads", "start_tensorflow"]
+__all__ = ["set_threads", "start_tensorflow", "threads_for"]
 
 
 def start_tensorflow(threads: int | None = None) -> None:
@@ -29,3 +30,8 @@ def set_threads(threads: int | None) -> None:
         if threads is not None:  # a thread handing over to another costs more than a small network does
             tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.list_logical_devices()
+
+
+def threads_for(num_seeds: int) -> int:
+    """Threads for agents that are trained side by side: programs of XLA share those of an operation."""
+    return max(1, min(num_seeds, os.cpu_count() or 1))

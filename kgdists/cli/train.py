@@ -10,7 +10,7 @@ from kgdists.cli.environments import add_environment
 from kgdists.cli.evaluations import Evaluating, add_evaluating
 from kgdists.cli.options import GROUPS, add_settings, given_settings
 from kgdists.cli.saving import add_save_every
-from kgdists.cli.tensorflow import start_tensorflow
+from kgdists.cli.tensorflow import start_tensorflow, threads_for
 from kgdists.core.checks import in_short
 from kgdists.core.choices import MAX_SEEDS, MAX_STEPS, MAX_THREADS
 
@@ -108,7 +108,7 @@ def train(options: argparse.Namespace) -> int:
     settings["seed"] = settings.get("seed", 0)
     tuned = known_settings(options.env)
     CONFIGS[agent](**fixed(agent) | (dict(tuned[agent].settings) if agent in tuned else {}) | settings)
-    start_tensorflow(options.threads)
+    start_tensorflow(max(options.threads, threads_for(options.seeds or 1)))
     from kgdists.cli.starting import start
 
     return start(options, agent, settings, evaluating)

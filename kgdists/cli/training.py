@@ -24,7 +24,7 @@ from kgdists.runs.layout import BEST, CURVE, METRICS, TENSORBOARD, write_evaluat
 from kgdists.runs.metrics import MetricsFile
 from kgdists.runs.tensorboard import TensorBoard
 
-__all__ = ["exclusive_run", "finish", "run_callbacks", "train_to"]
+__all__ = ["draw_curve", "evaluate_run", "exclusive_run", "run_callbacks", "train_to"]
 
 DEFAULT = Evaluating()
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
@@ -78,7 +78,10 @@ def train_to(
     if stop.signal is not None and agent.steps < total_steps:
         status = 128 + stop.signal
         print(f"stopped after {agent.steps} of {total_steps} steps; `kgdists resume {run}` goes on")
-    evaluation = finish(agent, run, evaluating)
+    is_drawn = agent.steps > 0 and draw_curve(agent, run)  # already, since the evaluation may take long
+    evaluation = evaluate_run(agent, run, evaluating)
+    if is_drawn:
+        draw_curve(agent, run)  # with the evaluation
     seconds = time.perf_counter() - start
     print(f"{agent.env}: {evaluation}\n{agent.steps} steps in {seconds:.1f} s; saved in {run}")
     return status
@@ -96,9 +99,8 @@ def run_callbacks(
     ]
 
 
-def finish(agent: Agent, run: Path, evaluating: Evaluating) -> Evaluation:
-    """Evaluate an agent at the end of its training, and draw the learning curve."""
-    is_drawn = agent.steps > 0 and _plot(agent, run)  # already, since the evaluation may take long
+def evaluate_run(agent: Agent, run: Path, evaluating: Evaluating) -> Evaluation:
+    """Evaluate an agent at the end of its training."""
     evaluation = agent.evaluate(
         evaluating.episodes or 100,
         seed=agent.config.seed,
@@ -106,12 +108,10 @@ def finish(agent: Agent, run: Path, evaluating: Evaluating) -> Evaluation:
         eval_envs=evaluating.envs,
     )
     write_evaluation(run, evaluation, agent.steps)
-    if is_drawn:
-        _plot(agent, run)  # with the evaluation
     return evaluation
 
 
-def _plot(agent, run):
+def draw_curve(agent: Agent, run: Path) -> bool:
     """Draw the learning curve, a by-product of the training; return whether it could be drawn."""
     try:
         with atomic_write(run / CURVE) as file:

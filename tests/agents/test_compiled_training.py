@@ -2,6 +2,7 @@
 
 import resource
 
+import keras
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
@@ -132,6 +133,17 @@ def test_as_many_steps_are_taken_as_are_planned():
     assert agent.learn(64, verbose=0).history["steps"] == [1088]
     a2c = learned("A2C", "CartPole-v1", "compiled", 41)
     assert a2c.steps == a2c.config.num_steps(41) == 80
+
+
+def test_a_schedule_is_not_stretched_where_the_last_epoch_is_short(tmp_path):
+    rate = keras.optimizers.schedules.PolynomialDecay(1e-3, 2 * 20_480 // 32, end_learning_rate=0.0)
+    settings = PPO | {"vectorization": "compiled", "n_steps": 1024, "learning_rate": rate}
+    agent = kg.agents.PPO("CartPole-v1", **settings)
+    agent.learn(16_384, verbose=0)
+    agent.save(tmp_path)
+    loaded = kg.agents.PPO.load(tmp_path)
+    history = loaded.learn(4_096, verbose=0)  # a warning would be an error
+    assert history.history["learning_rate"][-1] < 2e-4
 
 
 def test_callbacks_come_between_calls(tmp_path):

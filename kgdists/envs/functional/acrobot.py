@@ -1,12 +1,14 @@
 """Two links that are swung up by the joint between them (Sutton 1996)."""
 
 import math
+from typing import Any
 
 import gymnasium
 import numpy as np
 from keras import ops
 
 from kgdists import random
+from kgdists.core.types import Seed, Tensor
 from kgdists.envs.functional.compiled_env import CompiledEnv
 from kgdists.envs.functional.drawing import drawn_by_gymnasium
 
@@ -39,10 +41,10 @@ class Acrobot(CompiledEnv):
         bound = np.array([1.0, 1.0, 1.0, 1.0, *LARGEST_SPINS], "float32")
         self.observation_space = gymnasium.spaces.Box(-bound, bound)
 
-    def initial(self, num_envs, seed):
+    def initial(self, num_envs: int, seed: Seed) -> Any:
         return ops.cast(0.2 * random.uniform((num_envs, 4), seed) - 0.1, self.dtype)
 
-    def transition(self, state, action, seed):
+    def transition(self, state: Any, action: Any, seed: Seed) -> Any:
         torque = ops.cast(action - 1, self.dtype)
         slope_1 = _rates(state, torque)
         slope_2 = _rates(state + TIME_STEP / 2.0 * slope_1, torque)
@@ -55,18 +57,18 @@ class Acrobot(CompiledEnv):
         bound = LARGEST_SPINS.astype(self.dtype)
         return ops.concatenate([angles, ops.clip(spins, -bound, bound)], axis=-1)
 
-    def observation(self, state):
+    def observation(self, state: Any) -> Any:
         first, second, spin_1, spin_2 = ops.unstack(state, axis=-1)
         parts = [ops.cos(first), ops.sin(first), ops.cos(second), ops.sin(second), spin_1, spin_2]
         return ops.stack(parts, axis=-1)
 
-    def reward(self, state, action, next_state):
+    def reward(self, state: Any, action: Any, next_state: Any) -> Tensor:
         return ops.where(self.terminal(next_state), 0.0, -1.0)
 
-    def terminal(self, state):
+    def terminal(self, state: Any) -> Tensor:
         return -ops.cos(state[:, 0]) - ops.cos(state[:, 1] + state[:, 0]) > 1.0
 
-    def render(self, state):
+    def render(self, state: Any) -> Any:
         return drawn_by_gymnasium(self.id, state)
 
 

@@ -1,12 +1,14 @@
 """A pole on a cart (Barto et al. 1983)."""
 
 import math
+from typing import Any
 
 import gymnasium
 import numpy as np
 from keras import ops
 
 from kgdists import random
+from kgdists.core.types import Seed, Tensor
 from kgdists.envs.functional.compiled_env import CompiledEnv
 from kgdists.envs.functional.drawing import drawn_by_gymnasium
 
@@ -40,10 +42,10 @@ class CartPole(CompiledEnv):
         bound = np.array([2 * LARGEST_POSITION, np.inf, 2 * LARGEST_ANGLE, np.inf], "float32")
         self.observation_space = gymnasium.spaces.Box(-bound, bound)
 
-    def initial(self, num_envs, seed):
+    def initial(self, num_envs: int, seed: Seed) -> Any:
         return ops.cast(0.1 * random.uniform((num_envs, 4), seed) - 0.05, self.dtype)
 
-    def transition(self, state, action, seed):
+    def transition(self, state: Any, action: Any, seed: Seed) -> Any:
         x, velocity, angle, spin = ops.unstack(state, axis=-1)
         force = ops.cast(ops.where(action == 1, FORCE, -FORCE), self.dtype)
         cosine, sine = ops.cos(angle), ops.sin(angle)
@@ -54,14 +56,14 @@ class CartPole(CompiledEnv):
         rates = ops.stack([velocity, acceleration, spin, spin_rate], axis=-1)
         return state + TIME_STEP * rates
 
-    def observation(self, state):
+    def observation(self, state: Any) -> Any:
         return state
 
-    def reward(self, state, action, next_state):
+    def reward(self, state: Any, action: Any, next_state: Any) -> Tensor:
         return ops.ones_like(next_state[:, 0])
 
-    def terminal(self, state):
+    def terminal(self, state: Any) -> Tensor:
         return (ops.abs(state[:, 0]) > LARGEST_POSITION) | (ops.abs(state[:, 2]) > LARGEST_ANGLE)
 
-    def render(self, state):
+    def render(self, state: Any) -> Any:
         return drawn_by_gymnasium(self.id, state)

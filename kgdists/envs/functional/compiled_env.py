@@ -38,19 +38,19 @@ class CompiledEnv:
     ...     action_space = gymnasium.spaces.Discrete(2)
     ...     max_episode_steps = 20
     ...
-    ...     def initial(self, num_envs, seed):
+    ...     def initial(self, num_envs: int, seed: Seed) -> Any:
     ...         return kg.random.uniform((num_envs, 1), seed)
     ...
-    ...     def transition(self, state, action, seed):
+    ...     def transition(self, state: Any, action: Any, seed: Seed) -> Any:
     ...         return state + ops.cast(2 * action - 1, "float32")[:, None]
     ...
-    ...     def observation(self, state):
+    ...     def observation(self, state: Any) -> Any:
     ...         return state
     ...
-    ...     def reward(self, state, action, next_state):
+    ...     def reward(self, state: Any, action: Any, next_state: Any) -> Tensor:
     ...         return -ops.abs(next_state[:, 0])
     ...
-    ...     def terminal(self, state):
+    ...     def terminal(self, state: Any) -> Tensor:
     ...         return ops.abs(state[:, 0]) > 8.0
     >>> agent = kg.agents.PPO(Walk(), num_envs=4, n_steps=32, seed=0)
     >>> history = agent.learn(256, verbose=0)

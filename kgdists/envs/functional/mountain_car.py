@@ -1,10 +1,13 @@
 """A car in a valley that must take a run-up to leave it (Moore 1990)."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 from keras import ops
 
 from kgdists import random
+from kgdists.core.types import Seed, Tensor
 from kgdists.envs.functional.compiled_env import CompiledEnv
 from kgdists.envs.functional.drawing import drawn_by_gymnasium
 
@@ -36,11 +39,11 @@ class MountainCar(CompiledEnv):
         low, high = [LEAST_POSITION, -LARGEST_SPEED], [LARGEST_POSITION, LARGEST_SPEED]
         self.observation_space = gymnasium.spaces.Box(np.array(low, "float32"), np.array(high, "float32"))
 
-    def initial(self, num_envs, seed):
+    def initial(self, num_envs: int, seed: Seed) -> Any:
         position = 0.2 * random.uniform((num_envs, 1), seed) - 0.6
         return ops.cast(ops.concatenate([position, ops.zeros_like(position)], axis=-1), self.dtype)
 
-    def transition(self, state, action, seed):
+    def transition(self, state: Any, action: Any, seed: Seed) -> Any:
         position, velocity = ops.unstack(state, axis=-1)
         velocity = velocity + (self.POWER * self._push(action) - self._pull(position))
         velocity = ops.clip(velocity, -LARGEST_SPEED, LARGEST_SPEED)
@@ -48,16 +51,16 @@ class MountainCar(CompiledEnv):
         is_stopped = (position <= LEAST_POSITION) & (velocity < 0.0)  # by the wall
         return ops.stack([position, ops.where(is_stopped, ops.zeros_like(velocity), velocity)], axis=-1)
 
-    def observation(self, state):
+    def observation(self, state: Any) -> Any:
         return state
 
-    def reward(self, state, action, next_state):
+    def reward(self, state: Any, action: Any, next_state: Any) -> Tensor:
         return -ops.ones_like(next_state[:, 0])
 
-    def terminal(self, state):
+    def terminal(self, state: Any) -> Tensor:
         return (state[:, 0] >= self.GOAL) & (state[:, 1] >= 0.0)
 
-    def render(self, state):
+    def render(self, state: Any) -> Any:
         return drawn_by_gymnasium(self.id, state)
 
     def _push(self, action):
@@ -78,12 +81,12 @@ class MountainCarContinuous(MountainCar):
     GOAL, POWER = 0.45, 0.0015
     action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
 
-    def reward(self, state, action, next_state):
+    def reward(self, state: Any, action: Any, next_state: Any) -> Tensor:
         return 100.0 * ops.cast(self.terminal(next_state), self.dtype) - 0.1 * ops.square(
             ops.cast(action[:, 0], self.dtype)
         )
 
-    def transition(self, state, action, seed):
+    def transition(self, state: Any, action: Any, seed: Seed) -> Any:
         return ops.cast(super().transition(ops.cast(state, "float32"), action, seed), self.dtype)
 
     def _push(self, action):

@@ -1,12 +1,14 @@
 """A pendulum that is swung up."""
 
 import math
+from typing import Any
 
 import gymnasium
 import numpy as np
 from keras import ops
 
 from kgdists import random
+from kgdists.core.types import Seed, Tensor
 from kgdists.envs.functional.compiled_env import CompiledEnv
 from kgdists.envs.functional.drawing import drawn_by_gymnasium
 
@@ -38,29 +40,29 @@ class Pendulum(CompiledEnv):
         self.observation_space = gymnasium.spaces.Box(-bound, bound)
         self.action_space = gymnasium.spaces.Box(-LARGEST_TORQUE, LARGEST_TORQUE, (1,))
 
-    def initial(self, num_envs, seed):
+    def initial(self, num_envs: int, seed: Seed) -> Any:
         return ops.cast((2.0 * random.uniform((num_envs, 2), seed) - 1.0) * np.array([math.pi, 1.0]), self.dtype)
 
-    def transition(self, state, action, seed):
+    def transition(self, state: Any, action: Any, seed: Seed) -> Any:
         angle, spin = ops.unstack(state, axis=-1)
         spin = spin + (1.5 * GRAVITY * ops.sin(angle) + ops.cast(3.0 * _torque(action), self.dtype)) * TIME_STEP
         spin = ops.clip(spin, -LARGEST_SPIN, LARGEST_SPIN)
         return ops.stack([angle + spin * TIME_STEP, spin], axis=-1)
 
-    def observation(self, state):
+    def observation(self, state: Any) -> Any:
         angle, spin = ops.unstack(state, axis=-1)
         return ops.stack([ops.cos(angle), ops.sin(angle), spin], axis=-1)
 
-    def reward(self, state, action, next_state):
+    def reward(self, state: Any, action: Any, next_state: Any) -> Tensor:
         angle, spin = ops.unstack(state, axis=-1)
         from_upright = ops.mod(angle + math.pi, 2 * math.pi) - math.pi
         effort = ops.cast(0.001 * ops.square(_torque(action)), self.dtype)
         return -(ops.square(from_upright) + 0.1 * ops.square(spin) + effort)
 
-    def terminal(self, state):
+    def terminal(self, state: Any) -> Tensor:
         return ops.zeros_like(state[:, 0], "bool")
 
-    def render(self, state):
+    def render(self, state: Any) -> Any:
         return drawn_by_gymnasium(self.id, state)
 
 

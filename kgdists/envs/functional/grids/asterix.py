@@ -1,8 +1,11 @@
 """Asterix on a grid: gold to collect, and enemies to evade."""
 
+from typing import Any
+
 from keras import ops
 
 from kgdists import random
+from kgdists.core.types import Seed, Tensor
 from kgdists.envs.functional.grids.grid import SIZE, STICKY, Grid, cells
 
 __all__ = ["Asterix"]
@@ -30,7 +33,7 @@ class Asterix(Grid):
     def __init__(self, sticky_action_prob: float = STICKY) -> None:
         super().__init__(5, ("player", "enemy", "trail", "gold"), sticky_action_prob)
 
-    def initial(self, num_envs, seed):
+    def initial(self, num_envs: int, seed: Seed) -> Any:
         numbers = {
             "x": 5,
             "y": 5,
@@ -51,7 +54,7 @@ class Asterix(Grid):
             "is_lost": ops.zeros((num_envs,), "bool"),
         }
 
-    def transition(self, state, action, seed):
+    def transition(self, state: Any, action: Any, seed: Seed) -> Any:
         of_action, of_things = random.split(seed, 2)
         action = self.taken(state, action, of_action)
         spawns = state["spawn_in"] == 0
@@ -96,7 +99,7 @@ class Asterix(Grid):
             "is_gold": ops.where(new, is_gold, state["is_gold"]),
         }
 
-    def observation(self, state):
+    def observation(self, state: Any) -> Any:
         x, is_there = state["thing_x"], state["is_there"]
         lanes = ops.broadcast_to(_lanes(), x.shape)
         behind = x - ops.where(state["goes_right"], 1, -1)
@@ -109,10 +112,10 @@ class Asterix(Grid):
             }
         )
 
-    def reward(self, state, action, next_state):
+    def reward(self, state: Any, action: Any, next_state: Any) -> Tensor:
         return ops.cast(next_state["collected"], "float32")
 
-    def terminal(self, state):
+    def terminal(self, state: Any) -> Tensor:
         return state["is_lost"]
 
 

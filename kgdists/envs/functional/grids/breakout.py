@@ -1,8 +1,11 @@
 """Breakout on a grid: bricks that a ball breaks, and a paddle."""
 
+from typing import Any
+
 from keras import ops
 
 from kgdists import random
+from kgdists.core.types import Seed, Tensor
 from kgdists.envs.functional.grids.grid import SIZE, STICKY, Grid, cells
 
 __all__ = ["Breakout"]
@@ -32,7 +35,7 @@ class Breakout(Grid):
         trail = ("trail",) if observes_trail else ()
         super().__init__(3, ("paddle", "ball", *trail, "brick"), sticky_action_prob)
 
-    def initial(self, num_envs, seed):
+    def initial(self, num_envs: int, seed: Seed) -> Any:
         from_left = random.uniform((num_envs,), seed) < 0.5
         x, row = ops.where(from_left, 0, BOTTOM), ops.full((num_envs,), 3, "int32")
         return {
@@ -49,7 +52,7 @@ class Breakout(Grid):
             "last_action": ops.zeros((num_envs,), "int32"),
         }
 
-    def transition(self, state, action, seed):
+    def transition(self, state: Any, action: Any, seed: Seed) -> Any:
         action = self.taken(state, action, seed)
         paddle = state["paddle"] - ops.cast(action == LEFT, "int32") + ops.cast(action == RIGHT, "int32")
         paddle = ops.clip(paddle, 0, BOTTOM)
@@ -80,7 +83,7 @@ class Breakout(Grid):
             "last_action": action,
         }
 
-    def observation(self, state):
+    def observation(self, state: Any) -> Any:
         num_envs = state["x"].shape[0]
         above, below = (ops.zeros((num_envs, rows, SIZE), "bool") for rows in (FIRST_ROW, BOTTOM - NUM_ROWS))
         return self.picture(
@@ -92,9 +95,9 @@ class Breakout(Grid):
             }
         )
 
-    def reward(self, state, action, next_state):
+    def reward(self, state: Any, action: Any, next_state: Any) -> Tensor:
         before, after = (ops.sum(ops.cast(x["bricks"], "float32"), axis=(1, 2)) for x in (state, next_state))
         return ops.maximum(before - after, 0.0)
 
-    def terminal(self, state):
+    def terminal(self, state: Any) -> Tensor:
         return state["is_lost"]

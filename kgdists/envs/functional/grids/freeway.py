@@ -1,8 +1,11 @@
 """Freeway on a grid: a chicken that crosses a road of eight lanes."""
 
+from typing import Any
+
 from keras import ops
 
 from kgdists import random
+from kgdists.core.types import Seed, Tensor
 from kgdists.envs.functional.grids.grid import SIZE, STICKY, Grid, cells
 
 __all__ = ["Freeway"]
@@ -31,7 +34,7 @@ class Freeway(Grid):
         speeds = tuple(f"speed{i}" for i in range(1, FASTEST + 1))
         super().__init__(3, ("chicken", "car", *speeds), sticky_action_prob)
 
-    def initial(self, num_envs, seed):
+    def initial(self, num_envs: int, seed: Seed) -> Any:
         speed = _speeds(num_envs, seed)
         return {
             "y": ops.full((num_envs,), BOTTOM, "int32"),
@@ -44,7 +47,7 @@ class Freeway(Grid):
             "last_action": ops.zeros((num_envs,), "int32"),
         }
 
-    def transition(self, state, action, seed):
+    def transition(self, state: Any, action: Any, seed: Seed) -> Any:
         of_action, of_speeds = random.split(seed, 2)
         action = self.taken(state, action, of_action)
         moves = (state["wait"] == 0) & (action != STAY)
@@ -71,7 +74,7 @@ class Freeway(Grid):
             "last_action": action,
         }
 
-    def observation(self, state):
+    def observation(self, state: Any) -> Any:
         x, speed = state["car_x"], state["car_speed"]
         lanes = ops.broadcast_to(_lanes(), x.shape)
         behind = ops.mod(x - ops.sign(speed), SIZE)
@@ -79,10 +82,10 @@ class Freeway(Grid):
         chicken = cells(state["y"], ops.full_like(state["y"], COLUMN))
         return self.picture({"chicken": chicken, "car": cells(lanes, x), **trails})
 
-    def reward(self, state, action, next_state):
+    def reward(self, state: Any, action: Any, next_state: Any) -> Tensor:
         return ops.cast(next_state["has_crossed"], "float32")
 
-    def terminal(self, state):
+    def terminal(self, state: Any) -> Tensor:
         return state["left"] < 0
 
 

@@ -60,7 +60,7 @@ class Grid(CompiledEnv):
         """An observation of channels [N, 10, 10], those that are observed."""
         return ops.stack([channels[name] for name in self.channels], axis=-1)
 
-    def render(self, state):
+    def render(self, state: Any) -> Any:
         batch = {name: np.asarray(x)[None] for name, x in state.items()}
         channels = np.asarray(self.observation(batch))[0]
         kind = np.max(channels * np.arange(1, channels.shape[-1] + 1), axis=-1)
