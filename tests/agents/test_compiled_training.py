@@ -9,10 +9,9 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 from keras import ops
 
 import kgdists as kg
-from kgdists.core import compiled
 from kgdists.core.run_warning import RunWarning
 from kgdists.envs.checked_env import WrongReturnError
-from tests.envs.functional.test_stepping import Counter
+from tests.envs.functional.test_stepping import Counter, without_xla  # noqa: F401
 
 SMALL = {"num_envs": 4, "hidden_units": (8,), "seed": 0}
 PPO = SMALL | {"n_steps": 16, "batch_size": 32, "n_epochs": 2}
@@ -44,15 +43,6 @@ def learned(name, env, vectorization, steps=160, **settings):
     return agent
 
 
-@pytest.fixture(autouse=True)
-def without_xla(request, monkeypatch):
-    """Leave it to the exhaustive tests to compile by XLA, which takes seconds for each program."""
-    if "exhaustive" not in request.node.keywords:
-        monkeypatch.setattr(
-            compiled, "by_xla_where_fast", lambda f, *x, **o: (compiled._concrete(f, False, x, o), True)
-        )
-
-
 def assert_same(agent, other, **tolerance):
     arrays, others = agent.arrays(), other.arrays()
     assert arrays.keys() == others.keys()
@@ -66,7 +56,7 @@ def assert_same(agent, other, **tolerance):
             np.testing.assert_array_equal(x, y, err_msg=name)
 
 
-@pytest.mark.few(2)
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("name", "env", "settings"),
     [
@@ -98,7 +88,7 @@ def test_masks_and_nested_observations(name):
     assert whole.predict({"observation": observation, "action_mask": mask})[1] == 0
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["PPO", "A2C", "REINFORCE"])
 def test_a_run_goes_on_as_if_it_had_not_been_saved(name, tmp_path):
     whole = learned(name, "CartPole-v1", "compiled", 240)
@@ -135,6 +125,7 @@ def test_as_many_steps_are_taken_as_are_planned():
     assert a2c.steps == a2c.config.num_steps(41) == 80
 
 
+@pytest.mark.exhaustive
 def test_a_schedule_is_not_stretched_where_the_last_epoch_is_short(tmp_path):
     rate = keras.optimizers.schedules.PolynomialDecay(1e-3, 2 * 20_480 // 32, end_learning_rate=0.0)
     settings = PPO | {"vectorization": "compiled", "n_steps": 1024, "learning_rate": rate}
@@ -146,6 +137,7 @@ def test_a_schedule_is_not_stretched_where_the_last_epoch_is_short(tmp_path):
     assert history.history["learning_rate"][-1] < 2e-4
 
 
+@pytest.mark.exhaustive
 def test_callbacks_come_between_calls(tmp_path):
     agent = kg.agents.PPO("CartPole-v1", vectorization="compiled", **PPO | {"n_steps": 1024, "batch_size": 4096})
     seen = []
@@ -205,6 +197,7 @@ def test_infos_are_logged():
         kg.agents.PPO(Counter(max_episode_steps=4), log_info=("missing",), **PPO).learn(64, verbose=0)
 
 
+@pytest.mark.few(1)
 @pytest.mark.parametrize(
     ("vectorization", "num_envs", "kind"), [("auto", 16, True), ("auto", 8, False), ("sync", 16, False)]
 )

@@ -5,13 +5,14 @@ import pytest
 
 import kgdists as kg
 from kgdists.agents.seeds import Seeds
-from tests.agents.test_compiled_training import PPO, assert_same, without_xla  # noqa: F401
+from tests.agents.test_compiled_training import PPO, assert_same
+from tests.envs.functional.test_stepping import without_xla  # noqa: F401
 
 COMPILED = PPO | {"vectorization": "compiled"}
 RATES, BONUSES = [1e-3, 3e-4, 1e-3], [0.0, 0.0, 0.02]
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ["PPO", "A2C", "REINFORCE"])
 def test_each_learns_what_it_learns_alone(name):
     cls = getattr(kg.agents, name)

@@ -5,11 +5,12 @@ import json
 import pytest
 
 from kgdists.cli import main
-from tests.agents.test_compiled_training import without_xla  # noqa: F401
+from tests.envs.functional.test_stepping import without_xla  # noqa: F401
 
 SMALL = ["--num-envs", "4", "--n-steps", "16", "--batch-size", "32", "--n-epochs", "1", "--hidden-units", "8"]
 
 
+@pytest.mark.exhaustive
 def test_seeds_are_trained_and_gone_on_with(tmp_path, capsys):
     folder = tmp_path / "runs"
     train = ["train", "CartPole-v1", "--agent", "ppo", *SMALL, "--seed", "3", "--vectorization", "compiled"]

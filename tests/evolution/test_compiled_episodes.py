@@ -17,7 +17,7 @@ def searched(env, vectorization, generations=2, **options):
     return agent, history
 
 
-@pytest.mark.few(1)
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("env", "options"),
     [

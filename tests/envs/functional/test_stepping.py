@@ -8,9 +8,19 @@ from gymnasium.utils.env_checker import check_env
 from keras import ops, tree
 
 import kgdists as kg
+from kgdists.core import compiled
 from kgdists.envs.functional.actions import action_tensors
 
 BOX = Box(-1.0, np.array([1.0, 2.0], "float32"))
+
+
+@pytest.fixture(autouse=True)
+def without_xla(request, monkeypatch):
+    """Leave it to the exhaustive tests to compile by XLA, which takes seconds for each program."""
+    if "exhaustive" not in request.node.keywords:
+        monkeypatch.setattr(
+            compiled, "by_xla_where_fast", lambda f, *x, **o: (compiled._concrete(f, False, x, o), True)
+        )
 
 
 class Counter(kg.envs.CompiledEnv):
@@ -77,6 +87,7 @@ def test_a_seed_gives_the_same_numbers_and_none_goes_on_with_them():
     assert (drawn(None)[0] != drawn(None)[0]).all()
 
 
+@pytest.mark.exhaustive
 def test_episodes_are_kept_and_gone_on_with():
     envs, others = (kg.envs.CompiledVectorEnv(kg.envs.compiled("kgdists/Asterix-v0"), 3) for _ in range(2))
     envs.reset(seed=0)
@@ -91,6 +102,7 @@ def test_episodes_are_kept_and_gone_on_with():
         kg.envs.CompiledVectorEnv(Counter(), 3).restore(envs.arrays())
 
 
+@pytest.mark.exhaustive
 def test_gymnasium_finds_no_fault():
     kg.envs.register("tests/Counter-v0", Counter)
     check_env(gymnasium.make("tests/Counter-v0").unwrapped, skip_render_check=True)
@@ -101,6 +113,7 @@ def test_gymnasium_finds_no_fault():
     assert wrapped.reset(seed=0)[0].shape == (700,)
 
 
+@pytest.mark.exhaustive
 def test_check_looks_at_a_compiled_environment():
     report = kg.envs.check("kgdists/Breakout-v0", steps=200)
     assert report, str(report)
