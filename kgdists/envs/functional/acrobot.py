@@ -9,8 +9,7 @@ from keras import ops
 
 from kgdists import random
 from kgdists.core.types import Seed, Tensor
-from kgdists.envs.functional.compiled_env import CompiledEnv
-from kgdists.envs.functional.drawing import drawn_by_gymnasium
+from kgdists.envs.functional.classic_control import ClassicControl, symmetric_box
 
 __all__ = ["Acrobot"]
 
@@ -20,26 +19,18 @@ TIME_STEP = 0.2
 LARGEST_SPINS = np.array([4.0 * math.pi, 9.0 * math.pi])
 
 
-class Acrobot(CompiledEnv):
+class Acrobot(ClassicControl):
     """Gymnasium's Acrobot-v1: turn the joint by a torque of -1, 0 or 1 until the tip is above the bar.
 
     A state [N, 4] is two angles and their velocities. Runge-Kutta steps of fourth order over 0.2 s; each costs 1, but
     for the last.
-
-    Parameters
-    ----------
-    dtype : {"float32", "float64"}
-        Of the state.
     """
 
     id = "Acrobot-v1"
     max_episode_steps = 500
     action_space = gymnasium.spaces.Discrete(3)
 
-    def __init__(self, dtype: str = "float32") -> None:
-        self.dtype = dtype
-        bound = np.array([1.0, 1.0, 1.0, 1.0, *LARGEST_SPINS], "float32")
-        self.observation_space = gymnasium.spaces.Box(-bound, bound)
+    observation_space = symmetric_box(1.0, 1.0, 1.0, 1.0, *LARGEST_SPINS)
 
     def initial(self, num_envs: int, seed: Seed) -> Any:
         return ops.cast(0.2 * random.uniform((num_envs, 4), seed) - 0.1, self.dtype)
@@ -67,9 +58,6 @@ class Acrobot(CompiledEnv):
 
     def terminal(self, state: Any) -> Tensor:
         return -ops.cos(state[:, 0]) - ops.cos(state[:, 1] + state[:, 0]) > 1.0
-
-    def render(self, state: Any) -> Any:
-        return drawn_by_gymnasium(self.id, state)
 
 
 def _rates(state, torque):

@@ -9,8 +9,7 @@ from keras import ops
 
 from kgdists import random
 from kgdists.core.types import Seed, Tensor
-from kgdists.envs.functional.compiled_env import CompiledEnv
-from kgdists.envs.functional.drawing import drawn_by_gymnasium
+from kgdists.envs.functional.classic_control import ClassicControl, symmetric_box
 
 __all__ = ["CartPole"]
 
@@ -22,25 +21,17 @@ TIME_STEP = 0.02
 LARGEST_POSITION, LARGEST_ANGLE = 2.4, 12 * 2 * math.pi / 360
 
 
-class CartPole(CompiledEnv):
+class CartPole(ClassicControl):
     """Gymnasium's CartPole-v1: push the cart left or right, and keep the pole upright.
 
     A state [N, 4] is position, velocity, angle and angular velocity. Euler steps of 0.02 s; each is worth 1.
-
-    Parameters
-    ----------
-    dtype : {"float32", "float64"}
-        Of the state.
     """
 
     id = "CartPole-v1"
     max_episode_steps = 500
     action_space = gymnasium.spaces.Discrete(2)
 
-    def __init__(self, dtype: str = "float32") -> None:
-        self.dtype = dtype
-        bound = np.array([2 * LARGEST_POSITION, np.inf, 2 * LARGEST_ANGLE, np.inf], "float32")
-        self.observation_space = gymnasium.spaces.Box(-bound, bound)
+    observation_space = symmetric_box(2 * LARGEST_POSITION, np.inf, 2 * LARGEST_ANGLE, np.inf)
 
     def initial(self, num_envs: int, seed: Seed) -> Any:
         return ops.cast(0.1 * random.uniform((num_envs, 4), seed) - 0.05, self.dtype)
@@ -64,6 +55,3 @@ class CartPole(CompiledEnv):
 
     def terminal(self, state: Any) -> Tensor:
         return (ops.abs(state[:, 0]) > LARGEST_POSITION) | (ops.abs(state[:, 2]) > LARGEST_ANGLE)
-
-    def render(self, state: Any) -> Any:
-        return drawn_by_gymnasium(self.id, state)

@@ -8,8 +8,7 @@ from keras import ops
 
 from kgdists import random
 from kgdists.core.types import Seed, Tensor
-from kgdists.envs.functional.compiled_env import CompiledEnv
-from kgdists.envs.functional.drawing import drawn_by_gymnasium
+from kgdists.envs.functional.classic_control import ClassicControl
 
 __all__ = ["MountainCar", "MountainCarContinuous"]
 
@@ -18,15 +17,10 @@ LARGEST_SPEED = 0.07
 SLOPE = 0.0025
 
 
-class MountainCar(CompiledEnv):
+class MountainCar(ClassicControl):
     """Gymnasium's MountainCar-v0: push left, not at all, or right. Each step costs 1 until the flag.
 
     A state [N, 2] is position and velocity.
-
-    Parameters
-    ----------
-    dtype : {"float32", "float64"}
-        Of the state.
     """
 
     id = "MountainCar-v0"
@@ -34,10 +28,9 @@ class MountainCar(CompiledEnv):
     GOAL, POWER = 0.5, 0.001
     action_space: gymnasium.Space = gymnasium.spaces.Discrete(3)
 
-    def __init__(self, dtype: str = "float32") -> None:
-        self.dtype = dtype
-        low, high = [LEAST_POSITION, -LARGEST_SPEED], [LARGEST_POSITION, LARGEST_SPEED]
-        self.observation_space = gymnasium.spaces.Box(np.array(low, "float32"), np.array(high, "float32"))
+    observation_space = gymnasium.spaces.Box(
+        np.array([LEAST_POSITION, -LARGEST_SPEED], "float32"), np.array([LARGEST_POSITION, LARGEST_SPEED], "float32")
+    )
 
     def initial(self, num_envs: int, seed: Seed) -> Any:
         position = 0.2 * random.uniform((num_envs, 1), seed) - 0.6
@@ -59,9 +52,6 @@ class MountainCar(CompiledEnv):
 
     def terminal(self, state: Any) -> Tensor:
         return (state[:, 0] >= self.GOAL) & (state[:, 1] >= 0.0)
-
-    def render(self, state: Any) -> Any:
-        return drawn_by_gymnasium(self.id, state)
 
     def _push(self, action):
         return ops.cast(action - 1, self.dtype)

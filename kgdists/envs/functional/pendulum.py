@@ -3,14 +3,12 @@
 import math
 from typing import Any
 
-import gymnasium
 import numpy as np
 from keras import ops
 
 from kgdists import random
 from kgdists.core.types import Seed, Tensor
-from kgdists.envs.functional.compiled_env import CompiledEnv
-from kgdists.envs.functional.drawing import drawn_by_gymnasium
+from kgdists.envs.functional.classic_control import ClassicControl, symmetric_box
 
 __all__ = ["Pendulum"]
 
@@ -19,26 +17,18 @@ TIME_STEP = 0.05
 LARGEST_TORQUE, LARGEST_SPIN = 2.0, 8.0
 
 
-class Pendulum(CompiledEnv):
+class Pendulum(ClassicControl):
     """Gymnasium's Pendulum-v1: turn the pendulum, of mass and length 1, upright by little torque.
 
     A state [N, 2] is the angle, 0 upright, and its velocity; cosine and sine of the angle are observed. A step costs
     the squares of the angle, of a tenth of the velocity and of a thousandth of the torque. It ends by its limit alone.
-
-    Parameters
-    ----------
-    dtype : {"float32", "float64"}
-        Of the state.
     """
 
     id = "Pendulum-v1"
     max_episode_steps = 200
 
-    def __init__(self, dtype: str = "float32") -> None:
-        self.dtype = dtype
-        bound = np.array([1.0, 1.0, LARGEST_SPIN], "float32")
-        self.observation_space = gymnasium.spaces.Box(-bound, bound)
-        self.action_space = gymnasium.spaces.Box(-LARGEST_TORQUE, LARGEST_TORQUE, (1,))
+    observation_space = symmetric_box(1.0, 1.0, LARGEST_SPIN)
+    action_space = symmetric_box(LARGEST_TORQUE)
 
     def initial(self, num_envs: int, seed: Seed) -> Any:
         return ops.cast((2.0 * random.uniform((num_envs, 2), seed) - 1.0) * np.array([math.pi, 1.0]), self.dtype)
@@ -61,9 +51,6 @@ class Pendulum(CompiledEnv):
 
     def terminal(self, state: Any) -> Tensor:
         return ops.zeros_like(state[:, 0], "bool")
-
-    def render(self, state: Any) -> Any:
-        return drawn_by_gymnasium(self.id, state)
 
 
 def _torque(action):

@@ -1,5 +1,6 @@
 """A compiled environment as an environment of Gymnasium."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -42,7 +43,9 @@ class CompiledGymEnv(gymnasium.Env):
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f"`render_mode` must be None or rgb_array. Received: render_mode={render_mode!r}")
         self.render_mode = render_mode
-        self.observation_space, self.action_space = self.compiled.observation_space, self.compiled.action_space
+        # Each with a generator of its own, which `sample` draws from.
+        spaces = self.compiled.observation_space, self.compiled.action_space
+        self.observation_space, self.action_space = map(copy.deepcopy, spaces)
         self._envs = CompiledVectorEnv(self.compiled, 1)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
