@@ -141,10 +141,7 @@ class Agent:
         return False
 
     def share_program(self, other: Self) -> None:
-        """Run, in a compiled environment, the very program of another agent whose settings are equal but for numbers.
-
-        These are the seed, the learning rate and the weight of the entropy.
-        """
+        """Run the compiled program of another agent; here there is none that two could share."""
 
     @property
     def is_chief(self) -> bool:

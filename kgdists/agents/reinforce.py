@@ -126,25 +126,17 @@ class REINFORCE(RolloutAgent):
 
     def share_program(self, other: Self) -> None:
         variables, own = other.all_variables(), self.all_variables()
-        self.program.share(other.program, variables, own)
+        self.program.compiled.share(other.program.compiled, variables, own)
         self._compiled_update.share(other._compiled_update, variables, own)
 
     def _collect_compiled(self):
-        rollouts, config = self.rollouts, self.config
-        envs = cast(CompiledVectorEnv, self.envs)
-        limit = step_limit(envs, config.max_steps)
-        rollouts.reset()
-        rollout, is_wanted, episodes, cut = self.program(self.seed, self.steps // config.num_envs)
+        self.rollouts.reset()
+        played = self.program(self.seed, self.steps // self.config.num_envs)
+        rollout, is_wanted, ends, observations, cut = played
         if cut:
-            warn_of_cut(cut, config.episodes, limit)
-        running = envs.playing()
-        rollouts.go_on(
-            envs.observations(),
-            (running.returns.numpy(), running.lengths.numpy()),
-            (episodes.returns.tolist(), episodes.lengths.tolist()),
-            {name: x.tolist() for name, x in episodes.info.items()},
-        )
-        return tuple(rollout), is_wanted
+            warn_of_cut(cut, self.config.episodes, self.program.limit)
+        self._take_in(ends, observations)
+        return rollout, is_wanted
 
     def _train_compiled(self):
         return self._train(), self.steps_per_epoch

@@ -19,6 +19,7 @@ from keras import tree
 from kgdists.agents import schedules
 from kgdists.agents.acting import CompiledPolicy, RolloutActions
 from kgdists.agents.agent import Agent
+from kgdists.agents.compiled_rollout import Ends
 from kgdists.agents.compiled_training import CompiledTraining
 from kgdists.agents.config import TrainingConfig
 from kgdists.agents.networks import check_trainable, largest, policy_network
@@ -170,7 +171,7 @@ class RolloutAgent(Agent):
 
         These are the seed, the learning rate and the weight of the entropy.
         """
-        self.program.share(other.program, other.all_variables(), self.all_variables())
+        self.program.compiled.share(other.program.compiled, other.all_variables(), self.all_variables())
 
     def all_variables(self) -> list[Any]:
         """All that training in a compiled environment reads or changes, in an order that agents have in common."""
@@ -184,19 +185,23 @@ class RolloutAgent(Agent):
 
     def _train_compiled(self) -> tuple[dict[str, float], int]:
         """The same of a compiled environment, and the steps that were taken: no more updates than are left."""
-        rollouts, config = self.rollouts, self.config
-        if rollouts.starts_anew:
-            rollouts.reset()
+        if self.rollouts.starts_anew:
+            self.rollouts.reset()
         num_updates = self._updates_left()
-        metrics, episodes, observations = self.program(num_updates, self.seed, self.steps // config.num_envs)
+        self.rollouts.observations = None  # new episodes, should this be broken off
+        metrics, *played = self.program(num_updates, self.seed, self.steps // self.config.num_envs)
+        self._take_in(*played)
+        return metrics, num_updates * self.steps_per_update
+
+    def _take_in(self, ends: Ends, observations: Any) -> None:
+        """Remember the episodes that a program has played."""
         playing = cast(CompiledVectorEnv, self.envs).playing()
-        rollouts.go_on(
+        self.rollouts.go_on(
             observations,
             (playing.returns.numpy(), playing.lengths.numpy()),
-            (episodes.returns.tolist(), episodes.lengths.tolist()),
-            {name: x.tolist() for name, x in episodes.info.items()},
+            (ends.returns.tolist(), ends.lengths.tolist()),
+            {name: x.tolist() for name, x in ends.info.items()},
         )
-        return metrics, num_updates * self.steps_per_update
 
     def _updates_left(self) -> int:
         """Updates of the next epoch of a compiled environment."""

@@ -177,6 +177,26 @@ def test_what_is_not_finite_is_not_learned_from():
         agent.learn(640, verbose=0)
     for x, y in zip(agent.policy.variables, good.policy.variables, strict=True):
         np.testing.assert_array_equal(x.numpy(), y.numpy())  # those of the first update
+    assert agent.is_sound and agent.rollouts.starts_anew
+    assert agent.learn(64, verbose=0).history["steps"] == [64]  # with new episodes
+
+
+@pytest.mark.exhaustive
+def test_nor_by_whole_episodes_or_a_search():
+    for make in (
+        lambda: kg.agents.REINFORCE(Poisoned(max_episode_steps=30), **SMALL),
+        lambda: kg.agents.ES(Poisoned(max_episode_steps=30), searcher="snes", popsize=16, seed=0),
+    ):
+        agent = make()
+        before = agent.policy.get_weights()
+        with pytest.raises(WrongReturnError, match="Observations and rewards of Poisoned must be finite"):
+            agent.learn(64, verbose=0)
+        for x, y in zip(before, agent.policy.get_weights(), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_a_class_is_a_function_that_makes_one():
+    assert kg.agents.PPO(Counter, **PPO).is_compiled
 
 
 def test_a_policy_that_is_not_a_number_is_told():

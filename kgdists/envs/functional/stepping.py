@@ -1,5 +1,6 @@
 """Episodes of compiled environments: started, stepped, and started anew in the step in which one ends."""
 
+import math
 from typing import Any, NamedTuple
 
 import keras
@@ -8,7 +9,7 @@ from keras import ops, tree
 from kgdists.core.types import Tensor
 from kgdists.envs.functional.compiled_env import CompiledEnv
 
-__all__ = ["Playing", "Stepped", "begin", "observed", "step"]
+__all__ = ["Playing", "Stepped", "begin", "observed", "step", "told"]
 
 
 class Playing(NamedTuple):
@@ -73,9 +74,9 @@ def step(env: CompiledEnv, playing: Playing, actions: Any) -> tuple[Playing, Ste
     """One step of all environments by actions of the action space [N, ...]; those that end start anew in it."""
     of_transition, of_start = (ops.stack([playing.seed, 2 * playing.clock + i]) for i in range(2))
     state = _like(playing.state, env.transition(playing.state, actions, of_transition), "transition")
-    rewards = ops.cast(env.reward(playing.state, actions, state), "float32")
+    rewards = ops.cast(_of_each(playing, "reward", env.reward(playing.state, actions, state)), "float32")
     lengths, returns = playing.lengths + 1, playing.returns + ops.cast(rewards, "float64")
-    terminated = ops.cast(env.terminal(state), "bool")
+    terminated = ops.cast(_of_each(playing, "terminal", env.terminal(state)), "bool")
     limit = env.max_episode_steps
     truncated = ops.zeros_like(terminated) if limit is None else lengths >= limit
     ended = terminated | truncated
@@ -96,6 +97,12 @@ def observed(env: CompiledEnv, state: Any) -> Any:
     return tree.map_structure(_as_observed, env.observation(state))
 
 
+def told(stepped: Stepped, name: str) -> Tensor:
+    """An entry of the infos of a step, float32 [N]; NaN if there is none of that name."""
+    given = stepped.info.get(name)
+    return ops.full(stepped.rewards.shape, math.nan, "float32") if given is None else ops.cast(given, "float32")
+
+
 def _as_observed(x):
     x = ops.convert_to_tensor(x)
     return ops.cast(x, "float32") if keras.backend.is_float_dtype(x.dtype) else x
@@ -103,6 +110,17 @@ def _as_observed(x):
 
 def _where(where, x, y):
     return ops.where(ops.reshape(where, (-1, *[1] * (len(y.shape) - 1))), x, y)
+
+
+def _of_each(playing, function, returned):
+    """What a function returned, if it is one number for each environment."""
+    returned = ops.convert_to_tensor(returned)
+    if returned.shape != playing.lengths.shape:
+        raise ValueError(
+            f"`{function}` must return a tensor with one number for each environment, of shape "
+            f"{tuple(playing.lengths.shape)}. Received: shape {tuple(returned.shape)}"
+        )
+    return returned
 
 
 def _like(state, returned, function):

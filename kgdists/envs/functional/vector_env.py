@@ -1,8 +1,10 @@
 """A compiled environment as a vector environment of Gymnasium."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
+import gymnasium
 import numpy as np
 import tensorflow as tf
 from gymnasium.envs.registration import EnvSpec
@@ -50,6 +52,7 @@ class CompiledVectorEnv(VectorEnv):
     """
 
     def __init__(self, env: CompiledEnv, num_envs: Integer = 1) -> None:
+        _check_attributes(env)
         self.env, self.num_envs = env, count("num_envs", num_envs)
         self.single_observation_space, self.single_action_space = env.observation_space, env.action_space
         self.observation_space = batch_space(env.observation_space, self.num_envs)
@@ -57,10 +60,12 @@ class CompiledVectorEnv(VectorEnv):
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "is_compiled": True}
         self.spec = EnvSpec(env.id or type(env).__name__, max_episode_steps=env.max_episode_steps)
         self._begin, self._step = Compiled(self._begun), Compiled(self._stepped)
-        playing, observations = self._begin(*_int64(0, 0))
+        with _explaining_branches():
+            playing, observations = self._begin(*_int64(0, 0))
         self._like = playing
         self.variables = [tf.Variable(x, trainable=False) for x in tree.flatten(playing)]
         _check_observations(env, observations, self.num_envs)
+        self._check_step()
         self._is_started = False
 
     def _begun(self, seed, clock):
@@ -71,6 +76,17 @@ class CompiledVectorEnv(VectorEnv):
         playing, stepped = stepping.step(self.env, tree.pack_sequence_as(self._like, leaves), actions)
         return tree.flatten(playing), stepped, stepping.observed(self.env, playing.state)
 
+    def _check_step(self):
+        """Trace a step, so that what is wrong with a function is told before a training."""
+        space: Any = self.single_action_space
+        if isinstance(space, OneOf):
+            values = tuple(create_empty_array(part, self.num_envs, np.zeros) for part in space.spaces)
+            action: Any = (np.zeros(self.num_envs, "int64"), values)
+        else:
+            action = create_empty_array(space, self.num_envs, np.zeros)
+        with _explaining_branches():
+            tf.function(self._stepped, autograph=False).get_concrete_function(tree.flatten(self._like), action)
+
     def playing(self) -> stepping.Playing:
         """The episodes being played, tensors; for traced functions too."""
         return tree.pack_sequence_as(self._like, [tf.convert_to_tensor(x) for x in self.variables])
@@ -79,10 +95,6 @@ class CompiledVectorEnv(VectorEnv):
         """Go on with other episodes."""
         for variable, x in zip(self.variables, tree.flatten(playing), strict=True):
             variable.assign(x)
-
-    def observations(self) -> Any:
-        """What is observed now: (nested) arrays [N, ...]."""
-        return _arrays(Compiled(lambda: stepping.observed(self.env, self.playing().state), jit_compile=False)())
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start new episodes in all environments; Gymnasium's `reset`.
@@ -199,6 +211,29 @@ def _choices(space, actions):
                     x[row] = y
         values.append(batch)
     return np.array([index for index, _ in actions], "int64"), tuple(values)
+
+
+def _check_attributes(env):
+    for name in ("observation_space", "action_space"):
+        space = getattr(env, name, None)
+        if not isinstance(space, gymnasium.Space):
+            raise ValueError(
+                f"`{name}` of a compiled environment must be a gymnasium.spaces.Space. "
+                f"Received: {space!r}, of {type(env).__name__}"
+            )
+    count("max_episode_steps", env.max_episode_steps, optional=True)
+
+
+@contextlib.contextmanager
+def _explaining_branches():
+    """Say in one line what TensorFlow says in ten where a traced function asks for a value."""
+    try:
+        yield
+    except tf.errors.OperatorNotAllowedInGraphError as error:
+        raise ValueError(
+            "The functions of a compiled environment are traced: choose by `keras.ops.where`, not by Python's `if`, "
+            f"`and`, `or` or a loop over a tensor. Received: {str(error).partition('.')[0]}"
+        ) from error
 
 
 def _check_observations(env, observations, num_envs):
