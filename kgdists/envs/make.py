@@ -81,6 +81,7 @@ def make_envs(
         whose `reset`, cannot be used.
     """
     encoding = Encoding() if encoding is None else encoding
+    env = _instance(env)
     if isinstance(env, CompiledEnv) and vectorization in ("auto", "sync"):
         vectorization = "compiled"
     if encoding.preprocessing != "none" and (isinstance(env, VectorEnv) or vectorization in ("native", "compiled")):
@@ -107,6 +108,11 @@ def make_envs(
         return _compiled_envs(env, num_envs, encoding)
     makers = [functools.partial(make_env, env, i, encoding=encoding, log_info=tuple(log_info)) for i in range(num_envs)]
     return AsyncEnvs(makers) if vectorization == "async" else SyncEnvs(makers)
+
+
+def _instance(env):
+    """One of a class of compiled environments, which is a function that makes one; all else as it is."""
+    return env() if isinstance(env, type) and issubclass(env, CompiledEnv) else env
 
 
 def _best(env, num_envs, runs_compiled):

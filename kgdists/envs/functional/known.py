@@ -36,6 +36,11 @@ def register(id: str, env: Callable[..., CompiledEnv]) -> None:  # noqa: A002  #
     env : callable
         A subclass of `CompiledEnv`, or another function that makes one; keywords of the environment are its arguments.
 
+    Raises
+    ------
+    ValueError
+        For an environment itself.
+
     Examples
     --------
     >>> import gymnasium, kgdists as kg
@@ -44,6 +49,11 @@ def register(id: str, env: Callable[..., CompiledEnv]) -> None:  # noqa: A002  #
     >>> gymnasium.make("ExactCartPole-v0").observation_space.shape
     (4,)
     """
+    if not callable(env):
+        raise ValueError(
+            "`env` must be a subclass of CompiledEnv, or a function that makes an environment: each user gets one of "
+            f"their own. Received: {in_short(env)}"
+        )
     _MAKERS[id] = env
     # Its own limit is the one that counts.
     gymnasium.register(id, entry_point=functools.partial(CompiledGymEnv, env), disable_env_checker=True)

@@ -28,7 +28,7 @@ from kgdists.envs.make import TOGETHER_FROM, Env, check_maker, make_env, make_en
 from kgdists.envs.rollout import copied
 from kgdists.envs.same_step import has_native_envs, native_envs
 from kgdists.envs.sync_envs import SyncEnvs
-from kgdists.evolution.policy_search.compiled_episodes import CompiledEpisodes
+from kgdists.evolution.policy_search.compiled_wave import CompiledWave
 from kgdists.evolution.policy_search.members import Members
 from kgdists.policy import split_mask
 from kgdists.spaces import decode_action
@@ -92,9 +92,9 @@ class Episodes:
         step_limit(env, max_steps)  # before there is anything to close
         self._is_given = isinstance(env, VectorEnv)
         self.envs = _make(env, num_envs, encoding, log_info, vectorization)
-        self._compiled: CompiledEpisodes | None = None
+        self._compiled: CompiledWave | None = None
         if isinstance(self.envs, CompiledVectorEnv) and vectorization != "sync":
-            self._compiled = CompiledEpisodes(self.envs, log_info)
+            self._compiled = CompiledWave(self.envs, log_info)
         self.infos = EpisodeInfos(log_info)
         self._is_checked = bool(self.envs.metadata.get("is_checked"))
         self.num_envs = self.envs.num_envs

@@ -140,16 +140,25 @@ class Wrong(Counter):
             lambda: Wrong(transition=lambda state, action, seed: state | {"count": state["drawn"]}),
             "`transition` must return states of one structure, shape and dtype",
         ),
+        (
+            lambda: Wrong(reward=lambda state, action, following: state["drawn"][:, None]),
+            r"`reward` must return a tensor with one number for each environment, .* Received: shape \(2, 1",
+        ),
+        (
+            lambda: Wrong(terminal=lambda state: ops.any(state["count"] > 3)),
+            r"`terminal` must return a tensor with one number for each environment",
+        ),
+        (
+            lambda: Wrong(reward=lambda state, action, following: 1.0 if state["count"][0] > 1 else 0.0),
+            r"choose by `keras.ops.where`, not by Python's `if`",
+        ),
+        (kg.envs.CompiledEnv, r"`observation_space` of a compiled environment must be a gymnasium.spaces.Space"),
+        (lambda: Counter(max_episode_steps=0), r"`max_episode_steps` must be None or an int >= 1"),
     ],
 )
 def test_what_an_environment_returns_is_checked(env, message):
-    def step():
-        envs = kg.envs.CompiledVectorEnv(env(), 2)
-        envs.reset(seed=0)
-        envs.step(np.zeros(2, int))
-
     with pytest.raises(ValueError, match=message):
-        step()
+        kg.envs.CompiledVectorEnv(env(), 2)
 
 
 def test_what_is_mistyped_is_told():
@@ -169,10 +178,26 @@ def test_what_is_mistyped_is_told():
         kg.envs.compiled(kg.envs.EnvId("CartPole-v1", wrappers=["gymnasium.wrappers.FlattenObservation"]))
     with pytest.raises(ValueError, match="must be made with the arguments that it has"):
         kg.envs.compiled("CartPole-v1", gravity=1.0)
+    with pytest.raises(ValueError, match="must be a subclass of CompiledEnv, or a function"):
+        kg.envs.register("Wrong-v0", Counter())
     with pytest.raises(NotImplementedError, match="CompiledEnv must define `initial`"):
         kg.envs.CompiledEnv().initial(1, kg.random.key(0))
     with pytest.raises(ValueError, match="`render_mode` must be None or rgb_array"):
         kg.envs.CompiledGymEnv(Counter(), render_mode="human")
+
+
+def test_actions_may_choose_between_spaces():
+    class Chooses(Counter):
+        action_space = OneOf([Discrete(3), BOX])
+
+        def transition(self, state, action, seed):
+            index, (_, push) = action
+            return super().transition(state, ops.where(index == 1, push[:, 1], 0.0), seed)
+
+    envs = kg.envs.CompiledVectorEnv(Chooses(), 2)
+    first, _ = envs.reset(seed=0)
+    second, *_ = envs.step(((1, np.array([0.0, 2.0], "float32")), (0, 2)))
+    np.testing.assert_allclose(second - first, [[2.0], [0.0]], rtol=1e-5)
 
 
 def test_an_id_with_a_limit_of_its_own():

@@ -1,4 +1,4 @@
-"""Whole episodes of all members of a population in a compiled environment, played by one program."""
+"""A wave of episodes, one in each compiled environment, played by one program."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,13 +8,14 @@ import tensorflow as tf
 from keras import ops, tree
 
 from kgdists.core.compiled import Compiled
+from kgdists.envs.checked_env import WrongReturnError
 from kgdists.envs.functional import stepping
 from kgdists.envs.functional.actions import action_tensors
 from kgdists.envs.functional.vector_env import CompiledVectorEnv
 from kgdists.evolution.policy_search.members import Members
 from kgdists.policy import split_mask
 
-__all__ = ["CompiledEpisodes", "Wave"]
+__all__ = ["CompiledWave", "Wave"]
 
 
 class Wave(NamedTuple):
@@ -29,6 +30,8 @@ class Wave(NamedTuple):
         What episodes tell at their ends; NaN of those that were cut off.
     sums : dict of int to tuple of float64
         Of the leaves of what was observed: how many, about which point, the sum about it, and that of squares.
+    is_finite : bool, shape []
+        Whether all that was observed and paid is.
     """
 
     returns: Any
@@ -36,9 +39,10 @@ class Wave(NamedTuple):
     is_cut: Any
     info: dict[str, Any]
     sums: dict[int, Any]
+    is_finite: Any
 
 
-class CompiledEpisodes:
+class CompiledWave:
     """A function that plays an episode in each environment, as `Episodes` does step by step.
 
     Parameters
@@ -79,6 +83,11 @@ class CompiledEpisodes:
             Draw actions instead of taking the most probable ones.
         leaves : sequence of int
             Which leaves of observations to take the sums of.
+
+        Raises
+        ------
+        WrongReturnError
+            If the environment returned what is not finite.
         """
         known = id(members), sample_actions, tuple(leaves)
         if known not in self._programs:
@@ -88,7 +97,12 @@ class CompiledEpisodes:
 
             self._programs[known] = Compiled(play)
         numbers = (*(np.asarray(x, "int64") for x in seeds), *(np.asarray(x, "int32") for x in (count, max_steps)))
-        return Wave(*tree.map_structure(lambda x: x.numpy(), tuple(self._programs[known](rows, *numbers))))
+        wave = Wave(*tree.map_structure(lambda x: x.numpy(), tuple(self._programs[known](rows, *numbers))))
+        if not wave.is_finite:
+            raise WrongReturnError(
+                f"Observations and rewards of {type(self._envs.env).__name__} must be finite. Received: NaN or infinity"
+            )
+        return wave
 
     def _play(self, members, sample_actions, leaves, rows, env_seed, noise_seed, count, max_steps):
         env, num_envs, space = self._envs.env, self._envs.num_envs, self._envs.single_action_space
@@ -103,6 +117,7 @@ class CompiledEpisodes:
             ops.zeros(num_envs, "bool"),
             {name: ops.full((num_envs,), np.nan, "float32") for name in self._names},
             {leaf: (ops.cast(0, "float64"), x, ops.zeros_like(x), ops.zeros_like(x)) for leaf, x in points.items()},
+            tf.constant(True),
         )
 
         def body(i, playing, active, wave):
@@ -117,18 +132,21 @@ class CompiledEpisodes:
             playing, stepped = stepping.step(env, playing, action_tensors(space, actions))
             ends = active & (stepped.terminated | stepped.truncated)
             is_cut = active & ~ends & (i + 1 >= max_steps)
-            told = {name: ops.where(ends, ops.cast(stepped.info[name], "float32"), x) for name, x in wave.info.items()}
+            told = {name: ops.where(ends, stepping.told(stepped, name), x) for name, x in wave.info.items()}
+            floats = [x for x in (*seen, stepped.rewards) if x.dtype.is_floating]
+            are_finite = [ops.all(_of_rows(~active, x) | ops.isfinite(x)) for x in floats]
             wave = Wave(
                 wave.returns + ops.where(active, ops.cast(stepped.rewards, "float64"), 0.0),
                 wave.lengths + ops.cast(active, "int32"),
                 wave.is_cut | is_cut,
                 told,
                 sums,
+                wave.is_finite & ops.all(ops.stack(are_finite)),
             )
             return i + 1, playing, active & ~ends & ~is_cut, wave
 
         start = tf.constant(0), playing, active, wave
-        *_, wave = tf.while_loop(lambda i, playing, active, wave: ops.any(active), body, start)
+        *_, wave = tf.while_loop(lambda i, playing, active, wave: ops.any(active) & wave.is_finite, body, start)
         return tuple(wave)
 
     def _seen(self, playing):
@@ -138,11 +156,15 @@ class CompiledEpisodes:
 def _added(sums, x, active):
     """Sums with those of more observations."""
     count, point, total, squares = sums
-    shape = (-1, *[1] * (len(x.shape) - 1))
-    difference = ops.cast(ops.reshape(active, shape), "float64") * (ops.cast(x, "float64") - point)
+    difference = ops.cast(_of_rows(active, x), "float64") * (ops.cast(x, "float64") - point)
     return (
         count + ops.sum(ops.cast(active, "float64")),
         point,
         total + ops.sum(difference, axis=0),
         squares + ops.sum(ops.square(difference), axis=0),
     )
+
+
+def _of_rows(flags, x):
+    """Flags [N] of rows of x [N, ...], to combine with its numbers."""
+    return ops.reshape(flags, (-1, *[1] * (len(x.shape) - 1)))
