@@ -2,8 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -51,6 +51,11 @@ class Seeds:
     Attributes
     ----------
     agents : list of kgdists.agents.Agent
+    errors : list of None or Exception
+        What ended the last training of each, None where nothing did. An agent that had a process of its own is then
+        what it was before.
+    stop_training : object
+        Set to True, or to a signal, it ends all trainings in this process, each after its present epoch.
 
     Raises
     ------
@@ -82,10 +87,11 @@ class Seeds:
     def _gather(self, agents):
         """Let these agents run the program of the first, where one does for them."""
         self.agents: list[Any] = agents
-        first, *others = agents
-        for other in others:
-            if other.is_compiled and _is_alike(first.config, other.config):
-                other.share_program(first)
+        self.errors: list[Exception | None] = [None] * len(agents)
+        self.stop_training: Any = None
+        for other in agents[1:]:
+            if other.is_compiled and _is_alike(agents[0].config, other.config):
+                other.share_program(agents[0])
 
     @classmethod
     def of(cls, agents: Sequence[Any]) -> Self:
@@ -130,7 +136,7 @@ class Seeds:
         ValueError
             For callbacks that all would have in common.
         Exception
-            What ended the training of one, once the others have ended theirs.
+            What ended the training of one, the first in `errors`, once the others have ended theirs.
         """
         if not (callbacks is None or callable(callbacks)):
             raise ValueError(
@@ -140,16 +146,29 @@ class Seeds:
         steps = list(total_steps) if isinstance(total_steps, Sequence) else [total_steps] * len(self.agents)
         if len(steps) != len(self.agents):
             raise ValueError(f"`total_steps` must be one number, or one for each agent. Received: {total_steps}")
-        if not self.agents[0].is_compiled:
-            return self._learn_in_processes(steps, callbacks, verbose)
-        with ThreadPoolExecutor(_at_once(len(self.agents))) as pool:
-            trainings = [
-                pool.submit(agent.learn, steps[i], callbacks and callbacks(agent), verbose if i == 0 else 0)
-                for i, agent in enumerate(self.agents)
-            ]
-        return [training.result() for training in trainings]
+        train = self._in_threads if self.agents[0].is_compiled else self._in_processes
+        self.stop_training = None
+        trained = train(steps, callbacks, verbose)
+        self.errors = [x if isinstance(x, Exception) else None for x in trained]
+        for error in filter(None, self.errors):
+            raise error
+        return trained
 
-    def _learn_in_processes(self, steps, callbacks, verbose):
+    def _in_threads(self, steps, callbacks, verbose):
+        """The history of each, or what ended it."""
+        with ThreadPoolExecutor(_at_once(len(self.agents))) as pool:
+            trainings = []
+            for i, agent in enumerate(self.agents):
+                own = [_StopsWithAll(self), *as_callbacks(callbacks and callbacks(agent))]
+                trainings.append(pool.submit(agent.learn, steps[i], own, verbose if i == 0 else 0))
+            try:
+                wait(trainings)
+            except BaseException:  # an interrupt, which other threads do not see
+                self.stop_training = True
+                raise
+        return [training.exception() or training.result() for training in trainings]
+
+    def _in_processes(self, steps, callbacks, verbose):
         with tempfile.TemporaryDirectory() as folder:
             jobs = []
             for i, agent in enumerate(self.agents):
@@ -158,15 +177,14 @@ class Seeds:
                 agent.checkpoint, agent.owned = kept
                 shown = verbose if i == 0 else 0
                 jobs.append((type(agent), seed_folder(folder, i), agent.env, steps[i], callbacks, shown))
-            histories = joblib.Parallel(_at_once(len(jobs)))(joblib.delayed(_learn)(*job) for job in jobs)
+            trained = joblib.Parallel(_at_once(len(jobs)))(joblib.delayed(_learn)(*job) for job in jobs)
             for i, agent in enumerate(self.agents):
-                _take_over(agent, type(agent).load(seed_folder(folder, i), agent.env))
-        made = []
-        for agent, (epoch, history) in zip(self.agents, histories, strict=True):
-            made.append(keras.callbacks.History())
-            made[-1].set_model(agent.policy)
-            made[-1].epoch, made[-1].history = epoch, history
-        return made
+                if not isinstance(trained[i], Exception):
+                    _take_over(agent, type(agent).load(seed_folder(folder, i), agent.env))
+        return [
+            x if isinstance(x, Exception) else _history(agent, *x)
+            for agent, x in zip(self.agents, trained, strict=True)
+        ]
 
     def evaluate(self, episodes: Integer = 100, **options: Any) -> list[Evaluation]:
         """Play whole episodes with each agent; arguments as for its own `evaluate`."""
@@ -192,16 +210,41 @@ class Seeds:
         return cls.of([agent.load(folder, env, **settings) for folder in folders])
 
 
+class _StopsWithAll(keras.callbacks.Callback):
+    """Ends the training of one agent when all are to end, be it before its turn has come."""
+
+    def __init__(self, seeds: Seeds) -> None:
+        super().__init__()
+        self.seeds = seeds
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if self.seeds.stop_training:
+            self.model.stop_training = self.seeds.stop_training
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.on_train_begin()
+
+
 def _at_once(num_agents):
     return min(num_agents, os.cpu_count() or 1)
 
 
 def _learn(cls, folder, env, total_steps, callbacks, verbose):
-    """Train one agent in a process of its own."""
-    agent = cls.load(folder, env)
-    history = agent.learn(total_steps, callbacks and callbacks(agent), verbose)
-    agent.save(folder)
+    """Train one agent in a process of its own; return its epochs and history, or what ended it."""
+    try:
+        agent = cls.load(folder, env)
+        history = agent.learn(total_steps, callbacks and callbacks(agent), verbose)
+        agent.save(folder)
+    except Exception as error:
+        return error
     return history.epoch, history.history
+
+
+def _history(agent, epoch, history):
+    made = keras.callbacks.History()
+    made.set_model(agent.policy)
+    made.epoch, made.history = epoch, history
+    return made
 
 
 def _take_over(agent, trained):
@@ -226,5 +269,5 @@ def _of(index, name, value, num_seeds):
 def _is_alike(config, other):
     """Whether one program does for both: they differ in numbers alone that are read from variables."""
     one, two = ({name: x for name, x in vars(settings).items() if name not in OF_EACH} for settings in (config, other))
-    rates: Iterable[Any] = config.learning_rate, other.learning_rate
-    return one == two and (all(isinstance(x, float) for x in rates) or config.learning_rate is other.learning_rate)
+    rates: Any = [getattr(settings, "learning_rate", None) for settings in (config, other)]
+    return one == two and (all(isinstance(x, float) for x in rates) or rates[0] is rates[1])

@@ -29,5 +29,9 @@ def train_one(
 
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        status = train_to(load(run), run, total_steps, save_every, evaluate_every, evaluating)
+        try:
+            status = train_to(load(run), run, total_steps, save_every, evaluate_every, evaluating)
+        except Exception as error:  # the other seeds go on
+            status = 1
+            print(f"error: {type(error).__name__}: {' '.join(str(error).split())}")
     return status, "; ".join([line for line in said.getvalue().splitlines() if line.strip()][-2:])

@@ -6,17 +6,15 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import joblib
-import keras
 import numpy as np
 
 from kgdists.agents.agent import Agent
 from kgdists.agents.seeds import Seeds
 from kgdists.cli.evaluations import Evaluating
 from kgdists.cli.seed_process import train_one
-from kgdists.cli.training import draw_curve, evaluate_run, exclusive_run, run_callbacks
+from kgdists.cli.training import draw_curve, evaluate_run, exclusive_run, print_error, run_callbacks
 from kgdists.runs import layout
 from kgdists.runs.callbacks import StopOnSignal
 from kgdists.runs.seed_folders import seed_folder
@@ -57,59 +55,36 @@ def train_seeds(
     return status
 
 
-class _All:
-    """What a signal stops: all agents, as the model of a `StopOnSignal`."""
-
-    def __init__(self, agents: Sequence[Agent]) -> None:
-        self._agents = agents
-        self.is_stopped = False
-
-    @property
-    def stop_training(self) -> bool:
-        return self.is_stopped
-
-    @stop_training.setter
-    def stop_training(self, value: Any) -> None:
-        self.is_stopped = bool(value)
-        for agent in self._agents:
-            agent.policy.stop_training = self.is_stopped
-
-
-class _StopsWithAll(keras.callbacks.Callback):
-    """Does not begin the training of an agent whose turn comes after a signal."""
-
-    def __init__(self, everyone: _All) -> None:
-        super().__init__()
-        self.everyone = everyone
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        if self.everyone.is_stopped:
-            self.model.stop_training = True
-
-
 def _in_threads(agents, runs, total_steps, save_every, evaluate_every, evaluating):
     """All in this process, by one program."""
-    everyone, own = _All(agents), dict(zip(map(id, agents), runs, strict=True))
-    left = [(agent, total_steps - agent.steps) for agent in agents if agent.steps < total_steps]
-    stop = StopOnSignal(lambda text: print(f"\n{text}"))
-    stop.set_model(everyone)
-
-    def callbacks(agent):
-        run = own[id(agent)]
-        return [_StopsWithAll(everyone), *run_callbacks(agent, run, save_every, evaluate_every, evaluating)]
-
+    own = dict(zip(map(id, agents), runs, strict=True))
+    left = [agent for agent in agents if agent.steps < total_steps]
+    seeds, stop = Seeds.of(left), StopOnSignal(lambda text: print(f"\n{text}"))
+    stop.set_model(seeds)
     stop.on_train_begin()
     try:
         if left:
-            Seeds.of([agent for agent, _ in left]).learn([steps for _, steps in left], callbacks)
+            seeds.learn(
+                [total_steps - agent.steps for agent in left],
+                lambda agent: run_callbacks(agent, own[id(agent)], save_every, evaluate_every, evaluating),
+            )
+    except Exception:
+        if not any(seeds.errors):
+            raise
     finally:
         stop.on_train_end()
+    failed = [(agent, error) for agent, error in zip(left, seeds.errors, strict=True) if error is not None]
+    for agent, error in failed:
+        print_error(error, agent, own[id(agent)])
+    trained = [agent for agent in agents if agent not in [one for one, _ in failed]]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        evaluations = list(pool.map(evaluate_run, agents, runs, [evaluating] * len(runs)))
-    for agent, run, evaluation in zip(agents, runs, evaluations, strict=True):
-        draw_curve(agent, run)  # one after the other: Matplotlib takes no threads
-        print(f"seed {agent.config.seed}: {evaluation}, {agent.steps} steps, saved in {run}")
+        evaluations = list(pool.map(lambda agent: evaluate_run(agent, own[id(agent)], evaluating), trained))
+    for agent, evaluation in zip(trained, evaluations, strict=True):
+        draw_curve(agent, own[id(agent)])  # one after the other: Matplotlib takes no threads
+        print(f"seed {agent.config.seed}: {evaluation}, {agent.steps} steps, saved in {own[id(agent)]}")
     _sum_up(agents[0].env, [evaluation.mean for evaluation in evaluations])
+    if failed:
+        return 1
     is_early = any(agent.steps < total_steps for agent in agents)
     return 128 + stop.signal if stop.signal is not None and is_early else 0
 

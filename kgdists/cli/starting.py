@@ -49,19 +49,19 @@ def start(options: argparse.Namespace, name: str, settings: Mapping[str, Any], e
     run = _new_folder(options.out, f"{kind}-{f'{options.seeds}-seeds' if options.seeds else f'seed{config.seed}'}")
     steps = config.num_steps(total_steps)
     announced = f"at least {total_steps} steps" if steps is None else f"{steps} steps"
+    is_rounded = steps not in (None, total_steps)
+    rounded = f"\n{total_steps} steps were asked for; whole updates take {steps}" if is_rounded else ""
     if options.seeds:
         for own, folder in zip(agents, (seed_folder(run, i) for i in range(options.seeds)), strict=True):
             (folder / "checkpoints").mkdir(parents=True)
             layout.write_config(folder, checkpoint.identity(own) | facts)
             own.save(folder)
-        print(f"{name} on {env}, seeds {seed} to {seed + options.seeds - 1}, {announced} each, into {run}")
+        print(f"{name} on {env}, seeds {seed} to {seed + options.seeds - 1}, {announced} each, into {run}{rounded}")
         return train_seeds(agents, run, total_steps, options.save_every, options.evaluate_every, evaluating)
     layout.write_config(run, checkpoint.identity(agent) | facts)
     with exclusive_run(run):
         agent.save(run)
-        print(f"{name} on {env}, seed {config.seed}, {announced}, into {run}")
-        if steps not in (None, total_steps):
-            print(f"{total_steps} steps were asked for; whole updates take {steps}")
+        print(f"{name} on {env}, seed {config.seed}, {announced}, into {run}{rounded}")
         return train_to(agent, run, total_steps, options.save_every, options.evaluate_every, evaluating)
 
 

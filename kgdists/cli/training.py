@@ -24,7 +24,7 @@ from kgdists.runs.layout import BEST, CURVE, METRICS, TENSORBOARD, write_evaluat
 from kgdists.runs.metrics import MetricsFile
 from kgdists.runs.tensorboard import TensorBoard
 
-__all__ = ["draw_curve", "evaluate_run", "exclusive_run", "run_callbacks", "train_to"]
+__all__ = ["draw_curve", "evaluate_run", "exclusive_run", "print_error", "run_callbacks", "train_to"]
 
 DEFAULT = Evaluating()
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
@@ -62,17 +62,11 @@ def train_to(
     try:
         if left > 0:
             agent.learn(left, [stop, *run_callbacks(agent, run, save_every, evaluate_every, evaluating)])
-    except FloatingPointError:
-        raise
     except KeyboardInterrupt:
         print(f"\naborted; `kgdists resume {run}` goes on from {agent.checkpoint}", file=sys.stderr)
         return 130
     except Exception as error:
-        is_full = isinstance(error, OSError) and error.errno in NO_ROOM
-        if not (is_full or isinstance(error, WrongReturnError)):  # which say all there is to say
-            traceback.print_exc()
-        reason = f"{type(error).__name__} after {agent.steps} steps: {' '.join(str(error).split())}"
-        print(f"kgdists: error: {reason}; `kgdists resume {run}` goes on from {agent.checkpoint}", file=sys.stderr)
+        print_error(error, agent, run)
         return 1
     status = 0
     if stop.signal is not None and agent.steps < total_steps:
@@ -85,6 +79,18 @@ def train_to(
     seconds = time.perf_counter() - start
     print(f"{agent.env}: {evaluation}\n{agent.steps} steps in {seconds:.1f} s; saved in {run}")
     return status
+
+
+def print_error(error: Exception, agent: Agent, run: Path) -> None:
+    """Say in one line what ended a training; where that does not say all, with the traceback before it."""
+    reason = " ".join(str(error).split())
+    if not isinstance(error, FloatingPointError):  # which says where it came from, and what to load
+        is_full = isinstance(error, OSError) and error.errno in NO_ROOM
+        if not (is_full or isinstance(error, WrongReturnError)):
+            traceback.print_exception(error)
+        reason = f"{type(error).__name__} after {agent.steps} steps: {reason}"
+        reason += f"; `kgdists resume {run}` goes on from {agent.checkpoint}"
+    print(f"kgdists: error: {reason}", file=sys.stderr)
 
 
 def run_callbacks(

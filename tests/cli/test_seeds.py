@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+import kgdists as kg
 from kgdists.cli import main
+from kgdists.cli.evaluations import Evaluating
+from kgdists.cli.seed_process import train_one
 from tests.envs.functional.test_stepping import without_xla  # noqa: F401
 
 SMALL = ["--num-envs", "4", "--n-steps", "16", "--batch-size", "32", "--n-epochs", "1", "--hidden-units", "8"]
@@ -49,3 +52,34 @@ def test_seeds_of_python_environments_have_processes(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "seed_0: Pendulum-v1: return" in said and "over 2 seeds" in said
     assert main(["resume", str(folder), "--steps", "192"]) == 0
+
+
+@pytest.mark.exhaustive
+def test_a_seed_that_fails_leaves_the_others_their_ends(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "runs"
+    train = ["train", "CartPole-v1", "--agent", "ppo", *SMALL, "--vectorization", "compiled", "--out", str(folder)]
+    train += ["--eval-episodes", "2", "--eval-max-steps", "20", "--seeds", "2", "--steps", "64"]
+    learn = kg.agents.PPO.learn
+
+    def diverges(self, *args, **options):
+        if self.config.seed == 0:
+            raise FloatingPointError("Training diverged after 0 steps: policy_loss not finite")
+        return learn(self, *args, **options)
+
+    monkeypatch.setattr(kg.agents.PPO, "learn", diverges)
+    assert main(train) == 1
+    said = capsys.readouterr()
+    assert said.err == "kgdists: error: Training diverged after 0 steps: policy_loss not finite\n"
+    assert "seed 1: return" in said.out and "over 1 seeds" in said.out
+    assert (folder / "seed_1" / "evaluation.json").is_file()
+
+
+@pytest.mark.exhaustive
+def test_a_process_says_in_a_line_what_ended_it(tmp_path):
+    folder = tmp_path / "runs"
+    train = ["train", "Pendulum-v1", "--agent", "ppo", *SMALL, "--eval-episodes", "2", "--out", str(folder)]
+    assert main([*train, "--seeds", "2", "--steps", "64"]) == 0
+    for file in (folder / "seed_0" / "checkpoints").iterdir():
+        file.write_bytes(b"spoiled")
+    status, said = train_one(folder / "seed_0", 1, 128, 60.0, None, Evaluating())
+    assert status == 1 and said.startswith("error: ")
