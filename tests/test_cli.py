@@ -133,7 +133,7 @@ def test_the_run_is_an_agent_that_can_be_loaded(trained):
 @pytest.mark.exhaustive
 def test_pendulum_trains(tmp_path, capsys):
     assert kgdists("train", "Pendulum-v1", "--steps", 32, *TINY, "--out", tmp_path / "run") == 0
-    assert re.match(r"Pendulum-v1: return -\d+\.\d \+- \d+\.\d over 100", capsys.readouterr().out.splitlines()[-1])
+    assert re.match(r"Pendulum-v1: return -\d+\.\d \+- \d+\.\d over 100", capsys.readouterr().out.splitlines()[-2])
     assert (tmp_path / "run" / "learning_curve.png").is_file()
 
 
@@ -195,7 +195,8 @@ def test_every_setting_of_the_agent_is_an_option(tmp_path):
     assert kgdists("train", "Pendulum-v1", "--steps", 32, *arguments) == 0
     config = layout.read_config(tmp_path / "run")["config"]
     switched = {"normalize_advantages": False, "normalize_observations": True, "normalize_rewards": True}
-    assert config == settings | switched | {"hidden_units": [4, 3], "vtrace": True}
+    given = settings | switched | {"hidden_units": [4, 3], "vtrace": True}
+    assert given.items() <= config.items()
     assert set(config) == {field.name for field in dataclasses.fields(PPOConfig)}
 
 
@@ -206,17 +207,18 @@ def test_a_search_writes_a_run_that_is_evaluated_and_plotted(tmp_path, capsys):
     arguments = ["--agent", "pgpe", "--steps", 300, "--popsize", 10, "--hidden-units", 4, "--out", folder]
     assert kgdists("train", "CartPole-v1", *arguments) == 0
     out = capsys.readouterr().out
-    last = re.match(r"(CartPole-v1: return .* over 100 episodes) after (\d+) steps", out.splitlines()[-1])
-    assert "300/300" in out and int(last[2]) >= 300
+    evaluated, said = out.splitlines()[-2:]
+    steps = int(re.match(r"(\d+) steps in .* s; saved in ", said)[1])
+    assert "300/300" in out and steps >= 300
     assert sorted(file.name for file in folder.iterdir()) == FILES
     assert kgdists("evaluate", folder, "--seed", 0) == 0
-    assert capsys.readouterr().out.strip() == last[1]
+    assert capsys.readouterr().out.strip() == evaluated
     (folder / "learning_curve.png").unlink()
     assert kgdists("plot", folder) == 0 and (folder / "learning_curve.png").is_file()
     loaded = ES.load(folder)
     known = TUNED["CartPole-v1"]["pgpe"]
     assert loaded.config == ESConfig(popsize=10, hidden_units=(4,), seed=0, **known.settings)
-    assert loaded.steps == int(last[2])
+    assert loaded.steps == steps
 
 
 @pytest.mark.exhaustive
@@ -244,7 +246,7 @@ def test_every_setting_of_a_search_is_an_option(tmp_path, bandit):
     assert kgdists("train", bandit, *arguments) == 0
     config = layout.read_config(tmp_path / "run")["config"]
     switched = {"searcher": "cem", "sample_actions": True, "normalize_observations": True, "hidden_units": [4, 3]}
-    assert config == settings | switched
+    assert (settings | switched).items() <= config.items()
     assert set(config) == {field.name for field in dataclasses.fields(ESConfig)}
 
 
@@ -255,7 +257,7 @@ def test_every_setting_of_a_search_is_an_option(tmp_path, bandit):
 def test_an_evaluation_of_the_run_is_that_at_its_end(trained, capsys):
     folder, out = trained
     assert kgdists("evaluate", folder, "--seed", 0) == 0
-    assert capsys.readouterr().out.strip() == out.splitlines()[-1].partition(" after")[0]
+    assert capsys.readouterr().out.strip() == out.splitlines()[-2]
 
 
 @pytest.mark.exhaustive
@@ -500,7 +502,8 @@ def test_the_module_trains(tmp_path):
     command = [sys.executable, "-m", "kgdists", "train", "CartPole-v1", "--steps", 32, *TINY]
     result = process(*command, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert re.match(r"CartPole-v1: return .* after 32 steps", result.stdout.splitlines()[-1])
+    evaluated, said = result.stdout.splitlines()[-2:]
+    assert evaluated.startswith("CartPole-v1: return ") and said.startswith("32 steps in ")
     assert (tmp_path / "runs" / "CartPole-v1-ppo-seed0-1" / "policy.keras").is_file()
 
 
