@@ -19,6 +19,7 @@ from kgdists.encoders.observation_space import encoder_for, is_image
 from kgdists.envs.inputs import unmasked_space
 from kgdists.envs.rollout import copied
 from kgdists.layers import NormalHead, RunningNormalization, StateDependentNormalHead
+from kgdists.layers.dense import Dense
 from kgdists.policy import Policy, split_mask
 from kgdists.random.seeds import stream
 from kgdists.spaces import head_for
@@ -121,7 +122,7 @@ def _hidden_layers(config, name):
     layers = []
     for i, units in enumerate(config.hidden_units):
         initializer = keras.initializers.Orthogonal(math.sqrt(2.0), seed=stream(config.seed, name, i))
-        layers.append(keras.layers.Dense(units, config.activation, kernel_initializer=initializer))
+        layers.append(Dense(units, config.activation, kernel_initializer=initializer))
     return layers
 
 
@@ -158,7 +159,7 @@ def policy_network(envs: VectorEnv, config: Config) -> Policy:
 def value_network(envs: VectorEnv, config: Config, encoder: keras.layers.Layer | None = None) -> keras.Model:
     """The default values for the observations of `envs`: layers as `network` makes them, and a linear one."""
     initializer = keras.initializers.Orthogonal(1.0, seed=stream(config.seed, "values"))
-    return network(envs, config, "value", [keras.layers.Dense(1, kernel_initializer=initializer)], encoder)
+    return network(envs, config, "value", [Dense(1, kernel_initializer=initializer)], encoder)
 
 
 def check_values(value: keras.Model, example: Any) -> None:

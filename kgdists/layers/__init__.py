@@ -5,6 +5,7 @@ from kgdists.layers.beta_head import BetaHead
 from kgdists.layers.categorical_head import CategoricalHead
 from kgdists.layers.clipped_normal_head import ClippedNormalHead
 from kgdists.layers.composite_head import CompositeHead, OneOfHead
+from kgdists.layers.dense import Dense
 from kgdists.layers.discretized_logistic_head import DiscretizedLogisticHead
 from kgdists.layers.gaussian_mixture_head import GaussianMixtureHead
 from kgdists.layers.head import Head
@@ -22,6 +23,7 @@ __all__ = [
     "CategoricalHead",
     "ClippedNormalHead",
     "CompositeHead",
+    "Dense",
     "DiscretizedLogisticHead",
     "GaussianMixtureHead",
     "Head",

@@ -11,6 +11,7 @@ from kgdists.core.checks import count
 from kgdists.core.types import Integer, Tensor, TensorLike
 from kgdists.distributions import BetaDist
 from kgdists.distributions.box import box_of, canonical
+from kgdists.layers.dense import Dense
 from kgdists.layers.head import Head, Orthogonal, check_units, seed_of
 from kgdists.numerics import special
 
@@ -78,7 +79,7 @@ class BetaHead(Head):
         self.random_seed = random_seed = seed_of(random_seed)
         self.seed_generator = keras.random.SeedGenerator(random_seed)
         start = special.soft_clip_inverse(initial_concentration, min_concentration, max_concentration).item()
-        self.dense = keras.layers.Dense(
+        self.dense = Dense(
             2 * num_dims,
             kernel_initializer=Orthogonal(kernel_gain, seed=random_seed),
             bias_initializer=keras.initializers.Constant(start),

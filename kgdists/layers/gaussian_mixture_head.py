@@ -11,6 +11,7 @@ from kgdists.core import shapes
 from kgdists.core.checks import count, number
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import GaussianMixtureDist
+from kgdists.layers.dense import Dense
 from kgdists.layers.head import Orthogonal, seed_of
 from kgdists.layers.normal_head import NormalHead
 from kgdists.layers.tempered_head import Temperature, TemperedHead
@@ -106,7 +107,7 @@ class GaussianMixtureHead(TemperedHead):
 
     def _dense(self, units, name):
         initializer = Orthogonal(self.kernel_gain, seed=self.random_seed)
-        return keras.layers.Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
+        return Dense(units, kernel_initializer=initializer, dtype=self.dtype_policy, name=name)
 
     def build(self, features_shape: Sequence[int | None]) -> None:
         super().build(features_shape)

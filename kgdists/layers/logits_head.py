@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from kgdists.core.types import Integer
+from kgdists.layers.dense import Dense
 from kgdists.layers.head import Orthogonal, seed_of
 from kgdists.layers.tempered_head import Temperature, TemperedHead
 
@@ -28,7 +29,7 @@ class LogitsHead(TemperedHead):
         self.random_seed = random_seed = seed_of(random_seed)
         self.seed_generator = keras.random.SeedGenerator(random_seed)
         initializer = Orthogonal(kernel_gain, seed=random_seed)
-        self.logits = keras.layers.Dense(num_logits, kernel_initializer=initializer, dtype=self.dtype_policy)
+        self.logits = Dense(num_logits, kernel_initializer=initializer, dtype=self.dtype_policy)
 
     def build(self, features_shape: Sequence[int | None]) -> None:
         super().build(features_shape)

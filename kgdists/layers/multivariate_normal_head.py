@@ -8,6 +8,7 @@ from keras import ops
 
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import MultivariateNormalDist
+from kgdists.layers.dense import Dense
 from kgdists.layers.head import Orthogonal
 from kgdists.layers.normal_head import NormalHead
 from kgdists.numerics import cholesky
@@ -44,7 +45,7 @@ class MultivariateNormalHead(NormalHead):
         super().__init__(num_dims, state_dependent, **options)
         self.num_lower = self.num_dims * (self.num_dims - 1) // 2
         if state_dependent and self.num_lower:
-            self.lower = keras.layers.Dense(
+            self.lower = Dense(
                 self.num_lower,
                 kernel_initializer=Orthogonal(self.kernel_gain, seed=split(self.random_seed, 2)[1]),
                 dtype=self.dtype_policy,

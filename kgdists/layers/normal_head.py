@@ -11,6 +11,7 @@ from kgdists.core.checks import count
 from kgdists.core.types import Integer, Tensor
 from kgdists.distributions import NormalDist
 from kgdists.distributions.distribution import Distribution
+from kgdists.layers.dense import Dense
 from kgdists.layers.head import Head, Orthogonal, check_units, seed_of
 from kgdists.numerics import special
 from kgdists.random import split
@@ -85,7 +86,7 @@ class NormalHead(Head):
         self.kernel_gain = kernel_gain
         self.random_seed = random_seed = seed_of(random_seed)
         self.seed_generator = keras.random.SeedGenerator(random_seed)
-        self.mu = keras.layers.Dense(
+        self.mu = Dense(
             num_dims,
             kernel_initializer=Orthogonal(kernel_gain, seed=random_seed),
             dtype=self.dtype_policy,
@@ -95,7 +96,7 @@ class NormalHead(Head):
         start = special.soft_clip_inverse(2.0 * np.log(initial_stddev), *self.logvar_bounds).item()
         self.initial_logvar = keras.initializers.Constant(start)
         if state_dependent:
-            self.logvar = keras.layers.Dense(
+            self.logvar = Dense(
                 num_dims,
                 kernel_initializer=Orthogonal(kernel_gain, seed=split(random_seed, 1)[0]),
                 bias_initializer=self.initial_logvar,

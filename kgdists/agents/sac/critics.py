@@ -8,6 +8,7 @@ from gymnasium.vector import VectorEnv
 
 from kgdists.agents.networks import network
 from kgdists.agents.sac_config import SACConfig
+from kgdists.layers.dense import Dense
 from kgdists.random.seeds import stream
 
 __all__ = ["twin_critic"]
@@ -41,6 +42,6 @@ def twin_critic(envs: VectorEnv, config: SACConfig, num_inputs: int, num_outputs
             is_last = i == len(config.hidden_units)
             seed = stream(config.seed, "critic", critic, i)
             initializer = keras.initializers.Orthogonal(1.0 if is_last else math.sqrt(2.0), seed=seed)
-            x = keras.layers.Dense(units, None if is_last else config.activation, kernel_initializer=initializer)(x)
+            x = Dense(units, None if is_last else config.activation, kernel_initializer=initializer)(x)
         outputs.append(keras.layers.Reshape((1, num_outputs))(x))
     return keras.Model(inputs, keras.layers.Concatenate(axis=1)(outputs))
