@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import tree
 
 from kgdists.core import backend
+from kgdists.core.tracing import tracing
 from kgdists.core.types import Tensor
 
 __all__ = ["Compiled", "CompiledUpdate", "by_xla_where_fast", "is_convolution", "loses_kernels"]
@@ -58,7 +59,8 @@ def by_xla_where_fast(function: Callable[..., Any], *arguments: Any, **settings:
 
 def _concrete(function, jit_compile, arguments, settings):
     made = tf.function(function, jit_compile=jit_compile, autograph=False)
-    return made.get_concrete_function(*arguments, **settings)
+    with tracing(for_xla=jit_compile):
+        return made.get_concrete_function(*arguments, **settings)
 
 
 class Compiled:

@@ -1,8 +1,9 @@
-"""The product of a dense layer, whose gradients are as fast under XLA on a CPU as it allows."""
+"""The product of a dense layer, with gradients that XLA computes fast on a CPU."""
 
 import keras
 from keras import ops
 
+from kgdists.core.tracing import is_for_xla
 from kgdists.core.types import Tensor
 
 __all__ = ["dense_product"]
@@ -19,7 +20,7 @@ if keras.backend.backend() == "tensorflow":
 
     def dense_product(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
         """`x @ kernel + bias`: [B, n], [n, k], [k] -> [B, k]."""
-        if len(x.shape) == 2 and tf.inside_function() and _is_slow(x.shape[0] or 0, *kernel.shape):
+        if len(x.shape) == 2 and is_for_xla() and _is_slow(x.shape[0] or 0, *kernel.shape):
             return _product(*map(tf.convert_to_tensor, (x, kernel, bias)))
         return ops.add(ops.matmul(x, kernel), bias)
 

@@ -10,7 +10,7 @@ __all__ = ["Dense"]
 
 @keras.saving.register_keras_serializable(package="kgdists")
 class Dense(keras.layers.Dense):
-    """Keras' dense layer, whose gradients take less time under XLA on a CPU.
+    """Keras' dense layer, whose gradients take less time in the programs that agents compile by XLA on a CPU.
 
     Arguments, weights and results are those of `keras.layers.Dense`; last digits of gradients may differ.
 
@@ -18,8 +18,8 @@ class Dense(keras.layers.Dense):
     --------
     >>> import keras, kgdists as kg
     >>> network = keras.Sequential([keras.Input((4,)), kg.layers.Dense(64, "tanh"), kg.layers.Dense(2)])
-    >>> network(keras.ops.ones((3, 4))).shape
-    (3, 2)
+    >>> network.output_shape
+    (None, 2)
     """
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:

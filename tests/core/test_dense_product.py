@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 
 import kgdists as kg
+from kgdists.core.compiled import Compiled
 from kgdists.core.dense_product import dense_product
+from kgdists.core.tracing import is_for_xla, tracing
 
 SHAPES = [
     (5, 3, 1),
@@ -26,9 +28,11 @@ def numbers(*shapes):
     return [tf.constant(rng.normal(size=shape)) for shape in shapes]
 
 
-@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize(
+    ("for_xla", "jit_compile"), [(False, False), (True, False), pytest.param(True, True, marks=pytest.mark.exhaustive)]
+)
 @pytest.mark.parametrize(("rows", "n", "k"), SHAPES)
-def test_values_and_gradients_are_those_of_a_matrix_product(rows, n, k, jit_compile):
+def test_values_and_gradients_are_those_of_a_matrix_product(rows, n, k, for_xla, jit_compile):
     arguments = numbers((rows, n), (n, k), (k,))
     weights, steps = numbers((rows, k), (n, k))
 
@@ -45,7 +49,8 @@ def test_values_and_gradients_are_those_of_a_matrix_product(rows, n, k, jit_comp
                 along = tf.reduce_sum(gradients[1] * steps) + tf.reduce_sum(gradients[0] ** 2)
             return y, gradients, second.gradient(along, [x, kernel])
 
-        return both(*arguments)
+        with tracing(for_xla):
+            return both(*arguments)
 
     found, expected = derived(dense_product), derived(lambda x, kernel, bias: x @ kernel + bias)
     for x, y in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
@@ -68,8 +73,17 @@ def test_a_layer_is_that_of_keras(options, tmp_path):
     np.testing.assert_array_equal(loaded(x[:, 0]), model(x[:, 0]))
 
 
-def test_a_batch_of_any_size_is_trained_on():
-    model = keras.Sequential([keras.Input((64,)), kg.layers.Dense(64, "tanh"), kg.layers.Dense(2)])
-    model.compile("sgd", "mse", jit_compile=False)
-    model.fit(np.ones((9, 64)), np.ones((9, 2)), batch_size=4, verbose=0)
-    assert np.isfinite(model.predict(np.ones((3, 64)), verbose=0)).all()
+def test_rows_that_are_not_counted_yet_have_gradients():
+    @tf.function(input_signature=[tf.TensorSpec((None, 64)), tf.TensorSpec((64, 2))], autograph=False)
+    def gradient(x, kernel):
+        return tf.gradients(tf.reduce_sum(dense_product(x, kernel, tf.zeros(2))), kernel)[0]
+
+    with tracing(for_xla=True):
+        np.testing.assert_array_equal(gradient(tf.ones((9, 64)), tf.ones((64, 2))), np.full((64, 2), 9.0))
+
+
+def test_a_program_for_xla_is_traced_as_such():
+    seen = []
+    Compiled(lambda x: seen.append(is_for_xla()) or x, jit_compile=False)(np.ones(2))
+    Compiled(lambda x: seen.append(is_for_xla()) or x)(np.ones(2))
+    assert seen == [False, True] and not is_for_xla()
