@@ -42,7 +42,7 @@ CORE = (
     "tests/agents/test_acting.py",
     "tests/agents/test_es.py",
     "tests/agents/test_schedules.py",
-    "tests/agents/sac/test_adam.py",
+    "tests/agents/sac/test_fused_optimizers.py",
     "tests/agents/sac/test_replay_buffer.py",
     "tests/test_policy.py",
 )

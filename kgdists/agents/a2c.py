@@ -13,6 +13,7 @@ from kgdists.agents.a2c_config import A2CConfig
 from kgdists.agents.acting import RolloutActions
 from kgdists.agents.kl_penalty import kl_to_old_policy
 from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
+from kgdists.agents.optimizers import make_optimizer
 from kgdists.agents.reward_scaling import RewardNormalizer
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.agents.weighting import value_loss as value_loss_of
@@ -79,10 +80,8 @@ class A2C(RolloutAgent):
         check_values(self.value, self._example)
         self.variables = trainable(self.policy, self.value)
         self._find_normalizations(self.MODELS)
-        self.optimizer = keras.optimizers.RMSprop(
-            settings.learning_rate, rho=0.99, epsilon=settings.epsilon, global_clipnorm=settings.max_grad_norm
-        )
-        self.optimizer.build(self.variables)
+        own = {"rmsprop": {"rho": 0.99, "epsilon": settings.epsilon}, "adam": {"epsilon": settings.epsilon}}
+        self.optimizer = make_optimizer(settings, self.variables, own)
         self.ent_coef = tf.Variable(settings.ent_coef, trainable=False, dtype="float32")
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it

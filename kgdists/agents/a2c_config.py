@@ -11,8 +11,9 @@ from kgdists.agents.config import (
     WHOLE,
     PolicyGradientConfig,
     setting,
+    with_default,
 )
-from kgdists.core.types import Schedule
+from kgdists.core.types import Optimizer, Schedule
 
 __all__ = ["A2CConfig"]
 
@@ -21,7 +22,8 @@ __all__ = ["A2CConfig"]
 class A2CConfig(PolicyGradientConfig):
     """Hyperparameters of `A2C`. A schedule is a function of the number of gradient steps taken."""
 
-    learning_rate: float | Schedule = setting(7e-4, "Set the learning rate of RMSprop.", POSITIVE_OR_SCHEDULE)
+    learning_rate: float | Schedule = setting(7e-4, "Set the learning rate of the optimizer.", POSITIVE_OR_SCHEDULE)
+    optimizer: str | Optimizer = with_default(PolicyGradientConfig, "optimizer", "rmsprop")
     n_steps: int = setting(5, "Take N steps in each environment between two updates.", WHOLE)
     n_epochs: int = setting(
         1, "Take N gradient steps on the steps of an update; vtrace corrects those after the first.", WHOLE
@@ -33,8 +35,8 @@ class A2CConfig(PolicyGradientConfig):
     )
     epsilon: float = setting(
         1e-10,
-        "Set the epsilon of RMSprop, which is added to the mean square of a gradient under the root; libraries that "
-        "add it outside the root take its root.",
+        "Set the epsilon of RMSprop, or of Adam. RMSprop adds it to the mean square of a gradient under the root; "
+        "libraries that add it outside the root take its root.",
         POSITIVE,
     )
     gae_lambda: float = setting(

@@ -5,9 +5,10 @@ import math
 from typing import Any, ClassVar, Self, cast
 
 from kgdists.agents.other_names import check_settings
-from kgdists.core.choices import BOX_FAMILY_NAMES, IMAGE_NETWORKS, MAX_LENGTH, PREPROCESSING, VECTORIZATIONS
-from kgdists.core.rules import Rule, counts, flag, names, numbers, one_of, widths
-from kgdists.core.types import Schedule
+from kgdists.core.checks import is_optimizer
+from kgdists.core.choices import BOX_FAMILY_NAMES, IMAGE_NETWORKS, MAX_LENGTH, OPTIMIZERS, PREPROCESSING, VECTORIZATIONS
+from kgdists.core.rules import Rule, counts, flag, names, numbers, one_of, optimizer, widths
+from kgdists.core.types import Optimizer, Schedule
 from kgdists.runs.metric_guide import is_metric
 
 __all__ = [
@@ -169,7 +170,7 @@ class Config:
 class TrainingConfig(Config):
     """What all agents that learn by gradients can be told. A schedule is a function of the gradient steps taken."""
 
-    FIXED = (*Config.FIXED, "n_steps", "epoch_steps")
+    FIXED = (*Config.FIXED, "n_steps", "epoch_steps", "optimizer")
 
     num_envs: int = setting(8, "Step N environments together.", WHOLE, group="environment")
     vectorization: str = setting(
@@ -181,7 +182,23 @@ class TrainingConfig(Config):
         group="environment",
     )
     learning_rate: float | Schedule = setting(3e-4, "Set the learning rate of the optimizer.", POSITIVE_OR_SCHEDULE)
+    optimizer: str | Optimizer = setting(
+        "adam",
+        "Choose the optimizer. In Python one of Keras' with its own settings does too: it has its own learning rate "
+        "and bound of gradients then.",
+        optimizer(OPTIMIZERS),
+    )
     gamma: float = setting(0.99, "Set the discount factor of rewards.", UNIT)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        own = {name: self.__dataclass_fields__.get(name) for name in ("learning_rate", "max_grad_norm")}
+        given = {name: getattr(self, name) for name, x in own.items() if x and getattr(self, name) != x.default}
+        if is_optimizer(self.optimizer) and given:
+            raise ValueError(
+                "An optimizer of Keras has its own learning rate and bound of gradients: give it these, or name it. "
+                f"Received: optimizer={self.optimizer!r} and {', '.join(given)}"
+            )
 
     def for_envs(self, num_envs: int) -> Self:
         """These settings for a vector environment of this many."""

@@ -15,6 +15,7 @@ from kgdists.agents import diagnostics
 from kgdists.agents.kl_penalty import adapted_kl_coef, kl_to_old_policy
 from kgdists.agents.looking_back import AllAtOnce, InPieces
 from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network
+from kgdists.agents.optimizers import make_optimizer
 from kgdists.agents.ppo_config import PPOConfig
 from kgdists.agents.reward_scaling import RewardNormalizer
 from kgdists.agents.rollout_agent import RolloutAgent
@@ -87,10 +88,7 @@ class PPO(RolloutAgent):
         check_values(self.value, self._example)
         self.variables = trainable(self.policy, self.value)
         self._find_normalizations(self.MODELS)
-        self.optimizer = keras.optimizers.Adam(
-            settings.learning_rate, epsilon=1e-5, global_clipnorm=settings.max_grad_norm
-        )
-        self.optimizer.build(self.variables)
+        self.optimizer = make_optimizer(settings, self.variables, {"adam": {"epsilon": 1e-5}})
         self.ent_coef = tf.Variable(settings.ent_coef, trainable=False, dtype="float32")
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it

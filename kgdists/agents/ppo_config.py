@@ -26,7 +26,7 @@ class PPOConfig(PolicyGradientConfig):
 
     FIXED = (*PolicyGradientConfig.FIXED, "share_encoder", "sde_sample_freq")
 
-    learning_rate: float | Schedule = setting(3e-4, "Set the learning rate of Adam.", POSITIVE_OR_SCHEDULE)
+    learning_rate: float | Schedule = setting(3e-4, "Set the learning rate of the optimizer.", POSITIVE_OR_SCHEDULE)
     n_steps: int = setting(256, "Take N steps in each environment between two updates.", WHOLE)
     batch_size: int = setting(
         64, "Use N steps for each gradient step; N must divide the steps of an update, n_steps x num_envs.", WHOLE

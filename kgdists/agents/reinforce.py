@@ -13,6 +13,7 @@ from kgdists import losses
 from kgdists.agents import diagnostics
 from kgdists.agents.compiled_episodes import CompiledEpisodes
 from kgdists.agents.networks import as_float32, check_values, flat, penalty, value_network, values_of
+from kgdists.agents.optimizers import make_optimizer
 from kgdists.agents.reinforce_config import REINFORCEConfig
 from kgdists.agents.rollout_agent import RolloutAgent
 from kgdists.core.compiled import CompiledUpdate
@@ -72,10 +73,7 @@ class REINFORCE(RolloutAgent):
         trained = (self.policy, self.value) if settings.baseline else (self.policy,)
         self.variables = trainable(*trained)
         self._find_normalizations(self.MODELS if settings.baseline else ("policy",))
-        self.optimizer = keras.optimizers.Adam(
-            settings.learning_rate, epsilon=1e-5, global_clipnorm=settings.max_grad_norm
-        )
-        self.optimizer.build(self.variables)
+        self.optimizer = make_optimizer(settings, self.variables, {"adam": {"epsilon": 1e-5}})
         self.ent_coef = tf.Variable(settings.ent_coef, trainable=False, dtype="float32")
         self.optimizers = {"optimizer": self.optimizer}
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it

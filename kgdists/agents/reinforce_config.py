@@ -20,7 +20,7 @@ class REINFORCEConfig(PolicyGradientConfig):
 
     FIXED = (*PolicyGradientConfig.FIXED, "episodes", "baseline")
 
-    learning_rate: float | Schedule = setting(3e-3, "Set the learning rate of Adam.", POSITIVE_OR_SCHEDULE)
+    learning_rate: float | Schedule = setting(3e-3, "Set the learning rate of the optimizer.", POSITIVE_OR_SCHEDULE)
     episodes: int = setting(16, "Play N whole episodes for each gradient step.", WHOLE)
     max_steps: int | None = setting(
         None,

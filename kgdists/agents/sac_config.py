@@ -35,7 +35,7 @@ class SACConfig(TrainingConfig):
 
     num_envs: int = with_default(TrainingConfig, "num_envs", 1)
     learning_rate: float | Schedule = setting(
-        3e-4, "Set the learning rate of Adam, for policy, critics and temperature.", POSITIVE_OR_SCHEDULE
+        3e-4, "Set the learning rate of the optimizer, for policy, critics and temperature.", POSITIVE_OR_SCHEDULE
     )
     hidden_units: tuple[int, ...] = with_default(TrainingConfig, "hidden_units", (256, 256))
     activation: str = with_default(TrainingConfig, "activation", "relu")

@@ -8,7 +8,18 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-__all__ = ["choice", "count", "fraction", "in_short", "is_count", "is_number", "is_schedule", "number", "positive"]
+__all__ = [
+    "choice",
+    "count",
+    "fraction",
+    "in_short",
+    "is_count",
+    "is_number",
+    "is_optimizer",
+    "is_schedule",
+    "number",
+    "positive",
+]
 
 
 @overload
@@ -133,6 +144,11 @@ def fraction(name: str, value: Any) -> float:
 def is_schedule(x: Any) -> bool:
     """Whether `x` is a `keras.optimizers.schedules.LearningRateSchedule`, told without importing Keras."""
     return any(cls.__name__ == "LearningRateSchedule" for cls in type(x).__mro__)
+
+
+def is_optimizer(x: Any) -> bool:
+    """Whether `x` is a `keras.optimizers.Optimizer`, told without importing Keras."""
+    return any(cls.__name__ == "BaseOptimizer" for cls in type(x).__mro__)
 
 
 def choice(name: str, value: Any, choices: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ __all__ = [
     "MAX_SEEDS",
     "MAX_STEPS",
     "MAX_THREADS",
+    "OPTIMIZERS",
     "PREPROCESSING",
     "SEARCHER_NAMES",
     "VECTORIZATIONS",
@@ -18,6 +19,9 @@ MAX_LENGTH = 64  # items of an observed sequence, unless told otherwise
 MAX_SEEDS = 1_000  # of agents that are trained side by side
 MAX_STEPS = 10**15  # of a training, which a float counts and no machine takes
 MAX_THREADS = 1024  # of far more TensorFlow hangs or aborts
+OPTIMIZERS = (
+    *("adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lion", "nadam", "rmsprop", "sgd"),
+)
 PREPROCESSING = ("none", "atari")
 SEARCHER_NAMES = ("pgpe", "snes", "cem", "xnes", "cmaes")
 VECTORIZATIONS = ("auto", "sync", "async", "native", "compiled")

@@ -5,9 +5,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-from kgdists.core.checks import choice, count, is_number, is_schedule
+from kgdists.core.checks import choice, count, is_number, is_optimizer, is_schedule
 
-__all__ = ["Rule", "counts", "flag", "names", "numbers", "one_of", "widths"]
+__all__ = ["Rule", "counts", "flag", "names", "numbers", "one_of", "optimizer", "widths"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +69,19 @@ def numbers(text: str, is_good: Callable[[float], bool], or_schedule: bool = Fal
 def one_of(choices: Sequence[str]) -> Rule:
     """One of some texts."""
     return Rule(f"one of {', '.join(choices)}", lambda name, value: choice(name, value, choices), choices=choices)
+
+
+def optimizer(choices: Sequence[str]) -> Rule:
+    """One of some texts, or an optimizer of Keras."""
+
+    def check(name: str, value: Any) -> Any:
+        if is_optimizer(value) or value in choices:
+            return value
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(choices)}, or a keras.optimizers.Optimizer. Received: {name}={value!r}"
+        )
+
+    return Rule(f"one of {', '.join(choices)}", check, choices=choices)
 
 
 def _of_tuple(text, is_good, keep=tuple):

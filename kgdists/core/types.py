@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-__all__ = ["Integer", "Number", "Schedule", "Seed", "SupportsArray", "Tensor", "TensorLike"]
+__all__ = ["Integer", "Number", "Optimizer", "Schedule", "Seed", "SupportsArray", "Tensor", "TensorLike"]
 
 # A tensor of Keras' backend, or a symbolic one: neither Keras nor TensorFlow publishes a type for it.
 Tensor: TypeAlias = Any
@@ -21,6 +21,12 @@ class Schedule(Protocol):
     """A `keras.optimizers.schedules.LearningRateSchedule`: a step -> the value of a setting."""
 
     def __call__(self, step: Any) -> Any: ...
+
+
+class Optimizer(Protocol):
+    """A `keras.optimizers.Optimizer`."""
+
+    def get_config(self) -> dict[str, Any]: ...
 
 
 Integer: TypeAlias = int | np.integer[Any]

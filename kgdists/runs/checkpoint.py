@@ -376,10 +376,12 @@ def _place(known):
 
 
 def config_to_json(config: Any) -> dict[str, Any]:
-    """The fields of a config dataclass in JSON's types; schedules as Keras serialises them."""
+    """The fields of a config dataclass in JSON's types; schedules and optimizers as Keras serializes them."""
     fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     fields = {
-        name: keras.saving.serialize_keras_object(x) if isinstance(x, LearningRateSchedule) else x
+        name: keras.saving.serialize_keras_object(x)
+        if isinstance(x, (LearningRateSchedule, keras.optimizers.Optimizer))
+        else x
         for name, x in fields.items()
     }
     return json.loads(json.dumps(fields))  # what is read is what was written: lists for tuples

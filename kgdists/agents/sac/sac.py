@@ -14,9 +14,10 @@ from kgdists import losses, random
 from kgdists.agents import diagnostics
 from kgdists.agents.acting import RolloutActions
 from kgdists.agents.networks import penalty
+from kgdists.agents.optimizers import make_optimizer
 from kgdists.agents.rollout_agent import RolloutAgent
-from kgdists.agents.sac.adam import Adam
 from kgdists.agents.sac.critics import twin_critic
+from kgdists.agents.sac.fused_optimizers import FUSED
 from kgdists.agents.sac.replay import make_replay
 from kgdists.agents.sac.replay_buffer import ReplayBuffer
 from kgdists.agents.sac.soft_values import soft_values
@@ -64,7 +65,7 @@ class SAC(RolloutAgent):
     name = "sac"
     Config = SACConfig
     MODELS = ("policy", "critic")
-    METRICS = ("critic_loss", "policy_loss", "entropy", "value", "ent_coef")
+    METRICS: tuple[str, ...] = ("critic_loss", "policy_loss", "entropy", "value", "ent_coef")
 
     config: SACConfig
 
@@ -86,13 +87,15 @@ class SAC(RolloutAgent):
         self.log_alpha = keras.Variable(math.log(settings.initial_ent_coef), name="log_alpha")
         temperature = [self.log_alpha] if settings.ent_coef is None else []
         self.variables = trainable(self.policy, self.critic) + temperature
-        self.optimizer = Adam(settings.learning_rate)
-        self.optimizer.build(self.variables)
+        self.optimizer = make_optimizer(settings, self.variables, classes=FUSED)
         self.optimizers = {"optimizer": self.optimizer}
+        if not self._is_adam:
+            self.METRICS = (*self.METRICS, "gradient_norm")
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self._find_normalizations(self.MODELS)
         self._compiled_update, self._compiled_turn = (
-            CompiledUpdate(function, settings.jit_compile) for function in (self._update, self._turn)
+            CompiledUpdate(function, settings.jit_compile or type(self.optimizer) not in FUSED.values())
+            for function in (self._update, self._turn)
         )
         self._compiled_normalize = tf.function(self._normalize, jit_compile=True, autograph=False)
 
@@ -151,8 +154,15 @@ class SAC(RolloutAgent):
         return {
             **{name: float(np.mean([x[name] for x in updates])) if updates else math.nan for name in self.METRICS},
             **{name: float(x) for name, x in saturation.items()},
-            "gradient_norm": diagnostics.adam_gradient_norm(self.optimizer) if updates else math.nan,
+            **({"gradient_norm": self._adam_gradient_norm(updates)} if self._is_adam else {}),
         }
+
+    @property
+    def _is_adam(self):
+        return isinstance(self.optimizer, keras.optimizers.Adam)
+
+    def _adam_gradient_norm(self, updates):
+        return diagnostics.adam_gradient_norm(self.optimizer) if updates else math.nan
 
     def update(self, gradient_steps: Integer = 1) -> dict[str, float]:
         """Improve policy and critics on what is kept for replay, by batches drawn from it.
@@ -221,10 +231,12 @@ class SAC(RolloutAgent):
             if config.ent_coef is None:
                 target_entropy = values.target_entropy(observations, config.target_entropy)
                 loss += losses.sac_temperature(self.log_alpha, entropy, target_entropy)
-        self.optimizer.apply(tape.gradient(loss, self.variables), self.variables)
+        gradients = tape.gradient(loss, self.variables)
+        self.optimizer.apply(gradients, self.variables)
         for target, weight in zip(self.target, self.critic.trainable_variables, strict=True):
             target.assign_add(config.tau * (weight - target))
-        return tf.stack([critic_loss, policy_loss, ops.mean(entropy), ops.mean(taken), alpha])
+        norm = [] if self._is_adam else [diagnostics.gradient_norm(gradients)]
+        return tf.stack([critic_loss, policy_loss, ops.mean(entropy), ops.mean(taken), alpha, *norm])
 
     def _frozen(self, weights):
         """The critics with other weights, as a function of their inputs."""
