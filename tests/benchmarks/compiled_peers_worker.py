@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from agents_worker import TASKS
 
-STEPS = 2_000  # of each environment, in one call
+STEPS = 10_000  # of each environment, in one call
 CALLS = 5
 
 
@@ -55,6 +55,37 @@ def learn_rejax(task, seed, clock):
     for call in range(CALLS):
         jax.block_until_ready(train(jax.random.PRNGKey(seed + call)))
         clock((call + 1) * steps)
+
+
+def learn_rltools(task, seed, clock):
+    """PPO of rltools, whose program in C++ is compiled for the settings; it steps environments of Python."""
+    import gymnasium
+    from rltools import PPO
+
+    given = task.settings
+    algorithm = PPO(
+        lambda: gymnasium.wrappers.RescaleAction(gymnasium.make(task.env), -1.0, 1.0),
+        enable_evaluation=False,
+        GAMMA=given["gamma"],
+        LAMBDA=given["gae_lambda"],
+        EPSILON_CLIP=given["clip_range"],
+        INITIAL_ACTION_STD=1.0,
+        ACTION_ENTROPY_COEFFICIENT=given["ent_coef"],
+        N_EPOCHS=given["n_epochs"],
+        TOTAL_STEP_LIMIT=task.steps,
+        ACTOR_ACTIVATION_FUNCTION="TANH",
+        CRITIC_ACTIVATION_FUNCTION="TANH",
+        EPISODE_STEP_LIMIT=200,
+        N_ENVIRONMENTS=task.num_envs,
+        ON_POLICY_RUNNER_STEPS_PER_ENV=given["n_steps"],
+        BATCH_SIZE=given["batch_size"],
+        OPTIMIZER_ALPHA=given["learning_rate"],
+    )
+    state, steps, is_finished = algorithm.State(seed), 0, False
+    while not is_finished:
+        is_finished = state.step()
+        steps += given["n_steps"] * task.num_envs
+        clock(steps)
 
 
 def step_kgdists(env, num_envs, seed, clock):
@@ -126,6 +157,7 @@ def step_envpool(env, num_envs, seed, clock):
 LIBRARIES = {
     "kgdists": (learn_kgdists, step_kgdists),
     "rejax": (learn_rejax, None),
+    "rltools": (learn_rltools, None),
     "gymnax": (None, step_gymnax),
     "envpool": (None, step_envpool),
 }
