@@ -6,7 +6,8 @@ endless tables any rows of which are made on their own.
 
 import keras
 
-from kgdists.random.draws import gumbel, log_gamma, normal, permutation, uniform
+from kgdists.random.draws import gumbel, log_gamma, normal, uniform
+from kgdists.random.permutations import permutation
 from kgdists.random.streams import Stream, key, split
 
 __all__ = ["Stream", "gumbel", "key", "log_gamma", "normal", "permutation", "split", "uniform"]

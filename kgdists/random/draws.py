@@ -9,7 +9,7 @@ from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.random.streams import checked
 from kgdists.random.streams import key as key_of
 
-__all__ = ["gumbel", "log_gamma", "normal", "permutation", "uniform"]
+__all__ = ["gumbel", "log_gamma", "normal", "uniform"]
 
 if keras.backend.backend() == "tensorflow":
     from kgdists.random import tensorflow_draws
@@ -68,8 +68,3 @@ def log_gamma(concentration: Tensor, seed: Seed = None) -> Tensor:
     tensor like `concentration`, finite also where the variates themselves underflow.
     """
     return _log_gamma(concentration, checked(seed))
-
-
-def permutation(n: Integer, seed: Seed = None) -> Tensor:
-    """Draw a random order of `0 ... n - 1`: int32 tensor, shape [n]; `seed` as for `uniform`."""
-    return ops.argsort(uniform((n,), seed))

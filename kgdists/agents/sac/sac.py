@@ -89,6 +89,7 @@ class SAC(RolloutAgent):
         self.variables = trainable(self.policy, self.critic) + temperature
         self.optimizer = make_optimizer(settings, self.variables, classes=FUSED)
         self.optimizers = {"optimizer": self.optimizer}
+        self._is_adam = isinstance(self.optimizer, keras.optimizers.Adam)
         if not self._is_adam:
             self.METRICS = (*self.METRICS, "gradient_norm")
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
@@ -156,10 +157,6 @@ class SAC(RolloutAgent):
             **{name: float(x) for name, x in saturation.items()},
             **({"gradient_norm": self._adam_gradient_norm(updates)} if self._is_adam else {}),
         }
-
-    @property
-    def _is_adam(self):
-        return isinstance(self.optimizer, keras.optimizers.Adam)
 
     def _adam_gradient_norm(self, updates):
         return diagnostics.adam_gradient_norm(self.optimizer) if updates else math.nan
