@@ -13,7 +13,7 @@ if keras.backend.backend() == "tensorflow":
 
     # Below, XLA's times in microseconds for 256 rows of 64 numbers, one thread of a processor with AVX2.
     FEW = 3  # columns at most: dx = dy W^T as a sum of outer products; with dW by columns, 2 of them take 5, not 38
-    COLUMNS = 8  # at most: dW = x^T dy column by column, 12 in place of 19 for 6 of them
+    COLUMNS = 8  # at most: dW = x^T dy column by column; both gradients of 6 of them take 13, not 24
     STRIDE = 64  # rows of multiples of it fall on the same lines of the cache: x^T dy of 64 takes 34, of 65 takes 28
     MANY = 128  # rows at least, and numbers in a row at most, for which that is worth a copy
     LARGEST = 1024

@@ -22,7 +22,7 @@ def orders(n, count, seed=0):
     return draw().numpy()
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 3, 5, 8, 100, 256, 257, 1000])
+@pytest.mark.parametrize("n", [0, 1, 2, 128, 129, 256, 1000])
 def test_each_number_is_there_once(n):
     order = np.array(random.permutation(n, seed=3))
     assert order.dtype == "int32"
@@ -30,7 +30,8 @@ def test_each_number_is_there_once(n):
     np.testing.assert_array_equal(order, random.permutation(n, seed=3))
 
 
-@pytest.mark.parametrize("n", [3, pytest.param(5, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("n", [3, 5])
 def test_all_orders_are_as_probable(n):
     codes = orders(n, 60_000) @ n ** np.arange(n)
     times = np.unique(codes, return_counts=True)[1]
@@ -38,7 +39,7 @@ def test_all_orders_are_as_probable(n):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("n", [256, 300])
+@pytest.mark.parametrize("n", [129, 256, 300])
 def test_places_and_neighbors_are_independent(n):
     drawn = orders(n, 20_000)
     for place in (0, 1, n // 2, n - 1):
