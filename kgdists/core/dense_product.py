@@ -25,6 +25,8 @@ if keras.backend.backend() == "tensorflow":
         return ops.add(ops.matmul(x, kernel), bias)
 
     def _is_slow(rows, num_inputs, units):
+        if tf.config.list_logical_devices("GPU"):  # which has fast products of all shapes
+            return False
         if units <= COLUMNS:
             return units > 1
         return rows >= MANY and num_inputs % STRIDE == 0 and num_inputs <= LARGEST

@@ -75,7 +75,7 @@ def optimizer(choices: Sequence[str]) -> Rule:
     """One of some texts, or an optimizer of Keras."""
 
     def check(name: str, value: Any) -> Any:
-        if is_optimizer(value) or value in choices:
+        if is_optimizer(value) or isinstance(value, str) and value in choices:
             return value
         raise ValueError(
             f"`{name}` must be one of {', '.join(choices)}, or a keras.optimizers.Optimizer. Received: {name}={value!r}"

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from kgdists.core.checks import count
 from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.random.draws import uniform
 
@@ -29,14 +30,20 @@ def permutation(n: Integer, seed: Seed = None) -> Tensor:
     -------
     int32 tensor, shape [n].
 
+    Raises
+    ------
+    ValueError
+        For another `n`.
+
     References
     ----------
     J. Black, P. Rogaway (2002), Ciphers with arbitrary finite domains, section 4 (cycle walking).
     """
+    n = count("n", n, least=0, most=2**31 - 1)
     if n <= FEW:
         return ops.argsort(uniform((n,), seed))
     keys = ops.cast(uniform((ROUNDS,), seed) * 2.0**31, "uint32")
-    bits = (int(n) - 1).bit_length()
+    bits = (n - 1).bit_length()
     order = _permuted(ops.cast(ops.arange(n, dtype="int32"), "uint32"), keys, bits)
     if n != 1 << bits:
         order = ops.while_loop(

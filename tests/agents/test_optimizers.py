@@ -82,3 +82,5 @@ def test_what_is_mistyped_is_told():
         made("PPO", optimizer=keras.optimizers.Adam(), learning_rate=0.1, max_grad_norm=None)
     with pytest.raises(ValueError, match="`optimizer` must be"):
         made("PPO", optimizer=keras.optimizers.Adam)
+    with pytest.raises(ValueError, match="`optimizer` must be"):
+        made("PPO", optimizer=np.zeros(2))

@@ -30,6 +30,12 @@ def test_each_number_is_there_once(n):
     np.testing.assert_array_equal(order, random.permutation(n, seed=3))
 
 
+@pytest.mark.parametrize("n", [-1, 3.0, True, None, 2**31])
+def test_another_number_is_refused(n):
+    with pytest.raises(ValueError, match="`n` must be .* Received: n="):
+        random.permutation(n)
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("n", [3, 5])
 def test_all_orders_are_as_probable(n):
