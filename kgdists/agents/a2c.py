@@ -100,11 +100,11 @@ class A2C(RolloutAgent):
     def _train(self) -> dict[str, float]:
         config, first = self.config, self.steps // self.config.num_envs
         keys = self._keys(first + np.arange(self.steps_per_epoch // config.num_envs + 1))
-        tensors, updates = iter(tf.unstack(keys)), []
+        draws, updates = self._act.draws(keys), []
         started: dict[str, Any] = {}
         for i in range(0, len(keys) - 1, config.n_steps):
             end = i + config.n_steps
-            rollout = self.rollouts.collect(RolloutActions(self._act, keys[i:end], tensors, **started))
+            rollout = self.rollouts.collect(RolloutActions(self._act, keys[i:end], draws[i:end], **started))
             updates.append(self._updated(self._compiled_turn, rollout, self.rollouts.observations, keys[end]))
             started = updates[-1].pop("started")
         return {name: float(np.mean([update[name] for update in updates])) for name in updates[0]}

@@ -1,7 +1,7 @@
-"""Actions in rollouts: compiled functions that are called once for each step of the environments."""
+"""Actions in rollouts, where a function is called once for each step of the environments."""
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,17 +11,21 @@ from keras import tree
 
 from kgdists.core import backend
 from kgdists.core.compiled import by_xla_where_fast
+from kgdists.core.numpy_program import NumpyProgram, UnsuitableForNumpy
 from kgdists.core.types import Tensor
 from kgdists.envs.player import NotANumber, are_numbers
 from kgdists.policy import Policy
 
 __all__ = ["CompiledPolicy", "RolloutActions"]
 
+KEY = tf.TensorSpec((2,), tf.int64)
 FEW_STEPS = 8  # by which freezing the weights that act costs more than reading them each time
 
 
 class CompiledPolicy:
     """A fast function of observations of all environments and a key to actions, arrays or nested ones.
+
+    Small networks act by NumPy, in less time than TensorFlow takes to call a function, others by XLA.
 
     Parameters
     ----------
@@ -33,53 +37,94 @@ class CompiledPolicy:
 
     def __init__(self, policy: Policy, example: Any, num_envs: int) -> None:
         self.policy = policy
-        observations = tree.map_structure(lambda x: tf.TensorSpec((num_envs, *x.shape[1:]), x.dtype), example)
-        self._inputs = observations, tf.TensorSpec((2,), tf.int64)
-        # A pure function, of the weights too: each variable to read, or a generator's counter to write, takes time.
-        self._act = self._compiled(self._sample_action, *(tf.TensorSpec(v.shape, v.dtype) for v in policy.variables))
+        self._observations = tree.map_structure(lambda x: tf.TensorSpec((num_envs, *x.shape[1:]), x.dtype), example)
+        self._like: Any = None
 
     def _sample_action(self, observations, key, *weights):
+        # A pure function, of the weights too: each variable to read, or a generator's counter to write, takes time.
         with keras.StatelessScope(state_mapping=list(zip(self.policy.variables, weights, strict=True))):
             pi = self.policy(observations)
             actions = pi.sample_action(seed=key)
             return actions, are_numbers(pi, actions)
 
-    def _compiled(self, function, *more):
-        return by_xla_where_fast(function, *self._inputs, *more)[0]
+    @functools.cached_property
+    def _program(self):
+        def act(key, *others):
+            weights, observed = others[: len(self._weights)], others[len(self._weights) :]
+            self._like = self._sample_action(tree.pack_sequence_as(self._observations, observed), key, *weights)
+            return tree.flatten(self._like)
+
+        try:
+            return NumpyProgram(act, KEY, self._weights, tree.flatten(self._observations))
+        except UnsuitableForNumpy:
+            return None
+
+    @property
+    def _weights(self):
+        return [tf.TensorSpec(x.shape, x.dtype) for x in self.policy.variables]
+
+    @functools.cached_property
+    def _act(self):
+        return by_xla_where_fast(self._sample_action, self._observations, KEY, *self._weights)[0]
 
     @functools.cached_property
     def _read_and_act(self):
         def act(observations, key):
             return self._sample_action(observations, key, *map(backend.read, self.policy.variables))
 
-        return self._compiled(act)
+        return by_xla_where_fast(act, self._observations, KEY)[0]
 
-    def __call__(self, observations: Any, key: Tensor) -> Any:
-        """Actions [num_envs, ...] by the weights of this moment and an int64 key [2]; raises `NotANumber`."""
-        return _called(self._read_and_act, observations, key)
+    def draws(self, keys: np.ndarray) -> list[Any]:
+        """What `acting` takes at the steps that have such int64 keys [T, 2]."""
+        # Made in one call: a tensor made from an array costs as much as a layer.
+        return tf.unstack(keys) if self._program is None else self._program.draws(keys)
+
+    def acting(self, n_steps: int | None = None, weights: Sequence[Tensor] | None = None) -> Callable[[Any, Any], Any]:
+        """A function of observations [num_envs, ...] and one of `draws` to actions, which raises `NotANumber`.
+
+        Parameters
+        ----------
+        n_steps : None or int
+            How often it will be called, None is often.
+        weights : None or list of tensors
+            By which it acts, whatever becomes of those of the policy; None takes these of this moment.
+        """
+        if self._program is None and weights is None and n_steps is not None and n_steps <= FEW_STEPS:
+            return functools.partial(self._call, self._read_and_act)
+        kept = list(map(backend.read, self.policy.variables)) if weights is None else weights
+        if self._program is None:
+            return lambda observations, key: self._call(self._act, observations, key, *kept)
+        act = self._program.of_weights([x.numpy() for x in kept])
+
+        def by_numpy(observations, draw):
+            *actions, is_sound = act(draw, _leaves(observations))
+            return self._actions(actions, is_sound, self._like[0])
+
+        return by_numpy
+
+    def _call(self, act, observations, key, *weights):
+        others = key, *weights
+        results = backend.run(act, _leaves(observations), others, (observations, *others))
+        *actions, is_sound = [x.numpy() for x in results]
+        return self._actions(actions, is_sound, act.structured_outputs[0])
+
+    def _actions(self, actions, is_sound, like):
+        if not is_sound:
+            raise NotANumber
+        return tree.pack_sequence_as(like, actions) if tree.is_nested(like) else actions[0]
+
+    def first(self, observations: Any, key: Tensor) -> tuple[Any, Tensor]:
+        """For traced functions: the first actions of a `RolloutActions`, and whether they are numbers."""
+        return self._act(observations, key, *map(tf.convert_to_tensor, self.policy.variables))
 
     def start(self, observations: Any, key: Tensor) -> dict[str, Any]:
-        """For traced functions: what a `RolloutActions` starts from, its first actions and its weights."""
-        weights = list(map(tf.convert_to_tensor, self.policy.variables))
-        return {"first": self._act(observations, key, *weights), "weights": weights}
-
-    def of_rollout(self, n_steps: int) -> Callable[[Any, Tensor], Any]:
-        """The fastest variant for a rollout of `n_steps` with fixed weights."""
-        return self if n_steps <= FEW_STEPS else self.frozen()
-
-    def frozen(self, weights: Sequence[Tensor] | None = None) -> Callable[[Any, Tensor], Any]:
-        """The same function with given weights, or those of this moment, whatever becomes of them."""
-        act, kept = self._act, weights or list(map(backend.read, self.policy.variables))
-        return lambda observations, key: _called(act, observations, key, *kept)
+        """For traced functions: what a `RolloutActions` starts from, its weights and, unless by NumPy, `first`."""
+        first = {} if self._program is not None else {"first": self.first(observations, key)}
+        return first | {"weights": list(map(tf.convert_to_tensor, self.policy.variables))}
 
 
-def _called(act, observations, *others):
-    arrays = [observations] if type(observations) is np.ndarray else tree.flatten(observations)
-    *actions, is_sound = [x.numpy() for x in backend.run(act, arrays, others, (observations, *others))]
-    if not is_sound:
-        raise NotANumber
-    like, _ = act.structured_outputs
-    return tree.pack_sequence_as(like, actions) if tree.is_nested(like) else actions[0]
+def _leaves(observations):
+    return [observations] if type(observations) is np.ndarray else tree.flatten(observations)
 
 
 class RolloutActions:
@@ -90,11 +135,11 @@ class RolloutActions:
     actor : CompiledPolicy
     keys : int64 array, shape [T, 2]
         Of the steps.
-    tensors : None or iterator of tensors
-        Of these keys, where they have been made for several rollouts at once.
+    draws : None or list
+        What `actor.draws` makes of them, where it was made for several rollouts at once.
     first : None or tuple
-        Actions of the first step, (nested) tensors, and whether they are numbers, where `CompiledPolicy.start` made
-        them.
+        Actions of the first step, (nested) tensors, and whether they are numbers, where `CompiledPolicy` made them in
+        a traced function.
     weights : None or list of tensors
         By which the others are chosen, those of this moment by default.
     """
@@ -103,19 +148,22 @@ class RolloutActions:
         self,
         actor: CompiledPolicy,
         keys: np.ndarray,
-        tensors: Iterator[Tensor] | None = None,
+        draws: Sequence[Any] | None = None,
         first: tuple[Any, Tensor] | None = None,
         weights: Sequence[Tensor] | None = None,
     ) -> None:
-        # Made in one call: a tensor made from an array costs as much as a layer.
-        self.actor, self.keys, self._tensors = actor, keys, tensors or iter(tf.unstack(keys))
-        self._act = actor.of_rollout(len(keys)) if weights is None else actor.frozen(weights)
-        self._first = first
+        self.actor, self.keys = actor, keys
+        self._draws = iter(actor.draws(keys) if draws is None else draws)
+        self._first, self._weights = first, weights
+
+    @functools.cached_property
+    def _act(self):
+        return self.actor.acting(len(self.keys), self._weights)
 
     def __call__(self, observations: Any) -> Any:
-        key, first, self._first = next(self._tensors), self._first, None
+        draw, first, self._first = next(self._draws), self._first, None
         if first is None:
-            return self._act(observations, key)
+            return self._act(observations, draw)
         actions, is_sound = tree.map_structure(lambda x: x.numpy(), first)
         if not is_sound:
             raise NotANumber

@@ -250,11 +250,11 @@ class _Worker:
     ) -> tuple[Any, Any, dict[str, np.ndarray], dict[str, list[float]], list[str]]:
         for variable, value in zip(self._policy.variables, weights, strict=True):
             variable.assign(value)
-        act, tensors = self._actor.frozen(), iter(tf.unstack(keys))
+        act, draws = self._actor.acting(), iter(self._actor.draws(keys))
 
         def act_in_part(observations):
             # All draw the numbers of all environments, in the program that the agent has, and take what is theirs.
-            actions = act(tree.map_structure(self._padded, observations), next(tensors))
+            actions = act(tree.map_structure(self._padded, observations), next(draws))
             return tree.map_structure(lambda x: x[self._part], actions)
 
         infos = self._rollouts.infos

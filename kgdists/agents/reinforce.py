@@ -105,14 +105,14 @@ class REINFORCE(RolloutAgent):
         """New episodes: arrays as `Rollouts.collect` returns them, and which of their steps belong to the episodes."""
         if self.is_compiled:
             return self._collect_compiled()
-        act, first = self._act.frozen(), self.steps // self.config.num_envs
+        act, first = self._act.acting(), self.steps // self.config.num_envs
         pieces = (
             self._keys(np.arange(self.config.n_steps) + start) for start in itertools.count(first, self.config.n_steps)
         )
-        keys = (key for piece in pieces for key in tf.unstack(piece))
+        draws = (draw for piece in pieces for draw in self._act.draws(piece))
         config = self.config
         return collect_episodes(
-            self.rollouts, lambda observations: act(observations, next(keys)), config.episodes, config.max_steps
+            self.rollouts, lambda observations: act(observations, next(draws)), config.episodes, config.max_steps
         )
 
     @functools.cached_property

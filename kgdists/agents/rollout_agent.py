@@ -25,6 +25,7 @@ from kgdists.agents.config import TrainingConfig
 from kgdists.agents.networks import check_trainable, largest, policy_network
 from kgdists.agents.other_names import check_policy, check_settings
 from kgdists.agents.replicas import Replicas
+from kgdists.core import backend
 from kgdists.core.run_warning import RunWarning
 from kgdists.core.sharing import places, trainable
 from kgdists.encoders.arrays import example_observation
@@ -332,7 +333,8 @@ class RolloutAgent(Agent):
 
     def _check_finite(self, metrics):
         bad = [name for name, x in metrics.items() if not math.isfinite(x) and name not in self.UNDEFINED_AT_TIMES]
-        bad += self._bad_weights()
+        if not math.isfinite(metrics.get("weight_norm", math.nan)):  # which tells of all weights at once
+            bad += self._bad_weights()
         if bad:
             raise self._diverged(bad)
 
@@ -343,7 +345,7 @@ class RolloutAgent(Agent):
         return super()._diverged(bad, hint)
 
     def _bad_weights(self):
-        return [variable.path for variable in self.variables if not np.isfinite(variable.numpy()).all()]
+        return [variable.path for variable in self.variables if not np.isfinite(backend.read(variable).numpy()).all()]
 
     def _progress(self):
         returns, lengths = self.rollouts.recent_returns, self.rollouts.recent_lengths

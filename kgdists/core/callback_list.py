@@ -137,8 +137,13 @@ class CallbackList(keras.callbacks.CallbackList):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """An epoch ends, and its batch."""
-        self.on_train_batch_end(0, logs)
-        super().on_epoch_end(epoch, logs)
+        # As Keras does, which asks of each number in each call whether it is a tensor.
+        plain = {name: float(x) for name, x in sorted((logs or {}).items())}
+        for callback in self.callbacks:
+            callback.on_train_batch_end(0, plain)
+        plain = plain.copy()
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch, plain)
         self._logs = logs
 
 

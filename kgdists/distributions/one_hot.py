@@ -123,9 +123,10 @@ def draw(logits: Tensor, seed: Seed) -> Tensor:
     blocks = ops.reshape(p, (*batch, n // width, width))
     totals = ops.cumsum(ops.sum(blocks, axis=-1), axis=-1)
     u = ops.cast(uniform((2, *batch, 1), seed), shapes.dtype_of(logits))
-    block = _first_above(u[0], totals)
-    inside = ops.cumsum(backend.gather(blocks, block), axis=-1)
-    label = block * width + _first_above(u[1], inside)
+    block = label = _first_above(u[0], totals)
+    if width > 1:
+        inside = ops.cumsum(backend.gather(blocks, block), axis=-1)
+        label = block * width + _first_above(u[1], inside)
     return ops.where(totals[..., -1] > 0, label, -1)
 
 

@@ -93,7 +93,7 @@ class CheckedEnv(gymnasium.Wrapper, gymnasium.utils.RecordConstructorArgs):
         if not isinstance(returned, (tuple, list)) or len(returned) != 5:
             raise self.error(f"`step` must return {STEP}", returned)
         observation, reward, terminated, truncated, info = returned
-        if type(reward) is not float or not -LARGEST <= reward <= LARGEST:
+        if not isinstance(reward, float) or not -LARGEST <= reward <= LARGEST:
             reward = self._reward(reward)
         if type(terminated) is not bool:
             terminated = self._flag("terminated", terminated)

@@ -1,5 +1,6 @@
 """Players of a policy: compiled functions of observations to actions that are numbers."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +45,7 @@ def are_numbers(pi: Distribution, actions: Any) -> Tensor:
     wrong = [tf.reduce_any(tf.math.is_nan(x)) for x in floats]
     # Logits that are infinite allow no choice, which is then -1; so may be a number that others draw.
     chosen = [x for part, x in zip(_parts(pi), tree.flatten(actions), strict=False) if isinstance(part, CHOICES)]
-    return ~tf.reduce_any(wrong + [tf.reduce_any(x == -1) for x in chosen])
+    return ~functools.reduce(tf.logical_or, wrong + [tf.reduce_any(x == -1) for x in chosen], tf.constant(False))
 
 
 def _parts(pi):

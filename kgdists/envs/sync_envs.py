@@ -2,12 +2,13 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
-from gymnasium.vector.utils import iterate
+from gymnasium.vector.utils import concatenate, iterate
 from keras import tree
 
 __all__ = ["SyncEnvs"]
@@ -38,6 +39,32 @@ class SyncEnvs(SyncVectorEnv):
                 env.close()
             raise
         self.spec = self.envs[0].spec
+
+    def step(self, actions: Any) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Step all environments; those in which an episode ends start a new one.
+
+        As that of Gymnasium, in two thirds of the time: arrays are filled row by row, and not copied by `deepcopy`.
+        """
+        rewards, terminated, truncated = [], [], []
+        infos: dict[str, Any] = {}
+        for i, (env, action) in enumerate(zip(self.envs, iterate(self.action_space, actions), strict=True)):
+            observation, reward, terminates, truncates, info = env.step(action)
+            if terminates or truncates:
+                self._add_info(infos, {"final_obs": observation, "final_info": info}, i)
+                observation, _ = env.reset()
+            self._env_obs[i] = observation
+            rewards.append(reward)
+            terminated.append(terminates)
+            truncated.append(truncates)
+        return self._stacked(), np.array(rewards, float), np.array(terminated, bool), np.array(truncated, bool), infos
+
+    def _stacked(self):
+        if type(self._observations) is np.ndarray:
+            for i, x in enumerate(self._env_obs):
+                self._observations[i] = x
+            return self._observations.copy()
+        self._observations = concatenate(self.single_observation_space, self._env_obs, self._observations)
+        return deepcopy(self._observations)
 
     def step_where(
         self, actions: Any, where: np.ndarray

@@ -7,6 +7,7 @@ from keras import tree
 
 import kgdists as kg
 from kgdists.agents.acting import CompiledPolicy, RolloutActions
+from kgdists.core.backend import read
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.envs.array_observations import Encoding
 from kgdists.envs.inputs import Inputs
@@ -16,20 +17,22 @@ from tests.marks import exhaustive
 OBSERVATIONS, KEY = np.ones((3, 2), "float32"), tf.constant([5, 7], "int64")
 
 
-@pytest.mark.exhaustive
-def test_an_actor_draws_by_its_key_and_with_the_weights_of_the_moment():
+@pytest.mark.parametrize("by", ["numpy", *exhaustive("xla")])
+def test_an_actor_draws_by_its_key_and_with_the_weights_of_the_moment(by):
     policy = kg.Policy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), kg.layers.NormalHead(2))
     policy(OBSERVATIONS)
     actor = CompiledPolicy(policy, OBSERVATIONS[:1], num_envs=3)
-    before = policy(OBSERVATIONS).sample_action(seed=KEY)
-    frozen = actor.frozen()
+    if by == "xla":
+        actor._program = None
+    before, (draw,) = policy(OBSERVATIONS).sample_action(seed=KEY), actor.draws(KEY.numpy()[None])
+    kept = actor.acting()
     for variable in policy.trainable_variables:
         variable.assign_add(tf.ones(variable.shape))
     after = policy(OBSERVATIONS).sample_action(seed=KEY)
     assert np.abs(before - after).min() > 0.1
-    np.testing.assert_allclose(frozen(OBSERVATIONS, KEY), before, atol=1e-5)
-    for act in (actor, actor.of_rollout(1), actor.of_rollout(1000)):
-        np.testing.assert_allclose(act(OBSERVATIONS, KEY), after, atol=1e-5)
+    np.testing.assert_allclose(kept(OBSERVATIONS, draw), before, atol=1e-5)
+    for act in (actor.acting(1), actor.acting(1000), actor.acting(weights=list(map(read, policy.variables)))):
+        np.testing.assert_allclose(act(OBSERVATIONS, draw), after, atol=1e-5)
 
 
 def test_a_compiled_update_takes_nested_arrays_and_names_its_results():
@@ -69,15 +72,16 @@ def test_no_action_of_nan_reaches_an_environment(head, row):
     actor, key = CompiledPolicy(policy, OBSERVATIONS[:1], num_envs=3), np.array([5, 7])
     deciders = [decider(policy, deterministic) for deterministic in (True, False)]
     deciders += [decider(policy, True, OBSERVATIONS[:1])]
-    assert len(actor(OBSERVATIONS, KEY)) == 3
+    (draw,) = actor.draws(key[None])
+    assert len(actor.acting()(OBSERVATIONS, draw)) == 3
     observations = OBSERVATIONS.copy()
     if row is None:
         policy.trainable_variables[0].assign(tf.fill((2, 4), np.nan))
     else:
         observations[row] = np.nan
-    for act in (actor, actor.frozen()):
+    for n_steps in (1, None):
         with pytest.raises(NotANumber, match="A policy must act by numbers.* Received: a distribution whose"):
-            act(observations, KEY)
+            actor.acting(n_steps)(observations, draw)
     for decide in deciders:
         with pytest.raises(NotANumber):
             decide(observations)
@@ -90,7 +94,7 @@ def test_no_action_of_nan_reaches_an_environment(head, row):
             with pytest.raises(NotANumber):
                 decide(OBSERVATIONS)
         observations = OBSERVATIONS
-    started = {"first": tree.map_structure(tf.convert_to_tensor, actor.start(observations, KEY)["first"])}
+    started = {"first": tree.map_structure(tf.convert_to_tensor, actor.first(observations, KEY))}
     with pytest.raises(NotANumber):
         RolloutActions(actor, key[None], **started)(observations)
 

@@ -124,13 +124,16 @@ class SAC(RolloutAgent):
         config, n_steps = self.config, self.config.n_steps
         steps = np.arange(self.steps_per_epoch // config.num_envs + 1) + self.steps // config.num_envs
         keys = self._keys(steps - steps % config.noise_repeat)
-        tensors = iter(tf.unstack(keys))
+        draws = self._act.draws(keys)
         start, count = min(config.learning_starts, config.buffer_size), config.gradient_steps or self._steps_per_update
         updates, actions = [], []
         started: dict[str, Any] = {}
         self.replay.cut(None if self.rollouts.starts_anew else self.rollouts.observations)
         for i in range(0, len(keys) - 1, n_steps):
-            experience = self.rollouts.collect(RolloutActions(self._act, keys[i : i + n_steps], tensors, **started))
+            of_rollout = slice(i, i + n_steps)
+            actions_of = RolloutActions(self._act, keys[of_rollout], draws[of_rollout], **started)
+            experience = self.rollouts.collect(actions_of)
+            del actions_of  # as long as its weights were in use, the next step would have to move a copy of them
             actions.append(experience[1])
             if self.normalizations:
                 self._normalize_by(experience[0], *experience[6:])
@@ -191,8 +194,7 @@ class SAC(RolloutAgent):
         """Write what was placed for replay, improve, and start the next rollout: one call for what would be three."""
         self.replay.write(index, rows)
         metrics = self._update(now, count)
-        # Without its weights: as long as they were in use, the next step would have to move a copy of them.
-        return metrics | {"started": {"first": self._act.start(observations, key)["first"]}}
+        return metrics | {"started": {"first": self._act.first(observations, key)}}
 
     def _update(self, now, count):
         seed, size, position = tf.unstack(now)
