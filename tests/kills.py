@@ -47,6 +47,7 @@ RUNS = {
     "ppo Pendulum": ["Pendulum-v1", *PPO, *NORMALIZED],
     "ppo LunarLander": ["LunarLander-v3", *PPO],
     "sac Pendulum": ["Pendulum-v1", "--agent", "sac", *SAC, "--normalize-observations"],
+    "sac overlap": ["Pendulum-v1", "--agent", "sac", *SAC, "--overlap"],
     "sac CartPole": ["CartPole-v1", "--agent", "sac", *SAC],
     "a2c CartPole": ["CartPole-v1", "--agent", "a2c", *SMALL, "--epoch-steps", "200", "--steps", "4000"],
     "reinforce CartPole": ["CartPole-v1", "--agent", "reinforce", *SMALL, "--steps", "3000"],

@@ -55,6 +55,11 @@ class SACConfig(TrainingConfig):
     learning_starts: int = setting(
         100, "Take N steps, of all environments together, before the first update.", counts(least=0)
     )
+    overlap: bool = setting(
+        False,
+        "Step the environments while the networks learn, in less time; they act by weights that are one update old.",
+        FLAG,
+    )
     epoch_steps: int = setting(
         1000,
         "Log metrics and save after about N environment steps, which are rounded up to whole updates.",

@@ -55,6 +55,7 @@ CHANGED = {
     "tau": 0.25,
     "target_entropy": 0.25,
     "noise_repeat": 2,
+    "overlap": True,
     "jit_compile": False,
     "save_replay": False,
     "popsize": 6,

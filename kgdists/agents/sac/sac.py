@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -22,6 +23,7 @@ from kgdists.agents.sac.replay import make_replay
 from kgdists.agents.sac.replay_buffer import ReplayBuffer
 from kgdists.agents.sac.soft_values import soft_values
 from kgdists.agents.sac_config import SACConfig
+from kgdists.core import backend
 from kgdists.core.checks import count
 from kgdists.core.compiled import CompiledUpdate
 from kgdists.core.run_warning import RunWarning
@@ -94,9 +96,9 @@ class SAC(RolloutAgent):
             self.METRICS = (*self.METRICS, "gradient_norm")
         self.policy.optimizer = self.optimizer  # where Keras' callbacks look for it
         self._find_normalizations(self.MODELS)
-        self._compiled_update, self._compiled_turn = (
+        self._compiled_update, self._compiled_turn, self._compiled_learn = (
             CompiledUpdate(function, settings.jit_compile or type(self.optimizer) not in FUSED.values())
-            for function in (self._update, self._turn)
+            for function in (self._update, self._turn, self._learn)
         )
         self._compiled_normalize = tf.function(self._normalize, jit_compile=True, autograph=False)
 
@@ -120,39 +122,42 @@ class SAC(RolloutAgent):
     def _steps_per_update(self) -> int:
         return self.config.n_steps * self.config.num_envs
 
+    @property
+    def _gradient_steps(self):
+        return self.config.gradient_steps or self._steps_per_update
+
     def _train(self) -> dict[str, float]:
         config, n_steps = self.config, self.config.n_steps
         steps = np.arange(self.steps_per_epoch // config.num_envs + 1) + self.steps // config.num_envs
         keys = self._keys(steps - steps % config.noise_repeat)
-        draws = self._act.draws(keys)
-        start, count = min(config.learning_starts, config.buffer_size), config.gradient_steps or self._steps_per_update
+        draws, start = self._act.draws(keys), min(config.learning_starts, config.buffer_size)
         updates, actions = [], []
-        started: dict[str, Any] = {}
+        placed: tuple[Any, ...] = ()  # of what nothing was learned yet
+        # What is learned beside must not change the weights of the steps that are being taken.
+        started: dict[str, Any] = {"weights": list(map(backend.read, self.policy.variables))} if config.overlap else {}
         self.replay.cut(None if self.rollouts.starts_anew else self.rollouts.observations)
-        for i in range(0, len(keys) - 1, n_steps):
-            of_rollout = slice(i, i + n_steps)
-            actions_of = RolloutActions(self._act, keys[of_rollout], draws[of_rollout], **started)
-            experience = self.rollouts.collect(actions_of)
-            del actions_of  # as long as its weights were in use, the next step would have to move a copy of them
-            actions.append(experience[1])
-            if self.normalizations:
-                self._normalize_by(experience[0], *experience[6:])
-            experience, is_step = experience[:6], experience[6:]
-            index, rows = self.replay.place(*experience)
-            if isinstance(self.replay, ReplayBuffer) and self.replay.is_step is not None:
-                self.replay.leave_out(index, *is_step or (np.ones_like(experience[4]),))
-            if self.replay.size * config.num_envs < start:
-                self.replay.write(index, rows)
-                continue
-            try:
-                metrics = self._compiled_turn(
-                    self._now(), index, rows, self.rollouts.observations, keys[i + n_steps], count=count
-                )
-            except BaseException:  # an interrupt, too: what is counted must be there
-                self.replay.write(index, rows)
-                raise
-            started = metrics.pop("started")
-            updates.append(metrics)
+        with ThreadPoolExecutor(1) as beside:
+            for i in range(0, len(keys) - 1, n_steps):
+                part = slice(i, i + n_steps)
+                acting = RolloutActions(self._act, keys[part], draws[part], **started)
+                learning = beside.submit(self._learned, self._compiled_learn, *placed) if placed else None
+                experience = self.rollouts.collect(acting)
+                del acting  # as long as its weights were in use, the next step would have to move a copy of them
+                if learning is not None:
+                    updates.append(learning.result())
+                actions.append(experience[1])
+                placed = self._placed(experience)
+                if self.replay.size * config.num_envs < start:
+                    self.replay.write(*placed)
+                    placed = ()
+                elif not config.overlap:
+                    others = self.rollouts.observations, keys[i + n_steps]
+                    updates.append(self._learned(self._compiled_turn, *placed, *others))
+                    placed = ()
+                if updates:
+                    started = updates[-1].pop("started")
+        if placed:
+            updates.append(self._learned(self._compiled_learn, *placed))
         self._has_learned = bool(updates)
         saturation = diagnostics.saturation(self.envs.single_action_space, np.concatenate(actions))
         return {
@@ -160,6 +165,24 @@ class SAC(RolloutAgent):
             **{name: float(x) for name, x in saturation.items()},
             **({"gradient_norm": self._adam_gradient_norm(updates)} if self._is_adam else {}),
         }
+
+    def _placed(self, experience):
+        """Take in what was observed: where rows for replay go, and these."""
+        experience, is_step = experience[:6], experience[6:]
+        if self.normalizations:
+            self._normalize_by(experience[0], *is_step)
+        index, rows = self.replay.place(*experience)
+        if isinstance(self.replay, ReplayBuffer) and self.replay.is_step is not None:
+            self.replay.leave_out(index, *is_step or (np.ones_like(experience[4]),))
+        return index, rows
+
+    def _learned(self, compiled, index, rows, *others):
+        """Write what was placed for replay, and improve."""
+        try:
+            return compiled(self._now(), index, rows, *others, count=self._gradient_steps)
+        except BaseException:  # an interrupt, too: what is counted must be there
+            self.replay.write(index, rows)
+            raise
 
     def _adam_gradient_norm(self, updates):
         return diagnostics.adam_gradient_norm(self.optimizer) if updates else math.nan
@@ -192,9 +215,17 @@ class SAC(RolloutAgent):
 
     def _turn(self, now, index, rows, observations, key, count):
         """Write what was placed for replay, improve, and start the next rollout: one call for what would be three."""
-        self.replay.write(index, rows)
-        metrics = self._update(now, count)
+        metrics = self._update_by(now, index, rows, count)
         return metrics | {"started": {"first": self._act.first(observations, key)}}
+
+    def _learn(self, now, index, rows, count):
+        """The same while the environments are stepped, which the next rollout's weights are for."""
+        metrics = self._update_by(now, index, rows, count)
+        return metrics | {"started": {"weights": list(map(tf.convert_to_tensor, self.policy.variables))}}
+
+    def _update_by(self, now, index, rows, count):
+        self.replay.write(index, rows)
+        return self._update(now, count)
 
     def _update(self, now, count):
         seed, size, position = tf.unstack(now)

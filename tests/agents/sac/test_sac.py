@@ -1,6 +1,7 @@
 import contextlib
 import math
 
+import gymnasium
 import keras
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from kgdists import random
 from kgdists.agents import SAC, SACConfig
 from kgdists.agents.acting import RolloutActions
 from kgdists.agents.sac.soft_values import ExactValues, RelaxedValues
+from kgdists.core.backend import read
 from kgdists.core.run_warning import RunWarning
 from tests.agents.helpers import Bandit, Broken, Counter, Noise, Strict, Trap, weights
 from tests.marks import exhaustive
@@ -238,6 +240,45 @@ def test_an_epoch_is_acting_keeping_and_improving_in_turn(env, config):
         by_hand.update(agent.config.gradient_steps)
     np.testing.assert_allclose(agent.replay.rows, by_hand.replay.rows, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(weights(agent), weights(by_hand), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "config", [{"n_steps": 1}, *exhaustive({"n_steps": 4, "gradient_steps": 3}, {"n_steps": 2, "optimizer": "lion"})]
+)
+def test_with_overlap_a_rollout_is_acted_by_weights_that_are_one_update_old(config):
+    agent, by_hand = (small("Pendulum-v1", overlap=True, **config) for _ in range(2))
+    agent.learn(16)
+    n_steps, kept, placed = agent.config.n_steps, None, False
+    for first in range(0, 16, n_steps):
+        keys = by_hand._keys(np.arange(first, first + n_steps))
+        kept = kept or list(map(read, by_hand.policy.variables))
+        experience = by_hand.rollouts.collect(RolloutActions(by_hand._act, keys, weights=kept))
+        if placed:
+            by_hand.update(agent._gradient_steps)
+        kept = list(map(read, by_hand.policy.variables))
+        by_hand.replay.add(*experience)
+        placed = by_hand.replay.size >= agent.config.learning_starts
+    by_hand.update(agent._gradient_steps)
+    assert agent.optimizer.iterations == by_hand.optimizer.iterations > 2
+    np.testing.assert_allclose(agent.replay.rows, by_hand.replay.rows, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(weights(agent), weights(by_hand), rtol=1e-5, atol=1e-6)
+
+
+def test_an_error_of_the_environment_waits_for_what_is_being_learned():
+    class Breaking(gymnasium.Wrapper):
+        def step(self, action):
+            self.count = getattr(self, "count", 0) + 1
+            if self.count == 20:
+                raise RuntimeError("broken")
+            return self.env.step(action)
+
+    agent = small(lambda: Breaking(gymnasium.make("Pendulum-v1")), overlap=True, n_steps=1, learning_starts=10)
+    with pytest.raises(RuntimeError, match="broken"):
+        agent.learn(64)
+    assert agent.replay.size == 19
+    assert agent.optimizer.iterations == 10  # by the 10th to the 19th step
+    rows = np.asarray(agent.replay.rows)
+    assert rows[18].any() and not rows[19:].any()
 
 
 # Learning
