@@ -33,25 +33,27 @@ class CompiledPolicy:
     example : array, shape [1, *shape], or dict of them
         Like the observations of one environment.
     num_envs : int
+    deterministic : bool
+        Take the most probable action, or draw one.
     """
 
-    def __init__(self, policy: Policy, example: Any, num_envs: int) -> None:
-        self.policy = policy
+    def __init__(self, policy: Policy, example: Any, num_envs: int, deterministic: bool = False) -> None:
+        self.policy, self._deterministic = policy, deterministic
         self._observations = tree.map_structure(lambda x: tf.TensorSpec((num_envs, *x.shape[1:]), x.dtype), example)
         self._like: Any = None
 
-    def _sample_action(self, observations, key, *weights):
+    def _choose(self, observations, key, *weights):
         # A pure function, of the weights too: each variable to read, or a generator's counter to write, takes time.
         with keras.StatelessScope(state_mapping=list(zip(self.policy.variables, weights, strict=True))):
             pi = self.policy(observations)
-            actions = pi.sample_action(seed=key)
+            actions = pi.mode_action() if self._deterministic else pi.sample_action(seed=key)
             return actions, are_numbers(pi, actions)
 
     @functools.cached_property
     def _program(self):
         def act(key, *others):
             weights, observed = others[: len(self._weights)], others[len(self._weights) :]
-            self._like = self._sample_action(tree.pack_sequence_as(self._observations, observed), key, *weights)
+            self._like = self._choose(tree.pack_sequence_as(self._observations, observed), key, *weights)
             return tree.flatten(self._like)
 
         try:
@@ -65,12 +67,12 @@ class CompiledPolicy:
 
     @functools.cached_property
     def _act(self):
-        return by_xla_where_fast(self._sample_action, self._observations, KEY, *self._weights)[0]
+        return by_xla_where_fast(self._choose, self._observations, KEY, *self._weights)[0]
 
     @functools.cached_property
     def _read_and_act(self):
         def act(observations, key):
-            return self._sample_action(observations, key, *map(backend.read, self.policy.variables))
+            return self._choose(observations, key, *map(backend.read, self.policy.variables))
 
         return by_xla_where_fast(act, self._observations, KEY)[0]
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from kgdists.agents.acting import CompiledPolicy
 from kgdists.agents.config import Config
 from kgdists.agents.other_names import HINTS, OTHER_NAMES, check_positions, check_settings
 from kgdists.agents.seeds import Seeds
@@ -84,8 +85,8 @@ class Agent:
 
     def _prepare_acting(self, example: Any) -> None:
         """Set what acting and files need, once there are `policy` and `envs`; `example` is a batch of one observed."""
-        # By whether the most probable action is taken.
-        self._decide = {is_mode: decider(self.policy, is_mode) for is_mode in (True, False)}
+        self._like, self._decide = example, decider(self.policy, deterministic=False)
+        self._players: dict[int, CompiledPolicy] = {}
         space = self.envs.single_action_space
         self._predict = predictor(
             self.policy,
@@ -280,14 +281,22 @@ class Agent:
         """
         episodes, seed = count("episodes", episodes), count("seed", seed, least=0, most=2**62, optional=True)
         max_steps = step_limit(self.envs, max_steps, max(self.recent_lengths, default=0))
-        act = self._decide[bool(deterministic)]
-        if seed is not None and not deterministic:
-            act = _with_keys(act, seed)
         if eval_envs is None and self.lends:
-            return evaluate(self.lend(), act, episodes, seed, max_steps)
+            envs = self.lend()
+            return evaluate(envs, self._player(envs.num_envs, deterministic, seed), episodes, seed, max_steps)
         num_envs = self.envs.num_envs if eval_envs is None else eval_envs
         with contextlib.closing(make_others(self.env, num_envs, episodes, Encoding.of(vars(self.config)))) as envs:
-            return evaluate(envs, act, episodes, seed, max_steps)
+            return evaluate(envs, self._player(envs.num_envs, deterministic, seed), episodes, seed, max_steps)
+
+    def _player(self, num_envs, deterministic, seed):
+        """What acts in this many environments: observations -> actions."""
+        if deterministic:
+            if num_envs not in self._players:
+                self._players[num_envs] = CompiledPolicy(self.policy, self._like, num_envs, deterministic)
+            actor = self._players[num_envs]
+            (draw,), act = actor.draws(np.zeros((1, 2), "int64")), actor.acting()
+            return lambda observations: act(observations, draw)
+        return self._decide if seed is None else _with_keys(self._decide, seed)
 
     def predict(self, observations: Any, deterministic: bool = True) -> Any:
         """Actions for the environment.

@@ -3,9 +3,10 @@
 import argparse
 
 from kgdists.cli.evaluations import Evaluating, add_evaluating
+from kgdists.cli.program_cache import keep_programs
 from kgdists.cli.run_folder import run_or_seeds
 from kgdists.cli.saving import add_save_every
-from kgdists.cli.tensorflow import set_threads, threads_for
+from kgdists.cli.tensorflow import set_threads, threads_for, uncollected
 from kgdists.core.checks import in_short
 from kgdists.core.choices import MAX_STEPS
 from kgdists.core.quiet import quietly
@@ -40,7 +41,8 @@ def resume(options: argparse.Namespace) -> int:
     if options.steps is not None and not 1 <= options.steps <= MAX_STEPS:
         raise ValueError(f"`--steps` must be from 1 to {MAX_STEPS:.0e}. Received: {in_short(options.steps)}")
     Evaluating.of(options)
-    with quietly():
+    keep_programs()
+    with quietly(), uncollected():
         from kgdists.cli.resuming import config_to_resume, go_on, go_on_with_seeds
 
         seeds = seed_folders(options.run)
