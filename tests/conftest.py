@@ -7,6 +7,7 @@ import signal
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("KGDISTS_CACHE", "")  # commands leave no programs in the cache of whoever runs the tests
 
 # A shell ignores SIGINT for what it starts in the background; the tests of signals need Python's own handler.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
