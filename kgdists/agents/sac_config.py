@@ -57,7 +57,7 @@ class SACConfig(TrainingConfig):
     )
     overlap: bool = setting(
         False,
-        "Step the environments while the networks learn, in less time; they act by weights that are one update old.",
+        "Step the environments while the networks learn, by weights that are one update old; faster if steps take long.",
         FLAG,
     )
     epoch_steps: int = setting(
