@@ -21,22 +21,41 @@ PHILOX = 1
 # Integers, because they come out the same eagerly and under XLA; TensorFlow's floats do not.
 def uniform(shape: Sequence[Integer], seed: Seed, dtype: str = "float32") -> Tensor:
     """In the open interval (0, 1), float32 or float64; `seed` as `streams.checked` returns it."""
-    bits, spare = ("uint32", 9) if dtype == "float32" else ("uint64", 12)
-    seed = key_of(seed)
-
-    def draw():
-        integers = tf.raw_ops.StatelessRandomUniformFullIntV2(dtype=bits, **_philox(shape, seed))
-        integers = tf.bitwise.right_shift(integers, tf.constant(spare, bits))
-        # The midpoints of equal steps: exact, and they leave both ends out.
-        return (tf.cast(integers, dtype) + 0.5) * 2.0 ** (-23 if dtype == "float32" else -52)
-
+    seed, is_single = key_of(seed), dtype == "float32"
     if tf.executing_eagerly() or map_rows():  # a branch for each row is slow, and nothing for XLA
-        return draw()
-    # XLA would fuse the generator into what uses its numbers, and there compute each block of four numbers once per
+        return _midpoints(_integers(shape, seed, "uint32" if is_single else "uint64"), dtype)
+    shape = tf.convert_to_tensor(shape, tf.int32)
+
+    # XLA would fuse the generator into what uses its numbers, and there compute each block of 128 bits once per
     # number, several times slower. It does not fuse what is in a branch, nor see that this one is always taken.
-    numbers = tf.cond(tf.bitwise.bitwise_or(seed[0], 1) != 0, draw, lambda: tf.zeros(shape, dtype))
-    known = tf.get_static_value(tf.convert_to_tensor(shape, tf.int32), partial=True)
+    def apart(make, shape, dtype):
+        return tf.cond(tf.bitwise.bitwise_or(seed[0], 1) != 0, make, lambda: tf.zeros(shape, dtype))
+
+    def doubles():
+        return _midpoints(_integers(shape, seed, "uint64"), dtype)
+
+    def singles():
+        halves = tf.reshape(tf.bitcast(pairs, "uint32"), (-1,))
+        return _midpoints(tf.reshape(halves[:count], shape), dtype)
+
+    if is_single:
+        # Even there it computes a block for each integer of it. So they are integers of 64 bits, each two of 32.
+        count = tf.reduce_prod(tf.cast(shape, tf.int64))
+        length = [tf.cast((count + 1) // 2, tf.int32)]
+        pairs = apart(lambda: _integers(length, seed, "uint64"), length, "uint64")
+    numbers = apart(singles if is_single else doubles, shape, dtype)
+    known = tf.get_static_value(shape, partial=True)
     return numbers if known is None else tf.ensure_shape(numbers, list(known))  # which the branches have lost
+
+
+def _integers(shape, key, bits):
+    return tf.raw_ops.StatelessRandomUniformFullIntV2(dtype=bits, **_philox(shape, key))
+
+
+def _midpoints(integers, dtype):
+    """Those of equal steps between 0 and 1: exact, and they leave both ends out."""
+    spare, step = (9, 2.0**-23) if dtype == "float32" else (12, 2.0**-52)
+    return (tf.cast(tf.bitwise.right_shift(integers, tf.constant(spare, integers.dtype)), dtype) + 0.5) * step
 
 
 def normal(shape: Sequence[Integer], seed: Seed, dtype: str) -> Tensor:
@@ -108,7 +127,7 @@ def _propose(concentration, z, u):
 def _uniform_at(index, key, dtype):
     # A number for each index whatever the others are (Steele et al. 2014, SplitMix64): eagerly and under XLA the
     # rejected ones may differ by a rounding.
-    bits = tf.raw_ops.StatelessRandomUniformFullIntV2(dtype="uint64", **_philox((1,), key))
+    bits = _integers((1,), key, "uint64")
     bits += tf.cast(index, "uint64") * tf.constant(0x9E3779B97F4A7C15, "uint64")
     for spare, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         bits = tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(spare, "uint64")))

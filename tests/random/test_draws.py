@@ -53,6 +53,28 @@ def test_draws_are_distributed_as_named(draw, distribution):
     assert scipy.stats.kstest(np.array(draw((100_000,), seed=0), "float64"), distribution).pvalue > 1e-3
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_numbers_of_a_key_are_the_same_eagerly_and_compiled(jit_compile, dtype):
+    key, shapes = tf.constant([7, 3], "int64"), [(3,), (5, 7), (2, 3, 4), (0, 2), ()]
+
+    def draw(key):
+        return [tensorflow_draws.uniform(shape, key, dtype) for shape in shapes]
+
+    compiled = tf.function(draw, jit_compile=jit_compile)
+    for x, wanted, symbolic in zip(compiled(key), draw(key), compiled.get_concrete_function(key).outputs, strict=True):
+        np.testing.assert_array_equal(x, wanted)
+        assert symbolic.shape == wanted.shape
+
+
+def test_numbers_of_a_shape_that_a_graph_does_not_know():
+    function = tf.function(lambda x, key: tensorflow_draws.uniform((3, tf.shape(x)[0], 3), key), autograph=False)
+    key = tf.constant([7, 3], "int64")
+    graph = function.get_concrete_function(tf.TensorSpec([None]), key)
+    assert graph.outputs[0].shape.as_list() == [3, None, 3]
+    np.testing.assert_array_equal(graph(tf.zeros([5]), key), tensorflow_draws.uniform((3, 5, 3), key))
+
+
 def test_normal_in_float64_has_its_digits():
     x = np.array(random.normal((100_000,), seed=0, dtype="float64"))
     assert x.dtype == "float64" and (x != x.astype("float32")).mean() > 0.99
