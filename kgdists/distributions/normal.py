@@ -177,7 +177,7 @@ class NormalDist(Distribution):
         """
         self.check_same_kind(other)
         z = special.standardized(self.mu - other.mu, other.logvar)
-        return 0.5 * ops.sum(special.expm1_minus(self.logvar - other.logvar) + z * z, axis=-1)
+        return ops.sum(0.5 * (special.expm1_minus(self.logvar - other.logvar) + z * z), axis=-1)
 
     # By these, which `MultivariateNormalDist` has too, a mixture knows its components. With L L^T the covariance:
 

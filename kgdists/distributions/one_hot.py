@@ -14,6 +14,7 @@ from kgdists.random import gumbel, uniform
 __all__ = [
     "argmax",
     "as_labels",
+    "centered",
     "check_logits",
     "check_one_hot",
     "draw",
@@ -86,9 +87,14 @@ def _logits_of_choice(probs):
     return logs_of(probs, validate=False)
 
 
+def centered(logits: Tensor) -> Tensor:
+    """`logits - max`: a softmax, and so a gradient, does not see the difference."""
+    return logits - ops.stop_gradient(special.max_last(logits))
+
+
 def shifted(logits: Tensor) -> tuple[Tensor, Tensor]:
     """`y = logits - max`, and the sum of `exp(y)`. Written out, as fewer and cheaper passes than `ops.log_softmax`."""
-    y = logits - ops.stop_gradient(special.max_last(logits))
+    y = centered(logits)
     return y, ops.sum(ops.exp(y), axis=-1, keepdims=True)
 
 

@@ -128,7 +128,7 @@ class RelaxedOneHotCategorical(Distribution):
     def _scores(self, sample_shape, seed):
         out = ops.equal(self.logits, -INF)
         # Guarded before the division, for a finite gradient of the temperature.
-        logits = ops.where(out, 0.0, self.logits - ops.stop_gradient(special.max_last(self.logits)))
+        logits = ops.where(out, 0.0, one_hot.centered(self.logits))
         scores = one_hot.gumbel_scores(logits, self.draw_shape(sample_shape), self.generator(seed))
         return ops.where(out, -INF, scores / over_events(self.temperature))
 
@@ -190,11 +190,14 @@ class RelaxedOneHotCategorical(Distribution):
         else:
             log_y = self.as_variate(log_x)
             off_face = out & (log_y > -INF)
-        log_y = ops.where(out, 0.0, log_y)
+            log_y = ops.where(out, 0.0, log_y)
         # A common offset of the logits, which a softmax does not see, would take the digits of log y with it.
-        scores, total = one_hot.shifted(one_hot.shifted(self.logits)[0] - over_events(self.temperature) * log_y)
-        terms = ops.where(off_face, -INF, ops.where(out, 0.0, scores - log_y))
-        count = ops.sum(ops.cast(~out, self.dtype), axis=-1)
+        scores = one_hot.centered(one_hot.centered(self.logits) - over_events(self.temperature) * log_y)
+        # Sums of products, which XLA fuses: a choice that is ruled out has no weight, or takes all if it is not 0.
+        allowed = ops.where(out, 0.0, ops.ones_like(scores))
+        total = ops.sum(allowed * ops.exp(scores), axis=-1)
+        terms = ops.sum(ops.where(off_face, -INF, allowed) * ops.where(out, 1.0, scores - log_y), axis=-1)
+        count = ops.sum(allowed * allowed, axis=-1)
         log_factorials = ops.convert_to_tensor([math.lgamma(max(k, 1)) for k in range(n + 1)], self.dtype)
         constant = ops.take(log_factorials, ops.cast(count, "int32")) + (count - 1.0) * ops.log(self.temperature)
-        return constant + ops.sum(terms, axis=-1) - count * ops.log(ops.squeeze(total, axis=-1))
+        return constant + terms - count * ops.log(total)

@@ -174,7 +174,7 @@ class SquashedNormalDist(Distribution):
         """
         self.check_same_kind(other)
         z = special.standardized(self.mu - other.mu, other.logvar)
-        return 0.5 * self._sum(special.expm1_minus(self.logvar - other.logvar) + z * z)
+        return self._sum(0.5 * (special.expm1_minus(self.logvar - other.logvar) + z * z))
 
     @property
     def _box(self) -> Box:
@@ -225,12 +225,9 @@ class SquashedNormalDist(Distribution):
             log_det = log_low + log_high + (LOG_2 + box.log_width - 2.0 * box.log_scaled_width)
             # Next to the middle from the distance to it, which has digits there that those to the bounds have lost.
             z = (x - box.center) / box.half
-            central = ops.abs(z) < 0.5
-            z = ops.where(central, z, 0.0)
-            return (
-                ops.where(central, 0.5 * (ops.log1p(z) - ops.log1p(-z)), 0.5 * (log_low - log_high)),
-                ops.where(central, ops.log1p(-z * z) + box.log_half, log_det),
-            )
+            is_central = ops.abs(z) < special.SERIES_RADIUS
+            u = ops.where(is_central, special.atanh_series(z), 0.5 * (log_low - log_high))
+            return u, log_det
 
         def beyond(distance):
             # The derivative of softplus, and what its inverse adds to the distance.
@@ -260,7 +257,7 @@ class SquashedNormalDist(Distribution):
         return ops.where(is_above, above, ops.where(is_below, below, within))
 
     def _log_density(self, z, log_det):
-        return -0.5 * self._sum(LOG_2PI + self.logvar + z * z + 2.0 * log_det)
+        return self._sum(-0.5 * (LOG_2PI + self.logvar + z * z + 2.0 * log_det))
 
     def _sum(self, terms):
         """Over all dimensions but constants."""

@@ -368,3 +368,14 @@ def test_parameters_must_be_finite(name, bad):
     params[name][1, 2] = bad
     with pytest.raises(ValueError, match=rf"`{name}` must be finite. Received: {bad} at index \[1, 2\] of {name}"):
         SquashedNormalDist(**params)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_log_proba_keeps_digits_on_both_sides_of_where_its_formula_changes(dtype):
+    """The series next to the middle, and logarithms from a quarter of the half-width on."""
+    x = np.concatenate([sign * np.linspace(0.2, 0.3, 101) for sign in (1, -1)]).astype(dtype)
+    dist = kg.SquashedNormalDist(np.zeros((202, 1), dtype), np.full((202, 1), -8.0, dtype))
+    wide = x.astype("longdouble")
+    u, log_det = np.arctanh(wide), np.log1p(-(wide**2))
+    want = -0.5 * (np.log(2 * np.pi) - 8 + u**2 * np.exp(8)) - log_det
+    np.testing.assert_allclose(dist.log_proba(x[:, None]), want.astype("float64"), rtol=8 * np.finfo(dtype).eps)

@@ -33,7 +33,9 @@ def precise(function, xs):
 def arguments(dtype):
     """Both signs of every size whose square is still a normal number, and the seams of the formula."""
     smallest, largest = {"float32": (-18, 1.9), "float64": (-150, 2.8)}[dtype]
-    sizes = np.concatenate([np.logspace(smallest, largest, 400), np.linspace(0.2, 0.3, 101), [0.25]])
+    sizes = np.concatenate(
+        [np.logspace(smallest, largest, 400), np.linspace(0.2, 0.3, 101), np.linspace(0.9, 1.1, 101), [0.25, 1.0]]
+    )
     return np.concatenate([sizes, -sizes]).astype(dtype)
 
 
@@ -45,7 +47,7 @@ def test_expm1_minus_and_its_gradient_keep_their_digits(dtype, jit_compile):
     compiled = tf.function(lambda x: gradient_of(special.expm1_minus, x), jit_compile=jit_compile)
     for value, gradient in (gradient_of(special.expm1_minus, xs), compiled(xs)):
         tolerance = 24 * np.finfo(dtype).eps
-        np.testing.assert_allclose(value, precise(lambda x: x.exp() - 1 - x, xs), rtol=tolerance)
+        np.testing.assert_allclose(value, precise(lambda x: x.exp() - 1 - x, xs), rtol=tolerance / 6)
         np.testing.assert_allclose(gradient, precise(lambda x: x.exp() - 1, xs), rtol=tolerance)
 
 
@@ -61,6 +63,18 @@ def test_expm1_minus_at_the_ends():
     np.testing.assert_array_equal(value, [0, 0, 1e4 - 1, INF])
     np.testing.assert_array_equal(gradient[:3], [0, 0, -1])
     np.testing.assert_array_equal(special.expm1_minus(ops.convert_to_tensor([-INF, NAN])), [INF, NAN])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_atanh_series_has_its_digits_and_is_flat_beyond_its_radius(dtype):
+    xs = np.concatenate([np.logspace(-30, np.log10(0.25), 300), [0.0]]).astype(dtype)
+    value, gradient = gradient_of(special.atanh_series, np.concatenate([xs, -xs]))
+    want = precise(lambda x: ((1 + x) / (1 - x)).ln() / 2, np.concatenate([xs, -xs]))
+    np.testing.assert_allclose(value, want, rtol=4 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(gradient[:-1], 1 / (1 - np.concatenate([xs, -xs])[:-1] ** 2), rtol=1e-6)
+    value, gradient = gradient_of(special.atanh_series, np.array([-INF, -1e30, 0.3], dtype))
+    np.testing.assert_allclose(value, np.arctanh([-0.25, -0.25, 0.25]), rtol=1e-6)
+    np.testing.assert_array_equal(gradient, 0)
 
 
 BOUNDS = [(-5.0, 2.0), (0.0, 1.0), (-20.0, -10.0)]
