@@ -57,7 +57,7 @@ class SACConfig(TrainingConfig):
     )
     overlap: bool = setting(
         False,
-        "Step the environments while the networks learn, by weights that are one update old; faster if steps take long.",
+        "Step the environments while the networks learn, by weights that are one update old; faster if a step is slow.",
         FLAG,
     )
     epoch_steps: int = setting(

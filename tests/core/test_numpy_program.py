@@ -106,6 +106,7 @@ def by_numpy(formula, x=X, w=W):
     return NumpyProgram(function, KEY, *specs).of_weights([w])((), [x])[0]
 
 
+@pytest.mark.few(30)
 @pytest.mark.parametrize("name", FORMULAS)
 def test_numpy_computes_what_tensorflow_does(name):
     formula = FORMULAS[name]
@@ -163,6 +164,7 @@ def test_what_numpy_lacks_or_is_slow_at_is_left_to_tensorflow(formula):
         by_numpy(formula)
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     "layer",
     [
