@@ -132,9 +132,11 @@ def test_an_epoch_is_as_many_rollouts_as_make_its_steps():
 
 
 @pytest.mark.exhaustive
+@pytest.mark.parametrize("activation", ["tanh", "gelu"])  # by NumPy, and by XLA
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
-def test_an_epoch_is_acting_and_improving_in_turn(env):
-    agent, by_hand = (small(env, epoch_steps=48) for _ in range(2))
+def test_an_epoch_is_acting_and_improving_in_turn(env, activation):
+    agent, by_hand = (small(env, epoch_steps=48, activation=activation) for _ in range(2))
+    assert (agent._act._program is None) == (activation == "gelu")
     agent.learn(48)
     for first in (0, 8, 16):
         keys = by_hand._keys(np.arange(first, first + 8))

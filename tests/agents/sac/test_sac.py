@@ -243,7 +243,11 @@ def test_an_epoch_is_acting_keeping_and_improving_in_turn(env, config):
 
 
 @pytest.mark.parametrize(
-    "config", [{"n_steps": 1}, *exhaustive({"n_steps": 4, "gradient_steps": 3}, {"n_steps": 2, "optimizer": "lion"})]
+    "config",
+    [
+        {"n_steps": 1},
+        *exhaustive({"n_steps": 4, "gradient_steps": 3}, {"n_steps": 2, "optimizer": "lion", "activation": "gelu"}),
+    ],
 )
 def test_with_overlap_a_rollout_is_acted_by_weights_that_are_one_update_old(config):
     agent, by_hand = (small("Pendulum-v1", overlap=True, **config) for _ in range(2))
