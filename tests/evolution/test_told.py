@@ -147,7 +147,10 @@ def test_order_makes_no_difference_where_directions_are_as_thin_as_rounding(name
     fitnesses = sphere_of_arrays(samples)
     order = np.argsort(fitnesses)
     want = searcher.tell(state, samples, fitnesses)
-    assert_close(searcher.tell(state, samples[order], fitnesses[order]).distribution, want.distribution, 1e-6)
+    got = searcher.tell(state, samples[order], fitnesses[order])
+    # Not the inverse, in which so thin a direction makes thousands of a last digit of sigma.
+    for field in ("mu", "sigma"):
+        assert_close(getattr(got.distribution, field), getattr(want.distribution, field), 1e-6)
 
 
 def test_a_far_sample_is_taken_as_far_as_one_may_come():
