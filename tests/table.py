@@ -128,6 +128,14 @@ DISTRIBUTIONS = {
     "relaxed_one_hot": relaxed_one_hot,
 }
 
+# Those of which the quick tests try everything; of the others they try what their own files do.
+QUICK = (
+    *("composite", "one_of", "discretized_logistic", "bernoulli", "masked_bernoulli", "multi_categorical"),
+    *("categorical", "masked_categorical", "tempered_categorical", "gaussian_mixture", "full_gaussian_mixture"),
+    *("state_dependent_normal", "multivariate_normal", "normal", "squashed_normal", "beta", "clipped_normal"),
+    *("relaxed_one_hot", "gamma", "poisson", "mixture"),
+)
+
 OPTIONAL = ("mode", "mean", "variance", "entropy", "cross_entropy", "kl_divergence")
 
 # Methods that a distribution has no closed form of: they raise.
@@ -145,8 +153,18 @@ MODE_IS_NO_PEAK: set[str] = {"clipped_normal", "one_of", "squashed_normal", "gau
 
 def has(dist, method):
     """Whether the class of `dist` defines a method, rather than inherits the one that raises."""
-    return method not in OPTIONAL or getattr(type(dist), method) is not getattr(Distribution, method)
+    is_optional = method in (*OPTIONAL, "elementwise_log_proba")
+    return not is_optional or getattr(type(dist), method) is not getattr(Distribution, method)
 
+
+# Those that 0.1 had, and those of which the quick tests try everything.
+HEADS_OF_0_1 = (
+    *("categorical", "relaxed_one_hot", "relaxed_one_hot_trained", "gaussian_mixture", "gaussian_mixture_full"),
+    *("state_dependent_normal", "multivariate_normal", "multivariate_normal_state_dependent", "normal"),
+    *("normal_state_dependent", "squashed_normal", "beta", "clipped_normal", "bernoulli", "multi_categorical"),
+    "discretized_logistic",
+)
+QUICK_HEADS = (*HEADS_OF_0_1, "gamma")
 
 # Heads: class, arguments, distribution and width of its events.
 HEADS = {

@@ -148,6 +148,10 @@ class BernoulliDist(Distribution):
             On wrong shapes and, where values are at hand, on values outside [0, 1] or NaN. In a graph those have
             log-probability `-inf`.
         """
+        return ops.sum(self.elementwise_log_proba(x), axis=-1)
+
+    def elementwise_log_proba(self, x: TensorLike) -> Tensor:
+        """The log-probability of each dimension by itself, shape of `x`."""
         ones = self.as_variate(ops.cast(shapes.as_numbers(x, "x"), self.dtype))
         backend.check_values(_check_unit, ones)
         inside = (ones >= 0) & (ones <= 1) | ops.isnan(ones)
@@ -155,7 +159,7 @@ class BernoulliDist(Distribution):
         is_negative, size = _sign_and_size(self.logits)
         missed = ops.where(is_negative, ones, 1.0 - ones)
         penalty = ops.where(ops.equal(missed, 0), 0.0, size) * missed
-        return -ops.sum(ops.where(inside, ops.log1p(ops.exp(-size)) + penalty, INF), axis=-1)
+        return -ops.where(inside, ops.log1p(ops.exp(-size)) + penalty, INF)
 
     def entropy(self) -> Tensor:
         r"""Entropy :math:`-\sum_i p_i \log p_i + (1 - p_i) \log(1 - p_i)`, shape [B...]."""

@@ -108,7 +108,8 @@ class BetaDist(Distribution):
         """A variate and its log-density, which is exact also where the variate is rounded to a bound."""
         logit = self._draw_logit(sample_shape, seed)
         t, u = ops.sigmoid(logit), ops.sigmoid(-logit)
-        return self._scale(t, u), self._log_density(t, u, -ops.softplus(-logit), -ops.softplus(logit))
+        terms = self._log_terms(t, u, -ops.softplus(-logit), -ops.softplus(logit))
+        return self._scale(t, u), ops.sum(terms, axis=-1)
 
     def mode(self) -> Tensor:
         r"""The peak :math:`(\alpha - 1) / (\alpha + \beta - 2)`, shape [B..., n].
@@ -156,13 +157,17 @@ class BetaDist(Distribution):
             On wrong shapes and, where values are at hand, on NaN and on values outside the bounds. In a graph those
             have log-density `-inf`.
         """
+        return ops.sum(self.elementwise_log_proba(x), axis=-1)
+
+    def elementwise_log_proba(self, x: TensorLike) -> Tensor:
+        """The log-density of each dimension by itself, shape of `x`."""
         x = self.as_variate(x)
         box = self._box
         inside = box.inside(x)
         low, high = box.distances(x)
         logs = ops.log(low) - box.log_scaled_width, ops.log(high) - box.log_scaled_width
-        log_proba = self._log_density(low / box.scaled_width, high / box.scaled_width, *logs)
-        return log_proba if inside is None else ops.where(inside, log_proba, -INF)
+        terms = self._log_terms(low / box.scaled_width, high / box.scaled_width, *logs)
+        return terms if inside is None else ops.where(inside, terms, -INF)
 
     def cdf(self, x: TensorLike) -> Tensor:
         r"""The regularized incomplete beta function :math:`I_t(\alpha_i, \beta_i)`, shape of `x`."""
@@ -263,12 +268,12 @@ class BetaDist(Distribution):
         of_p, of_q = ops.zeros_like(self.alpha), ops.zeros_like(other.alpha)
         return self.alpha + of_q, self.beta + of_q, other.alpha + of_p, other.beta + of_p
 
-    def _log_density(self, t, u, log_t, log_u):
-        """Of t and u = 1 - t, both with their digits."""
+    def _log_terms(self, t, u, log_t, log_u):
+        """The log-density of each dimension, of t and u = 1 - t, both with their digits."""
         shares, drawn = log_beta.log_shares(self.alpha, self.beta), ops.zeros_like(t)
         a, b, log_p, log_q = (x + drawn for x in (self.alpha, self.beta, *shares))
         terms = log_beta.log_odds(a, b, log_p, log_q, t, u, log_t, log_u) - log_t - log_u
-        return self._sum(terms - log_beta.rest(self.alpha, self.beta) - self._box.log_width)
+        return self._without_constants(terms - log_beta.rest(self.alpha, self.beta) - self._box.log_width)
 
     def _log_tails(self, x):
         """The logarithms of the probabilities at or below, and above, each dimension of `x`."""
@@ -283,5 +288,8 @@ class BetaDist(Distribution):
 
     def _sum(self, terms):
         """Over all dimensions but constants."""
+        return ops.sum(self._without_constants(terms), axis=-1)
+
+    def _without_constants(self, terms):
         constant = self._box.constant
-        return ops.sum(ops.where(constant, 0.0, terms) if constant.any() else terms, axis=-1)
+        return ops.where(constant, 0.0, terms) if constant.any() else terms

@@ -106,7 +106,7 @@ class Box:
         self.log_width = _constant(np.where(self.both, np.log(half) + np.log(2.0), 0.0), dtype)
 
     def inside(self, x: Tensor) -> Tensor | None:
-        """Whether each event `x` lies in the box; None where values are at hand, which must.
+        """Whether each dimension of `x` lies in the box; None where values are at hand, which must.
 
         A bound may be missed by as much as a float type rounds it.
         """
@@ -122,7 +122,7 @@ class Box:
                 )
 
         backend.check_values(check, x)
-        return ~ops.any((x < low) | (x > high), axis=-1) if backend.concrete(x) is None else None
+        return ~((x < low) | (x > high)) if backend.concrete(x) is None else None
 
     def at_bounds(self, x: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
         """Whether `x` is at `low`, and at `high`, where these are finite; `dtype` is what both were rounded to."""

@@ -152,6 +152,15 @@ class ClippedNormalDist(Distribution):
 
     @in_full_precision
     def _log_proba(self, x, dtype):
+        return ops.sum(self._log_terms(x, dtype), axis=-1)
+
+    @unwrapped
+    def elementwise_log_proba(self, x: TensorLike) -> Tensor:
+        """The log-probability of a bound, or log-density, of each dimension by itself, shape of `x`."""
+        return self._log_terms(x, self.dtype)
+
+    @in_full_precision
+    def _log_terms(self, x, dtype):
         x = self.as_variate(x)
         box = self._box
         inside = box.inside(x)
@@ -159,8 +168,8 @@ class ClippedNormalDist(Distribution):
         at_low, at_high = box.at_bounds(x, dtype)
         log_low, log_high = self._log_tails()
         terms = ops.where(at_low, log_low, ops.where(at_high, log_high, -0.5 * (LOG_2PI + self.logvar + z * z)))
-        log_proba = ops.sum(self._without_constants(terms), axis=-1)
-        return log_proba if inside is None else ops.where(inside, log_proba, -INF)
+        terms = self._without_constants(terms)
+        return terms if inside is None else ops.where(inside, terms, -INF)
 
     def cdf(self, x: TensorLike) -> Tensor:
         r""":math:`\Phi((x_i - \mu_i) / \sigma_i)` within the bounds, 0 below and 1 from `high` on; shape of `x`."""

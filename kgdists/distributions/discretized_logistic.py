@@ -139,6 +139,10 @@ class DiscretizedLogisticDist(Distribution):
             On wrong shapes and, where values are at hand, on values that are no integers, out of bounds, or NaN. In a
             graph those have log-probability `-inf`.
         """
+        return ops.sum(self.elementwise_log_proba(x), axis=-1)
+
+    def elementwise_log_proba(self, x: TensorLike) -> Tensor:
+        """The log-probability of each integer by itself, shape of `x`."""
         x = shapes.as_numbers(x, "x")
         if "float" in shapes.dtype_of(x):
             x = self.as_variate(x)
@@ -151,8 +155,8 @@ class DiscretizedLogisticDist(Distribution):
             if "uint" in shapes.dtype_of(x):
                 inside = inside & (k >= 0)  # the largest become negative
         self._check_inside(x, inside)
-        log_proba = ops.sum(ops.where(inside, self._log_mass(ops.where(inside, k, self._nearest(self.mu))), -INF), -1)
-        return ops.where(ops.any(ops.isnan(ops.cast(x, self.dtype)), axis=-1), float("nan"), log_proba)
+        log_mass = ops.where(inside, self._log_mass(ops.where(inside, k, self._nearest(self.mu))), -INF)
+        return ops.where(ops.isnan(ops.cast(x, self.dtype)), float("nan"), log_mass)
 
     def cdf(self, x: TensorLike) -> Tensor:
         r""":math:`1 / (1 + e^{-(k_i + 1/2 - \mu_i) / s_i})` of the integer k at or below; shape of `x`."""

@@ -301,6 +301,19 @@ class Distribution:
         """
         raise NotImplementedError(f"{type(self).__name__} must define `log_proba`")
 
+    def elementwise_log_proba(self, x: Any) -> Tensor:
+        """The log-probability, or log-density, of each dimension by itself, in nats, shape of `x`.
+
+        Parameters
+        ----------
+        x : tensor, shape [*sample_shape, B..., n]
+            As for `log_proba`, which is the sum over the dimensions.
+        """
+        raise NotImplementedError(
+            f"A {type(self).__name__} has no `elementwise_log_proba`: its dimensions depend on each other, or are no "
+            "numbers. Use `log_proba`"
+        )
+
     # What follows from these methods.
 
     def log_prob(self, x: Any = None, *, value: Any = None) -> Tensor:

@@ -119,6 +119,11 @@ class NormalDist(Distribution):
         z = self._standardized(self.as_variate(x))
         return -0.5 * (self.event_shape[0] * LOG_2PI + ops.sum(self.logvar, axis=-1) + ops.sum(z * z, axis=-1))
 
+    def elementwise_log_proba(self, x: TensorLike) -> Tensor:
+        r"""Log-density of each dimension, :math:`-\frac12 (\log 2\pi\sigma_i^2 + (x_i - \mu_i)^2 / \sigma_i^2)`."""
+        z = self._standardized(self.as_variate(x))
+        return -0.5 * (LOG_2PI + self.logvar + z * z)
+
     @in_full_precision
     def score(self, x: TensorLike) -> Tensor:
         r"""Gradient of the log-density in `x`: :math:`-(x - \mu) / \sigma^2`, shape of `x`; `x` as for `log_proba`."""

@@ -135,12 +135,15 @@ class SquashedNormalDist(Distribution):
             On wrong shapes and, where values are at hand, on NaN and on values outside the bounds. In a graph those
             have log-density `-inf`.
         """
+        return ops.sum(self.elementwise_log_proba(x), axis=-1)
+
+    def elementwise_log_proba(self, x: TensorLike) -> Tensor:
+        r"""Log-density of each dimension, :math:`\log \mathcal{N}(u_i; \mu_i, \sigma_i^2) - \log dx_i / du_i`."""
         x = self.as_variate(x)
-        box = self._box
-        inside = box.inside(x)
+        inside = self._box.inside(x)
         u, log_det = self._invert(x)
-        log_proba = self._log_density(special.standardized(u - self.mu, self.logvar), log_det)
-        return log_proba if inside is None else ops.where(inside, log_proba, -INF)
+        terms = self._terms(special.standardized(u - self.mu, self.logvar), log_det)
+        return terms if inside is None else ops.where(inside, terms, -INF)
 
     def cdf(self, x: TensorLike) -> Tensor:
         r""":math:`\Phi((u_i - \mu_i) / \sigma_i)`, 0 below and 1 above the bounds; shape of `x`."""
@@ -174,7 +177,8 @@ class SquashedNormalDist(Distribution):
         """
         self.check_same_kind(other)
         z = special.standardized(self.mu - other.mu, other.logvar)
-        return self._sum(0.5 * (special.expm1_minus(self.logvar - other.logvar) + z * z))
+        terms = 0.5 * (special.expm1_minus(self.logvar - other.logvar) + z * z)
+        return ops.sum(self._without_constants(terms), axis=-1)
 
     @property
     def _box(self) -> Box:
@@ -257,9 +261,12 @@ class SquashedNormalDist(Distribution):
         return ops.where(is_above, above, ops.where(is_below, below, within))
 
     def _log_density(self, z, log_det):
-        return self._sum(-0.5 * (LOG_2PI + self.logvar + z * z + 2.0 * log_det))
+        return ops.sum(self._terms(z, log_det), axis=-1)
 
-    def _sum(self, terms):
-        """Over all dimensions but constants."""
+    def _terms(self, z, log_det):
+        """The log-density of each dimension; a constant has none."""
+        return self._without_constants(-0.5 * (LOG_2PI + self.logvar + z * z + 2.0 * log_det))
+
+    def _without_constants(self, terms):
         constant = self._box.constant
-        return ops.sum(ops.where(constant, 0.0, terms) if constant.any() else terms, axis=-1)
+        return ops.where(constant, 0.0, terms) if constant.any() else terms

@@ -125,6 +125,10 @@ class StateDependentNormalDist(Distribution):
         """Log-density of one draw, that of `marginal`; `x` of shape [B..., n], sample axes may come in front."""
         return self.marginal.log_proba(self.as_variate(x))
 
+    def elementwise_log_proba(self, x: TensorLike) -> Tensor:
+        """Log-density of each dimension of one draw by itself, that of `marginal`, shape of `x`."""
+        return self.marginal.elementwise_log_proba(self.as_variate(x))
+
     def cdf(self, x: TensorLike) -> Tensor:
         """The distribution function of one draw, that of `marginal`, shape of `x`."""
         return self.marginal.cdf(self.as_variate(x))

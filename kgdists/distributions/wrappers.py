@@ -18,7 +18,7 @@ __all__ = ["HALF", "draws", "in_full_precision", "unwrapped", "widened", "with_h
 HALF = ("float16", "bfloat16")
 
 COMPILED = (
-    *("log_proba", "entropy", "cross_entropy", "kl_divergence"),
+    *("log_proba", "elementwise_log_proba", "entropy", "cross_entropy", "kl_divergence"),
     *("cdf", "log_cdf", "survival", "log_survival", "quantile", "crps"),
 )
 IN_FULL_PRECISION = (*COMPILED, "mode", "mean", "variance", "stddev", "median", "prob", "proba_ratio")

@@ -7,7 +7,8 @@ from keras import ops
 
 import kgdists as kg
 from tests.golden import TOLERANCE, assert_close, cases
-from tests.table import HEADS
+from tests.marks import quick
+from tests.table import HEADS, QUICK_HEADS
 
 if keras.backend.backend() == "tensorflow":
     pytest.skip("tests/test_citizenship.py, test_losses.py and test_returns.py have these", allow_module_level=True)
@@ -19,7 +20,7 @@ def observations():
     return np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
 
 
-@pytest.fixture(scope="module", params=HEADS)
+@pytest.fixture(scope="module", params=quick(QUICK_HEADS, list(HEADS)))
 def trained(request):
     """A policy after some training on two actions, and the mean log-probability of these before and after."""
     cls, arguments, _, _ = HEADS[request.param]
@@ -60,7 +61,7 @@ def test_successive_draws_differ(trained):
     assert np.any(np.asarray(pi.sample()) != np.asarray(pi.sample()))
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", quick(QUICK_HEADS, list(HEADS)))
 def test_draws_in_a_functional_model(name):
     cls, arguments, _, _ = HEADS[name]
     features = keras.Input((4,))
@@ -69,7 +70,7 @@ def test_draws_in_a_functional_model(name):
     assert all(np.isfinite(np.asarray(x)).all() for x in keras.tree.flatten(model(observations())))
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", quick(QUICK_HEADS, list(HEADS)))
 @pytest.mark.parametrize("half", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_gives_finite_values(name, half):
     cls, arguments, _, _ = HEADS[name]

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 import kgdists as kg
 from kgdists.core import frequent
-from tests.table import DISTRIBUTIONS
+from tests.marks import quick
+from tests.table import DISTRIBUTIONS, QUICK
 
 CALLS = frequent.FREQUENT + 2
 
@@ -25,7 +26,7 @@ def assert_same_bits(a, b):
 
 @pytest.mark.few(3)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("name", quick(QUICK, list(DISTRIBUTIONS)))
 def test_frequent_calls_return_the_same_bits(name, dtype):
     p, q = (DISTRIBUTIONS[name]((5,), dtype, np.random.default_rng(seed)) for seed in (0, 1))
     assert_same_bits(*often(lambda: p.sample((2,), seed=3)))

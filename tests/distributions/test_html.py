@@ -10,7 +10,8 @@ from keras import ops
 import kgdists as kg
 from kgdists.distributions.pictures import COLORS, Bars, Curves, picture
 from kgdists.interop.tfp import TFPDist
-from tests.table import DISTRIBUTIONS, HEADS
+from tests.marks import quick
+from tests.table import DISTRIBUTIONS, HEADS, QUICK, QUICK_HEADS
 
 WITH_BARS = {"bernoulli", "masked_bernoulli", "categorical", "masked_categorical", "multi_categorical"}
 WITH_BARS |= {"tempered_categorical", "relaxed_one_hot", "composite", "one_of"}
@@ -42,7 +43,7 @@ def svgs(tree):
 
 
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,)], ids=str)
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("name", quick(QUICK, list(DISTRIBUTIONS)))
 def test_every_distribution_is_shown(name, batch):
     dist = DISTRIBUTIONS[name](batch, "float32", np.random.default_rng(0))
     tree = shown(dist)
@@ -53,13 +54,13 @@ def test_every_distribution_is_shown(name, batch):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("name", quick(QUICK, list(DISTRIBUTIONS)))
 def test_pictures_are_those_of_every_dtype(name, dtype):
     made = DISTRIBUTIONS[name]((3,), dtype, np.random.default_rng(0))
     assert bool(svgs(shown(made))) == (name in WITH_BARS)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", quick(QUICK_HEADS, list(HEADS)))
 def test_symbolic_parameters_are_shown_without_values(head):
     kind, arguments, *_ = HEADS[head]
     pi = kind(**arguments)(keras.Input((4,)))
@@ -67,7 +68,7 @@ def test_symbolic_parameters_are_shown_without_values(head):
     assert "(None," in texts(tree) and not svgs(tree)
 
 
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("name", quick(QUICK, list(DISTRIBUTIONS)))
 def test_what_predict_returns_is_shown_as_what_is_called(name):
     dist = DISTRIBUTIONS[name]((3,), "float32", np.random.default_rng(0))
     of_arrays = keras.tree.map_structure(ops.convert_to_numpy, dist)
@@ -76,13 +77,13 @@ def test_what_predict_returns_is_shown_as_what_is_called(name):
 
 
 @pytest.mark.parametrize("leaf", [None, "mu", 1.0, [1.0], np.nan, keras.InputSpec(shape=(None, 4))], ids=str)
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("name", quick(QUICK, list(DISTRIBUTIONS)))
 def test_leaves_of_any_kind_are_shown(name, leaf):
     dist = DISTRIBUTIONS[name]((3,), "float32", np.random.default_rng(0))
     assert type(dist).__name__ in texts(shown(keras.tree.map_structure(lambda _: leaf, dist)))
 
 
-@pytest.mark.parametrize("name", [*DISTRIBUTIONS, *SCALARS])
+@pytest.mark.parametrize("name", quick((*QUICK, *SCALARS), [*DISTRIBUTIONS, *SCALARS]))
 def test_nan_is_shown(name):
     make = SCALARS.get(name) or (lambda: DISTRIBUTIONS[name]((3,), "float32", np.random.default_rng(0)))
     dist = keras.tree.map_structure(lambda x: ops.full_like(x, np.nan), make())

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 import kgdists as kg
-from tests.table import HEADS
+from tests.table import HEADS, HEADS_OF_0_1
 
 SMALL = {"hidden_units": (4,), "seed": 0}
 STEPS = {"num_envs": 2, "n_steps": 8} | SMALL
@@ -98,7 +98,8 @@ def main(target):
             print(name, loaded.steps, flush=True)
     with tempfile.TemporaryDirectory() as folder:
         expected = {}
-        for name, (head, settings, *_) in HEADS.items():
+        for name in HEADS_OF_0_1:
+            head, settings, *_ = HEADS[name]
             trunk = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "tanh")])
             policy = kg.Policy(trunk, head(**settings))
             dist = policy(OBSERVATIONS)

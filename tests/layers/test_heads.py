@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.marks import exhaustive
-from tests.table import HEADS, has
+from tests.marks import exhaustive, quick
+from tests.table import HEADS, QUICK_HEADS, has
 
 each_head = pytest.mark.parametrize(
     "make",
-    [lambda cls=cls, args=args, **options: cls(**args, **options) for cls, args, _, _ in HEADS.values()],
-    ids=HEADS,
+    quick(
+        QUICK_HEADS,
+        {name: lambda c=c, a=a, **options: c(**a, **options) for name, (c, a, _, _) in HEADS.items()},
+    ),
 )
 HALVES = ["float16", "bfloat16"]
 
@@ -38,13 +40,13 @@ def functional(head):
 
 
 @pytest.mark.parametrize("batch", [(1,), (7,), (7, 2)])
-@pytest.mark.parametrize("cls, args, dist, width", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("cls, args, dist, width", quick(QUICK_HEADS, HEADS))
 def test_distribution_and_shapes(cls, args, dist, width, batch):
     pi = cls(**args)(features(*batch, 4))
     assert type(pi) is dist and pi.batch_shape == batch and pi.event_shape == (width,)
 
 
-@pytest.mark.parametrize("cls, args, dist, width", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("cls, args, dist, width", quick(QUICK_HEADS, HEADS))
 def test_a_symbolic_distribution_of_symbolic_features(cls, args, dist, width):
     pi = cls(**args)(keras.Input((4,)))
     assert type(pi) is dist and pi.batch_shape == (None,) and pi.event_shape == (width,)
@@ -185,7 +187,7 @@ def test_a_bad_random_seed_is_an_error(make):
         make(random_seed="today")
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", quick(QUICK_HEADS, list(HEADS)))
 def test_widths_are_whole_numbers_of_python_and_numpy(name):
     cls, arguments, _, _ = HEADS[name]
     widths = {name: n for name, n in arguments.items() if name in ("num_dims", "num_categories", "num_components")}
@@ -217,7 +219,7 @@ def test_time_distributed_is_told_that_a_head_takes_sequences_itself(make):
                 keras.layers.TimeDistributed(layer)(given)
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", quick(QUICK_HEADS, list(HEADS)))
 def test_every_head_takes_no_rows(name):
     cls, arguments, _, _ = HEADS[name]
     dist = cls(**arguments)(np.zeros((0, 5), "float32"))

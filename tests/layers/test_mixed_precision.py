@@ -8,7 +8,7 @@ import tensorflow as tf
 import kgdists as kg
 from kgdists.layers.head import check_units
 from tests.marks import exhaustive, quick
-from tests.table import HEADS
+from tests.table import HEADS, QUICK_HEADS
 
 RNG = np.random.default_rng
 X = RNG(0).normal(size=(512, 3)).astype("float32")
@@ -81,7 +81,7 @@ def test_targets_in_large_units_train_as_in_float32(name, policy, jit_compile, t
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", quick(QUICK_HEADS, list(HEADS)))
 def test_a_mixed_policy_leaves_every_head_in_float32(name):
     cls, arguments, _, _ = HEADS[name]
     head = cls(**arguments, dtype="mixed_float16")
@@ -103,7 +103,7 @@ def test_pure_half_precision_must_hold_the_units(name, half):
 
 
 @pytest.mark.parametrize("half", ["float16", "bfloat16"])
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", quick(QUICK_HEADS, list(HEADS)))
 def test_pure_half_precision_is_taken_at_its_word(name, half):
     cls, arguments, _, _ = HEADS[name]
     pi = cls(**arguments, dtype=half)(X)

@@ -9,7 +9,8 @@ from scipy import integrate, stats
 import kgdists as kg
 from kgdists.distributions.pictures import COLORS
 from kgdists.plotting import distribution
-from tests.table import DISTRIBUTIONS
+from tests.marks import quick
+from tests.table import DISTRIBUTIONS, QUICK
 
 X = np.array([[2.0], [-1.0], [0.5]])
 REGRESSION = kg.NormalDist(np.sin(X), np.log(0.1 + X**2))
@@ -159,7 +160,7 @@ def test_the_ground_is_that_of_the_style_and_the_colors_are_not(style):
     assert figure.axes[0].get_lines()[0].get_color() == COLORS[0]
 
 
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("name", quick(QUICK, list(DISTRIBUTIONS)))
 def test_every_distribution_is_drawn_or_says_what_else_to_do(name):
     dist = DISTRIBUTIONS[name]((3,), "float32", np.random.default_rng(0))
     if hasattr(dist, "probs"):

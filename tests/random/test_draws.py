@@ -9,8 +9,8 @@ import tensorflow as tf
 import kgdists as kg
 from kgdists import random
 from kgdists.random import Stream, tensorflow_draws
-from tests.marks import exhaustive
-from tests.table import DISTRIBUTIONS
+from tests.marks import exhaustive, quick
+from tests.table import DISTRIBUTIONS, QUICK
 
 DRAWS = {"uniform": random.uniform, "gumbel": random.gumbel, "normal": random.normal}
 
@@ -360,7 +360,7 @@ def test_rows_under_xla_differ():
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("method", ["sample", "sample_action", "sample_and_log_proba"])
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("name", quick(QUICK, list(DISTRIBUTIONS)))
 def test_every_distribution_draws_its_own_numbers_in_each_row(name, method):
     keras.utils.set_random_seed(0)
     one = DISTRIBUTIONS[name]((), "float32", np.random.default_rng(0))
