@@ -152,6 +152,31 @@ class OtherMode(kg.CategoricalDist):
         return super().mode_action()[..., None]
 
 
+class ShiftedFunction(kg.NormalDist):
+    def cdf(self, x):
+        return super().cdf(x) + 0.05
+
+
+class OtherTail(kg.NormalDist):
+    def log_survival(self, x):
+        return super().log_cdf(x)
+
+
+class OtherSlope(kg.NormalDist):
+    def elementwise_log_proba(self, x):
+        return super().elementwise_log_proba(x) + 0.1
+
+
+class HighQuantile(kg.NormalDist):
+    def quantile(self, q):
+        return super().quantile(q) + 0.2 * self.stddev()
+
+
+class HalfScore(kg.NormalDist):
+    def crps(self, x):
+        return super().crps(x) - 0.1
+
+
 class InfiniteDensity(kg.NormalDist):
     def log_proba(self, x):
         return ops.where(ops.any(x > 2.0, axis=-1), -float("inf"), super().log_proba(x))
@@ -159,6 +184,11 @@ class InfiniteDensity(kg.NormalDist):
 
 VECTORS = np.random.default_rng(0).normal(size=(2, 2, 3)).astype("float32")
 BROKEN = {
+    ShiftedFunction: "cdf differs from the share of draws at or below",
+    OtherTail: "log_survival differs from the logarithm",
+    OtherSlope: "cdf does not grow by the density",
+    HighQuantile: "quantile is above its level",
+    HalfScore: "crps differs from that of draws",
     WrongEntropy: "entropy differs from its Monte Carlo estimate: ",
     WrongCrossEntropy: "cross_entropy differs from its Monte Carlo estimate: ",
     NegativeDivergence: "kl_divergence is negative: -",

@@ -12,6 +12,7 @@ from kgdists.testing.closed_forms import check_closed_forms, check_moments
 from kgdists.testing.declaration import check_shapes
 from kgdists.testing.gradients import check_gradients
 from kgdists.testing.normalization import check_normalisation
+from kgdists.testing.order import check_order
 from kgdists.testing.requirements import property_of
 from kgdists.testing.sampler import check_frequencies, check_paths, check_scores, check_seeds
 from kgdists.testing.saving import check_config, check_model, check_tree
@@ -32,6 +33,8 @@ def check_distribution(dist: Distribution, *, num_samples: Integer = 10_000, see
       parameters as the distribution does.
     - Mean, variance, entropy, cross-entropy and Kullback-Leibler divergence, where they have a closed form, are
       within five standard errors of their Monte Carlo estimates. A divergence is never negative, and 0 to itself.
+    - The distribution function is the share of draws at or below, and grows by the density; quantiles have their level;
+      the ranked probability score is that of draws.
     - Gradients are finite and agree with central differences.
     - A Keras model that draws from it is saved, loaded and draws afresh.
 
@@ -82,6 +85,8 @@ def check_distribution(dist: Distribution, *, num_samples: Integer = 10_000, see
     with property_of("closed forms"):
         check_moments(wide, x)
         check_closed_forms(wide, near, many, x)
+    with property_of("distribution function, quantiles and score"):
+        check_order(wide, x)
     with property_of("gradients"):
         check_gradients(wide, near, rng, seed)
     with property_of("Keras model"):
