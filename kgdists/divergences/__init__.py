@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+from kgdists.divergences.calibration import probability_integral_transform
 from kgdists.divergences.importance import effective_sample_size, elbo, eubo, log_normalizer
 from kgdists.divergences.kl_losses import forward_kl_loss, reverse_kl_loss
 from kgdists.divergences.mixture_bounds import entropy_bounds, kl_divergence_approximation, kl_divergence_bounds
@@ -32,6 +33,7 @@ __all__ = [
     "kl_divergence_approximation",
     "kl_divergence_bounds",
     "log_normalizer",
+    "probability_integral_transform",
     "reverse_kl",
     "reverse_kl_loss",
 ]
