@@ -107,6 +107,14 @@ def clipped_normal(batch, dtype, rng, **fields):
     return kg.ClippedNormalDist(noise(dtype, rng, *batch, N), noise(dtype, rng, *batch, N), **bounds, **fields)
 
 
+def laplace(batch, dtype, rng, **fields):
+    return kg.LaplaceDist(noise(dtype, rng, *batch, N), ops.exp(noise(dtype, rng, *batch, N)), **fields)
+
+
+def logistic(batch, dtype, rng, **fields):
+    return kg.LogisticDist(noise(dtype, rng, *batch, N), ops.exp(noise(dtype, rng, *batch, N)), **fields)
+
+
 DISTRIBUTIONS = {
     "composite": composite,
     "one_of": one_of,
@@ -117,6 +125,8 @@ DISTRIBUTIONS = {
     "categorical": categorical,
     "masked_categorical": masked_categorical,
     "tempered_categorical": tempered_categorical,
+    "laplace": laplace,
+    "logistic": logistic,
     "gaussian_mixture": gaussian_mixture,
     "full_gaussian_mixture": full_gaussian_mixture,
     "state_dependent_normal": state_dependent_normal,
@@ -141,6 +151,7 @@ OPTIONAL = ("mode", "mean", "variance", "entropy", "cross_entropy", "kl_divergen
 # Methods that a distribution has no closed form of: they raise.
 NO_CLOSED_FORM: dict[str, set[str]] = {
     "discretized_logistic": {"mean", "variance", "entropy", "cross_entropy", "kl_divergence"},
+    "logistic": {"cross_entropy", "kl_divergence"},
     "relaxed_one_hot": set(OPTIONAL),
     "gaussian_mixture": {"entropy", "cross_entropy", "kl_divergence"},
     "full_gaussian_mixture": {"entropy", "cross_entropy", "kl_divergence"},

@@ -7,6 +7,8 @@ from kgdists.distributions.clipped_normal import ClippedNormalDist
 from kgdists.distributions.composite import CompositeDist
 from kgdists.distributions.discretized_logistic import DiscretizedLogisticDist
 from kgdists.distributions.gaussian_mixture import GaussianMixtureDist
+from kgdists.distributions.laplace import LaplaceDist
+from kgdists.distributions.logistic import LogisticDist
 from kgdists.distributions.multi_categorical import MultiCategoricalDist
 from kgdists.distributions.multivariate_normal import MultivariateNormalDist
 from kgdists.distributions.normal import NormalDist
@@ -23,6 +25,8 @@ __all__ = [
     "CompositeDist",
     "DiscretizedLogisticDist",
     "GaussianMixtureDist",
+    "LaplaceDist",
+    "LogisticDist",
     "MultiCategoricalDist",
     "MultivariateNormalDist",
     "NormalDist",

@@ -20,8 +20,8 @@ else:
     import jax
 
     def _uniform(shape: Sequence[Integer], seed: Seed, dtype: str = "float32") -> Tensor:
-        # Multiples of 2^-23 in [0, 1).
-        return keras.random.uniform(shape, dtype=dtype, seed=seed) + 2.0**-24
+        # Multiples of 2^-23, or 2^-52, in [0, 1).
+        return keras.random.uniform(shape, dtype=dtype, seed=seed) + (2.0**-24 if dtype == "float32" else 2.0**-53)
 
     def _normal(shape: Sequence[Integer], seed: Seed, dtype: str) -> Tensor:
         return keras.random.normal(shape, dtype=dtype, seed=seed)
@@ -30,19 +30,20 @@ else:
         return jax.random.loggamma(ops.cast(key_of(seed), "uint32"), concentration, dtype=concentration.dtype)
 
 
-def uniform(shape: Sequence[Integer], seed: Seed = None) -> Tensor:
+def uniform(shape: Sequence[Integer], seed: Seed = None, dtype: str = "float32") -> Tensor:
     """Draw from the open interval (0, 1).
 
     Parameters
     ----------
     shape : tuple of int or scalar tensor
     seed : None, int or keras.random.SeedGenerator
+    dtype : {"float32", "float64"}
 
     Returns
     -------
-    float32 tensor of `shape`; never 0 and never 1.
+    float tensor of `shape`; never 0 and never 1.
     """
-    return _uniform(tuple(shape), checked(seed))
+    return _uniform(tuple(shape), checked(seed), dtype)
 
 
 def gumbel(shape: Sequence[Integer], seed: Seed = None) -> Tensor:

@@ -52,6 +52,8 @@ OURS = {
 }
 OURS |= {
     "discretized": lambda s: kg.DiscretizedLogisticDist(noise(s, B, N), noise(s + 1, B, N), [-2, -1, 0], [2, 9, 1]),
+    "laplace": lambda s: kg.LaplaceDist(noise(s, B, N), positive(s + 1, B, N)),
+    "logistic": lambda s: kg.LogisticDist(noise(s, B, N), positive(s + 1, B, N)),
     "dict": lambda s: kg.CompositeDist({"a b": OURS["normal"](s), "c": OURS["bernoulli"](s)}),
     "tuple": lambda s: kg.CompositeDist((OURS["normal"](s), OURS["squashed"](s))),
     "nested": lambda s: kg.CompositeDist(

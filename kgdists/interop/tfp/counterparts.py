@@ -127,6 +127,16 @@ def _discretized_logistic(dist, *, labels=False):
     return tfd.Independent(cells, 1)
 
 
+@to_tfp.register(distributions.LaplaceDist)
+def _laplace(dist, *, labels=False):
+    return tfd.Independent(tfd.Laplace(*_tensors(dist)), 1)
+
+
+@to_tfp.register(distributions.LogisticDist)
+def _logistic(dist, *, labels=False):
+    return tfd.Independent(tfd.Logistic(*_tensors(dist)), 1)
+
+
 @to_tfp.register(distributions.CompositeDist)
 def _composite(dist, *, labels=False):
     return _joint(dist.dists, len(dist.batch_shape), labels)

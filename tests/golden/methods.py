@@ -1,0 +1,66 @@
+"""Reference numbers of the methods of one family, values and gradients, and the test of them."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.golden import FOLDER
+from tests.marks import exhaustive
+
+TOLERANCE = {"float64": dict.fromkeys(("log_proba", "entropy", "cross_entropy", "kl_divergence"), 1e-12)}
+TOLERANCE["float64"] |= dict.fromkeys(("cdf", "log_cdf", "survival", "log_survival", "crps"), 1e-10)
+TOLERANCE["float64"] |= {"quantile": 1e-8}
+TOLERANCE["float32"] = dict.fromkeys(TOLERANCE["float64"], 1e-5)
+GRADIENT_TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
+SMALL = 1e-6  # of the conditioning of a value: what a gradient may always miss, times its tolerance
+
+
+def answers(family, kind, columns):
+    """A method, and its gradients, of a batch of settings: of the place or level first, where there is one."""
+    sources = [tf.constant(x[:, None]) for x in columns]
+    count = len(family.PARAM_NAMES)
+    with tf.GradientTape() as tape:
+        tape.watch(sources)
+        if kind == "entropy":
+            value = family(*sources).entropy()
+        elif kind in ("cross_entropy", "kl_divergence"):
+            value = getattr(family(*sources[:count]), kind)(family(*sources[count:]))
+        else:
+            value = getattr(family(*sources[1:]), kind)(sources[0])
+    gradients = tape.gradient(value, sources, unconnected_gradients="zero")
+    return np.ravel(value), [np.ravel(x) for x in gradients]
+
+
+def errors(name, family, kind, dtype):
+    """Those of values and of gradients, in units of the conditioning."""
+    cases = json.loads((FOLDER / f"{name}.json").read_text())["cases"]
+    cases = [each for each in cases if each["kind"] == kind and each["dtype"] == dtype]
+    inputs = np.array([each["inputs"] for each in cases], dtype).T
+    value, gradients = answers(family, kind, inputs)
+    want, scale, slopes, scales = (
+        np.array([each[key] for each in cases]) for key in ("expected", "scale", "gradients", "gradient_scales")
+    )
+    of_values = np.abs(value - want) / np.where(scale > 0.0, scale, 1.0)
+    allowed = np.maximum(scales, SMALL * scale[:, None]) if dtype == "float64" else np.maximum(scales, scale[:, None])
+    allowed = np.where(allowed > 0.0, allowed, 1.0)
+    of_gradients = np.abs((np.stack(gradients, axis=1) - slopes) * inputs.T.astype("float64")) / allowed
+    return cases, of_values, of_gradients
+
+
+def golden_test(name, family):
+    """A test of all cases in `name`.json, method by method, in each dtype."""
+    kinds = dict.fromkeys(each["kind"] for each in json.loads((FOLDER / f"{name}.json").read_text())["cases"])
+
+    @pytest.mark.parametrize("dtype", ["float64", *exhaustive("float32")])
+    @pytest.mark.parametrize("kind", kinds)
+    def test_golden_values_and_gradients(kind, dtype):
+        cases, of_values, of_gradients = errors(name, family, kind, dtype)
+        worst = int(np.argmax(np.where(np.isnan(of_values), np.inf, of_values)))
+        assert of_values[worst] <= TOLERANCE[dtype][kind], (of_values[worst], cases[worst])
+        most = np.max(np.where(np.isnan(of_gradients), np.inf, of_gradients), axis=1)
+        worst = int(np.argmax(most))
+        assert most[worst] <= GRADIENT_TOLERANCE[dtype], (of_gradients[worst], cases[worst])
+
+    return test_golden_values_and_gradients
