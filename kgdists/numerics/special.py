@@ -14,7 +14,10 @@ __all__ = [
     "atanh_series",
     "expm1_minus",
     "expm1_minus_series",
+    "lgamma1p",
+    "lgamma_remainder",
     "log1mexp",
+    "log_minus_digamma",
     "max_last",
     "mean",
     "smallest",
@@ -28,6 +31,21 @@ SERIES_RADIUS = 0.25  # of `expm1_minus_series` and `atanh_series`
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
 _STIRLING = tuple(b / (2 * k * (2 * k - 1)) for k, b in enumerate(_BERNOULLI, 1))
 _STIRLING_1 = tuple(b / (2 * k) for k, b in enumerate(_BERNOULLI, 1))
+
+# Of lgamma(1 + x) + log((1 + x) (1 + x / 2) ... (1 + x / 7)) in powers of x: those of 1 / 8, 1 / 9 and so on; and what
+# that product is beside 1, divided by x. Sums beyond 200 by the formula of Euler and Maclaurin.
+_FACTORS = np.polynomial.polynomial.polyfromroots(-np.arange(1.0, 8.0)) / math.factorial(7)
+
+
+def _inverse_powers(n, start=8, end=200):
+    far = end ** (1.0 - n) / (n - 1) + end**-n / 2.0 + n * end ** (-n - 1.0) / 12.0
+    return far - n * (n + 1) * (n + 2) * end ** (-n - 3.0) / 720.0 + math.fsum(k**-n for k in range(start, end))
+
+
+_LGAMMA1P = (
+    363.0 / 140.0 - 0.5772156649015329,
+    *((-1.0) ** n / n * _inverse_powers(float(n)) for n in range(2, 27)),
+)
 
 
 def smallest(dtype: str) -> float:
@@ -227,6 +245,48 @@ def _remainder_terms(x):
 
 def _stirling_terms(x):
     return 8 if keras.backend.standardize_dtype(x.dtype) == "float64" else 3
+
+
+@with_gradient
+def lgamma_remainder(x: Tensor) -> Tensor:
+    """`lgamma(x) - ((x - 1/2) log(x) - x + log(2 pi) / 2)`, what Stirling's formula leaves of `x` > 0.
+
+    Parameters
+    ----------
+    x : float tensor, any shape
+
+    Returns
+    -------
+    tensor like `x`, to full relative accuracy.
+    """
+    terms, shift = _remainder_terms(x)
+    return terms - ops.log(shift), lambda upstream: upstream * (0.5 / x - log_minus_digamma(x))
+
+
+@with_gradient
+def log_minus_digamma(x: Tensor) -> Tensor:
+    """`log(x) - digamma(x)` of `x` > 0, 1 / (2 x) and less where that is large; shape and accuracy as there."""
+    is_small, small, y = _shifted(x)
+    large = 0.5 / y + polynomial(1.0 / (y * y), _STIRLING_1) / (y * y)
+    shift = sum(1.0 / (small + i) for i in range(8)) - ops.log1p(8.0 / small)
+    return large + ops.where(is_small, shift, 0.0), lambda upstream: -upstream * trigamma_minus(x)
+
+
+@with_gradient
+def lgamma1p(x: Tensor) -> Tensor:
+    """`lgamma(1 + x)` of -1/2 <= x <= 2, to full relative accuracy next to 0.
+
+    Parameters
+    ----------
+    x : float tensor, any shape
+
+    Returns
+    -------
+    tensor like `x`.
+    """
+    terms = _LGAMMA1P if keras.backend.standardize_dtype(x.dtype) == "float64" else _LGAMMA1P[:12]
+    factors = ops.log1p(x * polynomial(x, _FACTORS[1:].tolist()))
+    return x * polynomial(x, terms) - factors, lambda upstream: upstream * digamma(1.0 + x)
 
 
 def log1p_minus(x: Tensor) -> Tensor:
