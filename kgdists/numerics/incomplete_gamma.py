@@ -239,7 +239,7 @@ def _first_guess(a, goal, is_below):
 
 
 def _step(a, goal, is_below, u):
-    """By Halley's method on the logarithm of the lower tail, by Newton's on that of minus the logarithm of the upper."""
+    """By Halley's method on the logarithm of the lower tail, by Newton's on that of minus that of the upper."""
     tail, slope = _tail_and_slope(a, is_below, u)
     newton = (goal - tail) / slope
     bend = 0.5 * newton * (-a * ops.expm1(u) - slope)

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from kgdists.core.backend import with_gradient
+from kgdists.core.shapes import dtype_of
 from kgdists.core.types import Integer, Seed, Tensor
+from kgdists.numerics import incomplete_gamma, special
 from kgdists.random.streams import checked
 from kgdists.random.streams import key as key_of
 
@@ -15,9 +18,12 @@ if keras.backend.backend() == "tensorflow":
     from kgdists.random import tensorflow_draws
 
     _uniform, _normal, _log_gamma = tensorflow_draws.uniform, tensorflow_draws.normal, tensorflow_draws.log_gamma
+    _gamma_slope = tensorflow_draws.gamma_slope
 
 else:
     import jax
+
+    _gamma_slope = jax.lax.random_gamma_grad
 
     def _uniform(shape: Sequence[Integer], seed: Seed, dtype: str = "float32") -> Tensor:
         # Multiples of 2^-23, or 2^-52, in [0, 1).
@@ -68,4 +74,21 @@ def log_gamma(concentration: Tensor, seed: Seed = None) -> Tensor:
     -------
     tensor like `concentration`, finite also where the variates themselves underflow.
     """
-    return _log_gamma(concentration, checked(seed))
+    return _implicit(concentration, _log_gamma(ops.stop_gradient(concentration), checked(seed)))
+
+
+@with_gradient
+def _implicit(concentration, log_x):
+    """`log_x`, with the gradient of the variate whose probability to be below is fixed (Figurnov et al. 2018)."""
+    # Beyond, x is beside 1 nothing and the probability x^a / Gamma(a + 1); and the backend's derivative fails.
+    least, most = {"float32": -17.0, "float64": -37.0}[dtype_of(concentration)], 100.0
+
+    def gradient(upstream):
+        a, x = ops.minimum(concentration, most), ops.exp(ops.maximum(log_x, least))
+        near_zero = (special.digamma(1.0 + a) - log_x) / a
+        huge = ops.maximum(concentration, most)
+        of_huge = incomplete_gamma.implicit_gradient(huge, log_x - ops.log(huge))
+        slope = ops.where(log_x < least, near_zero, _gamma_slope(a, x) / x)
+        return upstream * ops.where(concentration > most, of_huge, slope), ops.zeros_like(log_x)
+
+    return log_x, gradient

@@ -10,7 +10,7 @@ from kgdists.core.types import Integer, Seed, Tensor
 from kgdists.random.streams import key as key_of
 from kgdists.random.streams import split
 
-__all__ = ["log_gamma", "normal", "uniform"]
+__all__ = ["gamma_slope", "log_gamma", "normal", "uniform"]
 
 PHILOX = 1
 
@@ -64,7 +64,7 @@ def normal(shape: Sequence[Integer], seed: Seed, dtype: str) -> Tensor:
 
 
 def log_gamma(concentration: Tensor, seed: Seed) -> Tensor:
-    """Logarithms of gamma variates, differentiable in their concentrations."""
+    """Logarithms of gamma variates; gradients are up to the caller."""
     for_gamma, for_boost = split(key_of(seed), 2)
     # A gamma variate times u^(1 / a) is one of a concentration a that is lower by one; its logarithm does not
     # underflow.
@@ -72,7 +72,11 @@ def log_gamma(concentration: Tensor, seed: Seed) -> Tensor:
     return tf.math.log(_gamma(concentration + 1.0, for_gamma)) + tf.math.log(u) / concentration
 
 
-@tf.custom_gradient
+def gamma_slope(concentration: Tensor, x: Tensor) -> Tensor:
+    """The derivative of gamma variates at a fixed probability, in concentrations to 100: it is wrong for huge ones."""
+    return tf.raw_ops.RandomGammaGrad(alpha=concentration, sample=x)
+
+
 def _gamma(concentration, key):
     shape, dtype = tf.shape(concentration), concentration.dtype.name
     key, for_normal, for_uniform = split(key, 3)
@@ -106,13 +110,7 @@ def _gamma(concentration, key):
 
     start = (key, tf.reshape(drawn, (-1,)), tf.reshape(~accepted, (-1,)))
     _, drawn, _ = tf.while_loop(lambda key, drawn, waiting: tf.reduce_any(waiting), again, start)
-    drawn = tf.ensure_shape(tf.reshape(drawn, shape), concentration.shape)
-
-    def gradient(upstream):
-        # Implicit (Figurnov et al. 2018): a draw of fixed distribution function.
-        return upstream * tf.raw_ops.RandomGammaGrad(alpha=concentration, sample=drawn), None
-
-    return drawn, gradient
+    return tf.ensure_shape(tf.reshape(drawn, shape), concentration.shape)
 
 
 def _propose(concentration, z, u):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import kgdists as kg
 from kgdists import random
+from kgdists.numerics import incomplete_gamma
 from kgdists.random import Stream, tensorflow_draws
 from tests.marks import exhaustive, quick
 from tests.table import DISTRIBUTIONS, QUICK
@@ -275,6 +276,27 @@ def test_gamma_variates_of_which_very_many_are_rejected(monkeypatch, jit_compile
         tf.function(tensorflow_draws._gamma, jit_compile=jit_compile)(tf.fill((2, 2000), 5.0), tf.constant([1, 2]))
     )
     assert (x > 5.0 - 1 / 3).all() and len(np.unique(x)) > 3990
+
+
+@pytest.mark.parametrize("jit_compile", [False, *exhaustive(True)], ids=["graph", "xla"])
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-5), ("float64", 1e-10)])
+def test_gradients_of_gamma_variates_are_implicit(dtype, tolerance, jit_compile):
+    """Of a fixed distribution function, dx/da = -(dF/da) / f, for concentrations from 1e-4 to 1e6."""
+
+    def draw(a):
+        with tf.GradientTape() as tape:
+            tape.watch(a)
+            log_x = random.log_gamma(a, seed=1)
+        return log_x, tape.gradient(log_x, a)
+
+    a = np.repeat([1e-4, 1e-2, 0.3, 1.0, 3.0, 30.0, 99.0, 101.0, 1e3, 1e4, 1e6], 50)
+    log_x, gradient = tf.function(draw, jit_compile=jit_compile)(tf.constant(a.astype(dtype)))
+    a, v = tf.constant(a), tf.cast(log_x, "float64")
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([a, v])
+        below, above = incomplete_gamma.log_tails(a, v)
+    to_a, to_v = (np.where(below < above, tape.gradient(below, x), tape.gradient(above, x)) for x in (a, v))
+    np.testing.assert_allclose(gradient, -to_a / to_v, rtol=tolerance)
 
 
 # Rows of a vectorized map.
