@@ -1,16 +1,16 @@
 """`Distribution`: a probability distribution as an immutable value that flows through Keras and TensorFlow."""
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NoReturn, Self
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend, pytree, shapes
+from kgdists.core import backend, shapes
 from kgdists.core.checks import fraction
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
+from kgdists.core.value import Value
 from kgdists.distributions.html import as_html
 from kgdists.distributions.wrappers import draws, in_full_precision, with_hints, wrap_methods
 from kgdists.random import Stream
@@ -24,20 +24,7 @@ TENSOR_RULE = (
 )
 
 
-class _Frozen:
-    # A tensor on its way through a pickle.
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.array = ops.convert_to_numpy(tensor)
-
-
-def _restored(cls, metadata, leaves):
-    return cls._unflatten(
-        metadata, tuple(ops.convert_to_tensor(x.array) if isinstance(x, _Frozen) else x for x in leaves)
-    )
-
-
-class Distribution:
+class Distribution(Value):
     """A probability distribution: named parameter tensors and a few static fields, fixed for good.
 
     A subclass declares its parameters in `PARAM_NAMES` and its other fields in `STATIC_NAMES`, all of them arguments of
@@ -60,8 +47,6 @@ class Distribution:
         For kgdists' own classes: whether XLA is faster than TensorFlow's operations for large tensors.
     """
 
-    PARAM_NAMES: tuple[str, ...] = ()
-    STATIC_NAMES: tuple[str, ...] = ()
     SUPPORT_NAMES: tuple[str, ...] = ()
     REPARAMETERIZED: bool = True
     IS_FUSED: bool = True
@@ -70,8 +55,6 @@ class Distribution:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        pytree.register(cls)
-        keras.saving.register_keras_serializable(cls.__module__.partition(".")[0])(cls)
         wrap_methods(cls)
         if "__init__" in vars(cls):
             cls.__init__ = with_hints(cls.__init__)  # type: ignore[method-assign]
@@ -93,52 +76,22 @@ class Distribution:
         ValueError
             If `random_seed` is none of these.
         """
-        tensors = tuple(name for name in self.STATIC_NAMES if shapes.is_tensor(fields.get(name)))
-        if tensors:
-            fields["PARAM_NAMES"] = fields.get("PARAM_NAMES", self.PARAM_NAMES) + tensors
-            fields["STATIC_NAMES"] = tuple(name for name in self.STATIC_NAMES if name not in tensors)
-        self.__dict__.update(fields, _stream=Stream(random_seed))
+        super().set_fields(**fields, _stream=Stream(random_seed))
 
-    def __setattr__(self, field: str, value: Any) -> NoReturn:
-        raise AttributeError(f"A {type(self).__name__} is immutable: make a new one. Received: {field} = {value!r}")
-
-    def __delattr__(self, field: str) -> NoReturn:
-        raise AttributeError(f"A {type(self).__name__} is immutable: make a new one. Received: del {field}")
-
-    # The pytree. Unflattening skips `__init__`: Keras also unflattens with None, strings and lists as leaves.
+    # The pytree. The stream is part of what is not tensors; a copy's goes on where it was.
 
     def _flatten(self) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[str, ...]]:
-        leaves = tuple(self.__dict__[name] for name in self.PARAM_NAMES)
-        static = (self.__dict__[name] for name in self.STATIC_NAMES)
-        return leaves, (self.PARAM_NAMES, *static, self._stream), self.PARAM_NAMES
+        leaves, metadata, names = super()._flatten()
+        return leaves, (*metadata, self._stream), names
 
     @classmethod
     def _unflatten(cls, metadata: Any, leaves: Any) -> Self:
         if not hasattr(leaves[0], "dtype") and hasattr(leaves[0], "loss"):  # which Keras puts in the place of outputs
             raise TypeError("A `keras.Model` has no losses and metrics of distributions: " + MODEL_RULE)
-        dist = object.__new__(cls)
-        names, *static, stream = metadata
-        fields = cls.STATIC_NAMES
-        if names != cls.PARAM_NAMES:  # a class whose instances differ in their parameters
-            fields = tuple(name for name in fields if name not in names)
-            dist.__dict__.update(PARAM_NAMES=names, STATIC_NAMES=fields)
-        dist.__dict__.update(zip(names, leaves, strict=True), _stream=stream)
-        dist.__dict__.update(zip(fields, static, strict=True))
+        *fields, stream = metadata
+        dist = super()._unflatten(fields, leaves)
+        dist.__dict__["_stream"] = stream
         return dist
-
-    def __tf_flatten__(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        leaves, metadata, _ = self._flatten()
-        return metadata, leaves
-
-    @classmethod
-    def __tf_unflatten__(cls, metadata: Any, leaves: Any) -> Self:
-        return cls._unflatten(metadata, leaves)
-
-    # Copies and pickles: tensors travel as arrays, and the stream goes on where it was.
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        leaves, metadata, _ = self._flatten()
-        return _restored, (type(self), metadata, [_Frozen(x) if ops.is_tensor(x) else x for x in leaves])
 
     # Rows of the batch.
 
@@ -199,36 +152,16 @@ class Distribution:
     # What it is made of.
 
     @property
-    def params(self) -> OrderedDict[str, Tensor]:
-        """Ordered dict of parameter name -> tensor."""
-        return OrderedDict((name, self.__dict__[name]) for name in self.PARAM_NAMES)
-
-    @property
     def random_seed(self) -> Seed:
         """What the draws come from when no seed is given: None, an int or a layer's `SeedGenerator`."""
         return self._stream.random_seed
-
-    def _static(self) -> dict[str, Any]:
-        return {name: self.__dict__[name] for name in self.STATIC_NAMES}
-
-    @classmethod
-    def from_params(cls, params: Mapping[str, TensorLike], **static: Any) -> Self:
-        """Make a distribution of its parameters, a dict of name -> tensor, and of its static fields."""
-        return cls(**params, **static)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor as Keras saves them, parameters as arrays."""
         for x in self.params.values():
             if not hasattr(x, "dtype"):  # Keras hands over what it knows of tensors when a `keras.Model` is saved
                 raise TypeError("A `keras.Model` cannot save an output that is a distribution: " + MODEL_RULE)
-        params = {name: ops.convert_to_numpy(x) for name, x in self.params.items()}
-        config = keras.saving.serialize_keras_object({"params": params, "random_seed": self.random_seed})
-        return config | self._static()
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make a distribution of what `get_config` returned."""
-        return cls.from_params(**{name: keras.saving.deserialize_keras_object(x) for name, x in config.items()})
+        return super().get_config() | keras.saving.serialize_keras_object({"random_seed": self.random_seed})
 
     @property
     def dtype(self) -> str:
@@ -244,15 +177,6 @@ class Distribution:
     def event_shape(self) -> Any:
         """Static shape of one variate, a tuple."""
         return tuple(self.__dict__[self.PARAM_NAMES[0]].shape[-1:])
-
-    def __repr__(self) -> str:
-        # Leaves of a node that Keras unflattened need not be tensors.
-        params = (
-            f"{name}=<{getattr(x.dtype, 'name', x.dtype)} {x.shape}>" if hasattr(x, "dtype") else f"{name}={x!r}"
-            for name, x in self.params.items()
-        )
-        static = (f"{name}={self.__dict__[name]!r}" for name in self.STATIC_NAMES)
-        return f"{type(self).__name__}({', '.join([*params, *static])})"
 
     def _repr_html_(self) -> str:
         return as_html(self)
@@ -499,8 +423,11 @@ class Distribution:
             If `sample_shape` is none.
         """
         sizes = shapes.as_sizes(sample_shape, "sample_shape")
-        batch = ops.shape(self.__dict__[self.PARAM_NAMES[0]])[:-1]
-        return (*sizes, *batch, *(self.event_shape if event is None else event))
+        return (*sizes, *self._batch_sizes(), *(self.event_shape if event is None else event))
+
+    def _batch_sizes(self) -> tuple[Any, ...]:
+        """The batch shape, tensors where a size is not static."""
+        return ops.shape(self.__dict__[self.PARAM_NAMES[0]])[:-1]
 
     def as_variate(self, x: TensorLike) -> Tensor:
         """The argument of `log_proba` as a tensor of the parameters' dtype.
