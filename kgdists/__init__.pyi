@@ -28,6 +28,7 @@ from kgdists.distributions import (
     GaussianMixtureDist,
     LaplaceDist,
     LogisticDist,
+    MixtureDist,
     MultiCategoricalDist,
     MultivariateNormalDist,
     NormalDist,
@@ -35,6 +36,7 @@ from kgdists.distributions import (
     RelaxedOneHotCategorical,
     SquashedNormalDist,
     StateDependentNormalDist,
+    Transformed,
 )
 from kgdists.distributions.distribution import Distribution
 from kgdists.encoders import encoder_for
@@ -55,6 +57,7 @@ __all__ = [
     "GaussianMixtureDist",
     "LaplaceDist",
     "LogisticDist",
+    "MixtureDist",
     "Model",
     "MultiCategoricalDist",
     "MultivariateNormalDist",
@@ -64,6 +67,7 @@ __all__ = [
     "RelaxedOneHotCategorical",
     "SquashedNormalDist",
     "StateDependentNormalDist",
+    "Transformed",
     "agents",
     "decode_action",
     "distributions",

@@ -1,10 +1,13 @@
 """The one place to enter a distribution: constructors that take (batch shape, dtype, random generator, **fields)."""
 
+import keras
 import numpy as np
 from keras import ops
 
 import kgdists as kg
 from kgdists import Distribution
+from kgdists.distributions import transforms
+from kgdists.distributions.nested import NestedDist
 
 N = 4
 INF = float("inf")
@@ -115,6 +118,27 @@ def logistic(batch, dtype, rng, **fields):
     return kg.LogisticDist(noise(dtype, rng, *batch, N), ops.exp(noise(dtype, rng, *batch, N)), **fields)
 
 
+def mixture(batch, dtype, rng, **fields):
+    return kg.MixtureDist(noise(dtype, rng, *batch, 3), normal((*batch, 3), dtype, rng), **fields)
+
+
+def mixture_of_families(batch, dtype, rng, **fields):
+    parts = (normal(batch, dtype, rng), laplace(batch, dtype, rng))
+    return kg.MixtureDist(noise(dtype, rng, *batch, 2), parts, **fields)
+
+
+def transformed(batch, dtype, rng, **fields):
+    transform = transforms.Chain(
+        [transforms.Softplus(), transforms.Affine((0.0, 1.0, 2.0, 3.0), (1.0, 2.0, -1.0, -2.0))]
+    )
+    return kg.Transformed(normal(batch, dtype, rng), transform, **fields)
+
+
+def affine(batch, dtype, rng, **fields):
+    transform = transforms.Affine(noise(dtype, rng, *batch, N), 1.0 + ops.exp(noise(dtype, rng, *batch, N)))
+    return kg.Transformed(laplace(batch, dtype, rng), transform, **fields)
+
+
 DISTRIBUTIONS = {
     "composite": composite,
     "one_of": one_of,
@@ -127,6 +151,10 @@ DISTRIBUTIONS = {
     "tempered_categorical": tempered_categorical,
     "laplace": laplace,
     "logistic": logistic,
+    "mixture": mixture,
+    "mixture_of_families": mixture_of_families,
+    "transformed": transformed,
+    "affine": affine,
     "gaussian_mixture": gaussian_mixture,
     "full_gaussian_mixture": full_gaussian_mixture,
     "state_dependent_normal": state_dependent_normal,
@@ -153,19 +181,47 @@ NO_CLOSED_FORM: dict[str, set[str]] = {
     "discretized_logistic": {"mean", "variance", "entropy", "cross_entropy", "kl_divergence"},
     "logistic": {"cross_entropy", "kl_divergence"},
     "relaxed_one_hot": set(OPTIONAL),
+    "mixture": {"entropy", "cross_entropy", "kl_divergence"},
+    "mixture_of_families": {"entropy", "cross_entropy", "kl_divergence"},
+    "transformed": {"mode", "mean", "variance", "entropy", "cross_entropy"},
+    "affine": {"cross_entropy", "kl_divergence"},  # of another map
     "gaussian_mixture": {"entropy", "cross_entropy", "kl_divergence"},
     "full_gaussian_mixture": {"entropy", "cross_entropy", "kl_divergence"},
     "squashed_normal": {"mean", "variance", "entropy", "cross_entropy"},
 }
 
 # Distributions whose `mode` is not the peak of their density, as they document.
-MODE_IS_NO_PEAK: set[str] = {"clipped_normal", "one_of", "squashed_normal", "gaussian_mixture", "full_gaussian_mixture"}
+MODE_IS_NO_PEAK: set[str] = {
+    *("clipped_normal", "one_of", "squashed_normal", "gaussian_mixture", "full_gaussian_mixture"),
+    *("mixture", "mixture_of_families"),
+}
+
+
+WORKS = {}  # whether a method of a class with such parts does not raise
 
 
 def has(dist, method):
-    """Whether the class of `dist` defines a method, rather than inherits the one that raises."""
-    is_optional = method in (*OPTIONAL, "elementwise_log_proba")
-    return not is_optional or getattr(type(dist), method) is not getattr(Distribution, method)
+    """Whether `dist` has a method: its class, and those of its parts, define it rather than inherit what raises."""
+    if method not in (*OPTIONAL, "elementwise_log_proba"):
+        return True
+    if getattr(type(dist), method) is getattr(Distribution, method):
+        return False
+    if not isinstance(dist, NestedDist):
+        return True
+    key = type(dist), str(dist._static()), method
+    if key not in WORKS:
+        argument = {"elementwise_log_proba": lambda: dist.sample(seed=0)}.get(method, lambda: moved(dist))
+        try:
+            getattr(dist, method)(*[argument()] * (method not in ("mode", "mean", "variance", "entropy")))
+            WORKS[key] = True
+        except NotImplementedError:
+            WORKS[key] = False
+    return WORKS[key]
+
+
+def moved(dist):
+    """One of the same parameters, in other tensors."""
+    return keras.tree.map_structure(lambda x: x + 0 if "float" in str(x.dtype) else x, dist)
 
 
 # Those that 0.1 had, and those of which the quick tests try everything.

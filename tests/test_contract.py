@@ -11,7 +11,7 @@ from keras import ops
 
 import kgdists as kg
 from tests.marks import exhaustive, quick
-from tests.table import DISTRIBUTIONS, MODE_IS_NO_PEAK, NO_CLOSED_FORM, OPTIONAL, QUICK, has
+from tests.table import DISTRIBUTIONS, MODE_IS_NO_PEAK, NO_CLOSED_FORM, OPTIONAL, QUICK, has, moved
 
 BATCHES = [(5,), *exhaustive((), (2, 3))]
 SAMPLE_SHAPES = {(): (), 4: (4,), (4,): (4,), (2, 3): (2, 3)}
@@ -44,7 +44,8 @@ EXAMPLES = {name: maker(construct)() for name, construct in DISTRIBUTIONS.items(
 
 def is_of_vectors(dist):
     """Whether all parameters have the shape of the events."""
-    return dist.event_shape == (4,) and all(x.shape == (5, 4) for x in keras.tree.flatten(dist))
+    is_flat = tuple(dist.params) == dist.PARAM_NAMES
+    return is_flat and dist.event_shape == (4,) and all(x.shape == (5, 4) for x in keras.tree.flatten(dist))
 
 
 @pytest.fixture(params=quick(QUICK, list(DISTRIBUTIONS)))
@@ -200,7 +201,7 @@ def test_methods_without_a_closed_form_say_so(name):
         with pytest.raises(
             NotImplementedError, match=f"{type(p).__name__} has no closed form of `{method}`.*{estimator}"
         ):
-            getattr(p, method)(*[p] * (method in ("cross_entropy", "kl_divergence")))
+            getattr(p, method)(*[moved(p)] * (method in ("cross_entropy", "kl_divergence")))
 
 
 @pytest.mark.parametrize("name", quick(QUICK, list(DISTRIBUTIONS)))
@@ -437,7 +438,7 @@ def test_samples_are_differentiable_in_every_parameter(make):
         tape.watch(leaves)
         x = sum(ops.sum(leaf[..., 0]) for leaf in flat(keras.tree.pack_sequence_as(dist, leaves).sample(7, seed=1)))
     for name, gradient in zip(dist.params, tape.gradient(x, leaves), strict=True):
-        if isinstance(dist, kg.GaussianMixtureDist) and name == "logits":
+        if name == "logits" and isinstance(dist, (kg.GaussianMixtureDist, kg.MixtureDist)):
             assert gradient is None  # the choice of a component does not move
         else:
             assert np.isfinite(gradient).all() and np.any(gradient)

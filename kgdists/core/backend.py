@@ -25,6 +25,7 @@ __all__ = [
     "global_generator",
     "indexed",
     "is_tracing",
+    "is_unchecked",
     "is_variable",
     "layers_of",
     "map_rows",
@@ -42,6 +43,7 @@ __all__ = [
     "scalars_given",
     "set_mask",
     "takes_no_masked",
+    "unchecked",
     "unmasked",
     "value_of",
     "with_gradient",
@@ -368,6 +370,7 @@ def concrete(x: Any) -> np.ndarray | None:
 
 class _Postponed(threading.local):
     checks: list[tuple[Callable[..., None], tuple[Tensor, ...]]] | None = None
+    is_off: bool = False
 
 
 _postponed = _Postponed()
@@ -381,6 +384,8 @@ def check_values(check: Callable[..., None], *tensors: Tensor) -> None:
     check : callable
         Of NumPy arrays, one for each tensor; it raises where one is wrong.
     """
+    if _postponed.is_off:
+        return
     values = [concrete(x) for x in tensors]
     if all(x is not None for x in values):
         check(*values)
@@ -391,11 +396,27 @@ def check_values(check: Callable[..., None], *tensors: Tensor) -> None:
 @contextlib.contextmanager
 def postponed_checks() -> Iterator[list[tuple[Callable[..., None], tuple[Tensor, ...]]]]:
     """Collect the checks of values within, and their tensors, in place of leaving them out."""
-    before, _postponed.checks = _postponed.checks, []
+    before, was_off = _postponed.checks, _postponed.is_off
+    _postponed.checks, _postponed.is_off = [], False
     try:
         yield _postponed.checks
     finally:
-        _postponed.checks = before
+        _postponed.checks, _postponed.is_off = before, was_off
+
+
+@contextlib.contextmanager
+def unchecked() -> Iterator[None]:
+    """Leave all checks of values within out, as in a graph: what is outside of a support has probability zero."""
+    before, _postponed.is_off = _postponed.is_off, True
+    try:
+        yield
+    finally:
+        _postponed.is_off = before
+
+
+def is_unchecked() -> bool:
+    """Whether checks of values are left out."""
+    return _postponed.is_off
 
 
 def is_variable(x: Any) -> bool:

@@ -116,7 +116,7 @@ if keras.backend.backend() == "tensorflow":
             outputs = backend.run_as_written(self.function, tensors)
             rest = iter(outputs[self.num_results :])
             for check, num_values in self.checks:
-                check(*(next(rest).numpy() for _ in range(num_values)))
+                backend.check_values(check, *(next(rest) for _ in range(num_values)))
             return optree.tree_unflatten(self.structure, outputs[: self.num_results])
 
 else:

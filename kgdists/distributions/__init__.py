@@ -9,6 +9,7 @@ from kgdists.distributions.discretized_logistic import DiscretizedLogisticDist
 from kgdists.distributions.gaussian_mixture import GaussianMixtureDist
 from kgdists.distributions.laplace import LaplaceDist
 from kgdists.distributions.logistic import LogisticDist
+from kgdists.distributions.mixture import MixtureDist
 from kgdists.distributions.multi_categorical import MultiCategoricalDist
 from kgdists.distributions.multivariate_normal import MultivariateNormalDist
 from kgdists.distributions.normal import NormalDist
@@ -16,6 +17,7 @@ from kgdists.distributions.one_of import OneOfDist
 from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCategorical
 from kgdists.distributions.squashed_normal import SquashedNormalDist
 from kgdists.distributions.state_dependent_normal import StateDependentNormalDist
+from kgdists.distributions.transformed import Transformed
 
 __all__ = [
     "BernoulliDist",
@@ -27,6 +29,7 @@ __all__ = [
     "GaussianMixtureDist",
     "LaplaceDist",
     "LogisticDist",
+    "MixtureDist",
     "MultiCategoricalDist",
     "MultivariateNormalDist",
     "NormalDist",
@@ -34,4 +37,5 @@ __all__ = [
     "RelaxedOneHotCategorical",
     "SquashedNormalDist",
     "StateDependentNormalDist",
+    "Transformed",
 ]

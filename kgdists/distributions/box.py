@@ -106,7 +106,7 @@ class Box:
         self.log_width = _constant(np.where(self.both, np.log(half) + np.log(2.0), 0.0), dtype)
 
     def inside(self, x: Tensor) -> Tensor | None:
-        """Whether each dimension of `x` lies in the box; None where values are at hand, which must.
+        """Whether each dimension of `x` lies in the box; None where values are at hand, which are checked.
 
         A bound may be missed by as much as a float type rounds it.
         """
@@ -122,7 +122,8 @@ class Box:
                 )
 
         backend.check_values(check, x)
-        return ~((x < low) | (x > high)) if backend.concrete(x) is None else None
+        is_checked = backend.concrete(x) is not None and not backend.is_unchecked()
+        return None if is_checked else ~((x < low) | (x > high))
 
     def at_bounds(self, x: Tensor, dtype: str) -> tuple[Tensor, Tensor]:
         """Whether `x` is at `low`, and at `high`, where these are finite; `dtype` is what both were rounded to."""

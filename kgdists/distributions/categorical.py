@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Self
 
-import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes
@@ -77,7 +76,7 @@ class CategoricalDist(Distribution):
         kind, scores = one_hot.given(logits, probs)
         scores = one_hot.logits_of(scores) if kind == "probs" else scores
         if mask is not None:
-            scores = ops.where(_as_mask(mask, scores), scores, -INF)
+            scores = ops.where(one_hot.as_mask(mask, scores), scores, -INF)
         one_hot.check_logits(scores)
         tau = as_temperature("boltzmann_tau", boltzmann_tau, scores)
         self.set_fields(logits=scores, boltzmann_tau=tau, name=name, random_seed=random_seed)
@@ -245,19 +244,3 @@ def _kl(p, q):
 def _sum_to(gradient, x):
     """`gradient` summed over the batch if `x` has none."""
     return ops.sum(ops.reshape(gradient, (-1, x.shape[-1])), axis=0) if len(x.shape) == 1 else gradient
-
-
-def _as_mask(mask, logits):
-    """`mask` as a bool tensor of the shape of `logits`."""
-    mask = shapes.as_numbers(mask, "mask")
-    if "int" not in shapes.dtype_of(mask) and shapes.dtype_of(mask) != "bool":
-        raise ValueError(f"`mask` must be of bools, or of integers 0 and 1. Received: dtype {shapes.dtype_of(mask)}")
-    if not shapes.matches(mask.shape, logits.shape):
-        raise ValueError(
-            "`mask` must have the shape of `logits`: nothing is broadcast. "
-            f"Received: mask of shape {tuple(mask.shape)}, logits of shape {tuple(logits.shape)}"
-        )
-    values = backend.concrete(mask)
-    if values is not None and not np.isin(values, (0, 1)).all():
-        raise ValueError(f"`mask` must be of bools, or of integers 0 and 1. Received: values {np.unique(values)}")
-    return ops.cast(mask, "bool")

@@ -58,6 +58,7 @@ class ClippedNormalDist(Distribution):
     STATIC_NAMES = ("low", "high", "name")
     SUPPORT_NAMES = ("low", "high")
     REPARAMETERIZED = False
+    HAS_ATOMS = True
 
     mu: Tensor
     logvar: Tensor

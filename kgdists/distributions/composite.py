@@ -1,24 +1,20 @@
 """Independent distributions side by side, in nested dicts and tuples."""
 
-import json
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
+from collections.abc import Callable, Sequence
 from typing import Any, Self
-
-import keras
 
 from kgdists.core import shapes
 from kgdists.core.checks import is_count
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.nested import NestedDist
 from kgdists.distributions.wrappers import unwrapped
 from kgdists.random import split
 
 __all__ = ["CompositeDist", "branches", "map_branches"]
 
 
-class CompositeDist(Distribution):
+class CompositeDist(NestedDist):
     r"""Independent distributions in a nested structure; its variates and actions have that structure.
 
     :math:`\log p(x) = \sum_b \log p_b(x_b)` over the branches b; entropies and divergences add up likewise.
@@ -80,30 +76,16 @@ class CompositeDist(Distribution):
 
     # What it is made of.
 
-    @property
-    def params(self) -> OrderedDict[str, Tensor]:
-        """Ordered dict of the parameters of all branches, such as `"move/logits"` -> tensor."""
-        return OrderedDict(_named_params(self.dists))
+    def _parts(self) -> Any:
+        return self.dists
 
     @classmethod
-    def from_params(  # type: ignore[override]
-        cls, params: Mapping[str, TensorLike], structure: str, **fields: Any
-    ) -> Self:
-        """Make a distribution of its `params` and of the JSON text `structure`, which `get_config` has too."""
-        return cls(_rebuilt(json.loads(structure), params), **fields)
-
-    def _static(self) -> dict[str, Any]:
-        return {"structure": json.dumps(_structure(self.dists))} | super()._static()
+    def _of_parts(cls, parts: Any, **fields: Any) -> Self:
+        return cls(parts, **fields)
 
     @property
-    def dtype(self) -> str:
-        """Name of the parameters' dtype."""
-        return branches(self.dists)[0].dtype
-
-    @property
-    def batch_shape(self) -> tuple[int | None, ...]:
-        """Static shape of the batch, a tuple; None where unknown."""
-        return branches(self.dists)[0].batch_shape
+    def _first(self) -> Any:
+        return branches(self.dists)[0]
 
     @property
     def event_shape(self) -> Any:
@@ -276,35 +258,3 @@ def _checked(dists):
     if not isinstance(dists, Distribution):
         raise TypeError(f"`dists` must be nested dicts and tuples of distributions. Received: {type(dists).__name__}")
     return dists
-
-
-def _named_params(dists, prefix=""):
-    if isinstance(dists, Distribution):
-        yield from ((prefix + name, x) for name, x in dists.params.items())
-        return
-    for key, part in dists.items() if isinstance(dists, dict) else enumerate(dists):
-        yield from _named_params(part, prefix + _step(key))
-
-
-def _step(key):
-    # As in a JSON pointer (RFC 6901), so that no two names are the same.
-    return str(key).replace("~", "~0").replace("/", "~1") + "/"
-
-
-def _structure(dists):
-    """Everything but the parameters and generators, as JSON has it."""
-    if isinstance(dists, dict):
-        return {"dict": {key: _structure(part) for key, part in dists.items()}}
-    if isinstance(dists, tuple):
-        return {"tuple": [_structure(part) for part in dists]}
-    seed = {"random_seed": int(dists.random_seed)} if isinstance(dists.random_seed, Integral) else {}
-    return {"class": keras.saving.get_registered_name(type(dists)), "static": dists._static() | seed}
-
-
-def _rebuilt(structure, params, prefix=""):
-    if "dict" in structure:
-        return {key: _rebuilt(part, params, prefix + _step(key)) for key, part in structure["dict"].items()}
-    if "tuple" in structure:
-        return tuple(_rebuilt(part, params, prefix + _step(i)) for i, part in enumerate(structure["tuple"]))
-    own = {name.removeprefix(prefix): x for name, x in params.items() if name.startswith(prefix)}
-    return keras.saving.get_registered_object(structure["class"]).from_params(own, **structure["static"])

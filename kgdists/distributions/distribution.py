@@ -45,11 +45,14 @@ class Distribution(Value):
         Whether `sample` is an exact draw that moves with the parameters, rather than a relaxed one.
     IS_FUSED : bool
         For kgdists' own classes: whether XLA is faster than TensorFlow's operations for large tensors.
+    HAS_ATOMS : bool
+        Whether some single numbers have probabilities, beside the densities of others.
     """
 
     SUPPORT_NAMES: tuple[str, ...] = ()
     REPARAMETERIZED: bool = True
     IS_FUSED: bool = True
+    HAS_ATOMS: bool = False
 
     _stream: Stream
 
@@ -492,24 +495,32 @@ class Distribution(Value):
         ValueError
             If another of these differs.
         """
+        self._check_kind(other)
+        same_batch = shapes.matches(self.batch_shape, other.batch_shape)
+        if not (same_batch or () in (self.batch_shape, other.batch_shape)):
+            raise ValueError(self._differs(other))
+
+    def _check_kind(self, other):
+        """The same without the batch."""
         if type(other) is not type(self):
             raise TypeError(
                 f"`other` must be of the same type, {type(self).__name__}. Received: {type(other).__name__}"
             )
-        same_batch = shapes.matches(self.batch_shape, other.batch_shape)
-        one_is_single = () in (self.batch_shape, other.batch_shape)
-        if self.event_shape != other.event_shape or not (same_batch or one_is_single):
-            raise ValueError(
-                "`other` must have the same event shape and the same batch shape, or one of the two no batch. "
-                f"Received: self of batch {self.batch_shape} and event {self.event_shape}, "
-                f"other of batch {other.batch_shape} and event {other.event_shape}"
-            )
+        if self.event_shape != other.event_shape:
+            raise ValueError(self._differs(other))
         if self.dtype != other.dtype:
             raise ValueError(f"`other` must have the same dtype. Received: {self.dtype} and {other.dtype}")
         for name in self.SUPPORT_NAMES:
             own, its = self.__dict__[name], other.__dict__[name]
             if own != its:
                 raise ValueError(f"`other` must have the same `{name}`. Received: {own} and {its}")
+
+    def _differs(self, other):
+        return (
+            "`other` must have the same event shape and the same batch shape, or one of the two no batch. "
+            f"Received: self of batch {self.batch_shape} and event {self.event_shape}, "
+            f"other of batch {other.batch_shape} and event {other.event_shape}"
+        )
 
 
 backend.refuse_as_tensor(Distribution, TENSOR_RULE)

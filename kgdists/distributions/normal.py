@@ -149,6 +149,10 @@ class NormalDist(Distribution):
         r""":math:`\mu_i + \sigma_i \Phi^{-1}(q)`, shape [..., B..., n]."""
         return self._displaced(gaussian.ndtri(self.as_levels(q)))
 
+    def _tail_quantile(self, log_tail: Tensor, is_upper: Any) -> Tensor:
+        z = gaussian.log_ndtri(log_tail)
+        return self._displaced(ops.where(is_upper, -z, z))
+
     def median(self) -> Tensor:
         """The mean, shape [B..., n]."""
         return self.mu

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -14,6 +15,7 @@ from kgdists.random import gumbel, uniform
 __all__ = [
     "argmax",
     "as_labels",
+    "as_mask",
     "centered",
     "check_logits",
     "check_one_hot",
@@ -206,6 +208,22 @@ def check_logits(logits: Tensor) -> None:
     if nothing.any():
         row = np.argwhere(nothing)[0].tolist()
         raise ValueError(f"`logits` and `mask` must allow a choice in every row. Received: none allowed in row {row}")
+
+
+def as_mask(mask: Any, logits: Tensor) -> Tensor:
+    """`mask` as a bool tensor of the shape of `logits`; raises unless it is one, or of integers 0 and 1."""
+    mask = shapes.as_numbers(mask, "mask")
+    if "int" not in shapes.dtype_of(mask) and shapes.dtype_of(mask) != "bool":
+        raise ValueError(f"`mask` must be of bools, or of integers 0 and 1. Received: dtype {shapes.dtype_of(mask)}")
+    if not shapes.matches(mask.shape, logits.shape):
+        raise ValueError(
+            "`mask` must have the shape of `logits`: nothing is broadcast. "
+            f"Received: mask of shape {tuple(mask.shape)}, logits of shape {tuple(logits.shape)}"
+        )
+    values = backend.concrete(mask)
+    if values is not None and not np.isin(values, (0, 1)).all():
+        raise ValueError(f"`mask` must be of bools, or of integers 0 and 1. Received: values {np.unique(values)}")
+    return ops.cast(mask, "bool")
 
 
 def check_one_hot(x: Tensor) -> None:

@@ -8,9 +8,8 @@ import keras
 from kgdists.core import backend
 from kgdists.core.types import Tensor
 from kgdists.core.unknown_classes import UnknownClassError
-from kgdists.distributions import CompositeDist
-from kgdists.distributions.composite import branches
 from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.nested import parts_of
 from kgdists.distributions.wrappers import HALF, widened
 
 __all__ = ["Outputs", "leaf_at", "leaves_of", "mask_of", "widened_output"]
@@ -119,8 +118,7 @@ def _structure(outputs, tensors):
 
 def _seed(dist):
     """The seed of the sequence that a model's distribution draws; none if it draws from Keras' global stream."""
-    parts = [dist, *branches(dist.dists)] if isinstance(dist, CompositeDist) else [dist]
-    seeded = [part for part in parts if part.random_seed is not None]
+    seeded = [part for part in parts_of(dist) if part.random_seed is not None]
     return {"seed": seeded[0]._stream.child()} if seeded else {}
 
 

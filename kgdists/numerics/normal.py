@@ -10,7 +10,7 @@ from kgdists.core.backend import with_gradient
 from kgdists.core.types import Tensor
 from kgdists.numerics.special import log_ndtr
 
-__all__ = ["crps", "density", "log_ndtr", "ndtr", "ndtri", "squares_below", "squares_between"]
+__all__ = ["crps", "density", "log_ndtr", "log_ndtri", "ndtr", "ndtri", "squares_below", "squares_between"]
 
 HALF_LOG_2PI, ROOT_HALF = 0.5 * math.log(2.0 * math.pi), math.sqrt(0.5)
 # Hastings' approximation of the quantile (Abramowitz and Stegun 1964, 26.2.23), which two steps make exact.
@@ -46,7 +46,28 @@ def ndtri(p: Tensor) -> Tensor:
     is_low = p < 0.5
     tail = ops.where(is_low, p, 1.0 - p)  # exact above one half
     inside = tail > 0.0
-    log_tail = ops.log(ops.where(inside, tail, 0.5))
+    z = _lower_quantile(ops.log(ops.where(inside, tail, 0.5)))
+    z = ops.where(inside, ops.where(is_low, z, -z), ops.where(is_low, -float("inf"), float("inf")))
+
+    def gradient(upstream):
+        return upstream * ops.exp(ops.minimum(0.5 * z * z, _largest(z)) + HALF_LOG_2PI)
+
+    return z, gradient
+
+
+@with_gradient
+def log_ndtri(log_p: Tensor) -> Tensor:
+    r"""The quantile :math:`\Phi^{-1}(e^l)` of l <= log(1/2), with its digits also where the exponential underflows."""
+    z = _lower_quantile(ops.where(ops.isfinite(log_p), log_p, -1.0))
+    value = ops.where(ops.isfinite(log_p), z, log_p)
+
+    def gradient(upstream):
+        return upstream * ops.exp(log_ndtr(z) + 0.5 * z * z + HALF_LOG_2PI)
+
+    return value, gradient
+
+
+def _lower_quantile(log_tail):
     t = ops.sqrt(-2.0 * log_tail)
     z = _ratio(t) - t
     for _ in range(3):
@@ -55,12 +76,7 @@ def ndtri(p: Tensor) -> Tensor:
         h = ops.exp(-0.5 * z * z - HALF_LOG_2PI - log_phi)
         step = (log_phi - log_tail) / h
         z = z - step / (1.0 + 0.5 * step * (z + h))
-    z = ops.where(inside, ops.where(is_low, z, -z), ops.where(is_low, -float("inf"), float("inf")))
-
-    def gradient(upstream):
-        return upstream * ops.exp(ops.minimum(0.5 * z * z, _largest(z)) + HALF_LOG_2PI)
-
-    return z, gradient
+    return z
 
 
 def crps(z: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import kgdists as kg
+from kgdists.distributions import transforms
 from kgdists.interop.tfp import Evaluate, TFPDist, TFPHead, from_tfp, to_tfp
 from kgdists.testing import check_distribution
 from tests.marks import exhaustive
@@ -58,6 +59,16 @@ OURS |= {
     "tuple": lambda s: kg.CompositeDist((OURS["normal"](s), OURS["squashed"](s))),
     "nested": lambda s: kg.CompositeDist(
         {"c": (OURS["normal"](s), {"d": OURS["categorical"](s)}), "e": OURS["relaxed"](s)}
+    ),
+}
+OURS |= {
+    "mixture_of_any": lambda s: kg.MixtureDist(
+        noise(s, B, 4), kg.NormalDist(noise(s + 1, B, 4, N), noise(s + 2, B, 4, N))
+    ),
+    "mixture_of_two": lambda s: kg.MixtureDist(noise(s, B, 2), (OURS["normal"](s), OURS["normal"](s + 3))),
+    "affine": lambda s: kg.Transformed(OURS["normal"](s), transforms.Affine(noise(7, B, N), -2.0)),
+    "chain": lambda s: kg.Transformed(
+        OURS["normal"](s), transforms.Chain([transforms.Sigmoid(), transforms.Affine(1.0, (1.0, 2.0, 3.0))])
     ),
 }
 each_of_ours = pytest.mark.parametrize("make", OURS.values(), ids=OURS)

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from kgdists import distributions
 from kgdists.core import shapes
+from kgdists.distributions import transforms
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.wrappers import HALF
 from kgdists.interop.tfp.tfp_dist import TFPDist
@@ -110,6 +111,20 @@ def _gaussian_mixture(dist, *, labels=False):
     return tfd.MixtureSameFamily(tfd.Categorical(logits), to_tfp(dist.components))
 
 
+@to_tfp.register(distributions.MixtureDist)
+def _mixture(dist, *, labels=False):
+    logits, *_ = _tensors(dist)
+    choice = tfd.Categorical(logits)
+    if isinstance(dist.components, Distribution):
+        return tfd.MixtureSameFamily(choice, to_tfp(dist.components))
+    return tfd.Mixture(choice, list(map(to_tfp, dist.components)))
+
+
+@to_tfp.register(distributions.Transformed)
+def _transformed(dist, *, labels=False):
+    return tfd.TransformedDistribution(to_tfp(dist.dist), _bijector(dist.transform, _tensors(dist)[0].dtype.name))
+
+
 @to_tfp.register(distributions.BetaDist)
 def _beta(dist, *, labels=False):
     alpha, beta = _tensors(dist)
@@ -164,6 +179,27 @@ def _joint(dists, batch_ndims, labels):
 def _choice(logits, labels):
     # OneHotCategorical multiplies by all log-probabilities, and 0 * inf is NaN.
     return tfd.Categorical(logits) if labels else tfd.OneHotCategorical(tf.maximum(logits, -1e30), dtype=logits.dtype)
+
+
+@functools.singledispatch
+def _bijector(transform, dtype):
+    raise TypeError(f"`transform` must be one that TFP has a counterpart of. Received: {type(transform).__name__}")
+
+
+_bijector.register(transforms.Exp, lambda transform, dtype: tfb.Exp())
+_bijector.register(transforms.Sigmoid, lambda transform, dtype: tfb.Sigmoid())
+_bijector.register(transforms.Softplus, lambda transform, dtype: tfb.Softplus())
+
+
+@_bijector.register(transforms.Affine)
+def _affine(transform, dtype):
+    shift, scale = (x if tf.is_tensor(x) else np.asarray(x, dtype) for x in (transform.shift, transform.scale))
+    return tfb.Chain([tfb.Shift(shift), tfb.Scale(scale)])
+
+
+@_bijector.register(transforms.Chain)
+def _chain(transform, dtype):
+    return tfb.Chain([_bijector(part, dtype) for part in reversed(transform.transforms)])
 
 
 def _squash(low, high):
