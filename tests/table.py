@@ -139,6 +139,30 @@ def affine(batch, dtype, rng, **fields):
     return kg.Transformed(laplace(batch, dtype, rng), transform, **fields)
 
 
+def positive(dtype, rng, *shape):
+    return ops.exp(noise(dtype, rng, *shape))
+
+
+def exponential(batch, dtype, rng, **fields):
+    return kg.ExponentialDist(positive(dtype, rng, *batch, N), **fields)
+
+
+def gamma(batch, dtype, rng, **fields):
+    return kg.GammaDist(0.5 + positive(dtype, rng, *batch, N), positive(dtype, rng, *batch, N), **fields)
+
+
+def log_normal(batch, dtype, rng, **fields):
+    return kg.LogNormalDist(noise(dtype, rng, *batch, N), 0.5 * noise(dtype, rng, *batch, N), **fields)
+
+
+def weibull(batch, dtype, rng, **fields):
+    return kg.WeibullDist(0.5 + positive(dtype, rng, *batch, N), positive(dtype, rng, *batch, N), **fields)
+
+
+def dirichlet(batch, dtype, rng, **fields):
+    return kg.DirichletDist(0.5 + positive(dtype, rng, *batch, N), **fields)
+
+
 DISTRIBUTIONS = {
     "composite": composite,
     "one_of": one_of,
@@ -149,7 +173,11 @@ DISTRIBUTIONS = {
     "categorical": categorical,
     "masked_categorical": masked_categorical,
     "tempered_categorical": tempered_categorical,
+    "dirichlet": dirichlet,
+    "exponential": exponential,
+    "gamma": gamma,
     "laplace": laplace,
+    "log_normal": log_normal,
     "logistic": logistic,
     "mixture": mixture,
     "mixture_of_families": mixture_of_families,
@@ -164,6 +192,7 @@ DISTRIBUTIONS = {
     "beta": beta,
     "clipped_normal": clipped_normal,
     "relaxed_one_hot": relaxed_one_hot,
+    "weibull": weibull,
 }
 
 # Those of which the quick tests try everything; of the others they try what their own files do.

@@ -5,9 +5,13 @@ from kgdists.distributions.beta import BetaDist
 from kgdists.distributions.categorical import CategoricalDist
 from kgdists.distributions.clipped_normal import ClippedNormalDist
 from kgdists.distributions.composite import CompositeDist
+from kgdists.distributions.dirichlet import DirichletDist
 from kgdists.distributions.discretized_logistic import DiscretizedLogisticDist
+from kgdists.distributions.exponential import ExponentialDist
+from kgdists.distributions.gamma import GammaDist
 from kgdists.distributions.gaussian_mixture import GaussianMixtureDist
 from kgdists.distributions.laplace import LaplaceDist
+from kgdists.distributions.log_normal import LogNormalDist
 from kgdists.distributions.logistic import LogisticDist
 from kgdists.distributions.mixture import MixtureDist
 from kgdists.distributions.multi_categorical import MultiCategoricalDist
@@ -18,6 +22,7 @@ from kgdists.distributions.relaxed_one_hot_categorical import RelaxedOneHotCateg
 from kgdists.distributions.squashed_normal import SquashedNormalDist
 from kgdists.distributions.state_dependent_normal import StateDependentNormalDist
 from kgdists.distributions.transformed import Transformed
+from kgdists.distributions.weibull import WeibullDist
 
 __all__ = [
     "BernoulliDist",
@@ -25,9 +30,13 @@ __all__ = [
     "CategoricalDist",
     "ClippedNormalDist",
     "CompositeDist",
+    "DirichletDist",
     "DiscretizedLogisticDist",
+    "ExponentialDist",
+    "GammaDist",
     "GaussianMixtureDist",
     "LaplaceDist",
+    "LogNormalDist",
     "LogisticDist",
     "MixtureDist",
     "MultiCategoricalDist",
@@ -38,4 +47,5 @@ __all__ = [
     "SquashedNormalDist",
     "StateDependentNormalDist",
     "Transformed",
+    "WeibullDist",
 ]

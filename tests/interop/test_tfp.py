@@ -53,6 +53,11 @@ OURS = {
 }
 OURS |= {
     "discretized": lambda s: kg.DiscretizedLogisticDist(noise(s, B, N), noise(s + 1, B, N), [-2, -1, 0], [2, 9, 1]),
+    "dirichlet": lambda s: kg.DirichletDist(positive(s, B, N)),
+    "exponential": lambda s: kg.ExponentialDist(positive(s, B, N)),
+    "gamma": lambda s: kg.GammaDist(positive(s, B, N), positive(s + 1, B, N)),
+    "log_normal": lambda s: kg.LogNormalDist(noise(s, B, N), noise(s + 1, B, N)),
+    "weibull": lambda s: kg.WeibullDist(positive(s, B, N), positive(s + 1, B, N)),
     "laplace": lambda s: kg.LaplaceDist(noise(s, B, N), positive(s + 1, B, N)),
     "logistic": lambda s: kg.LogisticDist(noise(s, B, N), positive(s + 1, B, N)),
     "dict": lambda s: kg.CompositeDist({"a b": OURS["normal"](s), "c": OURS["bernoulli"](s)}),

@@ -142,6 +142,32 @@ def _discretized_logistic(dist, *, labels=False):
     return tfd.Independent(cells, 1)
 
 
+@to_tfp.register(distributions.ExponentialDist)
+def _exponential(dist, *, labels=False):
+    return tfd.Independent(tfd.Exponential(*_tensors(dist)), 1)
+
+
+@to_tfp.register(distributions.GammaDist)
+def _gamma(dist, *, labels=False):
+    return tfd.Independent(tfd.Gamma(*_tensors(dist)), 1)
+
+
+@to_tfp.register(distributions.LogNormalDist)
+def _log_normal(dist, *, labels=False):
+    mu, logvar = _tensors(dist)
+    return tfd.Independent(tfd.LogNormal(mu, tf.exp(0.5 * logvar)), 1)
+
+
+@to_tfp.register(distributions.WeibullDist)
+def _weibull(dist, *, labels=False):
+    return tfd.Independent(tfd.Weibull(*_tensors(dist)), 1)
+
+
+@to_tfp.register(distributions.DirichletDist)
+def _dirichlet(dist, *, labels=False):
+    return tfd.Dirichlet(*_tensors(dist))
+
+
 @to_tfp.register(distributions.LaplaceDist)
 def _laplace(dist, *, labels=False):
     return tfd.Independent(tfd.Laplace(*_tensors(dist)), 1)
