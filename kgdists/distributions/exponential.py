@@ -127,7 +127,8 @@ class ExponentialDist(Distribution):
 
     def cdf(self, x: TensorLike) -> Tensor:
         r""":math:`1 - e^{-b_i x_i}`, 0 below 0; shape of `x`."""
-        return -ops.expm1(-self._waits(x))
+        variate = self.as_variate(x)
+        return half_line.by_place(variate, -ops.expm1(-self.rate * half_line.inside_or_one(variate)), 0.0, 1.0)
 
     def log_cdf(self, x: TensorLike) -> Tensor:
         """The logarithm of `cdf`, shape of `x`."""
@@ -141,11 +142,13 @@ class ExponentialDist(Distribution):
 
     def survival(self, x: TensorLike) -> Tensor:
         r""":math:`e^{-b_i x_i}`, 1 below 0; shape of `x`."""
-        return ops.exp(-self._waits(x))
+        variate = self.as_variate(x)
+        return half_line.by_place(variate, ops.exp(-self.rate * half_line.inside_or_one(variate)), 1.0, 0.0)
 
     def log_survival(self, x: TensorLike) -> Tensor:
         r""":math:`-b_i x_i`, 0 below 0; shape of `x`."""
-        return -self._waits(x)
+        variate = self.as_variate(x)
+        return -self.rate * ops.where(variate < 0.0, 0.0, variate)
 
     def quantile(self, q: TensorLike) -> Tensor:
         r""":math:`-\log(1 - q) / b_i`, shape [..., B..., n]."""
@@ -162,9 +165,10 @@ class ExponentialDist(Distribution):
         sample axes.
         """
         variate = self.as_variate(x)
-        waits = self.rate * ops.where(variate < 0.0, 0.0, variate)
-        score = (waits + 2.0 * ops.expm1(-waits) + 0.5) / self.rate
-        return ops.sum(score + ops.where(variate < 0.0, -variate, 0.0), axis=-1)
+        is_far = ops.equal(variate, INF)
+        waits = self.rate * ops.where((variate < 0.0) | is_far, 0.0, variate)
+        score = ops.abs(variate) + (2.0 * ops.expm1(-waits) + 0.5) / self.rate
+        return ops.sum(ops.where(is_far, variate, score), axis=-1)
 
     def entropy(self) -> Tensor:
         r"""Entropy :math:`\sum_i (1 - \log b_i)`, shape [B...]."""
@@ -182,8 +186,3 @@ class ExponentialDist(Distribution):
         """
         self.check_same_kind(other)
         return ops.sum(special.expm1_minus(gamma.log_ratio(other.rate, self.rate)), axis=-1)
-
-    def _waits(self, x):
-        """`b x`, 0 below 0."""
-        x = self.as_variate(x)
-        return self.rate * ops.where(x < 0.0, 0.0, x)

@@ -16,6 +16,7 @@ from kgdists.random import log_gamma
 __all__ = ["GammaDist"]
 
 INF = float("inf")
+FAR = 60.0  # logarithm of the ratio to the mean, beside which what is not x is nothing in a score
 
 
 class GammaDist(Distribution):
@@ -203,10 +204,12 @@ class GammaDist(Distribution):
         variate = self.as_variate(x)
         a, b = self._params_like(variate)
         inside = half_line.inside_or_one(variate)
+        is_far = ops.equal(variate, INF) | (gamma.log_ratio_to_mean(a, b, inside) > FAR)
+        inside = ops.where(is_far, a / b, inside)
         log_t, log_ratio = ops.log(b) + ops.log(inside), gamma.log_ratio_to_mean(a, b, inside)
         score = gamma.crps(a, b * inside, log_t, log_ratio)
-        score = ops.where(ops.equal(variate, INF), INF, ops.where(variate <= 0.0, gamma.crps_at_zero(a), score))
-        return ops.sum(score / b + ops.where(variate < 0.0, -variate, 0.0), axis=-1)
+        score = ops.where(variate <= 0.0, gamma.crps_at_zero(a), score) / b + ops.where(variate < 0.0, -variate, 0.0)
+        return ops.sum(ops.where(is_far, variate, score), axis=-1)
 
     def entropy(self) -> Tensor:
         r"""Entropy :math:`\sum_i (a_i - \log b_i + \log \Gamma(a_i) + (1 - a_i) \psi(a_i))`, shape [B...]."""

@@ -189,7 +189,10 @@ class LogNormalDist(Distribution):
         narrow = scale < 1.0
         small, weights = ops.where(narrow, scale, 0.5), zip(NODES.tolist(), WEIGHTS.tolist(), strict=True)
         mass = small * sum(0.5 * w * gaussian.density(z - 0.5 * (1.0 + t) * small) for t, w in weights)
-        of_narrow = ops.exp(log_mean) * (ops.expm1(log_x - log_mean) * sign + 2.0 * mass - ops.erf(0.5 * small))
+        mean, apart = ops.exp(log_mean), log_x - log_mean
+        near = ops.abs(apart) < 1.0
+        gap = ops.where(near, mean * ops.expm1(ops.where(near, apart, 0.0)), inside - mean)
+        of_narrow = gap * sign + mean * (2.0 * mass - ops.erf(0.5 * small))
         at_zero = 2.0 * ops.exp(log_mean + gaussian.log_ndtr(-math.sqrt(0.5) * scale))
         of_wide = inside * sign - 2.0 * ops.exp(log_mean + gaussian.log_ndtr(z - scale)) + at_zero
         score = ops.where(narrow, of_narrow, of_wide)

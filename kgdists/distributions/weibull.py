@@ -18,6 +18,7 @@ from kgdists.random import uniform
 __all__ = ["WeibullDist"]
 
 INF = float("inf")
+LARGEST = {"float32": 88.0, "float64": 709.0}
 LOG_2, EULER = math.log(2.0), float(np.euler_gamma)
 
 
@@ -179,7 +180,11 @@ class WeibullDist(Distribution):
 
     def log_survival(self, x: TensorLike) -> Tensor:
         r""":math:`-t_i`, 0 below 0; shape of `x`."""
-        return self._at(x, lambda log_t: -ops.exp(log_t), 0.0, -INF)
+
+        def inside(log_t):
+            return ops.where(log_t < LARGEST[self.dtype], -ops.exp(log_t), -INF)
+
+        return self._at(x, inside, 0.0, -INF)
 
     def quantile(self, q: TensorLike) -> Tensor:
         r""":math:`\lambda_i (-\log(1 - q))^{1 / k_i}`, shape [..., B..., n]."""
@@ -202,14 +207,19 @@ class WeibullDist(Distribution):
         variate = self.as_variate(x)
         k, scale = (part + ops.zeros_like(variate) for part in (self.concentration, self.scale))
         inside = half_line.inside_or_one(variate)
+        is_far = ops.equal(variate, INF) | (k * gamma.log_ratio(inside, scale) > LARGEST[self.dtype])
+        inside = ops.where(is_far, scale, inside)
         log_ratio = gamma.log_ratio(inside, scale)
         log_t, log_mean = k * log_ratio, _log_moment(1.0 / k)
         below, _ = incomplete_gamma.log_tails(1.0 + 1.0 / k, log_t)
         at_zero = ops.exp(log_mean - LOG_2 / k)
         sign = -1.0 - 2.0 * ops.expm1(-ops.exp(log_t))
         score = ops.exp(log_ratio) * sign - 2.0 * ops.exp(log_mean + below) + at_zero
-        score = scale * ops.where(variate <= 0.0, at_zero, ops.where(ops.equal(variate, INF), INF, score))
-        return ops.sum(score + ops.where(variate < 0.0, -variate, 0.0), axis=-1)
+        # Far out it is the distance to what would be known for sure, the mean and half the mean difference.
+        far = variate - scale * (2.0 * ops.exp(log_mean) - at_zero)
+        score = scale * ops.where(variate <= 0.0, at_zero, score) + ops.where(variate < 0.0, -variate, 0.0)
+        overflows = ops.equal(at_zero, INF) & ~ops.isnan(variate)
+        return ops.sum(ops.where(overflows, INF, ops.where(is_far, far, score)), axis=-1)
 
     def entropy(self) -> Tensor:
         r"""Entropy :math:`\sum_i (\gamma (1 - 1 / k_i) + \log (\lambda_i / k_i) + 1)`, shape [B...]."""
@@ -246,8 +256,9 @@ class WeibullDist(Distribution):
     def _at(self, x, function, below, at_infinity):
         """`function` of log(t) inside of the half line."""
         x = self.as_variate(x)
-        log_ratio = gamma.log_ratio(half_line.inside_or_one(x), self.scale)
-        return half_line.by_place(x, function(self.concentration * log_ratio), below, at_infinity)
+        log_t = self.concentration * gamma.log_ratio(half_line.inside_or_one(x), self.scale)
+        most = LARGEST[self.dtype]  # beyond, t overflows, and gradients would be products of 0 and infinity
+        return half_line.by_place(x, function(ops.where(log_t > most, most, log_t)), below, at_infinity)
 
 
 def _log_moment(step):

@@ -29,8 +29,7 @@ def assert_refuses_negative(dist):
     x = -tf.ones_like(dist.mean())
     with pytest.raises(ValueError, match="`x` must be >= 0, as all values of this distribution are. Received: -1.0"):
         dist.log_proba(x)
-    for jit_compile in (False, True):
-        assert tf.function(dist.log_proba, jit_compile=jit_compile)(x) == -INF
+    assert tf.function(dist.log_proba)(x) == -INF
     empty = type(dist)(*(tf.zeros((0, 2)) + 1.0 for _ in dist.params))
     for method in ("log_proba", "cdf", "log_survival", "quantile", "crps"):
         assert getattr(empty, method)(tf.zeros((0, 2))).shape[0] == 0

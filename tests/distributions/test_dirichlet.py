@@ -94,8 +94,7 @@ def test_wrong_numbers():
     for wrong in ([0.5, 0.6], [-0.5, 1.5]):
         with pytest.raises(ValueError, match="`x` must be shares: numbers >= 0 whose rows sum to 1. Received"):
             dist.log_proba(wrong)
-        for jit_compile in (False, True):
-            assert tf.function(dist.log_proba, jit_compile=jit_compile)(tf.constant(wrong)) == -INF
+        assert tf.function(dist.log_proba)(tf.constant(wrong)) == -INF
     with pytest.raises(ValueError, match="k >= 2: a single share is always 1"):
         kg.DirichletDist([1.0])
     for wrong in (0.0, -1.0, INF, np.nan):

@@ -55,6 +55,13 @@ def test_gradients_at_the_ends_are_no_nan(dtype):
         assert not any(np.isnan(each).any() for each in (value, *tape.gradient(value, [a, b, x])))
 
 
+@pytest.mark.parametrize("family", [kg.GammaDist, kg.WeibullDist, kg.ExponentialDist, kg.LogNormalDist])
+def test_scores_far_out_are_distances(family):
+    params = [np.float64([[1.0], [2.0]])] * len(family.PARAM_NAMES)
+    x = np.float64([[1e200], [1e300]])
+    np.testing.assert_allclose(family(*params).crps(x), x[:, 0], rtol=1e-12)
+
+
 def test_a_divergence_to_itself_is_zero():
     a = np.geomspace(1e-4, 1e6, 9)
     p = kg.GammaDist(a[:, None], a[::-1, None])
