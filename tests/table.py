@@ -163,6 +163,27 @@ def dirichlet(batch, dtype, rng, **fields):
     return kg.DirichletDist(0.5 + positive(dtype, rng, *batch, N), **fields)
 
 
+def truncated(batch, dtype, rng, **fields):
+    bounds = {"low": (-2.0, 0.0, -INF, -INF), "high": (3.0, INF, 1.0, INF)}
+    return kg.Truncated(normal(batch, dtype, rng), **bounds, **fields)
+
+
+def censored(batch, dtype, rng, **fields):
+    return kg.Censored(laplace(batch, dtype, rng), (-2.0, 0.0, -INF, -INF), (3.0, INF, 1.0, INF), **fields)
+
+
+def zero_inflated(batch, dtype, rng, **fields):
+    return kg.ZeroInflated(noise(dtype, rng, *batch, N), discretized_logistic(batch, dtype, rng), **fields)
+
+
+def hurdle(batch, dtype, rng, **fields):
+    return kg.ZeroInflated(noise(dtype, rng, *batch, N), normal(batch, dtype, rng), **fields)
+
+
+def independent(batch, dtype, rng, **fields):
+    return kg.Independent(normal((*batch, 3), dtype, rng), **fields)
+
+
 DISTRIBUTIONS = {
     "composite": composite,
     "one_of": one_of,
@@ -183,6 +204,11 @@ DISTRIBUTIONS = {
     "mixture_of_families": mixture_of_families,
     "transformed": transformed,
     "affine": affine,
+    "truncated": truncated,
+    "censored": censored,
+    "zero_inflated": zero_inflated,
+    "hurdle": hurdle,
+    "independent": independent,
     "gaussian_mixture": gaussian_mixture,
     "full_gaussian_mixture": full_gaussian_mixture,
     "state_dependent_normal": state_dependent_normal,
@@ -214,6 +240,10 @@ NO_CLOSED_FORM: dict[str, set[str]] = {
     "mixture_of_families": {"entropy", "cross_entropy", "kl_divergence"},
     "transformed": {"mode", "mean", "variance", "entropy", "cross_entropy"},
     "affine": {"cross_entropy", "kl_divergence"},  # of another map
+    "truncated": {"mean", "variance", "entropy", "cross_entropy", "kl_divergence"},
+    "censored": {"mean", "variance", "entropy", "cross_entropy", "kl_divergence"},
+    "zero_inflated": {"mean", "variance", "entropy", "cross_entropy", "kl_divergence"},
+    "hurdle": {"entropy", "cross_entropy", "kl_divergence"},
     "gaussian_mixture": {"entropy", "cross_entropy", "kl_divergence"},
     "full_gaussian_mixture": {"entropy", "cross_entropy", "kl_divergence"},
     "squashed_normal": {"mean", "variance", "entropy", "cross_entropy"},
@@ -222,7 +252,7 @@ NO_CLOSED_FORM: dict[str, set[str]] = {
 # Distributions whose `mode` is not the peak of their density, as they document.
 MODE_IS_NO_PEAK: set[str] = {
     *("clipped_normal", "one_of", "squashed_normal", "gaussian_mixture", "full_gaussian_mixture"),
-    *("mixture", "mixture_of_families"),
+    *("mixture", "mixture_of_families", "censored", "hurdle"),
 }
 
 

@@ -1,9 +1,10 @@
 """Formulas that run eagerly again and again: compiled once for each structure and shape of their arguments."""
 
+import contextlib
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, cast
 
 import keras
@@ -12,7 +13,7 @@ import numpy as np
 from kgdists.core import backend
 from kgdists.core.types import Tensor
 
-__all__ = ["compiled_when_frequent"]
+__all__ = ["as_written", "compiled_when_frequent"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,6 +21,24 @@ FREQUENT = 8  # eager calls before a formula is compiled, which takes as long as
 CAPACITY = 512  # signatures that are remembered; the oldest goes
 LARGE = 1 << 15  # numbers from which on it is worth some tenths of a second to have XLA fuse the operations
 CONSTANTS = (bool, int, str, type(None))
+
+
+class _Settings(threading.local):
+    as_written = False
+
+
+_settings = _Settings()
+
+
+@contextlib.contextmanager
+def as_written() -> Iterator[None]:
+    """Run formulas operation by operation within, as a draw must that has the same bits at every call of a seed."""
+    before, _settings.as_written = _settings.as_written, True
+    try:
+        yield
+    finally:
+        _settings.as_written = before
+
 
 if keras.backend.backend() == "tensorflow":
     import optree
@@ -45,7 +64,7 @@ if keras.backend.backend() == "tensorflow":
 
         @functools.wraps(formula)
         def call(*args: Any, **kwargs: Any) -> Any:
-            if not tf.executing_eagerly():
+            if _settings.as_written or not tf.executing_eagerly():
                 return formula(*args, **kwargs)
             parts: Any = (args, kwargs)
             leaves, structure = optree.tree_flatten(parts, none_is_leaf=True, namespace="keras")

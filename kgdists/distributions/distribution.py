@@ -512,7 +512,7 @@ class Distribution(Value):
             raise ValueError(f"`other` must have the same dtype. Received: {self.dtype} and {other.dtype}")
         for name in self.SUPPORT_NAMES:
             own, its = self.__dict__[name], other.__dict__[name]
-            if own != its:
+            if not shapes.is_tensor(own) and not shapes.is_tensor(its) and own != its:
                 raise ValueError(f"`other` must have the same `{name}`. Received: {own} and {its}")
 
     def _differs(self, other):

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend
 from kgdists.core.types import Tensor
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.nested import is_of_integers, unsupported
@@ -34,7 +33,7 @@ def tail_quantile(dist: Distribution, log_tail: Tensor, is_upper: Any) -> Tensor
     Returns
     -------
     float tensor like `log_tail`; its gradient is that of the implicit function. Of integers it is the smallest with no
-    more above, or the largest with no more at or below.
+    more above, or with as much at or below.
     """
     if hasattr(dist, "_tail_quantile"):
         return dist._tail_quantile(log_tail, is_upper)
@@ -85,16 +84,22 @@ def _implicit(dist, fixed, x, log_tail, is_upper):
 
 def _integer(dist, goal, is_upper, start):
     """By bisection, first of the logarithm of the distance."""
-    sign = ops.where(is_upper, 1.0, -1.0)
+    sign = 2.0 * ops.cast(is_upper, dist.dtype) - 1.0
+    slack = 8.0 * float(np.finfo(dist.dtype).eps) * (1.0 + ops.abs(goal))  # of levels that are those of an integer
+
+    def is_near(distance):
+        tail = _log_tail(dist, start + sign * distance, is_upper)
+        return ops.where(is_upper, tail > goal + slack, tail >= goal - slack)
+
     near, far = ops.zeros_like(start), ops.zeros_like(start) + FURTHEST[dist.dtype] / 4.0
-    with backend.unchecked():
-        for _ in range(STEPS):
-            middle = 0.5 * near + 0.5 * far
-            is_near = _log_tail(dist, start + sign * ops.floor(ops.expm1(middle)), is_upper) > goal
-            near, far = ops.where(is_near, middle, near), ops.where(is_near, far, middle)
-        near, far = ops.floor(ops.expm1(near)) - 2.0, ops.floor(ops.expm1(far)) + 2.0
-        for _ in range(INTEGER_STEPS[dist.dtype]):
-            middle = ops.floor(0.5 * near + 0.5 * far)
-            is_near = _log_tail(dist, start + sign * middle, is_upper) > goal
-            near, far = ops.where(is_near, middle, near), ops.where(is_near, far, middle)
-    return start + sign * far
+    for _ in range(STEPS):
+        middle = 0.5 * near + 0.5 * far
+        good = is_near(ops.floor(ops.expm1(middle)))
+        near, far = ops.where(good, middle, near), ops.where(good, far, middle)
+    near, far = ops.floor(ops.expm1(near)) - 2.0, ops.floor(ops.expm1(far)) + 2.0
+    for _ in range(INTEGER_STEPS[dist.dtype]):
+        middle = ops.floor(0.5 * near + 0.5 * far)
+        good = is_near(middle)
+        near, far = ops.where(good, middle, near), ops.where(good, far, middle)
+    # Upwards the first with no more above, downwards the last with as much at or below.
+    return start + ops.where(is_upper, far, -near)

@@ -76,6 +76,6 @@ def _check_scores(dist, x, draws):
         # Another draw for each: its neighbor.
         apart = np.abs(draws - np.roll(draws, 1, axis=0))
         near = np.abs(draws - draws[place]) + np.abs(np.roll(draws, 1, axis=0) - draws[place])
-        terms = np.sum(0.5 * near - 0.5 * apart, axis=-1)
+        terms = np.sum(0.5 * near - 0.5 * apart, axis=tuple(range(-len(dist.event_shape), 0)))
         mean, error = estimate(terms)
         require_close("crps differs from that of draws", score, mean, 2.0 * error)

@@ -72,6 +72,7 @@ OURS |= {
     ),
     "mixture_of_two": lambda s: kg.MixtureDist(noise(s, B, 2), (OURS["normal"](s), OURS["normal"](s + 3))),
     "affine": lambda s: kg.Transformed(OURS["normal"](s), transforms.Affine(noise(7, B, N), -2.0)),
+    "independent": lambda s: kg.Independent(OURS["normal"](s)),
     "chain": lambda s: kg.Transformed(
         OURS["normal"](s), transforms.Chain([transforms.Sigmoid(), transforms.Affine(1.0, (1.0, 2.0, 3.0))])
     ),

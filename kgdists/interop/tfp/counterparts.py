@@ -125,6 +125,12 @@ def _transformed(dist, *, labels=False):
     return tfd.TransformedDistribution(to_tfp(dist.dist), _bijector(dist.transform, _tensors(dist)[0].dtype.name))
 
 
+@to_tfp.register(distributions.Independent)
+def _independent(dist, *, labels=False):
+    _tensors(dist)
+    return tfd.Independent(to_tfp(dist.dist, labels=labels), dist.num_axes)
+
+
 @to_tfp.register(distributions.BetaDist)
 def _beta(dist, *, labels=False):
     alpha, beta = _tensors(dist)
