@@ -46,6 +46,7 @@ from kgdists.distributions import (
     Truncated,
     WeibullDist,
     ZeroInflated,
+    transforms,
 )
 from kgdists.distributions.distribution import Distribution
 from kgdists.encoders import encoder_for
@@ -108,4 +109,5 @@ __all__ = [
     "spaces",
     "targets",
     "testing",
+    "transforms",
 ]

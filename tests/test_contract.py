@@ -177,7 +177,7 @@ def symbolic(dist, unknown=1):
 
 def test_every_distribution_is_in_the_table():
     in_table = {type(dist).__name__ for dist in EXAMPLES.values()}
-    assert in_table == set(kg.distributions.__all__)
+    assert in_table == set(kg.distributions.__all__) - {"transforms"}
 
 
 @pytest.mark.parametrize("call", [lambda p: p.sample(), lambda p: p.log_proba(0.0)], ids=["sample", "log_proba"])

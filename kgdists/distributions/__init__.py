@@ -1,5 +1,6 @@
 """The distributions, one class per file."""
 
+from kgdists.distributions import transforms
 from kgdists.distributions.bernoulli import BernoulliDist
 from kgdists.distributions.beta import BetaDist
 from kgdists.distributions.categorical import CategoricalDist
@@ -56,4 +57,5 @@ __all__ = [
     "Truncated",
     "WeibullDist",
     "ZeroInflated",
+    "transforms",
 ]
