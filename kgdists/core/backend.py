@@ -18,14 +18,12 @@ __all__ = [
     "adam_step",
     "all_finite",
     "axes_of_index",
-    "check_values",
     "compiled",
     "concrete",
     "gather",
     "global_generator",
     "indexed",
     "is_tracing",
-    "is_unchecked",
     "is_variable",
     "layers_of",
     "map_rows",
@@ -33,7 +31,6 @@ __all__ = [
     "next_state",
     "other_variables",
     "outside_functions",
-    "postponed_checks",
     "read",
     "refuse_as_tensor",
     "run",
@@ -43,7 +40,6 @@ __all__ = [
     "scalars_given",
     "set_mask",
     "takes_no_masked",
-    "unchecked",
     "unmasked",
     "value_of",
     "with_gradient",
@@ -366,57 +362,6 @@ def concrete(x: Any) -> np.ndarray | None:
         return None
     # NumPy cannot read a bfloat16 EagerTensor without axes.
     return np.asarray(x.numpy() if hasattr(x, "numpy") else x)
-
-
-class _Postponed(threading.local):
-    checks: list[tuple[Callable[..., None], tuple[Tensor, ...]]] | None = None
-    is_off: bool = False
-
-
-_postponed = _Postponed()
-
-
-def check_values(check: Callable[..., None], *tensors: Tensor) -> None:
-    """Run a check of values where they are at hand: at once, or after the call of a formula that is compiled.
-
-    Parameters
-    ----------
-    check : callable
-        Of NumPy arrays, one for each tensor; it raises where one is wrong.
-    """
-    if _postponed.is_off:
-        return
-    values = [concrete(x) for x in tensors]
-    if all(x is not None for x in values):
-        check(*values)
-    elif _postponed.checks is not None:
-        _postponed.checks.append((check, tensors))
-
-
-@contextlib.contextmanager
-def postponed_checks() -> Iterator[list[tuple[Callable[..., None], tuple[Tensor, ...]]]]:
-    """Collect the checks of values within, and their tensors, in place of leaving them out."""
-    before, was_off = _postponed.checks, _postponed.is_off
-    _postponed.checks, _postponed.is_off = [], False
-    try:
-        yield _postponed.checks
-    finally:
-        _postponed.checks, _postponed.is_off = before, was_off
-
-
-@contextlib.contextmanager
-def unchecked() -> Iterator[None]:
-    """Leave all checks of values within out, as in a graph: what is outside of a support has probability zero."""
-    before, _postponed.is_off = _postponed.is_off, True
-    try:
-        yield
-    finally:
-        _postponed.is_off = before
-
-
-def is_unchecked() -> bool:
-    """Whether checks of values are left out."""
-    return _postponed.is_off
 
 
 def is_variable(x: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import keras
 import numpy as np
 
-from kgdists.core import backend
+from kgdists.core import backend, value_checks
 from kgdists.core.types import Tensor
 
 __all__ = ["as_written", "compiled_when_frequent"]
@@ -50,7 +50,7 @@ if keras.backend.backend() == "tensorflow":
     def compiled_when_frequent(formula: F, is_fused: bool = True) -> F:
         """`formula`, a pure function of tensors, compiled once it was called eagerly some times with the same shapes.
 
-        The checks of values that it makes by `backend.check_values` run after the compiled function, on what that
+        The checks of values that it makes by `value_checks.check_values` run after the compiled function, on what that
         returns for them. What cannot be compiled runs as it is.
 
         Parameters
@@ -120,7 +120,7 @@ if keras.backend.backend() == "tensorflow":
                 tensors, fixed = iter(given), iter(constants)
                 merged = [next(tensors if is_tensor else fixed) for is_tensor in places]
                 args, kwargs = optree.tree_unflatten(structure, merged)
-                with backend.postponed_checks() as postponed:
+                with value_checks.postponed_checks() as postponed:
                     result, self.structure = optree.tree_flatten(formula(*args, **kwargs), namespace="keras")
                 self.checks = [(check, len(values)) for check, values in postponed]
                 self.num_results = len(result)
@@ -135,7 +135,7 @@ if keras.backend.backend() == "tensorflow":
             outputs = backend.run_as_written(self.function, tensors)
             rest = iter(outputs[self.num_results :])
             for check, num_values in self.checks:
-                backend.check_values(check, *(next(rest) for _ in range(num_values)))
+                value_checks.check_values(check, *(next(rest) for _ in range(num_values)))
             return optree.tree_unflatten(self.structure, outputs[: self.num_results])
 
 else:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend
+from kgdists.core import backend, value_checks
 from kgdists.core.checks import is_count
 from kgdists.core.types import Tensor, TensorLike
 
@@ -20,8 +20,10 @@ __all__ = [
     "as_numbers",
     "as_sizes",
     "broadcasts",
+    "check_each",
     "check_finite",
     "check_not_nan",
+    "check_open_unit",
     "check_positive",
     "check_probability",
     "check_same",
@@ -34,6 +36,7 @@ __all__ = [
     "matches",
     "reshape_last",
     "sizes",
+    "smallest",
 ]
 
 
@@ -206,14 +209,47 @@ def check_probability(**tensors: Tensor) -> None:
     _check_values(lambda x: (x >= 0) & (x <= 1), "from 0 to 1", tensors)
 
 
+def check_open_unit(**tensors: Tensor) -> None:
+    """Raise if values are at hand and one of them is not between 0 and 1."""
+    _check_values(lambda x: (x > 0) & (x < 1), "> 0 and < 1", tensors)
+
+
 def check_positive(**tensors: Tensor) -> None:
-    """Raise if values are at hand and one of them is NaN, infinite or not above 0."""
+    """Raise if values are at hand and one of them is NaN, infinite, not above 0, or too small for TensorFlow."""
     _check_values(lambda x: np.isfinite(x) & (x > 0), "finite and > 0", tensors)
+    for name, x in tensors.items():
+        least = smallest(x)
+        _check_values(functools.partial(np.less_equal, least), f"at least {least:.2g}: less counts as 0", {name: x})
+
+
+def smallest(x: Tensor) -> float:
+    """The smallest number of a tensor that TensorFlow does not take for 0; half precision is computed in float32."""
+    return float(np.finfo("float64" if dtype_of(x) == "float64" else "float32").tiny)
+
+
+def check_each(rule: str, x: Tensor, good: Tensor) -> None:
+    """Raise if values of a variate are at hand and one of them is neither good nor NaN.
+
+    Parameters
+    ----------
+    rule : str
+        What each dimension of `x` must be.
+    x : tensor
+    good : bool tensor, shape of `x`
+    """
+
+    def check(values, good):
+        bad = ~(good | np.isnan(values))
+        if bad.any():
+            index = np.argwhere(bad)[0].tolist()
+            raise ValueError(f"`x` must {rule}. Received: {values[tuple(index)]} at index {index} of x")
+
+    value_checks.check_values(check, x, good)
 
 
 def _check_values(is_good: Callable[[np.ndarray], Any], rule: str, tensors: dict[str, Tensor]) -> None:
     for name, x in tensors.items():
-        backend.check_values(functools.partial(_check, is_good, rule, name), x)
+        value_checks.check_values(functools.partial(_check, is_good, rule, name), x)
 
 
 def _check(is_good, rule, name, values):

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend, shapes
+from kgdists.core import backend, shapes, value_checks
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution
@@ -153,7 +153,7 @@ class BernoulliDist(Distribution):
     def elementwise_log_proba(self, x: TensorLike) -> Tensor:
         """The log-probability of each dimension by itself, shape of `x`."""
         ones = self.as_variate(ops.cast(shapes.as_numbers(x, "x"), self.dtype))
-        backend.check_values(_check_unit, ones)
+        value_checks.check_values(_check_unit, ones)
         inside = (ones >= 0) & (ones <= 1) | ops.isnan(ones)
         # In terms of |l|, by symmetry: the likelier value has -log(1 + exp(-|l|)), the other one |l| less.
         is_negative, size = _sign_and_size(self.logits)

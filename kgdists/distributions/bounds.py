@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend, shapes
+from kgdists.core import backend, shapes, value_checks
 from kgdists.core.types import TensorLike
 from kgdists.distributions.box import canonical
 from kgdists.distributions.distribution import Distribution
@@ -40,7 +40,7 @@ def as_bounds(low: TensorLike, high: TensorLike, dist: Distribution) -> dict[str
                 raise ValueError(f"`{name}` must be a whole number for integers. Received: {name}={x}")
     if any(map(shapes.is_tensor, fields.values())):
         ends = [ops.convert_to_tensor(x, dist.dtype) if not shapes.is_tensor(x) else x for x in fields.values()]
-        backend.check_values(_check_order, *ends)
+        value_checks.check_values(_check_order, *ends)
     return fields
 
 
@@ -63,7 +63,7 @@ def check_between(dist: Any, x: Any) -> Any:
     """Whether each dimension of `x` is within the bounds; raises where values are at hand and one is not."""
     low, high = bound_of(dist, "low"), bound_of(dist, "high")
     inside = (x >= low - SLACK * _size(low)) & (x <= high + SLACK * _size(high))
-    backend.check_values(_check_inside, x, inside)
+    shapes.check_each("lie between `low` and `high`", x, inside)
     return inside | ops.isnan(x)
 
 
@@ -98,12 +98,3 @@ def _size(bound):
 def _check_order(low, high):
     if not np.all((low <= high) & (low < INF) & (high > -INF)):
         raise ValueError("`low` must be <= `high`, and infinite only outwards. Received: tensors that are not")
-
-
-def _check_inside(values, inside):
-    bad = ~(inside | np.isnan(values))
-    if bad.any():
-        index = np.argwhere(bad)[0].tolist()
-        raise ValueError(
-            f"`x` must lie between `low` and `high`. Received: {values[tuple(index)]} at index {index} of x"
-        )

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend
+from kgdists.core import backend, value_checks
 from kgdists.core.types import Tensor, TensorLike
 from kgdists.numerics import special
 
@@ -121,8 +121,8 @@ class Box:
                     f"Received: {values[tuple(index)]} at index {index} of x, low={low}, high={high}"
                 )
 
-        backend.check_values(check, x)
-        is_checked = backend.concrete(x) is not None and not backend.is_unchecked()
+        value_checks.check_values(check, x)
+        is_checked = backend.concrete(x) is not None and not value_checks.is_unchecked()
         return None if is_checked else ~((x < low) | (x > high))
 
     def at_bounds(self, x: Tensor, dtype: str) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.nested import (
     NestedDist,
     check_has_density,
+    check_has_order,
     check_part,
     elementwise,
     is_of_integers,
@@ -80,6 +81,7 @@ class Censored(NestedDist):
     ) -> None:
         check_part("dist", dist)
         check_has_density("dist", dist, may_be_integers=True)
+        check_has_order("dist", dist)
         self.set_fields(dist=dist, **as_bounds(low, high, dist), name=name, random_seed=seed_of(random_seed, dist))
 
     @property

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend, shapes
+from kgdists.core import shapes, value_checks
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.wrappers import in_full_precision
@@ -230,4 +230,4 @@ def _check_shares(x, name):
                 f"{values.max()}, first row sum {wrong.ravel()[0]}"
             )
 
-    backend.check_values(check, x)
+    value_checks.check_values(check, x)

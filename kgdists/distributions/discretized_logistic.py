@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend, shapes
+from kgdists.core import shapes, value_checks
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.wrappers import in_full_precision
@@ -229,7 +229,7 @@ class DiscretizedLogisticDist(Distribution):
                     f"`x` must be of integers from low={low} to high={high}. Received: {values[~good].flat[0]}"
                 )
 
-        backend.check_values(check, x, inside)
+        value_checks.check_values(check, x, inside)
 
 
 def _clip(x, low, high):

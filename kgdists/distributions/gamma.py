@@ -156,6 +156,7 @@ class GammaDist(Distribution):
         """Log-density of each dimension by itself, shape of `x`."""
         variate = self.as_variate(x)
         half_line.check_not_negative(variate)
+        half_line.check_not_tiny(variate)
         inside = half_line.inside_or_one(variate, with_zero=True)
         a, b = self._params_like(variate)
         log_density = gamma.log_density(a, b, inside)

@@ -11,6 +11,7 @@ from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import half_line
 from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.normal import NormalDist
 from kgdists.distributions.wrappers import in_full_precision
 from kgdists.numerics import normal as gaussian
 from kgdists.numerics import special
@@ -139,6 +140,7 @@ class LogNormalDist(Distribution):
         """Log-density of each dimension by itself, shape of `x`."""
         variate = self.as_variate(x)
         half_line.check_not_negative(variate)
+        half_line.check_not_tiny(variate)
         log_x = ops.log(half_line.inside_or_one(variate))
         log_density = self._log_density(special.standardized(log_x - self.mu, self.logvar), log_x)
         return half_line.by_place(variate, log_density, -INF, -INF)
@@ -152,23 +154,23 @@ class LogNormalDist(Distribution):
 
     def cdf(self, x: TensorLike) -> Tensor:
         r""":math:`\Phi((\log x_i - \mu_i) / \sigma_i)`, 0 below 0; shape of `x`."""
-        return self._at(x, gaussian.ndtr, 0.0, 1.0)
+        return self._at(x, self._log.cdf, 0.0, 1.0)
 
     def log_cdf(self, x: TensorLike) -> Tensor:
         """The logarithm of `cdf`, shape of `x`."""
-        return self._at(x, gaussian.log_ndtr, -INF, 0.0)
+        return self._at(x, self._log.log_cdf, -INF, 0.0)
 
     def survival(self, x: TensorLike) -> Tensor:
         r""":math:`\Phi((\mu_i - \log x_i) / \sigma_i)`, 1 below 0; shape of `x`."""
-        return self._at(x, lambda z: gaussian.ndtr(-z), 1.0, 0.0)
+        return self._at(x, self._log.survival, 1.0, 0.0)
 
     def log_survival(self, x: TensorLike) -> Tensor:
         """The logarithm of `survival`, shape of `x`."""
-        return self._at(x, lambda z: gaussian.log_ndtr(-z), 0.0, -INF)
+        return self._at(x, self._log.log_survival, 0.0, -INF)
 
     def quantile(self, q: TensorLike) -> Tensor:
         r""":math:`\exp(\mu_i + \sigma_i \Phi^{-1}(q))`, shape [..., B..., n]."""
-        return ops.exp(self._displaced(gaussian.ndtri(self.as_levels(q))))
+        return ops.exp(self._log.quantile(q))
 
     def median(self) -> Tensor:
         r""":math:`e^{\mu_i}`, shape [B..., n]."""
@@ -201,7 +203,7 @@ class LogNormalDist(Distribution):
 
     def entropy(self) -> Tensor:
         r"""Entropy :math:`\sum_i (\frac12 (1 + \log 2\pi + \log\sigma_i^2) + \mu_i)`, shape [B...]."""
-        return ops.sum(0.5 * (1.0 + LOG_2PI + self.logvar) + self.mu, axis=-1)
+        return self._log.entropy() + ops.sum(self.mu, axis=-1)
 
     def cross_entropy(self, other: Self) -> Tensor:
         r"""Cross-entropy :math:`-\mathrm{E}_p \log q` to `other` = q, shape [B...]:
@@ -210,9 +212,7 @@ class LogNormalDist(Distribution):
         + (\sigma_{p,i}^2 + (\mu_{p,i} - \mu_{q,i})^2) / \sigma_{q,i}^2) + \mu_{p,i})`.
         """
         self.check_same_kind(other)
-        z = special.standardized(self.mu - other.mu, other.logvar)
-        terms = LOG_2PI + other.logvar + ops.exp(self.logvar - other.logvar) + z * z
-        return ops.sum(0.5 * terms + self.mu, axis=-1)
+        return self._log.cross_entropy(other._log) + ops.sum(self.mu, axis=-1)
 
     def kl_divergence(self, other: Self) -> Tensor:
         r"""Kullback-Leibler divergence to `other` = q, shape [B...], >= 0: that of the normal distributions,
@@ -221,8 +221,13 @@ class LogNormalDist(Distribution):
         :math:`d = \log\sigma_p^2 - \log\sigma_q^2`.
         """
         self.check_same_kind(other)
-        z = special.standardized(self.mu - other.mu, other.logvar)
-        return ops.sum(0.5 * (special.expm1_minus(self.logvar - other.logvar) + z * z), axis=-1)
+        return self._log.kl_divergence(other._log)
+
+    @property
+    def _log(self) -> NormalDist:
+        """The distribution of log(x)."""
+        # Not by the constructor: all has been checked.
+        return NormalDist._unflatten((NormalDist.PARAM_NAMES, "log", self._stream), (self.mu, self.logvar))
 
     def _noise(self, sample_shape, seed):
         return normal(self.draw_shape(sample_shape), self.generator(seed), self.dtype)
@@ -237,9 +242,9 @@ class LogNormalDist(Distribution):
         return -0.5 * (LOG_2PI + self.logvar + z * z) - log_x
 
     def _at(self, x, function, below, at_infinity):
-        """`function` of z inside of the half line."""
+        """`function` of log(x) inside of the half line."""
         x = self.as_variate(x)
-        inside = function(self._standardized(ops.log(half_line.inside_or_one(x))))
+        inside = function(ops.log(half_line.inside_or_one(x)))
         return half_line.by_place(x, inside, below, at_infinity)
 
     def _log_stddev(self):

@@ -8,13 +8,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend, shapes
+from kgdists.core import backend, shapes, value_checks
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.nested import NestedDist, check_part, is_of_integers, seed_of, unsupported
 from kgdists.distributions.wrappers import in_full_precision
 from kgdists.numerics import special
+from kgdists.numerics.log_sum import log_sum, shares
 from kgdists.random import split, uniform
 
 __all__ = ["MixtureDist"]
@@ -80,7 +81,7 @@ class MixtureDist(NestedDist):
     ) -> None:
         weights: Tensor = shapes.as_float(logits, "logits")
         shapes.check_vector(logits=weights)
-        own = components if isinstance(components, Distribution) else tuple(components)
+        own = components if isinstance(components, Distribution) else _as_tuple(components)
         _check_components(weights, own)
         if mask is not None:
             weights = ops.where(one_hot.as_mask(mask, weights), weights, -INF)
@@ -247,8 +248,7 @@ class MixtureDist(NestedDist):
     def _log_tails(self, x):
         """The logarithms of the probabilities at or below, and above; the larger of the two from the other."""
         below, above = self._log_sums(self.as_variate(shapes.as_numbers(x, "x")))
-        from_above, from_below = (special.log1mexp(ops.minimum(tail, -0.5)) for tail in (above, below))
-        return ops.where(above < below, from_above, below), ops.where(below < above, from_below, above)
+        return special.larger_from_smaller(below, above)
 
     def _log_sums(self, x):
         tails = (self._each_at(x, tail) for tail in (_log_cdf, _log_survival))
@@ -257,7 +257,7 @@ class MixtureDist(NestedDist):
     def _joint_log_proba(self, x):
         """Logarithms of `w_k p_k(x)`, shape [..., B..., K]."""
         x = self.as_variate(shapes.as_numbers(x, "x"))
-        with backend.unchecked():
+        with value_checks.unchecked():
             densities = self._each_at(x, lambda dist, x: dist.log_proba(x)[..., None])
         return self._with_weights(densities)[..., 0]
 
@@ -316,33 +316,13 @@ class MixtureDist(NestedDist):
         return function(chosen, (), seed)
 
 
-def log_sum(x: Tensor, axis: int) -> Tensor:
-    """`ops.logsumexp` whose gradient is right where terms are -inf or inf too: 0 of all that others are beyond."""
-
-    @backend.with_gradient
-    def value_of(x):
-        most, _, total = _terms(x, axis)
-        value = ops.where(
-            ops.equal(most, INF), INF, ops.log(total) + ops.where(ops.equal(ops.abs(most), INF), 0.0, most)
+def _as_tuple(components):
+    if not isinstance(components, Sequence):
+        raise TypeError(
+            "`components` must be a distribution or a tuple of distributions. "
+            f"Received: components of type {type(components).__name__}"
         )
-        return ops.squeeze(value, axis), lambda upstream: ops.expand_dims(upstream, axis) * shares(x, axis)
-
-    return value_of(x)
-
-
-def shares(x: Tensor, axis: int) -> Tensor:
-    """What each term has of the sum of the exponentials of `x`; 0 where all are -inf."""
-    most, terms, total = _terms(x, axis)
-    at_most = ops.cast(ops.equal(x, INF), x.dtype)
-    at_most = at_most / ops.maximum(ops.sum(at_most, axis=axis, keepdims=True), 1.0)
-    return ops.where(ops.equal(most, INF), at_most, terms / ops.where(ops.equal(total, 0.0), 1.0, total))
-
-
-def _terms(x, axis):
-    """The largest along an axis, and the exponentials relative to it and their sum."""
-    most = ops.max(x, axis=axis, keepdims=True, initial=-INF)
-    terms = ops.exp(x - ops.where(ops.equal(ops.abs(most), INF), 0.0, most))
-    return most, terms, ops.sum(terms, axis=axis, keepdims=True)
+    return tuple(components)
 
 
 def _check_components(logits, components):

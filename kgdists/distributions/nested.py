@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend
+from kgdists.core import value_checks
 from kgdists.core.nested import Nested
 from kgdists.core.types import Seed, Tensor
 from kgdists.distributions.distribution import Distribution
@@ -14,6 +14,7 @@ from kgdists.distributions.distribution import Distribution
 __all__ = [
     "NestedDist",
     "check_has_density",
+    "check_has_order",
     "check_part",
     "elementwise",
     "is_of_integers",
@@ -108,6 +109,15 @@ def check_has_density(name: str, dist: Distribution, may_be_integers: bool = Fal
         )
 
 
+def check_has_order(name: str, dist: Distribution) -> None:
+    """Raise unless each dimension is a number that has a distribution function."""
+    if type(dist).cdf is Distribution.cdf:
+        raise ValueError(
+            f"`{name}` must have a `cdf`: its variates are numbers, and no dimension depends on another. "
+            f"Received: a {type(dist).__name__}"
+        )
+
+
 def elementwise(dist: Distribution, x: Tensor) -> Tensor:
     """`dist.elementwise_log_proba(x)`, which of a single dimension is `log_proba` too."""
     if type(dist).elementwise_log_proba is Distribution.elementwise_log_proba and dist.event_shape == (1,):
@@ -117,7 +127,7 @@ def elementwise(dist: Distribution, x: Tensor) -> Tensor:
 
 def unsupported(dist: Distribution, x: Tensor) -> Tensor:
     """The same, -inf rather than an error outside of the support."""
-    with backend.unchecked():
+    with value_checks.unchecked():
         return elementwise(dist, x)
 
 

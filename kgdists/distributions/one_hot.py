@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend, shapes
+from kgdists.core import backend, shapes, value_checks
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.numerics import special
 from kgdists.random import gumbel, uniform
@@ -188,7 +188,7 @@ def as_labels(x: Tensor, batch: tuple[int | None, ...], n: int) -> tuple[Tensor,
         if outside.any():
             raise ValueError(f"`x` of labels must lie in 0 ... {n - 1}. Received: label {values[outside].flat[0]}")
 
-    backend.check_values(check, x)
+    value_checks.check_values(check, x)
     x = x if dtype in ("int64", "uint32", "uint64") else ops.cast(x, "int32")  # a uint8 cannot be compared with 256
     inside = (x >= 0) & (x < n)
     return ops.cast(ops.where(inside, x, 0), "int32"), inside
@@ -238,4 +238,4 @@ def check_one_hot(x: Tensor) -> None:
                 f"{values.min()} to {values.max()}, first row sum {values.sum(axis=-1).flat[0]}"
             )
 
-    backend.check_values(check, x)
+    value_checks.check_values(check, x)

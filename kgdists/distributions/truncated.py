@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend, shapes
+from kgdists.core import shapes, value_checks
 from kgdists.core.frequent import as_written
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.bounds import as_bounds, bound_of, check_between, is_infinite
@@ -15,6 +15,7 @@ from kgdists.distributions.inversion import tail_quantile
 from kgdists.distributions.nested import (
     NestedDist,
     check_has_density,
+    check_has_order,
     check_part,
     elementwise,
     is_of_integers,
@@ -84,6 +85,7 @@ class Truncated(NestedDist):
     ) -> None:
         check_part("dist", dist)
         check_has_density("dist", dist, may_be_integers=True)
+        check_has_order("dist", dist)
         self.set_fields(dist=dist, **as_bounds(low, high, dist), name=name, random_seed=seed_of(random_seed, dist))
 
     @property
@@ -146,7 +148,7 @@ class Truncated(NestedDist):
         x = self.as_variate(shapes.as_numbers(x, "x"))
         inside = check_between(self, x)
         log_mass = _log_between(*self._ends())
-        backend.check_values(_check_mass, log_mass)
+        value_checks.check_values(_check_mass, log_mass)
         return ops.where(inside, elementwise(self.dist, self._clip(x)) - log_mass, -INF)
 
     def cdf(self, x: TensorLike) -> Tensor:
@@ -217,9 +219,7 @@ class Truncated(NestedDist):
         at = self.dist.log_cdf(place), self.dist.log_survival(place)
         log_mass = _log_between(low, high)
         below, above = _log_between(low, at) - log_mass, _log_between(at, high) - log_mass
-        from_above, from_below = (special.log1mexp(ops.minimum(tail, -0.5)) for tail in (above, below))
-        log_cdf = ops.where(above < below, from_above, below)
-        log_survival = ops.where(below < above, from_below, above)
+        log_cdf, log_survival = special.larger_from_smaller(below, above)
         is_below, is_above = x < bound_of(self, "low"), x >= bound_of(self, "high")
         log_cdf = ops.where(is_above, 0.0, ops.where(is_below, -INF, log_cdf))
         return log_cdf, ops.where(is_above, -INF, ops.where(is_below, 0.0, log_survival))

@@ -148,6 +148,7 @@ class WeibullDist(Distribution):
         """Log-density of each dimension by itself, shape of `x`."""
         variate = self.as_variate(x)
         half_line.check_not_negative(variate)
+        half_line.check_not_tiny(variate)
         inside = half_line.inside_or_one(variate, with_zero=True)
         k, scale = (part + ops.zeros_like(variate) for part in (self.concentration, self.scale))
         log_density = gamma.weibull_log_density(k, scale, inside)

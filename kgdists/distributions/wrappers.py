@@ -142,33 +142,30 @@ def with_key(method: F) -> F:
     return cast(F, draw)
 
 
-# What others call parameters, and what to write here.
-HINTS = {
-    "sigma": "`NormalDist.from_stddev(mu, stddev)`",
-    "scale": "`NormalDist.from_stddev(mu, stddev)`",
-    "std": "`NormalDist.from_stddev(mu, stddev)`",
-    "stddev": "`NormalDist.from_stddev(mu, stddev)`",
-    "variance": "`logvar=keras.ops.log(variance)`",
-    "loc": "`mu`",
-    "mean": "`mu`",
-    "log_var": "`logvar`",
-    "concentration1": "`alpha`",
-    "concentration0": "`beta`",
-    "p": "`probs`",
-    "weights": "`probs`",
-    "probabilities": "`probs`",
-    "seed": "`random_seed`",
+# What others call parameters: of these names the first that a class has.
+OTHER_NAMES = {
+    "loc": ("mu",),
+    "mean": ("mu",),
+    "log_var": ("logvar",),
+    "alpha": ("concentration",),
+    "beta": ("rate",),
+    "shape": ("concentration",),
+    "k": ("concentration",),
+    "lam": ("rate", "scale"),
+    "concentration1": ("alpha",),
+    "concentration0": ("beta",),
+    "p": ("probs",),
+    "weights": ("probs",),
+    "probabilities": ("probs",),
+    "seed": ("random_seed",),
 }
+DEVIATIONS = ("sigma", "scale", "std", "stddev")
 TEMPERATURES = ("boltzmann_tau", "gumbel_tau", "temperature")
 
 
 def with_hints(init: F) -> F:
     """`init` whose error for a keyword that it does not know names the right one."""
     known = [name for name in inspect.signature(init).parameters if name not in ("self", "fields", "kwargs")]
-    of_temperatures = [f"`{name}`" for name in TEMPERATURES if name in known]
-    # A call is a hint for every class, the name of an argument for those that have it.
-    hinted = {name: hint for name, hint in HINTS.items() if "(" in hint or hint.strip("`") in known}
-    hinted |= dict.fromkeys((*TEMPERATURES, "tau"), *of_temperatures) if of_temperatures else {}
 
     @functools.wraps(init)
     def initialize(self, *args, **kwargs):
@@ -178,9 +175,27 @@ def with_hints(init: F) -> F:
             wrong = [name for name in kwargs if name not in known]
             if not wrong:
                 raise
-            hints = "".join(f" For `{name}` write {hinted[name]}." for name in wrong if name in hinted)
+            hinted = {name: _hint(type(self), known, name) for name in wrong}
+            hints = "".join(f" For `{name}` write `{hint}`." for name, hint in hinted.items() if hint)
             raise TypeError(
                 f"`{type(self).__name__}` takes {', '.join(known)}.{hints} Received: {', '.join(wrong)}"
             ) from None
 
     return cast(F, initialize)
+
+
+def _hint(cls, known, name):
+    """What to write for an argument that a class does not have; None if nothing is like it."""
+    if name in (*TEMPERATURES, "tau"):
+        return next((own for own in TEMPERATURES if own in known), None)
+    if name in DEVIATIONS and hasattr(cls, "from_stddev"):
+        return f"{cls.__name__}.from_stddev(mu, stddev)"
+    if name in DEVIATIONS and "logvar" in known:
+        return f"logvar=2 * keras.ops.log({name})"
+    if name == "scale" and "rate" in known:
+        return "rate=1 / scale"
+    if name == "variance" and "logvar" in known:
+        return "logvar=keras.ops.log(variance)"
+    if name == "mean" and "mu" not in known and hasattr(cls, "from_mean"):
+        return f"{cls.__name__}.from_mean"
+    return next((own for own in OTHER_NAMES.get(name, ()) if own in known), None)

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, Self
 
-import numpy as np
 from keras import ops
 
-from kgdists.core import backend, shapes
+from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions.distribution import Distribution
-from kgdists.distributions.mixture import log_sum
 from kgdists.distributions.nested import (
     NestedDist,
     check_has_density,
@@ -19,6 +17,7 @@ from kgdists.distributions.nested import (
     unsupported,
 )
 from kgdists.numerics import special
+from kgdists.numerics.log_sum import log_sum
 from kgdists.random import split, uniform
 
 __all__ = ["ZeroInflated"]
@@ -71,8 +70,7 @@ class ZeroInflated(NestedDist):
     def from_probs(cls, probs: TensorLike, dist: Distribution, **fields: Any) -> Self:
         """Make a distribution of the probability of the extra zero, a float tensor > 0 and < 1, shape [B..., n]."""
         values: Tensor = shapes.as_float(probs, "probs")
-        shapes.check_positive(probs=values)
-        shapes.check_probability(probs=values)
+        shapes.check_open_unit(probs=values)
         return cls(ops.log(values) - ops.log1p(-values), dist, **fields)
 
     def __init__(
@@ -162,7 +160,8 @@ class ZeroInflated(NestedDist):
         is_counted = is_of_integers(self.dist)
         # The density at 0 does not matter, and may be infinite.
         part = log_rest + unsupported(self.dist, value if is_counted else ops.where(is_zero, 1.0, value))
-        backend.check_values(_check_inside, value, is_zero | (part > -INF) | (ops.abs(value) >= INF))
+        inside = is_zero | (part > -INF) | (ops.abs(value) >= INF)
+        shapes.check_each("be 0 or in the support of `dist`", value, inside)
         at_zero = log_sum(ops.stack([log_zero, part], axis=-1), axis=-1) if is_counted else log_zero
         return ops.where(is_zero, at_zero, part)
 
@@ -233,14 +232,4 @@ class ZeroInflated(NestedDist):
             ops.where(alone, tail, log_sum(ops.stack([log_zero, tail], axis=-1), axis=-1))
             for alone, tail in ((is_below, below), (~is_below, above))
         )
-        from_above, from_below = (special.log1mexp(ops.minimum(tail, -0.5)) for tail in (above, below))
-        return ops.where(above < below, from_above, below), ops.where(below < above, from_below, above)
-
-
-def _check_inside(values, inside):
-    bad = ~(inside | np.isnan(values))
-    if bad.any():
-        index = np.argwhere(bad)[0].tolist()
-        raise ValueError(
-            f"`x` must be 0 or in the support of `dist`. Received: {values[tuple(index)]} at index {index} of x"
-        )
+        return special.larger_from_smaller(below, above)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend
+from kgdists.core import value_checks
 from kgdists.core.types import Integer, Tensor
 from kgdists.random import split
 
@@ -64,7 +64,7 @@ class OneHotEncoder(keras.layers.Layer):
                 embedding.build((None,))
 
     def call(self, x: Tensor) -> Tensor:
-        backend.check_values(functools.partial(_check, self.sizes, self.starts), x)
+        value_checks.check_values(functools.partial(_check, self.sizes, self.starts), x)
         given = ops.reshape(x, (-1, len(self.sizes)))
         x = ops.cast(given, "int64") - np.array(self.starts, "int64")
         sizes = np.array(self.sizes, "int64")

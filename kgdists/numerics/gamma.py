@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 INF = float("inf")
+HUGE = 2.0**60
+FAR = {"float32": 80.0, "float64": 700.0}  # logarithms of numbers that are about to overflow
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 # Gauss and Legendre's rule on [-1, 1], to the last digits of each dtype.
 RULES = {"float32": np.polynomial.legendre.leggauss(4), "float64": np.polynomial.legendre.leggauss(8)}
@@ -69,10 +71,14 @@ def log_density(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
 
 def _around_peak(a, u):
     """`(a - 1) u - a (exp(u) - 1)`, the limit for u = -inf."""
-    near = u > -1.0
-    small = ops.where(near, -1.0, u)
+    near, far_up = u > -1.0, u > FAR[shapes.dtype_of(u)]
+    small, large = ops.where(near, -1.0, u), ops.where(far_up, u, 0.0)
     line = ops.where(ops.equal(a, 1.0), 0.0, (a - 1.0) * small)
-    return ops.where(near, -a * special.expm1_minus(ops.where(near, u, 0.0)) - u, line - a * ops.expm1(small))
+    inside = ops.where(
+        near, -a * special.expm1_minus(ops.where(near & ~far_up, u, 0.0)) - u, line - a * ops.expm1(small)
+    )
+    # The exponential overflows where its product with a tiny a does not.
+    return ops.where(far_up, a * (1.0 + large) - large - ops.exp(large + ops.log(a)), inside)
 
 
 @with_gradient
@@ -121,7 +127,10 @@ def _dirichlet_terms(alpha, log_x):
 
 def entropy(a: Tensor) -> Tensor:
     """Of a gamma variate of rate 1."""
-    return HALF_LOG_2PI + 0.5 * ops.log(a) + special.lgamma_remainder(a) + (a - 1.0) * special.log_minus_digamma(a)
+    is_huge = a > HUGE  # where 1 / (2 a) is all there is of the last factor, and may underflow
+    a_minus_one = ops.where(is_huge, 0.0, a - 1.0)
+    last = ops.where(is_huge, 0.5, a_minus_one * special.log_minus_digamma(ops.where(is_huge, 1.0, a)))
+    return HALF_LOG_2PI + 0.5 * ops.log(a) + special.lgamma_remainder(a) + last
 
 
 def divergence(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ __all__ = [
     "atanh_series",
     "expm1_minus",
     "expm1_minus_series",
+    "larger_from_smaller",
     "lgamma1p",
     "lgamma_remainder",
     "log1mexp",
@@ -119,6 +120,13 @@ def log1mexp(x: Tensor) -> Tensor:
         ops.where(tiny, -float("inf"), ops.log(-ops.expm1(ops.where(tiny, -1.0, near)))),
         ops.log1p(-ops.exp(far)),
     )
+
+
+def larger_from_smaller(log_below: Tensor, log_above: Tensor) -> tuple[Tensor, Tensor]:
+    """The logarithms of two probabilities that sum to 1, the larger of them from the smaller, which has the digits."""
+    from_above, from_below = (log1mexp(ops.minimum(x, -0.5)) for x in (log_above, log_below))
+    below = ops.where(log_above < log_below, from_above, log_below)
+    return below, ops.where(log_below < log_above, from_below, log_above)
 
 
 def soft_clip(x: Tensor, low: float, high: float) -> Tensor:
@@ -268,7 +276,8 @@ def log_minus_digamma(x: Tensor) -> Tensor:
     """`log(x) - digamma(x)` of `x` > 0, 1 / (2 x) and less where that is large; shape and accuracy as there."""
     is_small, small, y = _shifted(x)
     large = 0.5 / y + polynomial(1.0 / (y * y), _STIRLING_1) / (y * y)
-    shift = sum(1.0 / (small + i) for i in range(8)) - ops.log1p(8.0 / small)
+    # log(8 / x + 1), where 8 / x would overflow for the smallest numbers.
+    shift = sum(1.0 / (small + i) for i in range(8)) - ops.log1p(0.125 * small) + (ops.log(small) - math.log(8.0))
     return large + ops.where(is_small, shift, 0.0), lambda upstream: -upstream * trigamma_minus(x)
 
 

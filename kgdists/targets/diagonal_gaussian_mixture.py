@@ -65,14 +65,15 @@ class DiagonalGaussianMixture(Mixture):
                 f"Received: means of shape {means.shape}, diag_stds of shape {diag_stds.shape}"
             )
         shapes.check_finite(means=means)
-        shapes.check_positive(diag_stds=diag_stds)
-        self.diag_stds = diag_stds
         stds = diag_stds.astype("float64")
-        if stds.min() < LEAST or stds.max() > 1.0 / LEAST:
-            k, i = np.argwhere((stds < LEAST) | (stds > 1.0 / LEAST))[0].tolist()
+        beyond = np.argwhere(np.isfinite(stds) & (stds > 0.0) & ((stds < LEAST) | (stds > 1.0 / LEAST)))
+        if beyond.size:
+            k, i = beyond[0].tolist()
             raise ValueError(
                 f"`diag_stds` must be between {LEAST} and {1.0 / LEAST}. Received: {stds[k, i]} at index {[k, i]}"
             )
+        shapes.check_positive(diag_stds=diag_stds)
+        self.diag_stds = diag_stds
         super().__init__(logits, means, {"inverse_stds": 1.0 / stds}, stds, stds, kB_T, procedural_seed)
 
     @classmethod

@@ -73,6 +73,37 @@ def test_variates_that_underflow_have_a_density():
     assert np.equal(x, 0.0).any() and np.isfinite(log_proba).all()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "a", "b", "x", "entropy", "log_proba"),
+    [
+        ("float32", 1.2e-38, 1.0, 0.5, -8.33333348537009e37, -87.1227648146642),
+        ("float32", 3e38, 0.5, 0.5, 46.4105086259018, -INF),
+        ("float64", 2.3e-308, 7.0, 1.0, -4.34782608695652e307, -715.363299519231),
+        ("float64", 1e300, 7.0, 1.0, 344.860792333256, -6.87829617749158e302),
+    ],
+)
+def test_the_smallest_and_largest_concentrations(dtype, a, b, x, entropy, log_proba):
+    """Against mpmath with 400 digits."""
+    p, rtol = kg.GammaDist(np.array([a], dtype), np.array([b], dtype)), 1e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(p.entropy(), entropy, rtol=rtol)
+    np.testing.assert_allclose(p.log_proba(np.array([x], dtype)), log_proba, rtol=rtol)
+
+
+@pytest.mark.parametrize("dtype, tiny", [("float32", 1e-45), ("float64", 5e-324)])
+def test_numbers_that_count_as_zero_are_refused(dtype, tiny):
+    one, tiny = np.ones(1, dtype), np.full(1, tiny, dtype)
+    for make in (kg.GammaDist, kg.WeibullDist):
+        for params in ((one, tiny), (tiny, one)):
+            with pytest.raises(ValueError, match="must be at least .*: less counts as 0. Received"):
+                make(*params)
+        with pytest.raises(ValueError, match="`x` must be 0 or at least .* Received"):
+            make(one, one).log_proba(tiny)
+    with pytest.raises(ValueError, match="`scale` must be at least"):
+        kg.LaplaceDist(one, tiny)
+    with pytest.raises(ValueError, match="`x` must be 0 or at least"):
+        kg.LogNormalDist(one, one).log_proba(tiny)
+
+
 def test_other_parameters():
     for dist in (kg.GammaDist.from_mean([4.0], [9.0]), kg.GammaDist.from_mean([4.0], stddev=[4.0 / 3.0])):
         np.testing.assert_allclose(dist.concentration, [9.0], rtol=1e-6)

@@ -156,6 +156,12 @@ NORMAL = kg.NormalDist(np.zeros((2, 1)), np.zeros((2, 1)))
         (np.zeros(3), (NORMAL[0], NORMAL[1]), ValueError, "as many as the weights. Received: 2"),
         (np.zeros(2, "float32"), NORMAL, ValueError, "must have the same dtype. Received: logits of float32"),
         (np.full(2, -INF), NORMAL, ValueError, "must allow a choice in every row"),
+        (
+            np.zeros(2),
+            3,
+            TypeError,
+            "must be a distribution or a tuple of distributions. Received: components of type int",
+        ),
         (np.zeros(2), "normal", TypeError, "`components` must be a distribution"),
         (np.zeros(2), (NORMAL[0], kg.BernoulliDist(np.zeros(1))), ValueError, "must all have densities"),
         (np.zeros(2), kg.CompositeDist((NORMAL,)), ValueError, "over vectors"),

@@ -174,5 +174,12 @@ def test_bounds_that_do_not_fit_raise(cls):
         cls(CELLS, 0, 1.5)
     with pytest.raises(ValueError, match="must have a density or be of integers"):
         cls(kg.ClippedNormalDist([0.0], [0.0]), 0.0)
+    for wrapper in (kg.Truncated, kg.Censored):
+        for choice in (
+            kg.CategoricalDist([0.0, 1.0]),
+            kg.MultivariateNormalDist([0.0, 0.0], np.eye(2, dtype="float32")),
+        ):
+            with pytest.raises(ValueError, match="`dist` must have a `cdf`: .* Received: a (Cat|Multi)"):
+                wrapper(choice, low=0.0)
     with pytest.raises(TypeError, match="`dist` must be a distribution"):
         cls(keras.ops.zeros(2))

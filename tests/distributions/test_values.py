@@ -136,6 +136,13 @@ def test_targets_and_data_sets_copy_after_they_were_used():
             "For `temperature` write `gumbel_tau`. Received",
         ),
         (lambda: kg.GaussianMixtureDist(weights=[1.0], mu=[[0.0]]), "For `weights` write `probs`. Received: weights"),
+        (
+            lambda: kg.GammaDist(alpha=[1.0], scale=[1.0]),
+            "For `alpha` write `concentration`. For `scale` write `rate=1 / scale`. Received: alpha, scale",
+        ),
+        (lambda: kg.GammaDist(mean=[1.0], rate=[1.0]), "For `mean` write `GammaDist.from_mean`. Received: mean"),
+        (lambda: kg.LaplaceDist(mu=[1.0], std=[1.0]), r"write `LaplaceDist.from_stddev\(mu, stddev\)`. Received: std"),
+        (lambda: kg.LogNormalDist(mu=[0.0], sigma=[1.0]), r"write `logvar=2 \* keras.ops.log\(sigma\)`. Received"),
         (lambda: kg.BernoulliDist(p=[0.5]), "For `p` write `probs`. Received: p"),
         (lambda: kg.BetaDist(a=[1.0], b=[1.0]), "`BetaDist` takes alpha, beta, low, high, .* Received: a, b"),
     ],

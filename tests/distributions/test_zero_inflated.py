@@ -85,7 +85,8 @@ def test_probabilities_and_gradients_of_extreme_logits():
             ValueError,
             "must have a density or be of",
         ),
-        (lambda: kg.ZeroInflated.from_probs([1.5], COUNTS), ValueError, "`probs` must be from 0 to 1"),
+        (lambda: kg.ZeroInflated.from_probs([1.5], COUNTS), ValueError, "`probs` must be > 0 and < 1. Received: 1.5"),
+        (lambda: kg.ZeroInflated.from_probs([1.0], COUNTS), ValueError, "`probs` must be > 0 and < 1. Received: 1.0"),
         (lambda: kg.ZeroInflated([0.0], "poisson"), TypeError, "`dist` must be a distribution"),
     ],
 )

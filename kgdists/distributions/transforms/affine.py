@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from kgdists.core import backend, shapes
+from kgdists.core import backend, shapes, value_checks
 from kgdists.core.types import Tensor, TensorLike
 from kgdists.distributions.transforms.transform import Transform, number
 
@@ -45,7 +45,7 @@ class Affine(Transform):
         if not shapes.is_tensor(fields["scale"]) and np.any(np.equal(fields["scale"], 0.0)):
             raise ValueError(f"`scale` must not be 0. Received: scale={scale}")
         if shapes.is_tensor(fields["scale"]):
-            backend.check_values(_check_scale, fields["scale"])
+            value_checks.check_values(_check_scale, fields["scale"])
         self.set_fields(**fields)
 
     def forward(self, u: Tensor) -> Tensor:
