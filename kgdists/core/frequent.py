@@ -74,7 +74,9 @@ if keras.backend.backend() == "tensorflow":
                 if type(x) in CONSTANTS:
                     signature.append((type(x), x))
                     continue
-                if type(x) is np.ndarray and x.dtype.kind in "fiub":
+                if type(x) is float:  # a level of `quantile`, which takes it to the parameters' dtype
+                    x = tf.convert_to_tensor(x, tf.float64)
+                elif type(x) is np.ndarray and x.dtype.kind in "fiub":
                     x = tf.convert_to_tensor(x)
                 if not isinstance(x, backend.EagerTensor):
                     return formula(*args, **kwargs)

@@ -13,7 +13,7 @@ from kgdists.distributions.nested import is_of_integers
 from kgdists.distributions.transforms.transform import number
 from kgdists.distributions.wrappers import HALF
 
-__all__ = ["as_bounds", "bound_of", "check_between", "is_infinite"]
+__all__ = ["as_bounds", "bound_of", "check_between", "is_between", "is_infinite"]
 
 INF = float("inf")
 SLACK = 2.0**-8  # of a bound, which a narrow float type may have rounded
@@ -61,10 +61,14 @@ def is_infinite(dist: Any, name: str) -> bool:
 
 def check_between(dist: Any, x: Any) -> Any:
     """Whether each dimension of `x` is within the bounds; raises where values are at hand and one is not."""
-    low, high = bound_of(dist, "low"), bound_of(dist, "high")
-    inside = (x >= low - SLACK * _size(low)) & (x <= high + SLACK * _size(high))
+    inside = is_between(x, bound_of(dist, "low"), bound_of(dist, "high"))
     shapes.check_each("lie between `low` and `high`", x, inside)
     return inside | ops.isnan(x)
+
+
+def is_between(x: Any, low: Any, high: Any) -> Any:
+    """Whether each dimension of `x` is between two ends, numbers or tensors, or as near as rounding takes it."""
+    return (x >= low - SLACK * _size(low)) & (x <= high + SLACK * _size(high))
 
 
 def _given(x):

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -11,11 +10,12 @@ from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution
+from kgdists.distributions.mixture import MixtureDist
 from kgdists.distributions.multivariate_normal import MultivariateNormalDist
 from kgdists.distributions.normal import NormalDist
 from kgdists.distributions.temperature import as_temperature, over_events
 from kgdists.distributions.wrappers import in_full_precision
-from kgdists.numerics import cholesky, special
+from kgdists.numerics import cholesky
 from kgdists.numerics import normal as gaussian
 from kgdists.random import normal, split, uniform
 
@@ -23,7 +23,6 @@ __all__ = ["GaussianMixtureDist"]
 
 INF = float("inf")
 LOG_2PI = math.log(2.0 * math.pi)
-STEPS = {"float32": 40, "float64": 80}  # of the bisection for a quantile
 FAR = {dtype: np.array(far, dtype) for dtype, far in {"float32": 1e19, "float64": 1e154}.items()}
 
 
@@ -282,48 +281,26 @@ class GaussianMixtureDist(Distribution):
 
     def cdf(self, x: TensorLike) -> Tensor:
         r""":math:`\sum_k w_k \Phi((x - \mu_k) / \sigma_k)` of mixtures over one dimension, shape of `x`."""
-        return ops.exp(self._log_tail(x, 1.0, "cdf"))
+        return self._marginal("cdf").cdf(x)
 
     def log_cdf(self, x: TensorLike) -> Tensor:
         """The logarithm of `cdf`, shape of `x`."""
-        return self._log_tail(x, 1.0, "log_cdf")
+        return self._marginal("log_cdf").log_cdf(x)
 
     def survival(self, x: TensorLike) -> Tensor:
         r""":math:`\sum_k w_k \Phi((\mu_k - x) / \sigma_k)` of mixtures over one dimension, shape of `x`."""
-        return ops.exp(self._log_tail(x, -1.0, "survival"))
+        return self._marginal("survival").survival(x)
 
     def log_survival(self, x: TensorLike) -> Tensor:
         """The logarithm of `survival`, shape of `x`."""
-        return self._log_tail(x, -1.0, "log_survival")
+        return self._marginal("log_survival").log_survival(x)
 
     def quantile(self, q: TensorLike) -> Tensor:
         """Where `cdf` is `q`, for mixtures over one dimension: by bisection between the quantiles of the components.
 
         Its gradient is that of the implicit function. Shape [..., B..., 1].
         """
-        self._check_one_dimension("quantile")
-        q = self.as_levels(q)
-        z = gaussian.ndtri(q)
-        ends = self.mu[..., 0] + ops.sqrt(self.components.variance()[..., 0]) * z  # [..., B..., K]
-        present = ops.exp(self.log_weights) > 0.0
-        low = ops.min(ops.where(present, ends, INF), axis=-1, keepdims=True)
-        high = ops.max(ops.where(present, ends, -INF), axis=-1, keepdims=True)
-        fixed = keras.tree.map_structure(ops.stop_gradient, self)
-        low, high, level = (ops.stop_gradient(x) for x in (low, high, q + ops.zeros_like(low)))
-        is_upper = level > 0.5
-        target = ops.where(
-            is_upper, ops.log1p(-ops.where(is_upper, level, 0.5)), ops.log(ops.where(is_upper, 0.5, level))
-        )
-        for _ in range(STEPS[self.dtype]):
-            middle = 0.5 * low + 0.5 * high
-            below = ops.where(is_upper, fixed._log_sum(middle, -1.0) > target, fixed._log_sum(middle, 1.0) < target)
-            low, high = ops.where(below, middle, low), ops.where(below, high, middle)
-        x = 0.5 * low + 0.5 * high
-        inside = ops.isfinite(x)
-        x = ops.where(inside, x, self.mean())
-        density = ops.exp(fixed.log_proba(x))[..., None]
-        step = (q - self.cdf(x)) / ops.stop_gradient(density)
-        return ops.where(inside, x + (step - ops.stop_gradient(step)), 0.5 * low + 0.5 * high)
+        return self._marginal("quantile").quantile(q)
 
     def crps(self, x: TensorLike) -> Tensor:
         r"""The score of mixtures over one dimension, shape [B...] behind any sample axes:
@@ -338,15 +315,11 @@ class GaussianMixtureDist(Distribution):
         between = _mean_distance(mu[..., :, None] - mu[..., None, :], variance[..., :, None] + variance[..., None, :])
         return near - 0.5 * ops.sum(weights[..., :, None] * weights[..., None, :] * between, axis=(-2, -1))
 
-    def _log_tail(self, x, sign, name):
-        """The logarithm of the probability below `x`, or above for a negative sign; from the smaller of the two."""
+    def _marginal(self, name):
+        """The same of events of one dimension, by the normal distributions of that."""
         self._check_one_dimension(name)
-        tail, rest = self._log_sum(x, sign), self._log_sum(x, -sign)
-        return ops.where(rest < tail, special.log1mexp(ops.minimum(rest, -0.5)), tail)
-
-    def _log_sum(self, x, sign):
-        z = self.components._standardized(self.as_variate(x)[..., None, :])[..., 0]
-        return ops.logsumexp(self.log_weights + special.log_ndtr(sign * z), axis=-1, keepdims=True)
+        logvar = self.logvar if "logvar" in self.PARAM_NAMES else 2.0 * ops.log(self.scale_tril[..., 0])
+        return MixtureDist(self.logits, NormalDist(self.mu, logvar))
 
     def _check_one_dimension(self, name):
         if self.event_shape != (1,):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kgdists.core.loops import repeated
 from kgdists.core.types import Tensor
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.nested import is_of_integers, unsupported
@@ -50,13 +51,17 @@ def tail_quantile(dist: Distribution, log_tail: Tensor, is_upper: Any) -> Tensor
     width = ops.abs(start - center)
     step = ops.where(is_upper, width, -width)
     near, far = ops.zeros_like(start), ops.zeros_like(start) + FURTHEST[dist.dtype]
-    for _ in range(STEPS):
+
+    def halved(near, far):
         middle = 0.5 * near + 0.5 * far
         is_near = _log_tail(fixed, start + step * ops.expm1(middle), is_upper) > goal
-        near, far = ops.where(is_near, middle, near), ops.where(is_near, far, middle)
-    x = start + step * ops.expm1(near)
-    for _ in range(STEPS):
-        x = x + _newton(fixed, x, goal, is_upper, 0.5 * ops.abs(x - center))
+        return ops.where(is_near, middle, near), ops.where(is_near, far, middle)
+
+    def nearer(x):
+        return (x + _newton(fixed, x, goal, is_upper, 0.5 * ops.abs(x - center)),)
+
+    near, far = repeated(STEPS, halved, near, far)
+    (x,) = repeated(STEPS, nearer, start + step * ops.expm1(near))
     return x + _implicit(dist, fixed, x, log_tail, is_upper)
 
 
@@ -92,14 +97,19 @@ def _integer(dist, goal, is_upper, start):
         return ops.where(is_upper, tail > goal + slack, tail >= goal - slack)
 
     near, far = ops.zeros_like(start), ops.zeros_like(start) + FURTHEST[dist.dtype] / 4.0
-    for _ in range(STEPS):
+
+    def halved_logarithm(near, far):
         middle = 0.5 * near + 0.5 * far
         good = is_near(ops.floor(ops.expm1(middle)))
-        near, far = ops.where(good, middle, near), ops.where(good, far, middle)
-    near, far = ops.floor(ops.expm1(near)) - 2.0, ops.floor(ops.expm1(far)) + 2.0
-    for _ in range(INTEGER_STEPS[dist.dtype]):
+        return ops.where(good, middle, near), ops.where(good, far, middle)
+
+    def halved(near, far):
         middle = ops.floor(0.5 * near + 0.5 * far)
         good = is_near(middle)
-        near, far = ops.where(good, middle, near), ops.where(good, far, middle)
+        return ops.where(good, middle, near), ops.where(good, far, middle)
+
+    near, far = repeated(STEPS, halved_logarithm, near, far)
+    near, far = ops.floor(ops.expm1(near)) - 2.0, ops.floor(ops.expm1(far)) + 2.0
+    near, far = repeated(INTEGER_STEPS[dist.dtype], halved, near, far)
     # Upwards the first with no more above, downwards the last with as much at or below.
     return start + ops.where(is_upper, far, -near)

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import backend, shapes, value_checks
+from kgdists.core.loops import repeated
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
 from kgdists.distributions import one_hot
 from kgdists.distributions.distribution import Distribution
@@ -221,12 +222,15 @@ class MixtureDist(NestedDist):
             low = low - 1.0
             slack = 8.0 * float(np.finfo(self.dtype).eps)  # of levels that are those of an integer, rounded
             log_level, log_rest = log_level - slack, log_rest + slack * ops.exp(-ops.maximum(log_rest, -30.0))
-        for _ in range(STEPS[self.dtype]):
+
+        def halved(low, high):
             middle = 0.5 * low + 0.5 * high
             middle = ops.floor(middle) if is_integer else middle
             below, above = fixed._log_sums(middle)
             is_low = ops.where(is_upper, above > log_rest, below < log_level)
-            low, high = ops.where(is_low, middle, low), ops.where(is_low, high, middle)
+            return ops.where(is_low, middle, low), ops.where(is_low, high, middle)
+
+        low, high = repeated(STEPS[self.dtype], halved, low, high)
         x = high if is_integer else 0.5 * low + 0.5 * high
         return x if is_integer else self._with_gradient(x, levels, fixed)
 

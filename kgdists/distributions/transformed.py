@@ -8,6 +8,7 @@ from keras import ops
 
 from kgdists.core import shapes
 from kgdists.core.types import Integer, Seed, Tensor, TensorLike
+from kgdists.distributions.bounds import is_between
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.inversion import tail_quantile
 from kgdists.distributions.nested import NestedDist, check_has_density, check_part, elementwise, seed_of
@@ -16,7 +17,6 @@ from kgdists.distributions.transforms import Transform
 __all__ = ["Transformed"]
 
 INF = float("inf")
-SLACK = 2.0**-8  # of an end of the range, which a narrow float type may have rounded
 
 
 class Transformed(NestedDist):
@@ -120,7 +120,7 @@ class Transformed(NestedDist):
         """The summands of `log_proba`, shape of `x`."""
         x = self.as_variate(x)
         low, high = self.transform.ends(-INF, INF, self.dtype)
-        inside = (x >= low - SLACK * _size(low)) & (x <= high + SLACK * _size(high))
+        inside = is_between(x, low, high)
         shapes.check_each("lie in the range of the transform", x, inside)
         u = self._inverse(x)
         log_density = elementwise(self.dist, u) - self.transform.log_det(u)
@@ -234,14 +234,3 @@ class Transformed(NestedDist):
         if not shapes.is_tensor(keeps) and (np.all(keeps) or not np.any(keeps)):
             return increasing() if np.all(keeps) else decreasing()
         return ops.where(keeps, increasing(), decreasing())
-
-
-def _size(end):
-    """The distance of a finite end of the range from 0."""
-    if shapes.is_tensor(end):
-        return ops.where(ops.abs(end) < INF, ops.abs(end), 0.0)
-    return (
-        np.where(np.isfinite(end), np.abs(end), 0.0).item()
-        if np.ndim(end) == 0
-        else np.nan_to_num(np.abs(end), posinf=0.0)
-    )

@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from kgdists.core import shapes
+from kgdists.core.loops import repeated
 from kgdists.core.types import Tensor
 from kgdists.numerics import log_beta, special
 
@@ -57,10 +58,12 @@ def logit_of(a: Tensor, b: Tensor, log_tail: Tensor) -> Tensor:
     fixed_a, fixed_b, goal = (ops.stop_gradient(x) for x in (a, b, log_tail))
     # The tail's asymptote, from which the steps climb: the function is concave.
     logit = ops.maximum((goal + ops.log(fixed_a) + log_beta.log_beta(fixed_a, fixed_b)) / fixed_a, -furthest)
-    for _ in range(STEPS):
+
+    def nearer(logit):
         below, log_density = _log_tail_and_density(fixed_a, fixed_b, logit)
-        logit = ops.clip(logit + (goal - below) * ops.exp(below - log_density), -furthest, furthest)
-    logit = ops.stop_gradient(logit)
+        return (ops.clip(logit + (goal - below) * ops.exp(below - log_density), -furthest, furthest),)
+
+    logit = ops.stop_gradient(*repeated(STEPS, nearer, logit))
     below, log_density = _log_tail_and_density(a, b, logit)
     change = (log_tail - below) * ops.stop_gradient(ops.exp(below - log_density))
     return logit + (change - ops.stop_gradient(change))

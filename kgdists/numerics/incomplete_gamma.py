@@ -8,6 +8,7 @@ from keras import ops
 
 from kgdists.core import shapes
 from kgdists.core.backend import with_gradient
+from kgdists.core.loops import repeated
 from kgdists.core.types import Tensor
 from kgdists.numerics import special
 
@@ -202,10 +203,8 @@ def log_quantile(a: Tensor, log_tail: Tensor, is_below: Tensor) -> Tensor:
     """
     fixed, goal = ops.stop_gradient(a), ops.stop_gradient(log_tail)
     log_a = ops.log(fixed)
-    u = _first_guess(fixed, goal, is_below)
-    for _ in range(STEPS):
-        u = u + _step(fixed, goal, is_below, u)
-    u = ops.stop_gradient(u)
+    start = _first_guess(fixed, goal, is_below)
+    u = ops.stop_gradient(*repeated(STEPS, lambda u: (u + _step(fixed, goal, is_below, u),), start))
     tail = ops.where(is_below, *log_tails(a, u + log_a, u))
     change = (log_tail - tail) / ops.stop_gradient(_tail_and_slope(fixed, is_below, u)[1])
     return u + log_a + (change - ops.stop_gradient(change))

@@ -41,6 +41,7 @@ NESTED = {
         kg.MixtureDist(logits(5, 2), (log_normal(5), normal(5))), high=1.0 + logits(5, 1) ** 2
     ),
     "truncated_map": lambda: kg.Truncated(kg.Transformed(normal(5), t.Affine(logits(5, 1), -2.0)), low=0.1),
+    "truncated_mixture": lambda: kg.Truncated(kg.MixtureDist(logits(5, 3), normal(5, 3)), 0.2, 4.0),
     "mixture_of_hurdles": lambda: kg.MixtureDist(logits(5, 2), kg.ZeroInflated(logits(5, 2, 1), log_normal(5, 2))),
     "composite": lambda: kg.CompositeDist({"a": kg.ZeroInflated(logits(5, 1), counts(5)), "b": log_normal(5)}),
 }
