@@ -45,7 +45,8 @@ NESTED = {
     "mixture_of_hurdles": lambda: kg.MixtureDist(logits(5, 2), kg.ZeroInflated(logits(5, 2, 1), log_normal(5, 2))),
     "composite": lambda: kg.CompositeDist({"a": kg.ZeroInflated(logits(5, 1), counts(5)), "b": log_normal(5)}),
 }
-each = pytest.mark.parametrize("make", NESTED.values(), ids=NESTED)
+SLOW = ("truncated_mixture",)
+each = pytest.mark.parametrize("make", quick(NESTED.keys() - SLOW, {name: (make,) for name, make in NESTED.items()}))
 some = pytest.mark.parametrize(
     "make", quick(("mixture_of_truncated_log_normals",), {name: (make,) for name, make in NESTED.items()})
 )
