@@ -11,6 +11,7 @@ from kgdists.core.types import Integer
 from kgdists.distributions.distribution import Distribution
 from kgdists.distributions.pictures import COLORS
 from kgdists.divergences import probability_integral_transform
+from kgdists.runs.legends import add_legend
 
 with brought_by("agents"):
     from matplotlib.axes import Axes
@@ -78,11 +79,17 @@ def calibration(
     if not places.size:
         raise ValueError("`y` must have at least one observation. Received: none")
     bins = min(max(math.isqrt(places.size), 5), 20) if bins is None else count("bins", bins, least=2)
+    is_own = axes is None
     axes = Figure(figsize=(7.0, 4.0), layout="constrained").add_subplot() if axes is None else axes
     counts, edges = np.histogram(places, bins, (0.0, 1.0))
     spread = DEVIATIONS * math.sqrt((bins - 1.0) / places.size)  # of a density of 1
-    axes.axhspan(max(1.0 - spread, 0.0), 1.0 + spread, color="0.85", zorder=0, label="95 % if right")
+    band = axes.axhspan(max(1.0 - spread, 0.0), 1.0 + spread, color="0.85", zorder=0, label="95 % if right")
     axes.stairs(counts * bins / places.size, edges, fill=True, color=COLORS[0], alpha=0.7)
     axes.axhline(1.0, color="0.4", linewidth=1.0)
     axes.set(xlim=(0.0, 1.0), xlabel="place of the observation in its distribution, F(y)", ylabel="density")
-    return cast(Figure, axes.figure)
+    figure = cast(Figure, axes.figure)
+    if is_own:
+        add_legend(figure, [band])
+    else:
+        axes.legend(handles=[band], frameon=False)
+    return figure

@@ -71,7 +71,9 @@ def test_the_histogram_is_the_density_of_places():
     (axes,) = calibration(pi, y, bins=10).axes
     heights = axes.patches[-1].get_data().values
     assert heights.mean() == pytest.approx(1.0) and heights[0] > 1.5 and heights[5] < 0.8
-    (axes,) = calibration(*normals()).axes
+    figure = calibration(*normals())
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["95 % if right"]
+    (axes,) = figure.axes
     low, high = 1.0 - 1.96 * np.sqrt(19 / N), 1.0 + 1.96 * np.sqrt(19 / N)
     inside = [low < height < high for height in axes.patches[-1].get_data().values]
     assert len(inside) == 20 and np.mean(inside) >= 0.8
